@@ -1,0 +1,53 @@
+# One command per chore; `make check` is what CI runs. Everything lives in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# Real recordings for the tests that want them; the suite stands without.
+EVENT_DATA := $(wildcard ../shared/data)
+PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data $(EVENT_DATA))
+
+.PHONY: setup demo test test-all fuzz lint fix types docs bench check clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+setup: .venv/.installed-dev
+
+demo: .venv/.installed
+	$(BIN)/evdet demo
+
+test: .venv/.installed-dev
+	$(PYTEST)
+
+test-all: .venv/.installed-dev
+	$(PYTEST) -m 'slow or not slow'
+
+fuzz: .venv/.installed-dev
+	$(PYTEST) -m 'slow or not slow' --hypothesis-profile=long tests/test_boxes.py tests/models tests/data
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+fix: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: .venv/.installed-dev
+	$(BIN)/mypy
+
+docs: .venv/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks
+
+check: lint types test docs
+
+clean:
+	rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache

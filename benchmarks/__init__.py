@@ -1,0 +1,1 @@
+"""One table per question; `make bench` prints them all."""

@@ -1,0 +1,263 @@
+"""Box geometry on tensors: convert, overlap, clip, encode and decode, non-maximum suppression.
+
+Everything works on any number of leading dimensions and reads nothing back from the device.
+`BOX_DTYPE` records ("box events") are the same boxes with a time, as files and pictures have them.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Num, Shaped
+from torch import Tensor
+
+from evdet.shapes import Boxes, BoxesCxcywh, Size
+
+__all__ = [
+    "BOX_DTYPE",
+    "box_area",
+    "clip_boxes",
+    "cxcywh_to_xyxy",
+    "decode_boxes",
+    "encode_boxes",
+    "from_box_events",
+    "nms",
+    "pairwise_iou",
+    "suppress",
+    "to_box_events",
+    "xyxy_to_cxcywh",
+]
+
+BOX_DTYPE = np.dtype(
+    [
+        ("t", "<i8"),
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("w", "<f4"),
+        ("h", "<f4"),
+        ("class_id", "<u4"),
+        ("track_id", "<u4"),
+        ("class_confidence", "<f4"),
+    ]
+)
+"""One box at one time: t in microseconds, x and y of its top left corner in pixels."""
+
+# A decoded box is at most this many times its anchor: `exp` cannot overflow, not even in float16.
+_MAX_LOG_RATIO = math.log(1000 / 16)
+# Rows of the overlap matrix that `suppress` holds at once: bounds its memory at F x 32 x N.
+_BLOCK = 32
+
+
+def cxcywh_to_xyxy(boxes: BoxesCxcywh) -> Boxes:
+    """Convert boxes from centre and size to corners."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def xyxy_to_cxcywh(boxes: Boxes) -> BoxesCxcywh:
+    """Convert boxes from corners to centre and size."""
+    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
+    return torch.cat([(top_left + bottom_right) / 2, bottom_right - top_left], dim=-1)
+
+
+def box_area(boxes: Boxes) -> Float[Tensor, "*batch"]:
+    """Area of each box in square pixels; 0 where a corner is on the wrong side of the other."""
+    size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
+    return size[..., 0] * size[..., 1]
+
+
+def pairwise_iou(
+    a: Float[Tensor, "*#batch N 4"], b: Float[Tensor, "*#batch M 4"]
+) -> Float[Tensor, "*#batch N M"]:
+    """Intersection over union of every box of `a` with every box of `b`.
+
+    Args:
+        a: boxes; leading dimensions are broadcast against those of `b`.
+        b: boxes.
+
+    Returns:
+        Overlaps in [0, 1]; 0, never nan, for a box without area.
+    """
+    # One contiguous row per coordinate: strided columns would keep the CPU from vectorising.
+    ax1, ay1, ax2, ay2 = (side.unsqueeze(-1) for side in a.mT.contiguous().unbind(-2))
+    bx1, by1, bx2, by2 = (side.unsqueeze(-2) for side in b.mT.contiguous().unbind(-2))
+    # In place: these matrices are by far the largest tensors here, and each new one costs time.
+    width = torch.minimum(ax2, bx2).sub_(torch.maximum(ax1, bx1)).clamp_(min=0)
+    height = torch.minimum(ay2, by2).sub_(torch.maximum(ay1, by1)).clamp_(min=0)
+    intersection = width.mul_(height)
+    union = (box_area(a).unsqueeze(-1) + box_area(b).unsqueeze(-2)).sub_(intersection)
+    # Not a tiny constant in the denominator: it would change the overlap of very small boxes.
+    return intersection.div_(union).masked_fill_((union > 0).logical_not_(), 0)
+
+
+def clip_boxes(boxes: Boxes, size: Size) -> Boxes:
+    """Cut boxes off at the border of a frame.
+
+    Args:
+        boxes: boxes that may reach outside.
+        size: height and width of the frame in pixels.
+
+    Returns:
+        Boxes with x in [0, width] and y in [0, height].
+    """
+    height, width = size
+    x = boxes[..., 0::2].clamp(0, width)
+    y = boxes[..., 1::2].clamp(0, height)
+    return torch.stack([x, y], dim=-1).flatten(-2)
+
+
+def encode_boxes(
+    boxes_cxcywh: Float[Tensor, "*#batch 4"],
+    anchors_cxcywh: Float[Tensor, "*#batch 4"],
+    variances: tuple[float, float] = (0.1, 0.2),
+) -> Float[Tensor, "*#batch 4"]:
+    """Express boxes as corrections of anchors.
+
+    Args:
+        boxes_cxcywh: boxes with a positive size.
+        anchors_cxcywh: the anchor of each box.
+        variances: what the corrections of centre and of size are divided by.
+
+    Returns:
+        Corrections (dx, dy, dw, dh): offsets in units of the anchor's size, and logarithms of
+        size ratios.
+
+    Source:
+        Liu et al., "SSD: Single shot multibox detector", ECCV 2016,
+        https://arxiv.org/abs/1512.02325; the variances are those of its code.
+    """
+    anchor_size = anchors_cxcywh[..., 2:]
+    offset = (boxes_cxcywh[..., :2] - anchors_cxcywh[..., :2]) / anchor_size / variances[0]
+    log_ratio = (boxes_cxcywh[..., 2:] / anchor_size).log() / variances[1]
+    return torch.cat([offset, log_ratio], dim=-1)
+
+
+def decode_boxes(
+    deltas: Float[Tensor, "*#batch 4"],
+    anchors_cxcywh: Float[Tensor, "*#batch 4"],
+    variances: tuple[float, float] = (0.1, 0.2),
+) -> Float[Tensor, "*#batch 4"]:
+    """Apply corrections to anchors: the inverse of `encode_boxes`, and corners at once.
+
+    Args:
+        deltas: corrections (dx, dy, dw, dh).
+        anchors_cxcywh: the anchor of each correction.
+        variances: as given to `encode_boxes`.
+
+    Returns:
+        Boxes as x1 y1 x2 y2. A side is at most 62.5 times its anchor's.
+    """
+    anchor_size = anchors_cxcywh[..., 2:]
+    centre = anchors_cxcywh[..., :2] + deltas[..., :2] * variances[0] * anchor_size
+    half = anchor_size / 2 * (deltas[..., 2:] * variances[1]).clamp(max=_MAX_LOG_RATIO).exp()
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def nms(
+    boxes: Float[Tensor, "N 4"], scores: Float[Tensor, " N"], iou_thresh: float
+) -> Int[Tensor, " kept"]:
+    """Greedy non-maximum suppression in one frame, for boxes of one class.
+
+    Args:
+        boxes: candidate boxes.
+        scores: their scores; of equal scores the lower index counts as better.
+        iou_thresh: a box is dropped if its overlap with a better kept box is greater.
+
+    Returns:
+        Indices of the kept boxes, best first.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    one_class = torch.zeros_like(order)[None]
+    keep = suppress(boxes[order][None], one_class, torch.ones_like(one_class) > 0, iou_thresh)
+    return order[keep[0]]
+
+
+def suppress(
+    boxes: Float[Tensor, "F N 4"],
+    classes: Int[Tensor, "F N"],
+    valid: Bool[Tensor, "F N"],
+    iou_thresh: float,
+) -> Bool[Tensor, "F N"]:
+    """Exact greedy non-maximum suppression of all frames at once, class by class.
+
+    Walks over the N candidates, never over frames, with a number of steps that depends on shapes
+    alone: nothing is read back from an accelerator.
+
+    Args:
+        boxes: candidates of each frame, best first.
+        classes: a box suppresses only boxes of its own class.
+        valid: candidates that take part; the others are padding.
+        iou_thresh: a box is dropped if its overlap with a better kept box is greater.
+
+    Returns:
+        Mask of the kept boxes.
+    """
+    keep = valid.clone()
+    num_boxes = _num_used(valid) if valid.device.type == "cpu" else valid.shape[1]
+    for start in range(0, num_boxes, _BLOCK):
+        stop = min(start + _BLOCK, num_boxes)
+        rivals = pairwise_iou(boxes[:, start:stop], boxes[:, start:num_boxes]) > iou_thresh
+        rivals &= classes[:, start:stop, None] == classes[:, None, start:num_boxes]
+        for row, best in enumerate(range(start, stop)):
+            # `best` has met all its betters by now, so whether it is kept is settled.
+            beaten = rivals[:, row, row + 1 :] & keep[:, best, None]
+            keep[:, best + 1 : num_boxes].masked_fill_(beaten, False)
+    return keep
+
+
+def _num_used(valid: Bool[Tensor, "F N"]) -> int:
+    """Columns up to the last valid one; on a CPU, asking costs less than walking over padding."""
+    used = valid.any(dim=0).nonzero()
+    return int(used[-1]) + 1 if len(used) else 0
+
+
+def to_box_events(
+    boxes: Float[Tensor, "N 4"] | Num[np.ndarray, "N 4"],
+    labels: Num[Tensor, " N"] | Num[np.ndarray, " N"],
+    scores: Float[Tensor, " N"] | Num[np.ndarray, " N"] | None = None,
+    *,
+    t: int = 0,
+) -> Shaped[np.ndarray, " N"]:
+    """Turn the boxes of one frame into box events.
+
+    Args:
+        boxes: boxes as x1 y1 x2 y2; tensors may live on any device.
+        labels: classes, 0 being background, as everywhere in memory.
+        scores: confidences; 1 where there are none, as for truth.
+        t: time of the frame in microseconds.
+
+    Returns:
+        `BOX_DTYPE` records in the same order, with track id 0.
+
+    Raises:
+        ValueError: a label is negative.
+    """
+    corners, class_ids = _to_numpy(boxes), _to_numpy(labels)
+    if (class_ids < 0).any():
+        raise ValueError(f"a label is {class_ids.min():g}: labels start at 0, the background")
+    box_events = np.zeros(len(corners), BOX_DTYPE)
+    box_events["t"] = t
+    box_events["x"], box_events["y"] = corners[:, 0], corners[:, 1]
+    box_events["w"] = corners[:, 2] - corners[:, 0]
+    box_events["h"] = corners[:, 3] - corners[:, 1]
+    box_events["class_id"] = class_ids
+    box_events["class_confidence"] = 1 if scores is None else _to_numpy(scores)
+    return box_events
+
+
+def from_box_events(box_events: Shaped[np.ndarray, " N"]) -> Num[np.ndarray, "N 5"]:
+    """Turn box events into the labels of a frame; their times are the caller's to sort out.
+
+    Args:
+        box_events: records with at least x, y, w, h and class_id.
+
+    Returns:
+        float32 rows x1 y1 x2 y2 label, in the same order.
+    """
+    x, y, w, h, label = (box_events[name] for name in ("x", "y", "w", "h", "class_id"))
+    return np.stack([x, y, x + w, y + h, label], axis=-1).astype(np.float32)
+
+
+def _to_numpy(values: Tensor | np.ndarray) -> np.ndarray:
+    # float64: numpy has no bfloat16.
+    return values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values

@@ -1,0 +1,57 @@
+"""`evdet demo`: from an empty folder to a trained detector and its report."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from evdet.cli.evaluate import EvaluateOptions, evaluate
+from evdet.cli.options import shipped_config
+from evdet.cli.report import ReportOptions, report
+from evdet.cli.train import describe_result
+from evdet.config import DetectionConfig
+
+__all__ = ["DemoOptions", "demo"]
+
+
+def _quick() -> DetectionConfig:
+    return shipped_config("moving_mnist_quick.yaml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """Train on Moving MNIST in minutes, evaluate on unseen digits, and show the result."""
+
+    fields: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(default_factory=_quick)
+    """The configuration; moving_mnist_quick.yaml unless an option says otherwise."""
+
+
+def demo(options: DemoOptions) -> None:
+    """Run the demo and say where everything is.
+
+    Args:
+        options: what the user asked for.
+    """
+    from evdet.training import train
+
+    config = dataclasses.replace(options.fields, root_dir=str(_free(Path(options.fields.root_dir))))
+    print(f"training on Moving MNIST; everything goes to {config.root_dir}")
+    result = train(config)
+    print(describe_result(result))
+    evaluate(EvaluateOptions(checkpoint=result.root_dir))
+    report(ReportOptions(run=result.root_dir))
+    places = [
+        ("report", "report.html"),
+        ("demo video", "demo.mp4"),
+        ("checkpoint", "checkpoints/best.ckpt"),
+        ("configuration", "config.yaml"),
+        ("TensorBoard", "logs"),
+    ]
+    print("\n".join(f"  {what:16}{result.root_dir / where}" for what, where in places))
+
+
+def _free(folder: Path) -> Path:
+    """The folder itself, or a numbered one beside it: a demo never overwrites another."""
+    candidates = [folder, *(folder.with_name(f"{folder.name}-{n}") for n in range(2, 1000))]
+    return next((path for path in candidates if not path.exists()), folder)

@@ -1,0 +1,194 @@
+"""`evdet evaluate`: a checkpoint -> numbers, pictures and a video on frames it has not seen."""
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evdet.data.stream_loader import StreamLoader
+    from evdet.evaluation import Evaluation, SelectionThresholds
+    from evdet.metrics import AveragePrecision
+    from evdet.models import Detector
+
+__all__ = ["EvaluateOptions", "describe_scores", "evaluate"]
+
+VIDEO_FRAMES = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Score a checkpoint on the test digits, which no training sees."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint (*.ckpt), or a run's folder, whose best checkpoint is taken."""
+    frames: int | None = None
+    """Frames to score; by default test_frames of the run's configuration."""
+    score_thresh: float | None = None
+    """Detections with a lower score are dropped, in [0, 1]; by default as configured."""
+    nms_thresh: float | None = None
+    """Of two boxes of a class with a higher IoU the better stays; by default as configured."""
+    output: Path | None = None
+    """Folder for evaluation.json, pictures and demo.mp4; by default the run's own."""
+    json: Path | None = None
+    """Write the numbers and their protocol to this file as well."""
+    device: str = "auto"
+    """cpu, cuda, ... or auto."""
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Evaluate a checkpoint, print the scores, and keep what a report shows.
+
+    Args:
+        options: what the user asked for.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from evdet.build import build_loader
+    from evdet.checkpoints import config_of, load_checkpoint, load_detector
+    from evdet.evaluation import SelectionThresholds
+    from evdet.evaluation import evaluate as score
+
+    path = _checkpoint_of(options.checkpoint)
+    config = config_of(load_checkpoint(path))
+    config = dataclasses.replace(
+        config,
+        test_frames=options.frames or config.test_frames,
+        score_thresh=_or(options.score_thresh, config.score_thresh),
+        nms_thresh=_or(options.nms_thresh, config.nms_thresh),
+    )
+    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    detector = load_detector(path).to(auto if options.device == "auto" else options.device)
+    thresholds = SelectionThresholds(
+        score_thresh=config.score_thresh,
+        nms_thresh=config.nms_thresh,
+        max_boxes=config.max_boxes_per_input,
+    )
+    loader = build_loader(config, "test")
+    evaluation = score(
+        detector,
+        tqdm(loader, desc="Evaluating", unit="batch", leave=False),
+        config.classes,
+        show_frame=loader.get_vis_func(),
+        thresholds=thresholds,
+    )
+    folder = options.output or _run_of(path)
+    notes = _write_video(folder / "demo.mp4", detector, loader, config.classes, thresholds)
+    numbers = {
+        "checkpoint": str(path),
+        "test_frames": evaluation.scores.num_frames,
+        "thresholds": dataclasses.asdict(thresholds),
+        "num_parameters": sum(weight.numel() for weight in detector.parameters()),
+        "notes": notes,
+        **_compared(evaluation.scores),
+    }
+    _write_evaluation(folder, evaluation, numbers)
+    if options.json is not None:
+        options.json.write_text(json.dumps(_compared(evaluation.scores), indent=1) + "\n")
+    print(describe_scores(evaluation.scores))
+    print("\n".join([*notes, f"numbers and pictures: {folder / 'evaluation'}"]))
+
+
+def describe_scores(scores: "AveragePrecision") -> str:
+    """Put scores into a small table for the terminal.
+
+    Args:
+        scores: of an evaluation.
+
+    Returns:
+        The lines.
+    """
+    rows = [f"{'class':12}{'AP':>8}{'AP50':>8}{'objects':>9}"]
+    rows += [
+        f"{name:12}{_number(part.ap)}{_number(part.ap50)}{part.num_truths:9d}"
+        for name, part in scores.per_class.items()
+    ]
+    rows += [
+        "-" * len(rows[0]),
+        f"{'all':12}{scores.map:8.3f}{scores.map50:8.3f}{scores.num_truths:9d}",
+        f"protocol {scores.protocol}: IoU 0.50:0.95, {scores.num_frames} frames; "
+        f"mAP {scores.map:.3f}, mAP50 {scores.map50:.3f}, mAP75 {scores.map75:.3f}",
+    ]
+    return "\n".join(rows)
+
+
+def _number(value: float) -> str:
+    """A score in its column; a class without objects has none."""
+    return f"{'-' if math.isnan(value) else f'{value:.3f}':>8}"
+
+
+def _or(given: float | None, configured: float) -> float:
+    return configured if given is None else given
+
+
+def _checkpoint_of(path: Path) -> Path:
+    from evdet.checkpoints import search_latest_checkpoint
+
+    if not path.is_dir():
+        return path
+    best = path / "checkpoints" / "best.ckpt"
+    return best if best.exists() else search_latest_checkpoint(path)
+
+
+def _run_of(checkpoint: Path) -> Path:
+    folder = checkpoint.resolve().parent
+    run = folder.parent if folder.name == "checkpoints" else folder
+    return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+
+
+def _compared(scores: "AveragePrecision") -> dict[str, Any]:
+    """A number never travels without its protocol."""
+    plain = scores.as_dict()
+    return {"protocol": plain.pop("protocol"), "mAP": scores.map, "mAP50": scores.map50, **plain}
+
+
+def _write_evaluation(folder: Path, evaluation: "Evaluation", numbers: dict[str, Any]) -> None:
+    from evdet.draw import encode_png
+
+    folder = folder / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, list[dict[str, str]]] = {}
+    for kind, captioned in (("strip", evaluation.strip), ("failures", evaluation.failures)):
+        pictures[kind] = []
+        for number, (caption, image) in enumerate(captioned):
+            name = f"{kind}-{number:02d}.png"
+            (folder / name).write_bytes(encode_png(image))
+            pictures[kind].append({"file": name, "caption": caption})
+    content = {**numbers, "confusion": evaluation.confusion.tolist(), "pictures": pictures}
+    (folder / "evaluation.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _write_video(
+    path: Path,
+    detector: "Detector",
+    loader: "StreamLoader",
+    class_names: tuple[str, ...],
+    thresholds: "SelectionThresholds",
+) -> list[str]:
+    """Write the demo video; what is missing is said in the lines returned."""
+    from evdet.draw import VideoUnavailableError, write_video
+    from evdet.evaluation import detect_batches, draw_batch
+
+    loader.set_position(0)
+    show_frame, label_map = loader.get_vis_func(), ["background", *class_names]
+    frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
+
+    def pictures() -> "Iterator[np.ndarray]":
+        for batch, found in detect_batches(detector, loader, thresholds):
+            yield from draw_batch(batch, found, label_map, show_frame)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_video(path, itertools.islice(pictures(), VIDEO_FRAMES), frames_per_second)
+    except VideoUnavailableError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,74 @@
+"""Command-line words -> a dataclass of options, by tyro; `--config` files become the defaults."""
+
+import argparse
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from evdet.config import ConfigError, DetectionConfig, read_config
+
+__all__ = ["parse", "shipped_config"]
+
+Options = TypeVar("Options")
+
+
+def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summary: str) -> Options:
+    """Parse the words of one command.
+
+    Args:
+        options_type: a dataclass; a field `fields` of it is a whole configuration, whose
+            defaults come from the file that `--config` names.
+        words: what the user typed after the command.
+        prog: how the command is called.
+        summary: what it does.
+
+    Returns:
+        The options. What cannot be parsed ends the process with status 2 and tyro's message.
+
+    Raises:
+        ConfigError: the file cannot be used, or a value is out of range.
+    """
+    make: Any = options_type
+    chosen = _config_word(words) if "fields" in make.__dataclass_fields__ else None
+    if chosen is None:
+        return tyro.cli(options_type, args=list(words), prog=prog, description=summary)
+    default: Options = make(fields=_find_config(chosen))
+    return tyro.cli(options_type, args=list(words), prog=prog, description=summary, default=default)
+
+
+def shipped_config(name: str) -> DetectionConfig:
+    """Read one of the configurations that come with evdet.
+
+    Args:
+        name: its file's name.
+
+    Returns:
+        The configuration.
+    """
+    with resources.as_file(resources.files("evdet") / "configs" / name) as path:
+        return read_config(path)
+
+
+def _config_word(words: Sequence[str]) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", nargs="?")
+    known, _ = parser.parse_known_args(list(words))
+    chosen: str | None = known.config
+    return chosen
+
+
+def _find_config(name: str) -> DetectionConfig:
+    shipped = sorted(
+        entry.name
+        for entry in (resources.files("evdet") / "configs").iterdir()
+        if entry.name.endswith(".yaml")
+    )
+    if not Path(name).exists():
+        # The two that are shipped are known by name, wherever evdet is installed.
+        if Path(name).name in shipped:
+            return shipped_config(Path(name).name)
+        raise ConfigError(f"there is no file {name}, nor is it one of {', '.join(shipped)}")
+    return read_config(Path(name))

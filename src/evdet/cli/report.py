@@ -1,0 +1,105 @@
+"""`evdet report`: a run's folder -> report.html, from what training and evaluation left there."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from evdet.report import Picture
+
+__all__ = ["ReportOptions", "report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Make report.html of a run: one file that needs nothing else."""
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder, as --root-dir named it."""
+    output: Path | None = None
+    """File to write; by default report.html in the run's folder."""
+
+
+def report(options: ReportOptions) -> None:
+    """Write the report of a run.
+
+    Args:
+        options: what the user asked for.
+    """
+    import dataclasses
+
+    import numpy as np
+
+    from evdet.config import ConfigError, read_config
+    from evdet.report import RunReport, describe_environment, read_scalars, write_report
+
+    run = options.run
+    if not (run / "config.yaml").exists():
+        raise ConfigError(f"{run} is no run: it has no config.yaml. Name the folder of a training.")
+    config = read_config(run / "config.yaml")
+    numbers = _read_json(run / "evaluation" / "evaluation.json")
+    training = _read_json(run / "training.json")
+    notes = list(numbers.get("notes", []))
+    if not numbers:
+        notes.append(f"not evaluated yet: evdet evaluate {run}")
+    video = run / "demo.mp4"
+    confusion = numbers.get("confusion")
+    path = options.output or run / "report.html"
+    write_report(
+        path,
+        RunReport(
+            title=run.name,
+            summary=_summary(numbers, config.classes, config.height, config.width),
+            scores=numbers or None,
+            confusion=None if confusion is None else np.array(confusion),
+            class_names=config.classes,
+            scalars=read_scalars(run / "logs"),
+            num_frames=training.get("num_frames"),
+            training_seconds=training.get("seconds"),
+            num_parameters=numbers.get("num_parameters"),
+            video_path=video if video.exists() else None,
+            strip=_pictures(run, numbers, "strip"),
+            failures=_pictures(run, numbers, "failures"),
+            config=dataclasses.asdict(config),
+            versions=training.get("environment") or describe_environment(),
+            commands=[
+                f"evdet train --config {run / 'config.yaml'} --root-dir {run}-again",
+                f"evdet evaluate {run}-again",
+                f"evdet report {run}-again",
+            ],
+            notes=notes,
+        ),
+    )
+    print(f"report: {path}")
+
+
+def _summary(numbers: dict[str, Any], classes: tuple[str, ...], height: int, width: int) -> str:
+    if not numbers:
+        return ""
+    return (
+        f"{len(classes)} classes on {height}x{width} frames, scored on "
+        f"{numbers['test_frames']} frames made of digits that the training has not seen."
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _pictures(run: Path, numbers: dict[str, Any], kind: str) -> "list[Picture]":
+    from evdet.draw import decode_png
+    from evdet.report import Picture
+
+    return [
+        Picture(
+            image=decode_png((run / "evaluation" / entry["file"]).read_bytes()),
+            caption=entry["caption"],
+        )
+        for entry in numbers.get("pictures", {}).get(kind, [])
+    ]

@@ -1,0 +1,24 @@
+"""The seed tutorial's old names, one line each; docs/architecture.md has the table."""
+
+from types import SimpleNamespace
+
+from evdet.boxes import BOX_DTYPE, cxcywh_to_xyxy, decode_boxes, to_box_events
+from evdet.data.moving_mnist import make_moving_mnist
+
+__all__ = [
+    "EventBbox",
+    "MovingMNISTDataset",
+    "box_api",
+    "box_processing",
+    "box_vectors_to_bboxes",
+    "deltas_to_bbox",
+    "xywh2xyxy",
+]
+
+EventBbox = BOX_DTYPE
+MovingMNISTDataset = make_moving_mnist
+box_vectors_to_bboxes = to_box_events
+deltas_to_bbox = decode_boxes
+xywh2xyxy = cxcywh_to_xyxy
+box_processing = SimpleNamespace(box_vectors_to_bboxes=to_box_events)
+box_api = box_processing

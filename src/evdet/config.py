@@ -1,0 +1,275 @@
+"""Every knob of a training run, in one frozen dataclass."""
+
+import argparse
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = [
+    "TOY_PROBLEM",
+    "ConfigError",
+    "DetectionConfig",
+    "config_from_params",
+    "config_to_yaml",
+    "read_config",
+    "write_config",
+]
+
+TOY_PROBLEM = "toy_problem"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """A training run. One field, one command-line option.
+
+    Only the floors above the rooms read it; layers and loaders take plain arguments.
+    """
+
+    # --- data ---
+    dataset_path: str = TOY_PROBLEM
+    """Data set: toy_problem (Moving MNIST, made on the fly)."""
+    classes: tuple[str, ...] = tuple("0123456789")
+    """Class names, without background."""
+    preprocess: str = "none"
+    """What turns the data into frames; none for Moving MNIST, whose frames are RGB already."""
+    delta_t: int = 50_000
+    """Duration of one time bin, in microseconds."""
+    height: int = 128
+    """Height of a frame, in pixels."""
+    width: int = 128
+    """Width of a frame, in pixels."""
+    in_channels: int = 3
+    """Channels of a frame."""
+    num_tbins: int = 12
+    """Time bins per clip: how far back gradients flow."""
+    batch_size: int = 4
+    """Lanes per process: videos that play side by side."""
+    max_frames_per_video: int = 60
+    """Length of a video, in frames; whole clips are played."""
+    max_frames_per_epoch: int = 30_000
+    """Frames per epoch, over all processes."""
+    max_objects: int = 3
+    """Most digits in one Moving MNIST video."""
+    color: bool = True
+    """Colour the digits; otherwise they are white."""
+    num_workers: int = 2
+    """Processes that prepare data; 0 prepares it in the training process."""
+
+    # --- model ---
+    feature_extractor: str = "Vanilla"
+    """A key of build.FEATURE_EXTRACTORS."""
+    feature_base: int = 16
+    """Width of the backbone: its first convolution has twice as many channels."""
+    feature_channels_out: int = 256
+    """Channels of every feature map, and of the memory."""
+    num_levels: int = 5
+    """Feature maps, at strides 8, 16, 32, ... pixels."""
+    anchor_list: str = "PSEE_ANCHORS"
+    """A key of build.ANCHORS: the anchors' shapes."""
+    head_channels: int = 256
+    """Channels inside the two towers of the head."""
+    head_layers: int = 0
+    """Further convolutions in each tower, after the first."""
+    channels_last: bool = False
+    """Keep the weights in channels-last order: the same numbers, often faster."""
+
+    # --- loss and selection ---
+    loss: str = "softmax_focal_loss"
+    """A key of build.LOSSES: softmax_focal_loss, sigmoid_focal_loss or softmax_ohem_loss."""
+    loc_weight: float = 1.0
+    """Weight of the localisation loss; the classification loss weighs 1."""
+    max_boxes_per_input: int = 500
+    """Candidate boxes per frame that enter non-maximum suppression."""
+    score_thresh: float = 0.05
+    """Detections with a lower score are dropped before evaluation, in [0, 1]."""
+    nms_thresh: float = 0.6
+    """Of two boxes of a class that overlap by a higher IoU the better stays, in [0, 1]."""
+
+    # --- training ---
+    lr: float = 1e-3
+    """Learning rate: the first epoch's (exponential) or the peak (one_cycle)."""
+    lr_schedule: str = "exponential"
+    """exponential: times lr_scheduler_step_gamma each epoch; one_cycle: up, then down to 0."""
+    lr_scheduler_step_gamma: float = 0.98
+    """Factor on the learning rate after each epoch, for the exponential schedule."""
+    lr_warmup: float = 0.1
+    """Share of the training that the one_cycle schedule takes to reach its peak, in [0, 1)."""
+    weight_decay: float = 1e-5
+    """Weight decay of Adam."""
+    gradient_clip: float = 10.0
+    """Largest norm of all gradients together; 0 does not clip."""
+    max_epochs: int = 4
+    """Epochs to train."""
+    freeze_features: bool = False
+    """Train the head alone and leave the feature extractor as it is."""
+    precision: str = "auto"
+    """auto (bf16 on an accelerator that has it, else 32), 32, 16 or bf16: bits in the network."""
+    seed: int = 0
+    """Seed of the weights and of the data."""
+
+    # --- validation, checkpoints, pictures ---
+    val_frames: int = 600
+    """Frames of the validation after each epoch."""
+    test_frames: int = 1000
+    """Frames of the final evaluation."""
+    demo_every: int = 2
+    """Make a demo video every so many epochs; 0 makes none."""
+    checkpoint_every_minutes: float = 5.0
+    """Minutes between checkpoints within an epoch; one is written after each epoch anyway."""
+    root_dir: str = "runs/moving_mnist"
+    """Folder of the run: checkpoints, logs, report."""
+
+    # --- hardware ---
+    accelerator: str = "auto"
+    """cpu, gpu, ... or auto, as pytorch_lightning takes it."""
+    devices: int = 1
+    """Devices per node; on a CPU, processes. 0 takes all there are."""
+    num_nodes: int = 1
+    """Machines."""
+    strategy: str = "auto"
+    """How processes share the work, as pytorch_lightning takes it: auto, ddp, ..."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "delta_t", "height", "width", "in_channels", "num_tbins", "batch_size",
+            "max_frames_per_video", "max_frames_per_epoch", "max_objects", "feature_base",
+            "feature_channels_out", "num_levels", "head_channels", "max_boxes_per_input",
+            "max_epochs", "val_frames", "test_frames", "num_nodes",
+        ):  # fmt: skip
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in (
+            "num_workers", "head_layers", "weight_decay", "gradient_clip", "demo_every",
+            "checkpoint_every_minutes", "devices", "loc_weight", "seed",
+        ):  # fmt: skip
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("score_thresh", "nms_thresh"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        self._check("lr", self.lr > 0 and math.isfinite(self.lr), "positive")
+        self._check("lr_scheduler_step_gamma", 0 < self.lr_scheduler_step_gamma <= 1, "in (0, 1]")
+        self._check("lr_warmup", 0 <= self.lr_warmup < 1, "in [0, 1)")
+        self._check("classes", len(self.classes) >= 1, "at least one name")
+        repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        self._check("classes", not repeated, f"all different (twice: {', '.join(repeated)})")
+        for name, choices in (
+            ("lr_schedule", ("exponential", "one_cycle")),
+            ("precision", ("auto", "32", "16", "bf16")),
+            ("preprocess", ("none",)),
+        ):
+            self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        if self.max_frames_per_video < self.num_tbins:
+            raise ConfigError(
+                f"max_frames_per_video ({self.max_frames_per_video}) is smaller than num_tbins "
+                f"({self.num_tbins}): a video must hold at least one clip. "
+                "Lengthen the videos or shorten the clips."
+            )
+
+    def _check(self, name: str, good: bool, wanted: str) -> None:
+        if not good:
+            raise ConfigError(f"{name} must be {wanted}, got {getattr(self, name)}")
+
+
+def config_from_params(
+    params: DetectionConfig | argparse.Namespace | Mapping[Any, Any],
+) -> DetectionConfig:
+    """Make a config of what a caller has: a config, a namespace, or a checkpoint's dict.
+
+    Args:
+        params: fields by name; those not named keep their defaults. The seed tutorial's
+            `act` is accepted beside `loss`, in both of its spellings, and so is its
+            `precision` as a number.
+
+    Returns:
+        The checked config.
+
+    Raises:
+        ConfigError: an unknown field, a value of another type, or a value out of range.
+    """
+    if isinstance(params, DetectionConfig):
+        return params
+    values = dict(params) if isinstance(params, Mapping) else dict(vars(params))
+    _join_act_and_loss(values)
+    fields = {field.name: field for field in dataclasses.fields(DetectionConfig)}
+    for name in values:
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"unknown field {name} in the configuration.{hint}")
+    checked = {name: _as_type(name, fields[name].type, value) for name, value in values.items()}
+    return DetectionConfig(**checked)
+
+
+def read_config(path: Path) -> DetectionConfig:
+    """Read a config from a YAML file of fields; those it does not name keep their defaults.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The checked config.
+
+    Raises:
+        ConfigError: no such file, not YAML, or a field that is unknown or wrong.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} is no configuration: it must hold lines such as 'lr: 0.001'")
+    try:
+        return config_from_params(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def write_config(config: DetectionConfig, path: Path) -> None:
+    """Write every field of a config, so that `read_config` gives the same one back."""
+    path.write_text(config_to_yaml(config), encoding="utf-8")
+
+
+def config_to_yaml(config: DetectionConfig) -> str:
+    """Every field of a config as YAML, in the order of the class."""
+    plain = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(config).items()
+    }
+    text: str = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None)
+    return text
+
+
+def _join_act_and_loss(values: dict[Any, Any]) -> None:
+    """The tutorial's older interface splits the loss into act='softmax', loss='_focal_loss'."""
+    act = values.pop("act", None)
+    loss = values.get("loss")
+    if act is None or not isinstance(loss, str):
+        return
+    values["loss"] = f"{act}{loss}" if loss.startswith("_") else loss
+    if not values["loss"].startswith(act):
+        raise ConfigError(f"act is {act!r}, but the loss is {loss!r}: they must agree")
+
+
+def _as_type(name: str, wanted: Any, value: Any) -> Any:
+    if name == "precision" and value in (16, 32):
+        return str(value)
+    if name == "classes":
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"classes must be a list of names, got {value!r}")
+        # YAML reads an unquoted 3 as a number; every class is a name.
+        return tuple(str(item) for item in value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(wanted, type) and type(value) is not wanted:
+        raise ConfigError(
+            f"{name} must be of type {wanted.__name__}, got {value!r} ({type(value).__name__})"
+        )
+    return value

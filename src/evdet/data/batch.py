@@ -1,0 +1,97 @@
+"""What a clip and a batch hold, and how the lanes' clips become one batch."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
+
+__all__ = ["Batch", "Clip", "ClipShape", "VideoInfo", "make_batch"]
+
+ClipShape = tuple[int, int, int, int]
+"""(T, C, H, W) of a clip."""
+
+
+class VideoInfo(NamedTuple):
+    """Where a clip comes from."""
+
+    name: str
+    """The video's name; empty for a lane that has run dry."""
+    index: int  # type: ignore[assignment]  # hides tuple.index, which has no use here
+    """The video's number in the set of its epoch; -1 for a lane that has run dry."""
+    first_frame: int
+    """The clip's first frame, counted from where the video starts to play: 0 clears memory."""
+    delta_t: int
+    """Duration of a frame, in microseconds."""
+
+
+class Clip(NamedTuple):
+    """T consecutive frames of one video, with their boxes.
+
+    Labels are arrays: between processes every tensor takes a file descriptor.
+    """
+
+    inputs: UInt8[Tensor, "T C H W"] | Float32[Tensor, "T C H W"]
+    """The frames; bytes stand for 0 to 1 in steps of 1/255 (and travel four times faster)."""
+    labels: list[Float32[np.ndarray, "N 5"]]
+    """Boxes of each frame, x1 y1 x2 y2 label."""
+    frame_is_labeled: Bool[np.ndarray, " T"]
+    """False for a frame that nobody labelled, as opposed to one without objects."""
+    info: VideoInfo
+
+
+class Batch(TypedDict):
+    """B lanes' clips; `labels` and `video_infos` are indexed [t][b] and [b]."""
+
+    inputs: Float[Tensor, "T B C H W"]
+    labels: list[list[Float[Tensor, "N 5"]]]
+    mask_keep_memory: Float[Tensor, "B 1 1 1"]
+    frame_is_labeled: Bool[Tensor, "T B"]
+    video_infos: list[VideoInfo]
+
+
+DRY = VideoInfo(name="", index=-1, first_frame=0, delta_t=0)
+
+
+def make_batch(
+    clips: Sequence[Clip | None], clip_shape: ClipShape, *, pin_memory: bool = False
+) -> Batch:
+    """Join the lanes' clips.
+
+    Args:
+        clips: one clip per lane; None for a lane that has run dry, which then delivers black
+            frames that are not labelled, and clears its memory.
+        clip_shape: the shape of every clip.
+        pin_memory: put the frames where they can be copied to an accelerator asynchronously.
+
+    Returns:
+        The batch, on the CPU; `mask_keep_memory` is 0 where a video starts, 1 where it goes on.
+    """
+    num_tbins, *frame_shape = clip_shape
+    inputs = torch.empty(num_tbins, len(clips), *frame_shape, pin_memory=pin_memory)
+    labels: list[list[Tensor]] = [[] for _ in range(num_tbins)]
+    labeled = torch.zeros(num_tbins, len(clips), dtype=torch.bool)
+    keep = torch.zeros(len(clips), 1, 1, 1)
+    for lane, clip in enumerate(clips):
+        if clip is None:
+            inputs[:, lane] = 0
+            for boxes_of_lanes in labels:
+                boxes_of_lanes.append(torch.zeros(0, 5))
+            continue
+        if clip.inputs.dtype == torch.uint8:
+            torch.div(clip.inputs, 255, out=inputs[:, lane])
+        else:
+            inputs[:, lane] = clip.inputs
+        for boxes_of_lanes, boxes in zip(labels, clip.labels, strict=True):
+            boxes_of_lanes.append(torch.from_numpy(boxes))
+        labeled[:, lane] = torch.from_numpy(clip.frame_is_labeled)
+        keep[lane] = float(clip.info.first_frame > 0)
+    return Batch(
+        inputs=inputs,
+        labels=labels,
+        mask_keep_memory=keep,
+        frame_is_labeled=labeled,
+        video_infos=[DRY if clip is None else clip.info for clip in clips],
+    )

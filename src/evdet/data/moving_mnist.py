@@ -1,0 +1,324 @@
+"""Moving MNIST: videos of digits that move, bounce, grow, shrink, overlap and stop.
+
+A video is a function of (seed, split, epoch, number) alone. Its motion is a closed formula of
+time, so a clip in the middle is made without those before it.
+"""
+
+import colorsys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
+
+from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.mnist_digits import SPLITS, Digits, load_digits
+from evdet.data.stream_loader import StreamLoader
+
+__all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
+
+INK_THRESHOLD = 32
+"""From this intensity on, of 255, ink counts as visible: boxes are tight around it."""
+
+MIN_SIZE = 32  # pixels; in a smaller frame the smallest digits, 5 pixels, cannot be read
+SMALLEST = (1 / 6, 1 / 3)  # a digit's least longer side, as a share of the frame's shorter one
+LARGEST = (1 / 3, 1 / 2)  # its greatest
+PERIOD = (40, 120)  # frames in which it grows and shrinks again
+SPEED = (0.005, 0.04)  # shares of the frame's shorter side that it moves in a frame
+MOVING = (15, 90)  # frames between two stops
+STOPPED = (5, 20)  # frames of a stop
+SATURATION = (0.3, 0.8)  # of its colour; the value is 1, so that no digit is dark
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovingMNIST:
+    """The videos of Moving MNIST, for a `StreamLoader` to play.
+
+    "train" makes new videos every epoch; "val" and "test" make the same ones every time, so
+    that evaluations can be compared.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    split: str = "train"
+    """Which digits: train, val or test."""
+    height: int = 128
+    """Height of a frame, in pixels."""
+    width: int = 128
+    """Width of a frame, in pixels."""
+    tbins: int = 12
+    """Frames of a clip."""
+    max_frames_per_video: int = 60
+    """Length of a video, in frames; whole clips are played."""
+    max_frames_per_epoch: int = 30_000
+    """Frames of all videos of an epoch; there is at least one video."""
+    max_objects: int = 3
+    """Most digits in a video."""
+    color: bool = True
+    """Give each digit a bright colour; otherwise all are white."""
+    seed: int = 0
+    """Another seed makes other videos."""
+    delta_t: int = 50_000
+    """Duration of a frame, in microseconds."""
+
+    def __post_init__(self) -> None:
+        for name in ("tbins", "max_frames_per_epoch", "max_objects", "delta_t"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if min(self.height, self.width) < MIN_SIZE:
+            raise ValueError(
+                f"frames of {self.height}x{self.width} (height x width) are too small: "
+                f"below {MIN_SIZE} pixels a side the smaller digits cannot be read"
+            )
+        if self.max_frames_per_video < self.tbins:
+            raise ValueError(
+                f"max_frames_per_video ({self.max_frames_per_video}) is smaller than tbins "
+                f"({self.tbins}): a video must hold at least one clip. "
+                "Lengthen the videos or shorten the clips."
+            )
+        # Read them now: workers that are forked later share them.
+        load_digits(self.split)
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Shape (T, C, H, W) of every clip."""
+        return self.tbins, 3, self.height, self.width
+
+    def clip_counts(self, epoch: int) -> list[int]:
+        """Clips of each video: as many in all of them, in all epochs."""
+        clips_per_video = self.max_frames_per_video // self.tbins
+        num_videos = max(1, self.max_frames_per_epoch // (clips_per_video * self.tbins))
+        return [clips_per_video] * num_videos
+
+    def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
+        """Make the clips of one video.
+
+        Args:
+            epoch: number of the epoch.
+            index: number of the video.
+            first_clip: the clip to begin with.
+
+        Returns:
+            The clips, in order; their frames are bytes.
+        """
+        clips_per_video = self.max_frames_per_video // self.tbins
+        epoch = epoch if self.split == "train" else 0
+        rng = np.random.default_rng([self.seed, SPLITS.index(self.split), epoch, index])
+        tracks = self._draw_tracks(rng, clips_per_video * self.tbins)
+        for first_frame in range(first_clip * self.tbins, len(tracks[0].scale), self.tbins):
+            yield self._render(
+                [track.cut(first_frame, first_frame + self.tbins) for track in tracks],
+                VideoInfo(f"{self.split}-{epoch}-{index}", index, first_frame, self.delta_t),
+            )
+
+    def _draw_tracks(self, rng: np.random.Generator, num_frames: int) -> "list[_Track]":
+        digits = load_digits(self.split)
+        size = (self.height, self.width)
+        num_objects = rng.integers(1, self.max_objects, endpoint=True)
+        return [
+            _draw_track(rng, digits, size, num_frames, color=self.color) for _ in range(num_objects)
+        ]
+
+    def _render(self, tracks: "list[_Track]", info: VideoInfo) -> Clip:
+        frames = np.zeros(self.clip_shape, np.uint8)
+        boxes = np.empty((len(tracks), self.tbins, 5), np.float32)
+        visible = np.empty((len(tracks), self.tbins), np.bool_)
+        for i, track in enumerate(tracks):
+            ink, top, left = _render_ink(track, (self.height, self.width))
+            boxes[i, :, :4], visible[i] = _tight_boxes(ink, top, left)
+            boxes[i, :, 4] = track.label
+            _paint(frames, ink, top, left, track.color)
+        return Clip(
+            inputs=torch.from_numpy(frames),
+            labels=[boxes[visible[:, t], t] for t in range(self.tbins)],
+            frame_is_labeled=np.ones(self.tbins, np.bool_),
+            info=info,
+        )
+
+
+def make_moving_mnist(
+    train: bool,
+    height: int = 128,
+    width: int = 128,
+    tbins: int = 12,
+    num_workers: int = 0,
+    batch_size: int = 4,
+    max_frames_per_video: int = 60,
+    max_frames_per_epoch: int = 30_000,
+    *,
+    max_objects: int = 3,
+    color: bool = True,
+    seed: int = 0,
+    delta_t: int = 50_000,
+) -> StreamLoader:
+    """Make a loader of Moving MNIST for one process.
+
+    For several processes, or the validation split, give a `MovingMNIST` to a `StreamLoader`.
+
+    Args:
+        train: play the training digits, in new videos every epoch; otherwise the test
+            digits, in the same videos every time.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        tbins: frames of a clip.
+        num_workers: processes that prepare clips; 0 prepares them in this process.
+        batch_size: lanes, videos that play side by side.
+        max_frames_per_video: length of a video, in frames; whole clips are played.
+        max_frames_per_epoch: frames of all videos of an epoch; there is at least one video.
+        max_objects: most digits in a video.
+        color: give each digit a bright colour; otherwise all are white.
+        seed: another seed makes other videos, in another order.
+        delta_t: duration of a frame, in microseconds.
+
+    Returns:
+        The loader; its labels are the digit plus 1, because 0 is background.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    videos = MovingMNIST(
+        split="train" if train else "test",
+        height=height,
+        width=width,
+        tbins=tbins,
+        max_frames_per_video=max_frames_per_video,
+        max_frames_per_epoch=max_frames_per_epoch,
+        max_objects=max_objects,
+        color=color,
+        seed=seed,
+        delta_t=delta_t,
+    )
+    return StreamLoader(videos, batch_size=batch_size, num_workers=num_workers, seed=seed)
+
+
+@dataclass(frozen=True)
+class _Track:
+    """One digit through a video: its ink, and where and how large it is in each frame."""
+
+    ink: Float32[np.ndarray, "h w"]
+    label: int
+    color: Float32[np.ndarray, "3"]
+    scale: Float64[np.ndarray, " T"]
+    top: Float64[np.ndarray, " T"]
+    left: Float64[np.ndarray, " T"]
+
+    def cut(self, start: int, end: int) -> "_Track":
+        part = slice(start, end)
+        return _Track(
+            self.ink, self.label, self.color, self.scale[part], self.top[part], self.left[part]
+        )
+
+
+def _draw_track(
+    rng: np.random.Generator, digits: Digits, size: tuple[int, int], num_frames: int, *, color: bool
+) -> _Track:
+    number = rng.integers(len(digits.labels))
+    image = digits.images[number]
+    rows, columns = np.nonzero(image.any(axis=1))[0], np.nonzero(image.any(axis=0))[0]
+    ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*SATURATION), 1) if color else (1, 1, 1)
+
+    # A digit's own clock stands still while the digit does.
+    clock = _draw_clock(rng, num_frames)
+    smallest, largest = rng.uniform(*SMALLEST), rng.uniform(*LARGEST)
+    turns = rng.uniform() + clock / rng.uniform(*PERIOD)
+    wave = (1 - np.cos(2 * np.pi * turns)) / 2
+    side = min(size) * smallest * (largest / smallest) ** wave
+    scale = side / max(ink.shape)
+
+    angle, speed = rng.uniform(0, 2 * np.pi), min(size) * rng.uniform(*SPEED)
+    corner = []
+    for axis, step in enumerate((speed * np.sin(angle), speed * np.cos(angle))):
+        free = size[axis] - ink.shape[axis] * scale
+        corner.append(free * _bounce(rng.uniform(0, 2) + clock * step / free.mean()))
+    return _Track(
+        ink, int(digits.labels[number]) + 1, np.array(rgb, np.float32), scale, corner[0], corner[1]
+    )
+
+
+def _draw_clock(rng: np.random.Generator, num_frames: int) -> Int64[np.ndarray, " T"]:
+    moves = np.ones(num_frames, np.int64)
+    start = rng.integers(*MOVING)
+    while start < num_frames:
+        end = start + rng.integers(*STOPPED, endpoint=True)
+        moves[start:end] = 0
+        start = end + rng.integers(*MOVING)
+    return np.cumsum(moves)
+
+
+def _bounce(distance: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
+    """Where something is that has gone so far between two walls, at 0 and 1."""
+    place: Float64[np.ndarray, " T"] = 1 - np.abs(distance % 2 - 1)
+    return place
+
+
+def _render_ink(
+    track: _Track, size: tuple[int, int]
+) -> tuple[UInt8[np.ndarray, "T h w"], Int64[np.ndarray, " T"], Int64[np.ndarray, " T"]]:
+    """The digit in a window that is just large enough; first row and column of the window."""
+    rows, top = _resampling(track.top, track.scale, track.ink.shape[0], size[0])
+    columns, left = _resampling(track.left, track.scale, track.ink.shape[1], size[1])
+    ink = rows @ track.ink @ columns.transpose(0, 2, 1)
+    return (ink + 0.5).astype(np.uint8), top, left
+
+
+def _resampling(
+    start: Float64[np.ndarray, " T"],
+    scale: Float64[np.ndarray, " T"],
+    num_inks: int,
+    num_pixels: int,
+) -> tuple[Float32[np.ndarray, "T h n"], Int64[np.ndarray, " T"]]:
+    """Weights of the ink's rows (or columns) in the frame's, at fractions of a pixel.
+
+    A pixel sees the stretch of ink that it covers; on ink that is enlarged, a stretch of one
+    row, which is linear interpolation. Nothing flickers as the digit moves.
+    """
+    reach = np.maximum(1, 1 / scale) / 2
+    blur = reach * scale
+    length = min(num_pixels, int(np.ceil((num_inks * scale + 2 * blur).max())) + 1)
+    first = np.clip(np.floor(start - blur).astype(np.int64), 0, num_pixels - length)
+    centre = (first[:, None] + np.arange(length) + 0.5 - start[:, None]) / scale[:, None]
+    low, high = (centre - reach[:, None])[..., None], (centre + reach[:, None])[..., None]
+    inks = np.arange(num_inks)
+    seen = np.minimum(high, inks + 1) - np.maximum(low, inks)
+    weights = np.maximum(seen, 0) / (2 * reach[:, None, None])
+    return weights.astype(np.float32), first
+
+
+def _tight_boxes(
+    ink: UInt8[np.ndarray, "T h w"], top: Int64[np.ndarray, " T"], left: Int64[np.ndarray, " T"]
+) -> tuple[Int64[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
+    """Boxes around the visible ink, and whether there is any."""
+    seen: Bool[np.ndarray, "T h w"] = ink >= INK_THRESHOLD
+    rows: Bool[np.ndarray, "T h"] = np.any(seen, axis=2)
+    columns: Bool[np.ndarray, "T w"] = np.any(seen, axis=1)
+    visible: Bool[np.ndarray, " T"] = np.any(rows, axis=1)
+    boxes = np.stack(
+        [
+            left + columns.argmax(axis=1),
+            top + rows.argmax(axis=1),
+            left + columns.shape[1] - columns[:, ::-1].argmax(axis=1),
+            top + rows.shape[1] - rows[:, ::-1].argmax(axis=1),
+        ],
+        axis=1,
+    )
+    return boxes, visible
+
+
+def _paint(
+    frames: UInt8[np.ndarray, "T 3 H W"],
+    ink: UInt8[np.ndarray, "T h w"],
+    top: Int64[np.ndarray, " T"],
+    left: Int64[np.ndarray, " T"],
+    color: Float32[np.ndarray, "3"],
+) -> None:
+    """Add a digit in place; where digits overlap the brighter wins, so none hides another."""
+    painted = (ink[:, None] * color[:, None, None] + 0.5).astype(np.uint8)
+    height, width = ink.shape[1:]
+    for frame, patch, y, x in zip(frames, painted, top, left, strict=True):
+        window = frame[:, y : y + height, x : x + width]
+        np.maximum(window, patch, out=window)

@@ -1,0 +1,227 @@
+"""Boxes on a frame, with their class names and scores."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from evdet.draw.images import upscale
+from evdet.shapes import Size
+
+__all__ = ["class_color", "draw_box_events", "draw_detections_and_truth", "scale_box_events"]
+
+Image = Shaped[np.ndarray, "H W C"]
+BoxEvents = Shaped[np.ndarray, " N"]
+Color = tuple[int, int, int]
+Rectangle = tuple[int, int, int, int]
+
+# Bright enough for black frames, dark enough for white ones, and neighbours far apart in hue.
+_PALETTE: tuple[Color, ...] = (
+    (77, 157, 255),
+    (255, 149, 20),
+    (60, 200, 100),
+    (255, 80, 150),
+    (240, 200, 30),
+    (165, 110, 255),
+    (40, 205, 225),
+    (250, 80, 65),
+    (160, 215, 60),
+    (200, 150, 105),
+    (225, 110, 235),
+    (0, 170, 150),
+)
+_BACKGROUND_COLOR: Color = (150, 150, 150)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+# Height of a capital of _FONT at scale 1, in pixels.
+_FONT_HEIGHT = 22
+
+
+def class_color(class_id: int) -> Color:
+    """Give the colour in which a class is drawn: always the same one, as (red, green, blue)."""
+    return _PALETTE[(class_id - 1) % len(_PALETTE)] if class_id > 0 else _BACKGROUND_COLOR
+
+
+def draw_box_events(
+    frame: Image,
+    box_events: BoxEvents,
+    label_map: Sequence[str],
+    draw_score: bool = True,
+    thickness: int = 1,
+    force_color: Sequence[int] | None = None,
+) -> Image:
+    """Draw boxes with their class names, and perhaps scores, on a copy of a frame.
+
+    Labels stay inside the frame and avoid one another. With `force_color` they stand at the
+    lower edge, so that truth drawn over detections leaves the detections' labels readable.
+
+    Args:
+        frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
+        box_events: `BOX_DTYPE` records; may be empty.
+        label_map: class names by class_id, beginning with 'background'.
+        draw_score: write the confidence after the name, in percent.
+        thickness: width of the lines, in pixels.
+        force_color: red, green, blue of all boxes; by default each class has its colour.
+
+    Returns:
+        A new picture of the frame's shape and type.
+
+    Raises:
+        ValueError: the frame is not (H, W, 3), or a class_id has no name in `label_map`.
+    """
+    if frame.shape[2] != 3:
+        raise ValueError(
+            f"the frame must be (height, width, 3), got {frame.shape}; "
+            "a (3, height, width) frame needs .transpose(1, 2, 0) first"
+        )
+    _check_names(box_events["class_id"], label_map)
+    canvas = np.clip(frame, 0, 255).astype(np.uint8)
+    before = canvas.copy()
+    # The most certain last: it lies on top.
+    visible = [event for event in box_events if _is_visible(event, frame.shape)]
+    visible.sort(key=lambda event: float(event["class_confidence"]))
+    for event in visible:
+        x1, y1, x2, y2 = _pixels(event, frame.shape)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), _color(event, force_color), thickness)
+    plates: list[Rectangle] = []
+    for event in reversed(visible):
+        name = label_map[event["class_id"]]
+        text = f"{name} {event['class_confidence']:.0%}" if draw_score else name
+        box = _pixels(event, frame.shape)
+        color = _color(event, force_color)
+        plates.append(_draw_label(canvas, text, box, color, plates, force_color is not None))
+    # A float frame keeps its exact values wherever nothing was drawn.
+    return np.where(canvas != before, canvas, frame).astype(frame.dtype)
+
+
+def _check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -> None:
+    if len(class_ids) and class_ids.max() >= len(label_map):
+        raise ValueError(
+            f"class_id {class_ids.max()} has no name: label_map has {len(label_map)} entries, "
+            f"{list(label_map)}. Does it begin with 'background'?"
+        )
+
+
+def _is_visible(event: np.void, shape: tuple[int, ...]) -> bool:
+    # Written so that a box with a NaN is not visible.
+    across = event["x"] < shape[1] and event["x"] + event["w"] > 0
+    down = event["y"] < shape[0] and event["y"] + event["h"] > 0
+    return bool(across and down)
+
+
+def _pixels(event: np.void, shape: tuple[int, ...]) -> Rectangle:
+    """First and last pixel of a box, inside the frame."""
+    height, width = shape[:2]
+    x1, y1 = max(0.0, float(event["x"])), max(0.0, float(event["y"]))
+    x2 = min(float(width), float(event["x"] + event["w"]))
+    y2 = min(float(height), float(event["y"] + event["h"]))
+    left, top = min(round(x1), width - 1), min(round(y1), height - 1)
+    return left, top, max(left, round(x2) - 1), max(top, round(y2) - 1)
+
+
+def _color(event: np.void, force_color: Sequence[int] | None) -> Sequence[int]:
+    return class_color(int(event["class_id"])) if force_color is None else list(force_color)
+
+
+def _draw_label(
+    canvas: UInt8[np.ndarray, "H W 3"],
+    text: str,
+    box: Rectangle,
+    color: Sequence[int],
+    taken: Sequence[Rectangle],
+    at_bottom: bool,
+) -> Rectangle:
+    """Write a label on its plate in the canvas, and return where the plate is."""
+    height, width = canvas.shape[:2]
+    text_height = max(7, round(0.66 * math.sqrt(min(height, width))))
+    scale = text_height / _FONT_HEIGHT
+    text_width = _text_width(text, scale)
+    while text_width + 3 > width and len(text) > 1:
+        text = text[:-1]
+        text_width = _text_width(text, scale)
+    # Room below the line for the tails of g, j and y.
+    tail = round(0.3 * text_height)
+    plate_width, plate_height = min(text_width + 3, width), min(text_height + tail + 2, height)
+    x, y = _plate_corner(box, (plate_height, plate_width), (height, width), taken, at_bottom)
+    plate = (x, y, x + plate_width - 1, y + plate_height - 1)
+    cv2.rectangle(canvas, plate[:2], plate[2:], color, cv2.FILLED)
+    is_light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
+    ink = (15, 15, 15) if is_light else (255, 255, 255)
+    baseline = (x + 1, y + 1 + text_height)
+    cv2.putText(canvas, text, baseline, _FONT, scale, ink, 1, cv2.LINE_AA)
+    return plate
+
+
+def _text_width(text: str, scale: float) -> int:
+    return int(cv2.getTextSize(text, _FONT, scale, 1)[0][0])
+
+
+def _plate_corner(
+    box: Rectangle, plate: Size, size: Size, taken: Sequence[Rectangle], at_bottom: bool
+) -> tuple[int, int]:
+    """Find the first free place for a plate: outside the box, then inside, then the other side."""
+    (left, top, right, bottom), (height, width) = box, plate
+    above, inside_top = (left, top - height), (left, top)
+    below, inside_bottom = (right - width + 1, bottom + 1), (right - width + 1, bottom - height + 1)
+    wanted = [above, inside_top, below, inside_bottom]
+    if at_bottom:
+        wanted = [below, inside_bottom, above, inside_top]
+    corners = [
+        (min(max(x, 0), size[1] - width), y) for x, y in wanted if 0 <= y <= size[0] - height
+    ]
+    for x, y in corners:
+        plate_at = (x, y, x + width - 1, y + height - 1)
+        if not any(_overlap(plate_at, other) for other in taken):
+            return x, y
+    return corners[0] if corners else (0, 0)
+
+
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
+def draw_detections_and_truth(
+    frame: Image,
+    detections: BoxEvents,
+    truth: Shaped[np.ndarray, " M"],
+    label_map: Sequence[str],
+    *,
+    factor: int = 3,
+) -> Shaped[np.ndarray, "bigH bigW C"]:
+    """Enlarge a frame and draw what was found, in colour, over what is there, in white.
+
+    Args:
+        frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
+        detections: `BOX_DTYPE` records, drawn with their scores; may be empty.
+        truth: `BOX_DTYPE` records; may be empty.
+        label_map: class names by class_id, beginning with 'background'.
+        factor: enlargement; fine lines and small labels need the room.
+
+    Returns:
+        A new picture, `factor` times as high and as wide.
+    """
+    picture = draw_box_events(
+        upscale(frame, factor),
+        scale_box_events(truth, factor),
+        label_map,
+        draw_score=False,
+        force_color=(255, 255, 255),
+    )
+    return draw_box_events(picture, scale_box_events(detections, factor), label_map, thickness=2)
+
+
+def scale_box_events(box_events: BoxEvents, factor: float | int) -> BoxEvents:
+    """Scale boxes along with their frame: `upscale` a small frame, then draw fine lines on it.
+
+    Args:
+        box_events: `BOX_DTYPE` records; may be empty.
+        factor: new size over old size.
+
+    Returns:
+        New records; times, classes and scores are the same.
+    """
+    scaled = box_events.copy()
+    for name in ("x", "y", "w", "h"):
+        scaled[name] *= factor
+    return scaled

@@ -1,0 +1,96 @@
+"""Pictures as wholes: enlarged, side by side, as the bytes of a file."""
+
+import io
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+__all__ = ["decode_png", "encode_gif", "encode_png", "image_grid", "upscale"]
+
+Image = Shaped[np.ndarray, "H W C"]
+
+_GAP_GRAY = 90
+
+
+def upscale(image: Image, factor: int) -> Shaped[np.ndarray, "bigH bigW C"]:
+    """Enlarge a picture by a whole factor; every pixel becomes a square."""
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def image_grid(
+    images: Sequence[Image], ncols: int, *, pad: int = 2
+) -> Shaped[np.ndarray, "gridH gridW C"]:
+    """Arrange pictures of one size in rows, left to right, top to bottom.
+
+    Args:
+        images: RGB pictures of the same shape and type, at least one.
+        ncols: pictures per row; the last row may be shorter.
+        pad: gap between pictures, in pixels.
+
+    Returns:
+        One picture; gaps and missing places are grey.
+
+    Raises:
+        ValueError: no pictures, pictures of different shapes, or `ncols` < 1.
+    """
+    shapes = {image.shape for image in images}
+    if len(shapes) != 1:
+        raise ValueError(f"a grid needs pictures of one shape, got {sorted(shapes) or 'none'}")
+    if ncols < 1:
+        raise ValueError(f"ncols must be at least 1, got {ncols}")
+    height, width, channels = images[0].shape
+    nrows = -(-len(images) // ncols)
+    shape = (nrows * (height + pad) - pad, ncols * (width + pad) - pad, channels)
+    grid = np.full(shape, _GAP_GRAY, images[0].dtype)
+    for index, image in enumerate(images):
+        top, left = index // ncols * (height + pad), index % ncols * (width + pad)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def encode_png(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Compress a picture to the bytes of a PNG file."""
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def encode_gif(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float | int) -> bytes:
+    """Compress frames to the bytes of an animated GIF that repeats; TensorBoard shows those.
+
+    Args:
+        frames: RGB pictures of one size, at least one.
+        fps: frames per second.
+
+    Returns:
+        The file's bytes.
+    """
+    from PIL import Image as PillowImage
+
+    if not frames:
+        raise ValueError("an animation needs at least one frame, got none")
+    first, *others = [PillowImage.fromarray(frame) for frame in frames]
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others, duration=round(1000 / fps), loop=0)
+    return file.getvalue()
+
+
+def decode_png(file: bytes) -> UInt8[np.ndarray, "H W 3"]:
+    """Read a picture from the bytes of a PNG file; `encode_png` backwards.
+
+    Args:
+        file: the bytes.
+
+    Returns:
+        RGB picture.
+
+    Raises:
+        ValueError: the bytes are no PNG file.
+    """
+    image = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("not a PNG file")
+    rgb: UInt8[np.ndarray, "H W 3"] = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8)
+    return rgb

@@ -1,0 +1,134 @@
+"""Memory over time. No module here keeps state: memory goes in and comes out."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from evdet.models.layers import ConvLayer
+
+__all__ = ["ConvGRU", "ConvLSTM"]
+
+Clip = Float[Tensor, "T B C H W"]
+Output = Float[Tensor, "T B D h w"]
+Memory = tuple[Float[Tensor, "B D h w"], ...]
+
+
+class ConvLSTM(nn.Module):
+    """Long short-term memory whose matrix products are 3x3 convolutions.
+
+    The products with the input carry no memory, so they see the whole clip at once; only the
+    products with the hidden state walk over time.
+
+    Args:
+        in_channels: channels C of each input frame.
+        hidden_channels: channels D of the memory and of each output frame.
+        stride: how many times smaller the memory is than the input, per side.
+
+    Source:
+        Shi et al., "Convolutional LSTM network: a machine learning approach for precipitation
+        nowcasting", NeurIPS 2015, https://arxiv.org/abs/1506.04214 (without its peepholes).
+    """
+
+    memory_names = ("hidden", "cell")
+
+    def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.input_to_hidden = ConvLayer(
+            in_channels, 4 * hidden_channels, stride=stride, bias=True, relu=False
+        )
+        self.hidden_to_hidden = nn.Conv2d(hidden_channels, 4 * hidden_channels, 3, padding=1)
+
+    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Output, Memory]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: hidden state and cell that the previous call returned; None starts every
+                lane anew.
+
+        Returns:
+            The hidden state after each frame, and the last hidden state and cell.
+        """
+        driven = _whole_clip(self.input_to_hidden, clip)
+        if memory is None:
+            empty = driven.new_zeros(driven.shape[1], self.hidden_channels, *driven.shape[3:])
+            memory = (empty, empty)
+        hidden, cell = memory
+        outputs = []
+        for frame in driven:
+            gates = frame + self.hidden_to_hidden(hidden)
+            # One sigmoid over three gates is one kernel instead of three.
+            admit, forget, expose = gates[:, : 3 * self.hidden_channels].sigmoid().chunk(3, dim=1)
+            candidate = gates[:, 3 * self.hidden_channels :].tanh()
+            cell = forget * cell + admit * candidate
+            hidden = expose * cell.tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden, cell)
+
+    def forward(self, clip: Clip) -> Output:
+        """Read one clip on its own: `step` from empty memory."""
+        return self.step(clip)[0]
+
+
+class ConvGRU(nn.Module):
+    """Gated recurrent unit whose matrix products are 3x3 convolutions.
+
+    It keeps one map where the LSTM keeps two, at three quarters of its arithmetic.
+
+    Args:
+        in_channels: channels C of each input frame.
+        hidden_channels: channels D of the memory and of each output frame.
+        stride: how many times smaller the memory is than the input, per side.
+
+    Source:
+        Ballas et al., "Delving deeper into convolutional networks for learning video
+        representations", ICLR 2016, https://arxiv.org/abs/1511.06432.
+    """
+
+    memory_names = ("hidden",)
+
+    def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.input_to_hidden = ConvLayer(
+            in_channels, 3 * hidden_channels, stride=stride, bias=True, relu=False
+        )
+        self.hidden_to_gates = nn.Conv2d(hidden_channels, 2 * hidden_channels, 3, padding=1)
+        self.hidden_to_candidate = nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1)
+
+    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Output, Memory]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            The hidden state after each frame, and the last of them.
+        """
+        driven = _whole_clip(self.input_to_hidden, clip)
+        if memory is None:
+            shape = (driven.shape[1], self.hidden_channels, *driven.shape[3:])
+            memory = (driven.new_zeros(shape),)
+        (hidden,) = memory
+        outputs = []
+        for frame in driven:
+            gates_in, candidate_in = frame.split(
+                (2 * self.hidden_channels, self.hidden_channels), dim=1
+            )
+            reset, update = (gates_in + self.hidden_to_gates(hidden)).sigmoid().chunk(2, dim=1)
+            candidate = (candidate_in + self.hidden_to_candidate(reset * hidden)).tanh()
+            hidden = torch.lerp(hidden, candidate, update)
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden,)
+
+    def forward(self, clip: Clip) -> Output:
+        """Read one clip on its own: `step` from empty memory."""
+        return self.step(clip)[0]
+
+
+def _whole_clip(layer: nn.Module, clip: Clip) -> Float[Tensor, "T B D h w"]:
+    """Apply a layer without memory to all frames at once."""
+    out: Tensor = layer(clip.flatten(0, 1))
+    return out.view(*clip.shape[:2], *out.shape[1:])

@@ -1,0 +1,46 @@
+"""On what a run ran: versions and hardware by name."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+__all__ = ["describe_environment"]
+
+_PACKAGES = ("evdet", "torch", "pytorch_lightning", "numpy")
+
+
+def describe_environment() -> dict[str, str]:
+    """Name the versions and the hardware that a run depends on.
+
+    Returns:
+        Name and value of each, for people to read.
+    """
+    described = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            described[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            described[name] = "not installed"
+    described["system"] = f"{platform.system()} {platform.machine()}"
+    described["processor"] = f"{_processor_name()}, {_num_cores()} cores"
+    if torch.cuda.is_available():
+        described["accelerator"] = torch.cuda.get_device_name()
+    return described
+
+
+def _processor_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _num_cores() -> int:
+    # What this process may use, which in a container is less than what the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,145 @@
+"""Scores -> HTML tables."""
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+__all__ = ["class_table", "confusion_table", "decimal", "size_table"]
+
+_SIZES = {
+    "small": "up to 32 × 32 pixels",
+    "medium": "up to 96 × 96 pixels",
+    "large": "above 96 × 96 pixels",
+}
+_NOTHING = "none"
+# Letters of a class name that the confusion table has room for.
+_MAX_NAME = 14
+# From this share on the shade is so dark that its number is written in the light colour.
+_DARK_SHARE = 0.3
+
+
+def decimal(value: float | None) -> str:
+    """Write a score with three decimals, or a dash where there is none."""
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def class_table(scores: Mapping[str, Any]) -> str:
+    """Tabulate average precision by class, with a bar for each.
+
+    Args:
+        scores: `AveragePrecision.as_dict()`.
+
+    Returns:
+        A table element.
+    """
+    rows = [
+        _score_row("", name, one["ap"], one["ap50"], one["num_truths"])
+        for name, one in scores["per_class"].items()
+    ]
+    mean = (scores["map"], scores["map50"], scores["num_truths"])
+    rows.append(_score_row(' class="total"', "all classes", *mean))
+    return _table(' class="scores"', ("class", "AP", "", "AP50", "objects"), rows)
+
+
+def size_table(scores: Mapping[str, Any]) -> str:
+    """Tabulate mean average precision by the size of the objects.
+
+    Args:
+        scores: `AveragePrecision.as_dict()`.
+
+    Returns:
+        A table element.
+    """
+    rows = [
+        f'<tr><th scope="row">{html.escape(name)} <small>{_SIZES.get(name, "")}</small></th>'
+        f"<td>{decimal(value)}</td><td>{_bar(value)}</td></tr>"
+        for name, value in scores["per_size"].items()
+    ]
+    return _table(' class="scores"', ("object size", "mAP", ""), rows)
+
+
+def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) -> str:
+    """Tabulate which class was found where which class is, the shares as shades.
+
+    Args:
+        counts: as `confusion_matrix` gives them: row = truth, column = found, 0 = nothing.
+        class_names: the classes without background.
+
+    Returns:
+        A table element; missed objects are its last column, false alarms its last row.
+
+    Raises:
+        ValueError: `counts` does not fit `class_names`.
+    """
+    size = len(class_names) + 1
+    if counts.shape != (size, size):
+        raise ValueError(
+            f"the confusion matrix of {len(class_names)} classes must be {size} x {size} "
+            f"(row and column 0 stand for nothing), got {counts.shape}"
+        )
+    names = [_NOTHING, *class_names]
+    order = [*range(1, size), 0]
+    # An object's row sums to one; a false alarm has no object, so its share is the column's.
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    shares[0] = counts[0] / np.maximum(1, counts.sum(axis=0))
+    rows = []
+    for truth in order:
+        cells = [
+            _confusion_cell(
+                (truth, found), names, count=int(counts[truth, found]), share=shares[truth, found]
+            )
+            for found in order
+        ]
+        rows.append(f'<tr><th scope="row">{html.escape(names[truth])}</th>{"".join(cells)}</tr>')
+    name_width = min(_MAX_NAME, max(map(len, names)))
+    attributes = f' class="confusion" style="--columns:{size};--name:{name_width}ch"'
+    return _table(attributes, ("", *(names[found] for found in order)), rows)
+
+
+def _confusion_cell(
+    place: tuple[int, int], names: Sequence[str], *, count: int, share: float
+) -> str:
+    truth, found = place
+    if truth == found == 0:
+        return "<td></td>"
+    whole = f"of the objects {names[truth]}" if truth else f"of the detections {names[found]}"
+    title = f"{names[truth]} found as {names[found]}: {count:,}, {share:.1%} {whole}"
+    kind = ("right" if truth == found else "wrong") + (" dark" if share >= _DARK_SHARE else "")
+    # The root makes a few percent of errors visible.
+    shade = 100 * math.sqrt(share)
+    return (
+        f'<td class="{kind}" style="--shade:{shade:.0f}%" title="{html.escape(title)}">'
+        f"{_short(count)}</td>"
+    )
+
+
+def _score_row(
+    attributes: str, name: str, ap: float | None, ap50: float | None, objects: int
+) -> str:
+    return (
+        f'<tr{attributes}><th scope="row">{html.escape(name)}</th><td>{decimal(ap)}</td>'
+        f"<td>{_bar(ap)}</td><td>{decimal(ap50)}</td><td>{objects:,}</td></tr>"
+    )
+
+
+def _bar(value: float | None) -> str:
+    share = 0.0 if value is None or math.isnan(value) else value
+    return f'<span class="bar" style="--share:{100 * share:.1f}%"></span>'
+
+
+def _short(count: int) -> str:
+    if count == 0:
+        return ""
+    return f"{count / 1000:.0f}k" if count >= 10_000 else str(count)
+
+
+def _table(attributes: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+    cells = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
+    return (
+        f'<div class="wide"><table{attributes}><thead><tr>{cells}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )

@@ -1,0 +1,283 @@
+"""What happens around the training: checkpoints, pictures, and one log line an epoch."""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+from jaxtyping import UInt8
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
+
+from evdet.boxes import to_box_events
+from evdet.data.batch import Batch
+from evdet.data.stream_loader import StreamLoader, frame_to_rgb
+from evdet.draw import (
+    VideoUnavailableError,
+    draw_detections_and_truth,
+    encode_gif,
+    encode_png,
+    image_grid,
+    write_video,
+)
+from evdet.training.checkpoint_io import link_checkpoint
+from evdet.training.lightning_model import LightningDetectionModel
+
+__all__ = [
+    "BEST_NAME",
+    "LAST_NAME",
+    "CheckpointWriter",
+    "EpochLog",
+    "ProgressBar",
+    "ValidationPictures",
+]
+
+LAST_NAME = "last.ckpt"
+BEST_NAME = "best.ckpt"
+_LOG = logging.getLogger(__name__)
+Picture = UInt8[np.ndarray, "H W 3"]
+
+
+class CheckpointWriter(pl.Callback):
+    """Writes checkpoints after every epoch, and every so often within one.
+
+    After an epoch and its validation: `epoch=E-step=S.ckpt`, which stays, and `last.ckpt` and,
+    where the validation's mAP is the highest so far, `best.ckpt`, both the same file under a
+    second name. Within an epoch only `last.ckpt` is written, each in place of the one before.
+
+    Args:
+        folder: where they go.
+        every_minutes: time between checkpoints within an epoch; 0 writes one after each batch.
+    """
+
+    def __init__(self, folder: Path, every_minutes: float) -> None:
+        self.folder = folder
+        self.every_minutes = every_minutes
+        self.best_map = -math.inf
+        self._written = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run has to know."""
+        return {"best_map": self.best_map}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.best_map = state_dict["best_map"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._written = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Write the checkpoint within an epoch when it is due.
+
+        Never after the last batch: the epoch's own follows its validation, and a run resumed
+        between the two would leave the validation out.
+        """
+        is_last = trainer.fit_loop.batch_idx + 1 == trainer.num_training_batches
+        is_due = time.monotonic() - self._written >= 60 * self.every_minutes
+        if not is_last and trainer.strategy.reduce_boolean_decision(is_due, all=False):
+            self._write(trainer, LAST_NAME)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the epoch's checkpoint and give it its further names."""
+        scores = pl_module.scores if isinstance(pl_module, LightningDetectionModel) else None
+        # Written so that the NaN of a validation without objects is never the best.
+        is_best = scores is not None and scores.map > self.best_map
+        if scores is not None and is_best:
+            self.best_map = scores.map
+        name = f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
+        self._write(trainer, name)
+        if trainer.is_global_zero:
+            link_checkpoint(self.folder / name, LAST_NAME)
+            if is_best:
+                link_checkpoint(self.folder / name, BEST_NAME)
+
+    def _write(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self.folder / name, weights_only=False)
+        self._written = time.monotonic()
+
+
+class EpochLog(pl.Callback):
+    """Says in one line how an epoch went, and keeps how fast the training is."""
+
+    def __init__(self) -> None:
+        self.num_frames = 0
+        """Frames trained so far, over all processes."""
+        self.seconds = 0.0
+        """Time that took, without validations."""
+        self._started = time.monotonic()
+
+    @property
+    def frames_per_second(self) -> float:
+        """Speed of the training so far."""
+        return self.num_frames / self.seconds if self.seconds else 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock of an epoch."""
+        self._started = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock: an epoch that is resumed has no start."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count the frames."""
+        now = time.monotonic()
+        num_tbins, num_lanes = batch["inputs"].shape[:2]
+        self.num_frames += num_tbins * num_lanes * trainer.world_size
+        self.seconds += now - self._started
+        self._started = now
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the line."""
+        scores = pl_module.scores if isinstance(pl_module, LightningDetectionModel) else None
+        if trainer.is_global_zero and scores is not None:
+            _LOG.info(
+                "epoch %d done (%d of %d): mAP %.3f, mAP50 %.3f; training at %.0f frames/s",
+                trainer.current_epoch,
+                trainer.current_epoch + 1,
+                trainer.max_epochs,
+                scores.map,
+                scores.map50,
+                self.frames_per_second,
+            )
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's progress bar, which also knows the length of an epoch that is resumed."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show which epoch is trained, and how far it is."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.fit_loop.restarted_mid_epoch:
+            self.on_train_epoch_start(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the bar's line, so that the error's message gets one of its own."""
+        for bar in (self._train_progress_bar, self._val_progress_bar):
+            if bar is not None:
+                bar.close()
+
+
+class ValidationPictures(pl.Callback):
+    """Shows what the validation finds: a picture after every epoch, a video every few.
+
+    Both go to TensorBoard's images, the video as an animation; and `demo.mp4` to the run's folder.
+
+    Args:
+        folder: the run's folder.
+        demo_every: epochs from one video to the next; 0 makes none.
+        min_score: detections with a lower score are not drawn.
+        num_frames: length of the video.
+    """
+
+    def __init__(
+        self, folder: Path, demo_every: int, *, min_score: float = 0.4, num_frames: int = 120
+    ) -> None:
+        self.folder = folder
+        self.demo_every = demo_every
+        self.min_score = min_score
+        self.num_frames = num_frames
+        self._frames: list[Picture] = []
+        self._delta_t = 0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin without frames."""
+        self._frames = []
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw the batch while there are too few frames."""
+        wanted = self.num_frames if self._makes_video(trainer) else 1
+        if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
+            return
+        self._delta_t = batch["video_infos"][0].delta_t
+        label_map = ["background", *_class_names(pl_module)]
+        for t in range(min(len(batch["inputs"]), wanted - len(self._frames))):
+            self._frames.append(self._draw(trainer, outputs, batch, t, label_map))
+
+    def _makes_video(self, trainer: pl.Trainer) -> bool:
+        return self.demo_every > 0 and (trainer.current_epoch + 1) % self.demo_every == 0
+
+    def _draw(
+        self,
+        trainer: pl.Trainer,
+        outputs: Mapping[str, Any],
+        batch: Batch,
+        t: int,
+        label_map: list[str],
+    ) -> Picture:
+        """All lanes at one time, side by side."""
+        loader = trainer.val_dataloaders
+        show = loader.get_vis_func() if isinstance(loader, StreamLoader) else frame_to_rgb
+        pictures = []
+        for b, truth in enumerate(batch["labels"][t]):
+            found = outputs["detections"][t][b]
+            events = to_box_events(found["boxes"], found["labels"], found["scores"])
+            pictures.append(
+                draw_detections_and_truth(
+                    show(batch["inputs"][t, b]),
+                    events[events["class_confidence"] >= self.min_score],
+                    to_box_events(truth[:, :4], truth[:, 4]),
+                    label_map,
+                )
+            )
+        return image_grid(pictures, ncols=math.ceil(math.sqrt(len(pictures))))
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Hand out the pictures."""
+        if not self._frames:
+            return
+        frames, self._frames = self._frames, []
+        # The last of them: by then the detector has seen something.
+        _show(trainer, "validation", encode_png(frames[-1]), frames[-1].shape)
+        if not self._makes_video(trainer):
+            return
+        fps = 1e6 / max(1, self._delta_t)
+        _show(trainer, "demo", encode_gif(frames, fps), frames[0].shape)
+        try:
+            write_video(self.folder / "demo.mp4", frames, fps)
+        except VideoUnavailableError as error:
+            _LOG.info("%s; the animation is in TensorBoard", error)
+
+
+def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:
+    return pl_module.config.classes if isinstance(pl_module, LightningDetectionModel) else ()
+
+
+def _show(trainer: pl.Trainer, name: str, file: bytes, shape: tuple[int, ...]) -> None:
+    """Put the bytes of a PNG or GIF among TensorBoard's images, as they are."""
+    height, width = shape[:2]
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            writer = logger.experiment._get_file_writer()
+            writer.add_summary(
+                # The step under which Lightning logs the numbers of the same validation.
+                Summary(value=[Summary.Value(tag=name, image=image)]),
+                trainer.global_step - 1,
+            )

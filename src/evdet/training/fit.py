@@ -1,0 +1,269 @@
+"""Config -> trained run folder."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+import yaml
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from evdet.checkpoints import (
+    config_of,
+    load_checkpoint,
+    load_matching_weights,
+    load_weights,
+    search_latest_checkpoint,
+)
+from evdet.config import DetectionConfig
+from evdet.training.callbacks import (
+    BEST_NAME,
+    LAST_NAME,
+    CheckpointWriter,
+    EpochLog,
+    ProgressBar,
+    ValidationPictures,
+)
+from evdet.training.checkpoint_io import AtomicCheckpointIO
+from evdet.training.distributed import SyncBatchNormPlugin
+from evdet.training.errors import TrainingError
+from evdet.training.lightning_model import LightningDetectionModel
+
+__all__ = ["TrainResult", "make_trainer", "quiet_lightning", "train"]
+
+_LOG = logging.getLogger(__name__)
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a training leaves behind."""
+
+    root_dir: Path
+    """The run's folder."""
+    last_checkpoint: Path
+    """The state at the end."""
+    best_checkpoint: Path | None
+    """The epoch with the highest validation mAP; None where no validation had objects."""
+    best_map: float | None
+    """That mAP."""
+    seconds: float
+    """Time of the whole training, validations included."""
+    frames_per_second: float
+    """Frames trained per second, without validations, over all processes."""
+
+
+def train(
+    config: DetectionConfig,
+    *,
+    resume: PathLike | None = None,
+    finetune: PathLike | None = None,
+) -> TrainResult:
+    """Train a detector and leave everything in the folder that the configuration names.
+
+    Args:
+        config: the run.
+        resume: a checkpoint from which to go on, or "auto" for the newest of this run.
+        finetune: a checkpoint whose weights a new run starts from; classes may differ.
+
+    Returns:
+        Where things are.
+
+    Raises:
+        TrainingError: the folder holds another run, a loss is not finite, or a process of the
+            run was lost.
+        CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
+    """
+    root = Path(config.root_dir)
+    checkpoint_path = _find_start(root, resume, finetune)
+    model = LightningDetectionModel(config)
+    step = 0
+    if checkpoint_path is not None:
+        checkpoint = load_checkpoint(checkpoint_path)
+        step = int(checkpoint.get("global_step", 0))
+        load_weights(model.detector, checkpoint)
+        _log_changes(config_of(checkpoint), config)
+        _say("resuming from %s, after %d steps", checkpoint_path, step)
+    elif finetune is not None:
+        kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.classes)
+        _say("starting from %s; classes carried over: %s", finetune, ", ".join(kept) or "none")
+
+    speed = EpochLog()
+    writer = CheckpointWriter(root / "checkpoints", config.checkpoint_every_minutes)
+    started = time.monotonic()
+    with quiet_lightning():
+        trainer = make_trainer(
+            config,
+            callbacks=[writer, speed, ValidationPictures(root, config.demo_every)],
+            first_step=step,
+        )
+        if trainer.is_global_zero:
+            _write_config(root / "config.yaml", config)
+        _fit(trainer, model, checkpoint_path)
+    best = root / "checkpoints" / BEST_NAME
+    return TrainResult(
+        root_dir=root,
+        last_checkpoint=root / "checkpoints" / LAST_NAME,
+        best_checkpoint=best if best.exists() else None,
+        best_map=writer.best_map if math.isfinite(writer.best_map) else None,
+        seconds=time.monotonic() - started,
+        frames_per_second=speed.frames_per_second,
+    )
+
+
+@rank_zero_only
+def _say(message: str, *values: object) -> None:
+    _LOG.info(message, *values)
+
+
+def _find_start(root: Path, resume: PathLike | None, finetune: PathLike | None) -> Path | None:
+    """The checkpoint to go on from; None for a new run, which needs a folder without any."""
+    if resume is not None and finetune is not None:
+        raise TrainingError(
+            "resume goes on with a run, finetune starts a new one from its weights: choose one"
+        )
+    if resume == "auto":
+        return search_latest_checkpoint(root / "checkpoints")
+    if resume is not None:
+        return Path(resume)
+    if any((root / "checkpoints").glob("*.ckpt")):
+        raise TrainingError(
+            f"{root} holds the checkpoints of an earlier run: go on with it (--resume), choose "
+            "another folder (--root-dir), or remove it"
+        )
+    return None
+
+
+def _log_changes(old: DetectionConfig, new: DetectionConfig) -> None:
+    changes = [
+        f"{field.name} {getattr(old, field.name)} -> {getattr(new, field.name)}"
+        for field in dataclasses.fields(old)
+        if getattr(old, field.name) != getattr(new, field.name)
+    ]
+    if changes:
+        _say("the configuration has changed since the checkpoint: %s", "; ".join(changes))
+
+
+def make_trainer(
+    config: DetectionConfig, *, callbacks: list[pl.Callback], first_step: int = 0
+) -> pl.Trainer:
+    """Make the Lightning trainer of a run.
+
+    Args:
+        config: the run.
+        callbacks: in the order in which they are called, besides the progress bar.
+        first_step: TensorBoard drops what an interrupted run logged from this step on.
+
+    Returns:
+        The trainer.
+    """
+    on_accelerator = config.accelerator != "cpu" and torch.cuda.is_available()
+    logger = TensorBoardLogger(
+        # A fixed place, so that a resumed run goes on with its own curves.
+        config.root_dir,
+        name="logs",
+        version="",
+        default_hp_metric=False,
+        purge_step=first_step or None,
+    )
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices or "auto",
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision=_precision(config, on_accelerator),
+        max_epochs=config.max_epochs,
+        default_root_dir=config.root_dir,
+        logger=logger,
+        callbacks=[ProgressBar(refresh_rate=1 if sys.stdout.isatty() else 20), *callbacks],
+        plugins=[AtomicCheckpointIO(), SyncBatchNormPlugin(on_cpu=not on_accelerator)],
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def _precision(
+    config: DetectionConfig, on_accelerator: bool
+) -> Literal["32-true", "16-mixed", "bf16-mixed"]:
+    if config.precision == "32":
+        return "32-true"
+    if not on_accelerator:
+        if config.precision != "auto":
+            _say("training in 32 bits: on a CPU %s bits are several times slower", config.precision)
+        return "32-true"
+    if config.precision == "16":
+        return "16-mixed"
+    if config.precision == "bf16" or torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16-mixed"
+    return "32-true"
+
+
+def _write_config(path: Path, config: DetectionConfig) -> None:
+    """Keep the resolved configuration; `--config` reads it."""
+    values: dict[str, Any] = {
+        **dataclasses.asdict(config),
+        "classes": list(config.classes),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+
+
+def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path | None) -> None:
+    try:
+        # What draws from torch's own random state depends on the seed, and the caller's state
+        # is left alone.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(model.config.seed + trainer.global_rank)
+            trainer.fit(model, ckpt_path=checkpoint)
+    except TrainingError:
+        if not trainer.is_global_zero:
+            sys.exit(2)  # all processes stop for this reason, and one of them says so
+        raise
+    except RuntimeError as error:
+        if trainer.world_size > 1 and _is_lost_process(error):
+            raise TrainingError(
+                "a process of this run was lost, so the others stop; the run goes on from its "
+                "last checkpoint with --resume"
+            ) from error
+        raise
+
+
+def _is_lost_process(error: RuntimeError) -> bool:
+    words = ("connection closed by peer", "connection reset", "timed out", "broken pipe", "nccl")
+    return any(word in str(error).lower() for word in words)
+
+
+@contextlib.contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's tips to itself; its errors and real warnings come through."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    names = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
+    loggers += [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            # Which is what is wanted: the model moves the batches of any loader.
+            warnings.filterwarnings("ignore", "You have overridden `transfer_batch_to_device`")
+            warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,301 @@
+"""The detector as Lightning trains it: loaders, losses, memory, scores, and exact resuming."""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from evdet.build import build_detector, build_loader
+from evdet.checkpoints import POST_MORTEM_NAME, CheckpointError
+from evdet.config import DetectionConfig, config_from_params
+from evdet.data.batch import Batch
+from evdet.data.stream_loader import StreamLoader
+from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
+from evdet.training.distributed import gather, is_distributed, mean_over_processes
+from evdet.training.errors import TrainingError
+from evdet.training.not_finite import is_finite, where_forward_fails, where_gradient_fails
+from evdet.training.schedule import learning_rate
+
+__all__ = ["LightningDetectionModel"]
+
+Memory = tuple[Tensor, ...]
+Detections = list[list[dict[str, Tensor]]]
+Loop = Literal["train", "val"]
+
+_STATE = "evdet"  # the key of our part of a checkpoint
+
+
+class LightningDetectionModel(pl.LightningModule):
+    """A detector with everything that `pytorch_lightning.Trainer.fit` asks for.
+
+    It brings the loaders that its configuration names, so `trainer.fit(model)` is enough. A
+    data module may replace them; its training loader then has to start at `position`, as the
+    one here does: `loader.set_position(*self.trainer.lightning_module.position)`.
+
+    Args:
+        params: a configuration, the namespace of the seed tutorial, or the `hyper_parameters`
+            of a checkpoint.
+    """
+
+    def __init__(self, params: DetectionConfig | argparse.Namespace | Mapping[str, Any]) -> None:
+        super().__init__()
+        self.config = config_from_params(params)
+        plain = dataclasses.asdict(self.config)
+        self.save_hyperparameters({**plain, "classes": list(self.config.classes)})
+        # So that load_from_checkpoint hands the stored dict to `params`.
+        self._hparams_name = "params"
+        self.detector = build_detector(self.config)
+        self.position = (0, 0)
+        """(epoch, batch) that the training will consume next."""
+        self.scores: AveragePrecision | None = None
+        """The last validation's, the same in all processes."""
+        self._memory: dict[Loop, Memory | None] = {"train": None, "val": None}
+        self._results = FrameResults()
+        self._last_step: tuple[Batch, Memory | None, Tensor] | None = None
+        self._has_labels = False
+        self._to_restore: dict[str, Any] | None = None
+        self._post_mortem: dict[str, Any] | None = None
+
+    # --- data ---
+
+    def train_dataloader(self) -> StreamLoader:
+        """Make the training's loader; it starts where the training stands."""
+        loader = self._build_loader("train")
+        loader.set_position(*self.position)
+        return loader
+
+    def val_dataloader(self) -> StreamLoader:
+        """Make the validation's loader."""
+        return self._build_loader("val")
+
+    def _build_loader(self, split: str) -> StreamLoader:
+        trainer = self.trainer
+        return build_loader(
+            self.config, split, rank=trainer.global_rank, world_size=trainer.world_size
+        )
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Move what the network reads; all labels travel as one tensor."""
+        frames = [frame for lanes in batch["labels"] for frame in lanes]
+        together = torch.cat(frames).to(device, non_blocking=True)
+        moved = torch.split(together, [len(frame) for frame in frames])
+        num_lanes = len(batch["video_infos"])
+        return Batch(
+            inputs=batch["inputs"].to(device, non_blocking=True),
+            labels=[list(moved[t : t + num_lanes]) for t in range(0, len(moved), num_lanes)],
+            mask_keep_memory=batch["mask_keep_memory"].to(device, non_blocking=True),
+            frame_is_labeled=batch["frame_is_labeled"],
+            video_infos=batch["video_infos"],
+        )
+
+    # --- training ---
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Make the optimiser; `on_train_batch_start` gives it its learning rate."""
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        return torch.optim.Adam(weights, lr=self.config.lr, weight_decay=self.config.weight_decay)
+
+    def on_train_start(self) -> None:
+        """Take up the lanes' memory and the random states of the checkpoint, if one is resumed."""
+        if self._to_restore is not None:
+            self._restore(self._to_restore)
+            self._to_restore = None
+
+    def on_train_epoch_start(self) -> None:
+        """Start the loader anew: Lightning stops asking before the loader sees its end."""
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, StreamLoader):
+            loader.set_position(*self.position)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Set this step's learning rate."""
+        rate = learning_rate(
+            self.config,
+            epoch=self.current_epoch,
+            batch=batch_idx,
+            num_batches=int(self.trainer.num_training_batches),
+            max_epochs=self.trainer.max_epochs or self.config.max_epochs,
+        )
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        self.log("lr", rate)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the loss of one batch, from the memory that its lanes carry."""
+        memory = self._carry("train", batch)
+        loss, losses, new_memory = self._loss(batch, memory)
+        self._memory["train"] = tuple(lanes.detach() for lanes in new_memory)
+        self._last_step = (batch, memory, loss.detach())
+        self._has_labels |= bool(batch["frame_is_labeled"].any())
+        is_last = batch_idx + 1 == self.trainer.num_training_batches
+        epoch = self.current_epoch
+        self.position = (epoch + 1, 0) if is_last else (epoch, batch_idx + 1)
+        self.log("train_loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train_{name}": value.detach() for name, value in losses.items()})
+        return loss
+
+    def _carry(self, loop: Loop, batch: Batch) -> Memory | None:
+        memory = self._memory[loop]
+        return memory and tuple(lanes * batch["mask_keep_memory"] for lanes in memory)
+
+    def _loss(
+        self, batch: Batch, memory: Memory | None
+    ) -> tuple[Tensor, dict[str, Tensor], Memory]:
+        average = mean_over_processes if is_distributed() else None
+        losses, memory = self.detector.compute_loss(batch, memory, average=average)
+        loss = losses["cls_loss"] + self.config.loc_weight * losses["loc_loss"]
+        return loss, losses, memory
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Between backward and step: stop at what is not finite, skip what has no labels, clip."""
+        if self._last_step is None:
+            return
+        batch, memory, loss = self._last_step
+        self._last_step = None
+        weights = [weight for weight in self.parameters() if weight.grad is not None]
+        norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
+        # A gradient scaler (16 bits) finds and skips infinite gradients by itself.
+        checked = [loss] if getattr(self.trainer.precision_plugin, "scaler", None) else [loss, norm]
+        if self._any_process(not is_finite(torch.stack(checked))):
+            self._stop(batch, memory)
+        if not self._any_process(self._has_labels):
+            # Without gradients Adam leaves weights and its own state alone.
+            optimizer.zero_grad(set_to_none=True)
+        self._has_labels = False
+        limit = self.config.gradient_clip if gradient_clip_val is None else gradient_clip_val
+        if limit > 0:
+            torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
+
+    def _any_process(self, decision: bool) -> bool:
+        return self.trainer.strategy.reduce_boolean_decision(decision, all=False)
+
+    # --- validation ---
+
+    def on_validation_start(self) -> None:
+        """Begin with empty memory and nothing scored."""
+        self._memory["val"] = None
+        self._results = FrameResults()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Detections]:
+        """Detect in one batch and keep its labelled frames for scoring; callbacks may draw them."""
+        detections, self._memory["val"] = self.detector.step(
+            batch["inputs"],
+            self._carry("val", batch),
+            score_thresh=self.config.score_thresh,
+            nms_thresh=self.config.nms_thresh,
+            max_boxes=self.config.max_boxes_per_input,
+        )
+        for t, b in batch["frame_is_labeled"].nonzero().tolist():
+            info = batch["video_infos"][b]
+            key = (info.index, info.first_frame + t)
+            self._results.add(key, batch["labels"][t][b], detections[t][b])
+        return {"detections": detections}
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the frames of all processes together."""
+        results = merge(gather(self._results))
+        self._results = FrameResults()
+        loader = self.trainer.val_dataloaders
+        if isinstance(loader, StreamLoader):
+            loader.set_position(0)  # every validation plays the same videos
+        if self.trainer.sanity_checking:
+            return
+        self.scores = average_precision(results.truths, results.detections, self.config.classes)
+        values = {"val_map": self.scores.map, "val_map50": self.scores.map50}
+        per_class = {
+            f"val_ap/{name}": scores.ap
+            for name, scores in self.scores.per_class.items()
+            if scores.num_truths
+        }
+        # The processes agree already; Lightning asks for the word.
+        self.log_dict(values, prog_bar=True, sync_dist=is_distributed())
+        self.log_dict(per_class, sync_dist=is_distributed())
+
+    # --- checkpoints ---
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what resuming needs besides weights and optimiser, as plain values and tensors."""
+        memory = self._memory["train"]
+        lanes = {
+            "memory": None if memory is None else [lanes.cpu() for lanes in memory],
+            "random_state": torch.get_rng_state(),
+            "device_random_state": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
+        }
+        checkpoint[_STATE] = {"position": list(self.position), "processes": gather(lanes)}
+        if self._post_mortem is not None:
+            checkpoint["post_mortem"] = self._post_mortem
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what `on_save_checkpoint` added until the training starts."""
+        if _STATE not in checkpoint:
+            raise CheckpointError(
+                "the checkpoint does not say where its training stood, so it cannot be resumed; "
+                "--finetune starts a new run from its weights"
+            )
+        self._to_restore = checkpoint[_STATE]
+        epoch, batch = checkpoint[_STATE]["position"]
+        self.position = (epoch, batch)
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        processes = state["processes"]
+        if len(processes) != self.trainer.world_size:
+            if self.position[1] == 0:
+                return  # at an epoch's start all lanes begin with a new video
+            raise TrainingError(
+                f"the checkpoint was written within an epoch by {len(processes)} processes, "
+                f"and now there are {self.trainer.world_size}: resume with as many, or from a "
+                "checkpoint of an epoch's end (epoch=*.ckpt)"
+            )
+        mine = processes[self.trainer.global_rank]
+        if mine["memory"] is not None:
+            self._memory["train"] = tuple(lanes.to(self.device) for lanes in mine["memory"])
+        torch.set_rng_state(mine["random_state"])
+        if mine["device_random_state"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(mine["device_random_state"], self.device)
+
+    # --- what went wrong ---
+
+    def _stop(self, batch: Batch, memory: Memory | None) -> None:
+        """Find where a value that is not finite comes from, save what there is, and raise."""
+        with self.trainer.precision_plugin.train_step_context():
+            where = where_forward_fails(
+                self.detector,
+                lambda: self._loss(batch, memory)[0],
+                (batch["inputs"], batch["labels"], memory),
+            )
+        reports: list[dict[str, Any]] = gather(
+            {
+                "epoch": self.current_epoch,
+                "batch": self.trainer.fit_loop.batch_idx,
+                "videos": sorted({info.name for info in batch["video_infos"] if info.index >= 0}),
+                "where": where,
+                "inputs": batch["inputs"].cpu(),
+                "labels": [[frame.cpu() for frame in lanes] for lanes in batch["labels"]],
+                "memory": memory and [lanes.cpu() for lanes in memory],
+            }
+        )
+        # The process whose forward pass fails is the source; the others got its gradients.
+        report = next((report for report in reports if report["where"]), reports[0])
+        report["where"] = report["where"] or where_gradient_fails(self.detector) or "the loss"
+        self._post_mortem = report
+        path = Path(self.trainer.default_root_dir) / "checkpoints" / POST_MORTEM_NAME
+        self.trainer.save_checkpoint(path, weights_only=False)
+        raise TrainingError(
+            f"not finite: {report['where']}, in batch {report['batch']} of epoch "
+            f"{report['epoch']} (videos {', '.join(report['videos'])}). The batch and the state "
+            f"before its step are in {path}. Resume with a lower --lr or --gradient-clip."
+        )

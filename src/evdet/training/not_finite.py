@@ -1,0 +1,77 @@
+"""Where a value that is not finite comes from: the first layer, or the first gradient."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["is_finite", "where_forward_fails", "where_gradient_fails"]
+
+
+def is_finite(value: Any) -> bool:
+    """Say whether all numbers in a tensor, or in a nest of tensors, are finite."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(value))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def where_forward_fails(model: nn.Module, forward: Callable[[], Any], inputs: Any) -> str | None:
+    """Run a forward pass again and name the first place that is not finite.
+
+    Args:
+        model: the layers to watch.
+        forward: runs the pass.
+        inputs: what goes in.
+
+    Returns:
+        The inputs, a layer with its name and type, or the loss; None if all is finite.
+    """
+    # The pass runs in any case: where processes train together it has to run in all of them.
+    found = [] if is_finite(inputs) else ["the inputs"]
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            # Inner layers report before those around them: the first report is the source.
+            if not found and not is_finite(output):
+                broken = [key for key, weight in layer.named_parameters() if not is_finite(weight)]
+                cause = f", whose {broken[0]} is not finite" if broken else ""
+                found.append(f"the layer {name} ({type(layer).__name__}){cause}")
+
+        return hook
+
+    handles = [layer.register_forward_hook(watch(name)) for name, layer in model.named_modules()]
+    try:
+        with torch.no_grad():
+            output = forward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not found and not is_finite(output):
+        return "the loss itself, of finite predictions"
+    return found[0] if found else None
+
+
+def where_gradient_fails(model: nn.Module) -> str | None:
+    """Name the first parameter, on the way back from the loss, whose gradient is not finite.
+
+    Args:
+        model: after `backward`.
+
+    Returns:
+        The place; None if all gradients are finite.
+    """
+    for name, weight in reversed(list(model.named_parameters())):
+        if weight.grad is not None and not is_finite(weight.grad):
+            return f"the gradient of {name}"
+    return None

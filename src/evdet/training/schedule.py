@@ -1,0 +1,40 @@
+"""The learning rate of every step, as a pure function of where the training stands."""
+
+import math
+
+from evdet.config import DetectionConfig
+
+__all__ = ["learning_rate"]
+
+
+def learning_rate(
+    config: DetectionConfig, *, epoch: int, batch: int, num_batches: int, max_epochs: int
+) -> float:
+    """Give the learning rate of one step.
+
+    It depends on nothing else, so a run that is resumed needs no schedule restored.
+
+    Args:
+        config: `lr`, `lr_schedule` and their numbers.
+        epoch: number of the epoch, from 0.
+        batch: number of the batch in its epoch, from 0.
+        num_batches: batches of an epoch.
+        max_epochs: epochs of the whole run.
+
+    Returns:
+        exponential: `lr` times a factor for each epoch before this one. one_cycle: straight up
+        to `lr` over the warm-up's share of all steps, then half a cosine down to almost 0.
+
+    Source:
+        Smith and Topin, "Super-convergence", 2018, https://arxiv.org/abs/1708.07120 (one_cycle,
+        here with a cosine).
+    """
+    if config.lr_schedule == "exponential":
+        return config.lr * config.lr_scheduler_step_gamma**epoch
+    step, num_steps = epoch * num_batches + batch, max_epochs * num_batches
+    num_warmup = config.lr_warmup * num_steps
+    if step < num_warmup:
+        return config.lr * min(1.0, (step + 1) / num_warmup)
+    # The step after the last would be at 0: the last one still trains.
+    share = (step - num_warmup) / (num_steps - num_warmup)
+    return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

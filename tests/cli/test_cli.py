@@ -1,0 +1,124 @@
+import json
+
+import pytest
+
+from evdet.cli import main
+
+TINY = [
+    "--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2",
+    "--head-channels", "4", "--height", "32", "--width", "32", "--num-tbins", "2",
+    "--batch-size", "2", "--max-frames-per-video", "4", "--max-frames-per-epoch", "8",
+    "--max-epochs", "1", "--val-frames", "8", "--test-frames", "8", "--num-workers", "0",
+    "--demo-every", "1", "--accelerator", "cpu",
+]  # fmt: skip
+
+
+def refused(capsys, words):
+    """The message with which the command line refuses, and its exit status."""
+    try:
+        status = main(words)
+    except SystemExit as end:
+        status = end.code
+    captured = capsys.readouterr()
+    return status, captured.err + captured.out
+
+
+def test_no_words_show_the_commands(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in ("demo", "train", "evaluate", "report"))
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "evaluate", "report"])
+def test_every_command_explains_itself(capsys, command):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"evdet {command}" in capsys.readouterr().out
+
+
+def test_print_config_shows_file_and_options_together(capsys):
+    words = ["train", "--config", "moving_mnist_quick.yaml", "--lr", "0.5", "--print-config"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "lr: 0.5" in shown
+    assert "lr_schedule: one_cycle" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "there is no command trian. Did you mean train?"),
+        (["zzz"], "There are demo, train, evaluate, report."),
+        (["train", "--num-tbin", "5"], "--num-tbins"),
+        (["train", "--num-tbins", "many"], "many"),
+        (["train", "--num-tbins", "0"], "num_tbins must be at least 1, got 0"),
+        (["train", "--config", "nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["train", "--feature-extractor", "Vanila"], "feature_extractor must be one of Vanilla"),
+        (["train", "--dataset-path", "/data/gen1"], "folders of recordings cannot be read yet"),
+        (["train", "--max-frames-per-video", "3"], "a video must hold at least one clip"),
+        (["train", "--height", "32", "--width", "32"], "too small for a level of stride 128"),
+        (["train", "--resume"], "there is no checkpoint"),
+        (["evaluate", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["evaluate"], "Missing from evdet evaluate"),
+        (["report", "nowhere"], "nowhere is no run"),
+    ],
+)
+def test_what_a_user_can_mend_is_said_in_a_line_with_status_2(
+    capsys, tmp_path, monkeypatch, words, message
+):
+    monkeypatch.chdir(tmp_path)
+    status, said = refused(capsys, words)
+    assert status == 2
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_config_with_a_wrong_type_is_refused(capsys, tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("num_tbins: many\n")
+    status, said = refused(capsys, ["train", "--config", str(path)])
+    assert status == 2
+    assert "num_tbins must be of type int, got 'many'" in said
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path):
+    with pytest.raises(ValueError, match="is no run"):
+        main(["report", str(tmp_path), "--debug"])
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_nothing_to_a_report(capsys, tmp_path):
+    run = tmp_path / "demo"
+    assert main(["demo", *TINY, "--root-dir", str(run)]) == 0
+
+    shown = capsys.readouterr().out
+    assert f"{run / 'report.html'}" in shown
+    for name in ("report.html", "config.yaml", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
+        assert (run / name).stat().st_size > 0
+    assert list((run / "logs").glob("events.*"))
+    numbers = json.loads((run / "evaluation" / "evaluation.json").read_text())
+    assert numbers["protocol"] == "coco"
+    assert 0 <= numbers["mAP"] <= numbers["mAP50"] <= 1
+
+    # A second demo does not touch the first.
+    before = (run / "report.html").read_bytes()
+    assert main(["demo", *TINY, "--root-dir", str(run)]) == 0
+    assert (tmp_path / "demo-2" / "report.html").exists()
+    assert (run / "report.html").read_bytes() == before
+
+    numbers_path = tmp_path / "numbers.json"
+    words = ["evaluate", str(run), "--json", str(numbers_path), "--frames", "4"]
+    assert main([*words, "--output", str(tmp_path / "again")]) == 0
+    assert json.loads(numbers_path.read_text())["num_frames"] == 4
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_where_it_stopped_and_refuses_to_be_overwritten(capsys, tmp_path):
+    words = ["train", *TINY, "--root-dir", str(tmp_path / "run")]
+    assert main(words) == 0
+    status, said = refused(capsys, words)
+    assert status == 2
+    assert "--resume" in said
+    assert main([*words, "--resume", "--max-epochs", "2"]) == 0
+    assert list((tmp_path / "run" / "checkpoints").glob("epoch=1-*.ckpt"))

@@ -1,0 +1,264 @@
+import contextlib
+import io
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evdet.metrics import RECALL_POINTS, average_precision
+
+EMPTY_TRUTH = np.zeros((0, 5), np.float32)
+NAMES = ("a", "b", "c")
+
+
+def detection_of(*rows):
+    table = np.array(list(rows), np.float32).reshape(-1, 6)
+    return {"boxes": table[:, :4], "labels": table[:, 4].astype(np.int64), "scores": table[:, 5]}
+
+
+def truth_of(*rows):
+    return np.array(list(rows), np.float32).reshape(-1, 5)
+
+
+def random_boxes(rng, count):
+    """Boxes from nothing to large; a coarse grid makes many of them coincide or touch."""
+    corner = rng.integers(0, 12, (count, 2)) * 16.0
+    sides = rng.choice([0, 8, 16, 32, 33, 64, 96, 150], (count, 2))
+    return np.concatenate([corner, corner + sides], axis=1).astype(np.float32)
+
+
+def random_frame(rng, num_classes, *, most_truths=6, most_detections=12):
+    boxes = random_boxes(rng, rng.integers(0, most_truths + 1))
+    # The last class never occurs in the truth.
+    truth = np.column_stack([boxes, rng.integers(1, num_classes, len(boxes))]).astype(np.float32)
+    false = random_boxes(rng, rng.integers(0, most_detections + 1))
+    near = boxes + rng.choice([0, 0, 1, 2.5, 4], boxes.shape).astype(np.float32)
+    near[:, 2:] = np.maximum(near[:, :2], near[:, 2:])
+    found = np.concatenate([near, near[: len(near) // 2], false])
+    labels = rng.integers(1, num_classes + 1, len(found))
+    labels[: len(near)] = np.where(rng.random(len(near)) < 0.8, truth[:, 4], labels[: len(near)])
+    # Few different scores: ties within and across frames.
+    scores = rng.integers(0, 8, len(found)).astype(np.float32) / 7
+    return truth, {"boxes": found, "labels": labels, "scores": scores}
+
+
+def random_set(seed, *, num_frames=8, num_classes=4, **limits):
+    rng = np.random.default_rng(seed)
+    frames = [random_frame(rng, num_classes, **limits) for _ in range(num_frames)]
+    return [truth for truth, _ in frames], [detection for _, detection in frames]
+
+
+def pycocotools_evaluation(truths, detections, num_classes):
+    """The reference: stats, and precision by IoU, recall, class, area."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def dataset(frames):
+        annotations = []
+        for image_id, (boxes, labels, scores) in enumerate(frames, start=1):
+            for box, label, score in zip(boxes.astype(float), labels, scores, strict=True):
+                width, height = box[2] - box[0], box[3] - box[1]
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image_id,
+                        "category_id": int(label),
+                        "bbox": [box[0], box[1], width, height],
+                        "area": width * height,
+                        "iscrowd": 0,
+                        "score": float(score),
+                    }
+                )
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": i + 1} for i in range(len(frames))],
+            "categories": [{"id": i + 1} for i in range(num_classes)],
+            "annotations": annotations,
+        }
+        coco.createIndex()
+        return coco
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(
+            dataset([(t[:, :4], t[:, 4], np.ones(len(t))) for t in truths]),
+            dataset([(d["boxes"], d["labels"], d["scores"]) for d in detections]),
+            "bbox",
+        )
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats, evaluation.eval["precision"][..., -1]
+
+
+def assert_equals_pycocotools(truths, detections, num_classes=4):
+    names = tuple(f"class {k}" for k in range(num_classes))
+    ours = average_precision(truths, detections, names)
+    stats, precision = pycocotools_evaluation(truths, detections, num_classes)
+
+    numbers = [ours.map, ours.map50, ours.map75, *ours.per_size.values()]
+    np.testing.assert_allclose(np.nan_to_num(numbers, nan=-1), stats[:6], rtol=0, atol=1e-9)
+    for k, name in enumerate(names):
+        mine, theirs = ours.per_class[name], precision[:, :, k, 0]
+        if not mine.num_truths:
+            assert math.isnan(mine.ap)
+            assert (theirs == -1).all()
+            continue
+        np.testing.assert_allclose(mine.precision50, theirs[0], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(mine.precision75, theirs[5], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(
+            [mine.ap, mine.ap50, mine.ap75],
+            [theirs.mean(), theirs[0].mean(), theirs[5].mean()],
+            rtol=0,
+            atol=1e-9,
+        )
+
+
+def test_no_frames_at_all_have_no_score():
+    result = average_precision([], [], NAMES)
+
+    assert math.isnan(result.map)
+    assert result.precision50 == ()
+    assert (result.num_frames, result.num_truths, result.num_detections) == (0, 0, 0)
+
+
+def test_false_alarms_without_any_truth_have_no_score_but_are_counted():
+    result = average_precision([EMPTY_TRUTH], [detection_of((0, 0, 9, 9, 1, 0.9))], NAMES)
+
+    assert math.isnan(result.map)
+    assert result.num_detections == result.per_class["a"].num_detections == 1
+
+
+def test_finding_nothing_scores_zero():
+    result = average_precision([truth_of((0, 0, 9, 9, 2))], [detection_of()], NAMES)
+
+    assert result.map == result.map50 == result.per_class["b"].ap == 0
+    assert math.isnan(result.per_class["a"].ap)
+
+
+def test_finding_everything_scores_one():
+    truth = truth_of((0, 0, 9, 9, 1), (20, 20, 90, 90, 2))
+    result = average_precision(
+        [truth], [detection_of((0, 0, 9, 9, 1, 0.4), (20, 20, 90, 90, 2, 0.9))], NAMES
+    )
+
+    assert result.map == pytest.approx(1)
+    assert result.per_size["small"] == pytest.approx(1)
+    assert result.per_size["medium"] == pytest.approx(1)
+    assert math.isnan(result.per_size["large"])
+    np.testing.assert_allclose(result.precision50, 1)
+    assert len(result.precision50) == len(RECALL_POINTS) == 101
+
+
+def test_a_case_worked_by_hand():
+    # Best first: right, false, right. Two objects: precision 1 to recall 0.5 (51 points),
+    # then 2/3. The second right one has IoU 0.8: it counts at 0.50 ... 0.80, 7 of 10 thresholds.
+    truth = truth_of((0, 0, 10, 10, 1), (50, 50, 60, 60, 1))
+    found = detection_of((0, 0, 10, 10, 1, 0.9), (80, 80, 90, 90, 1, 0.8), (50, 50, 60, 58, 1, 0.7))
+    result = average_precision([truth], [found], ("a",))
+
+    both, one = (51 + 50 * 2 / 3) / 101, 51 / 101
+    assert result.map50 == pytest.approx(both)
+    assert result.map75 == pytest.approx(both)
+    assert result.map == pytest.approx((7 * both + 3 * one) / 10)
+
+
+def test_false_alarms_on_a_frame_annotated_as_empty_cost():
+    truths = [truth_of((0, 0, 9, 9, 1)), EMPTY_TRUTH]
+    right = detection_of((0, 0, 9, 9, 1, 0.5))
+
+    quiet = average_precision(truths, [right, detection_of()], NAMES)
+    loud = average_precision(truths, [right, detection_of((5, 5, 9, 9, 1, 0.9))], NAMES)
+
+    assert quiet.map == pytest.approx(1)
+    assert loud.map == pytest.approx(0.5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(2, 5))
+@settings(max_examples=60, deadline=None)
+def test_random_sets_score_as_pycocotools_does(seed, num_frames, num_classes):
+    truths, detections = random_set(seed, num_frames=num_frames, num_classes=num_classes)
+    assert_equals_pycocotools(truths, detections, num_classes)
+
+
+def test_crowded_frames_score_as_pycocotools_does():
+    # More than 100 detections of one class in a frame, nearly all of them tied.
+    assert_equals_pycocotools(
+        *random_set(5, num_frames=4, num_classes=2, most_truths=40, most_detections=500), 2
+    )
+
+
+def test_only_the_best_detections_of_a_class_in_a_frame_count():
+    truth = truth_of((0, 0, 9, 9, 1))
+    found = detection_of((50, 50, 59, 59, 1, 0.9), (0, 0, 9, 9, 1, 0.8), (50, 50, 59, 59, 2, 0.95))
+
+    assert average_precision([truth], [found], NAMES, max_detections=2).map == pytest.approx(0.5)
+    assert average_precision([truth], [found], NAMES, max_detections=1).map == 0
+
+
+def test_tensors_and_arrays_score_alike():
+    truths, detections = random_set(3)
+    names = ("a", "b", "c", "d")
+    tensors = average_precision(
+        [torch.from_numpy(truth) for truth in truths],
+        [{key: torch.from_numpy(value) for key, value in d.items()} for d in detections],
+        names,
+    )
+
+    assert tensors.as_dict() == average_precision(truths, detections, names).as_dict()
+
+
+def test_the_result_survives_json_with_none_for_what_has_no_truth():
+    result = average_precision([truth_of((0, 0, 9, 9, 2))], [detection_of()], NAMES).as_dict()
+
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["protocol"] == "coco"
+    assert result["per_class"]["a"]["ap"] is None
+    assert result["per_class"]["b"]["precision50"] == [0] * 101
+
+
+def test_scoring_prints_nothing(capfd):
+    average_precision(*random_set(1), ("a", "b", "c", "d"))
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_evaluator_is_loaded_only_when_something_is_scored():
+    code = (
+        "import sys, evdet.metrics; sys.exit(bool({'faster_coco_eval', 'cv2'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("truths", "detections", "message"),
+    [
+        ([EMPTY_TRUTH], [], "truths for 1 frames and detections for 0"),
+        (
+            [truth_of((0, 0, 9, 9, 4))],
+            [detection_of()],
+            r"truth label in frame 0 is 4, outside 1..3",
+        ),
+        ([EMPTY_TRUTH], [detection_of((0, 0, 9, 9, 0, 0.5))], "detected label in frame 0 is 0"),
+        ([EMPTY_TRUTH], [detection_of((0, 0, 9, 9, 1, np.nan))], "1 of 1 .* are not finite"),
+        ([truth_of((9, 9, 0, 0, 1))], [detection_of()], "negative side.*not x y width height"),
+        (
+            [EMPTY_TRUTH],
+            [{**detection_of((0, 0, 9, 9, 1, 0.5)), "scores": np.zeros(2, np.float32)}],
+            r"detections of frame 0 must be .* but are \(1, 4\), \(1,\), \(2,\)",
+        ),
+    ],
+)
+def test_sets_that_do_not_fit_are_refused(truths, detections, message):
+    with pytest.raises(ValueError, match=message):
+        average_precision(truths, detections, NAMES)
+
+
+def test_class_names_must_differ():
+    with pytest.raises(ValueError, match="all different"):
+        average_precision([], [], ("a", "a"))

@@ -1,0 +1,148 @@
+import argparse
+import dataclasses
+
+import pytest
+
+from evdet.cli.options import shipped_config
+from evdet.config import (
+    ConfigError,
+    DetectionConfig,
+    config_from_params,
+    config_to_yaml,
+    read_config,
+    write_config,
+)
+
+SEED_TUTORIAL = argparse.Namespace(
+    in_channels=3,
+    feature_base=8,
+    feature_channels_out=128,
+    anchor_list="MNIST_ANCHORS",
+    loss="_focal_loss",
+    act="softmax",
+    feature_extractor="Vanilla",
+    classes=[str(i) for i in range(10)],
+    dataset_path="toy_problem",
+    lr=1e-3,
+    num_tbins=12,
+    max_frames_per_epoch=30000,
+    demo_every=2,
+    preprocess="none",
+    max_boxes_per_input=500,
+    delta_t=50000,
+    root_dir="toy_problem_experiment",
+    num_workers=4,
+    max_epochs=4,
+    precision=16,
+    lr_scheduler_step_gamma=0.98,
+    batch_size=4,
+    height=128,
+    width=128,
+)
+
+
+def test_no_fields_give_the_defaults():
+    assert config_from_params({}) == DetectionConfig()
+
+
+def test_the_tutorials_namespace_is_a_config():
+    config = config_from_params(SEED_TUTORIAL)
+    assert config.loss == "softmax_focal_loss"
+    assert config.classes == tuple("0123456789")
+    assert config.precision == "16"
+    assert SEED_TUTORIAL.act == "softmax", "the caller's namespace is left as it was"
+
+
+@pytest.mark.parametrize("loss", ["_focal_loss", "softmax_focal_loss"])
+def test_act_and_loss_are_joined_in_both_spellings(loss):
+    config = config_from_params({"act": "softmax", "loss": loss})
+    assert config.loss == "softmax_focal_loss"
+
+
+def test_act_and_loss_that_disagree_are_refused():
+    with pytest.raises(ConfigError, match="act is 'sigmoid', but the loss is 'softmax_ohem_loss'"):
+        config_from_params({"act": "sigmoid", "loss": "softmax_ohem_loss"})
+
+
+def test_a_config_survives_its_file(tmp_path):
+    config = DetectionConfig(classes=("car", "7"), lr=3e-4, color=False, precision="16")
+    write_config(config, tmp_path / "config.yaml")
+    assert read_config(tmp_path / "config.yaml") == config
+
+
+def test_a_config_survives_the_plain_dict_of_a_checkpoint():
+    config = DetectionConfig(classes=("a", "b"))
+    assert config_from_params(dataclasses.asdict(config)) == config
+
+
+@pytest.mark.parametrize("name", ["moving_mnist.yaml", "moving_mnist_quick.yaml"])
+def test_the_shipped_configs_are_valid(name):
+    assert shipped_config(name).dataset_path == "toy_problem"
+
+
+def test_the_seeds_config_is_the_seeds():
+    shipped, seed = shipped_config("moving_mnist.yaml"), config_from_params(SEED_TUTORIAL)
+    differing = {
+        field.name
+        for field in dataclasses.fields(shipped)
+        if getattr(shipped, field.name) != getattr(seed, field.name)
+    }
+    assert differing == {"precision", "root_dir"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_tbin": 3}, "unknown field num_tbin in the configuration. Did you mean num_tbins?"),
+        ({"zzz": 3}, "unknown field zzz in the configuration."),
+        ({"lr": "fast"}, "lr must be of type float, got 'fast' (str)"),
+        ({"num_tbins": 2.5}, "num_tbins must be of type int, got 2.5 (float)"),
+        ({"num_tbins": True}, "num_tbins must be of type int, got True (bool)"),
+        ({"classes": "car"}, "classes must be a list of names, got 'car'"),
+        ({"num_tbins": 0}, "num_tbins must be at least 1, got 0"),
+        ({"num_workers": -1}, "num_workers must be 0 or more, got -1"),
+        ({"lr": 0.0}, "lr must be positive, got 0.0"),
+        ({"lr": float("nan")}, "lr must be positive, got nan"),
+        ({"score_thresh": 1.5}, "score_thresh must be between 0 and 1, got 1.5"),
+        ({"classes": []}, "classes must be at least one name, got ()"),
+        ({"classes": ["a", "a"]}, "classes must be all different (twice: a), got ('a', 'a')"),
+        ({"precision": "64"}, "precision must be one of auto, 32, 16, bf16, got 64"),
+        (
+            {"max_frames_per_video": 5, "num_tbins": 8},
+            "max_frames_per_video (5) is smaller than num_tbins (8): a video must hold at least "
+            "one clip. Lengthen the videos or shorten the clips.",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_value(fields, message):
+    with pytest.raises(ConfigError) as raised:
+        config_from_params(fields)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is no configuration"),
+        ("just words", "is no configuration"),
+        ("lr: [", "cannot be read as a configuration"),
+        ("lr: fast", "lr must be of type float"),
+        ("5: 3", "unknown field 5"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(tmp_path, text, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as raised:
+        read_config(path)
+    assert "run.yaml" in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
+        read_config(tmp_path / "nowhere.yaml")
+
+
+def test_yaml_names_every_field():
+    text = config_to_yaml(DetectionConfig())
+    assert all(f"{field.name}:" in text for field in dataclasses.fields(DetectionConfig))

@@ -1,0 +1,180 @@
+"""A run that is interrupted and resumed ends like one that was never stopped, bit for bit."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from evdet.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
+from evdet.report import read_scalars
+from evdet.training import TrainingError, train
+from evdet.training.callbacks import CheckpointWriter, ValidationPictures
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+LAST_BATCH = 5
+ALWAYS = {"checkpoint_every_minutes": 0.0, "lr_schedule": "one_cycle"}
+
+
+class PowerCutError(Exception):
+    pass
+
+
+def interrupt(monkeypatch, epoch, batch):
+    """Stop the run after a batch, or, with batch -1, in the middle of the epoch's validation."""
+    owner, name = CheckpointWriter, "on_train_batch_end"
+    if batch < 0:
+        owner, name = ValidationPictures, "on_validation_batch_end"
+    hook = getattr(owner, name)
+
+    def then_stop(self, trainer, *rest):
+        hook(self, trainer, *rest)
+        if trainer.current_epoch == epoch and batch in (-1, trainer.fit_loop.batch_idx):
+            raise PowerCutError
+
+    monkeypatch.setattr(owner, name, then_stop)
+
+
+def assert_same_end(folder, other):
+    """Weights, optimiser, memory, random states and the whole history are the same."""
+    first = load_checkpoint(search_latest_checkpoint(folder))
+    second = load_checkpoint(search_latest_checkpoint(other))
+    for name in ("state_dict", "optimizer_states", "evdet", "global_step", "callbacks"):
+        assert_identical(first[name], second[name])
+    history, others = read_scalars(folder / "logs"), read_scalars(other / "logs")
+    assert history == others
+    assert [step for step, _ in history["val_map"]] == [LAST_BATCH, 2 * LAST_BATCH + 1]
+
+
+def assert_identical(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_identical(a[key], b[key])
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b)
+        for left, right in zip(a, b, strict=True):
+            assert_identical(left, right)
+    else:
+        assert a == b
+
+
+@pytest.fixture(scope="module")
+def whole_run(tiny, tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("whole")
+    train(tiny(folder, **ALWAYS))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "stop", [(0, 0), (1, 2), (0, LAST_BATCH), (1, -1)], ids=["first", "middle", "last", "val"]
+)
+def test_an_interrupted_run_ends_the_same(tiny, whole_run, tmp_path, monkeypatch, stop):
+    config = tiny(tmp_path, **ALWAYS)
+    with monkeypatch.context() as patch:
+        interrupt(patch, *stop)
+        with pytest.raises(PowerCutError):
+            train(config)
+
+    train(config, resume="auto")
+
+    assert_same_end(tmp_path, whole_run)
+
+
+def test_resuming_from_an_epochs_end_ends_the_same(tiny, whole_run, tmp_path):
+    train(tiny(tmp_path, **ALWAYS), resume=next(whole_run.rglob("epoch=0-*.ckpt")))
+
+    first, second = (load_checkpoint(search_latest_checkpoint(f)) for f in (whole_run, tmp_path))
+    for name in ("state_dict", "optimizer_states", "evdet", "global_step"):
+        assert_identical(first[name], second[name])
+
+
+def test_a_finished_run_resumes_to_nothing(tiny, whole_run):
+    before = search_latest_checkpoint(whole_run).read_bytes()
+
+    result = train(tiny(whole_run, **ALWAYS), resume="auto")
+
+    assert result.last_checkpoint.read_bytes() == before
+
+
+def test_a_new_run_does_not_overwrite_an_old_one(tiny, whole_run):
+    with pytest.raises(TrainingError, match=r"holds the checkpoints of an earlier run.*--resume"):
+        train(tiny(whole_run))
+
+
+def test_resuming_needs_a_checkpoint(tiny, tmp_path):
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        train(tiny(tmp_path), resume="auto")
+
+
+def test_another_model_is_not_resumed(tiny, whole_run, tmp_path):
+    with pytest.raises(CheckpointError, match=r"another model.*\(8, 4, 3, 3\)"):
+        train(tiny(tmp_path, head_channels=8), resume=search_latest_checkpoint(whole_run))
+
+
+def test_lanes_continue_only_in_as_many_processes(tiny, whole_run, tmp_path):
+    checkpoint = load_checkpoint(search_latest_checkpoint(whole_run))
+    checkpoint["evdet"] = {
+        "position": [1, 3],
+        "processes": [checkpoint["evdet"]["processes"][0]] * 2,
+    }
+    torch.save(checkpoint, tmp_path / "two.ckpt")
+
+    with pytest.raises(TrainingError, match="by 2 processes, and now there are 1"):
+        train(tiny(tmp_path / "run", max_epochs=3), resume=tmp_path / "two.ckpt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize(
+    "stop", [(0, 0), (1, 2), (0, LAST_BATCH), (1, -1)], ids=["first", "middle", "last", "val"]
+)
+def test_a_killed_process_resumes_to_the_same_end(tiny, tmp_path, stop, num_workers):
+    for name in ("whole", "killed"):
+        config = tiny(tmp_path / name, num_workers=num_workers, **ALWAYS)
+        write_config(tmp_path / f"{name}.yaml", config)
+
+    assert run_script(tmp_path / "whole.yaml").returncode == 0
+    assert run_script(tmp_path / "killed.yaml", *stop).returncode == -signal.SIGKILL
+    assert run_script(tmp_path / "killed.yaml").returncode == 0
+
+    assert_same_end(tmp_path / "killed", tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_killed_rank_ends_the_run_with_one_message_and_it_resumes(tiny, tmp_path):
+    for name in ("whole", "killed"):
+        config = tiny(tmp_path / name, devices=2, strategy="ddp", max_frames_per_epoch=48, **ALWAYS)
+        write_config(tmp_path / f"{name}.yaml", config)
+
+    assert run_script(tmp_path / "whole.yaml").returncode == 0
+    killed = run_script(tmp_path / "killed.yaml", 0, 2, 1)
+    assert killed.returncode == 1
+    errors = [line for line in killed.stderr.splitlines() if line.strip()]
+    assert len(errors) == 1
+    assert "a process of this run was lost" in errors[0]
+    assert run_script(tmp_path / "killed.yaml").returncode == 0
+
+    assert_same_end(tmp_path / "killed", tmp_path / "whole")
+
+
+def write_config(path, config):
+    path.write_text(yaml.safe_dump({**vars(config), "classes": list(config.classes)}))
+
+
+def run_script(*arguments):
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
