@@ -84,7 +84,7 @@ def build_loader(
         The loader.
 
     Raises:
-        ValueError: there is no such data set.
+        ValueError: there is no such data set, or it does not have these classes.
     """
     if config.dataset_path != TOY_PROBLEM:
         raise ValueError(
@@ -104,6 +104,7 @@ def build_loader(
         max_frames_per_video=config.max_frames_per_video,
         max_frames_per_epoch=frames[split],
         max_objects=config.max_objects,
+        digits=tuple(map(_digit, config.classes)),
         color=config.color,
         seed=config.seed,
         delta_t=config.delta_t,
@@ -118,6 +119,14 @@ def build_loader(
         world_size=world_size,
         shuffle=split == "train",
     )
+
+
+def _digit(name: str) -> int:
+    if name not in {*"0123456789"}:
+        raise ValueError(
+            f"the classes of {TOY_PROBLEM} are the digits 0 to 9, there is no {name!r}"
+        )
+    return int(name)
 
 
 def _choose(field: str, name: str, choices: Mapping[str, Choice]) -> Choice:

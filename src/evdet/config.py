@@ -39,7 +39,7 @@ class DetectionConfig:
     dataset_path: str = TOY_PROBLEM
     """Data set: toy_problem (Moving MNIST, made on the fly)."""
     classes: tuple[str, ...] = tuple("0123456789")
-    """Class names, without background."""
+    """Class names, without background; for toy_problem the digits that play."""
     preprocess: str = "none"
     """What turns the data into frames; none for Moving MNIST, whose frames are RGB already."""
     delta_t: int = 50_000
@@ -67,7 +67,7 @@ class DetectionConfig:
 
     # --- model ---
     feature_extractor: str = "Vanilla"
-    """A key of build.FEATURE_EXTRACTORS."""
+    """Vanilla, VanillaGRU or VggLike."""
     feature_base: int = 16
     """Width of the backbone: its first convolution has twice as many channels."""
     feature_channels_out: int = 256
@@ -75,7 +75,7 @@ class DetectionConfig:
     num_levels: int = 5
     """Feature maps, at strides 8, 16, 32, ... pixels."""
     anchor_list: str = "PSEE_ANCHORS"
-    """A key of build.ANCHORS: the anchors' shapes."""
+    """Anchors of a cell: PSEE_ANCHORS (six shapes), COCO_ANCHORS (nine) or MNIST_ANCHORS (two)."""
     head_channels: int = 256
     """Channels inside the two towers of the head."""
     head_layers: int = 0
@@ -85,7 +85,7 @@ class DetectionConfig:
 
     # --- loss and selection ---
     loss: str = "softmax_focal_loss"
-    """A key of build.LOSSES: softmax_focal_loss, sigmoid_focal_loss or softmax_ohem_loss."""
+    """Classification loss: softmax_focal_loss, sigmoid_focal_loss or softmax_ohem_loss."""
     loc_weight: float = 1.0
     """Weight of the localisation loss; the classification loss weighs 1."""
     max_boxes_per_input: int = 500

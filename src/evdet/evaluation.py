@@ -36,9 +36,9 @@ Image = UInt8[np.ndarray, "_ _ 3"]
 Found = list[list[dict[str, Tensor]]]
 ShowFrame = Callable[[Float[Tensor, "_ _ _"]], Image]
 
-SHOWN_SCORE = 0.3  # pictures show fewer boxes than are scored: people count the doubtful ones
+SHOWN_SCORE = 0.5  # pictures show fewer boxes than are scored: people count the doubtful ones
 KEPT_FRAMES = 1000  # frames held for pictures, so that a long evaluation stays in memory
-STRIP_VIDEOS, STRIP_FRAMES = 2, 6
+STRIP_VIDEOS, STRIP_FRAMES, NUM_FAILURES = 1, 6, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,17 +197,22 @@ class _Gallery:
         return pictures
 
     def failures(self) -> list[tuple[str, Image]]:
-        """The frames with most errors."""
+        """The frames with most errors, one a video: its neighbours would look the same."""
         kept = [i for i, key in enumerate(self.keys) if key in self.frames]
         worst = worst_frames(
             [self.truths[i] for i in kept],
             [self.detections[i] for i in kept],
+            max_frames=len(kept),
             score_thresh=SHOWN_SCORE,
         )
-        pictures = []
+        pictures: list[tuple[str, Image]] = []
+        seen: set[int] = set()
         for errors in worst:
             place = kept[errors.index]
             video, frame = self.keys[place]
+            if video in seen or len(pictures) == NUM_FAILURES:
+                continue
+            seen.add(video)
             counts = [
                 (errors.missed, "missed"),
                 (errors.wrong_class, "taken for another class"),

@@ -235,3 +235,24 @@ def test_a_value_out_of_range_is_refused_in_one_line(wrong, message):
     with pytest.raises(ValueError, match=message) as raised:
         MovingMNIST(**wrong)
     assert "\n" not in str(raised.value)
+
+
+def test_only_the_digits_that_are_asked_for_play_and_labels_follow_their_order():
+    # Of one video the picture is the same, and the label is the place among the digits.
+    forwards = MovingMNIST(**SMALL, digits=(3, 7), max_objects=2)
+    backwards = MovingMNIST(**SMALL, digits=(7, 3), max_objects=2)
+    seen = set()
+    for index in range(8):
+        pictures, boxes = video(forwards, index)
+        others, relabelled = video(backwards, index)
+        np.testing.assert_array_equal(pictures, others)
+        for one, other in zip(boxes, relabelled, strict=True):
+            np.testing.assert_array_equal(one[:, 4] + other[:, 4], 3)
+            seen |= set(one[:, 4])
+    assert seen == {1, 2}
+
+
+@pytest.mark.parametrize("digits", [(), (3, 3), (10,), (-1, 2)])
+def test_digits_that_cannot_play_are_refused(digits):
+    with pytest.raises(ValueError, match="digits must be different numbers from 0 to 9"):
+        MovingMNIST(**SMALL, digits=digits)

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 from evdet.checkpoints import load_checkpoint
 from evdet.training.distributed import SyncBatchNorm2d, SyncBatchNormPlugin, gather
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
+SCRIPT = Path(__file__).with_name("child_process.py")
 
 
 def test_alone_there_is_nothing_to_gather():
@@ -45,12 +45,18 @@ def test_the_plugin_swaps_layers_and_leaves_names_and_tensors():
 
 def run(mode, path, config):
     path.write_text(yaml.safe_dump({**vars(config), "classes": list(config.classes)}))
-    subprocess.run(
+    return subprocess.run(
         [sys.executable, str(SCRIPT), mode, str(path)],
-        check=True,
+        capture_output=True,
+        text=True,
         timeout=180,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+def run_well(mode, path, config):
+    done = run(mode, path, config)
+    assert done.returncode == 0, done.stderr
 
 
 def assert_same_training(tmp_path, steps):
@@ -84,8 +90,8 @@ def test_gradients_and_statistics_are_those_of_one_process_with_twice_the_lanes(
         "max_frames_per_epoch": 8,
         "gradient_clip": gradient_clip,
     }
-    run("train", tmp_path / "1.yaml", tiny(tmp_path / "1", batch_size=4, **step))
-    run("train", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **step))
+    run_well("train", tmp_path / "1.yaml", tiny(tmp_path / "1", batch_size=4, **step))
+    run_well("train", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **step))
 
     assert_same_training(tmp_path, steps=1)
 
@@ -94,8 +100,10 @@ def test_gradients_and_statistics_are_those_of_one_process_with_twice_the_lanes(
 def test_processes_stay_in_step_where_one_or_all_have_no_labels(tiny, tmp_path):
     """Two batches: in the first one process has no labels, in the second neither has."""
     steps = {"max_epochs": 1, "max_frames_per_video": 4, "max_frames_per_epoch": 16}
-    run("few_labels", tmp_path / "1.yaml", tiny(tmp_path / "1", batch_size=4, **steps))
-    run("few_labels", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **steps))
+    run_well("few_labels", tmp_path / "1.yaml", tiny(tmp_path / "1", batch_size=4, **steps))
+    run_well(
+        "few_labels", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **steps)
+    )
 
     assert_same_training(tmp_path, steps=1)
 
@@ -103,11 +111,27 @@ def test_processes_stay_in_step_where_one_or_all_have_no_labels(tiny, tmp_path):
 @pytest.mark.slow
 def test_metrics_are_scored_once_over_the_frames_of_all_processes(tiny, tmp_path):
     videos = {"val_frames": 48, "max_objects": 1}
-    run("validate", tmp_path / "1.yaml", tiny(tmp_path / "1", **videos))
-    run("validate", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **videos))
+    run_well("validate", tmp_path / "1.yaml", tiny(tmp_path / "1", **videos))
+    run_well(
+        "validate", tmp_path / "2.yaml", tiny(tmp_path / "2", devices=2, strategy="ddp", **videos)
+    )
 
     one, two = (json.loads((tmp_path / n / "scores.json").read_text()) for n in "12")
     assert one == two
     assert one["num_frames"] == 48
     assert 0 < one["map"] < 1
     assert one["logged"] == pytest.approx(one["map"])
+
+
+@pytest.mark.slow
+def test_all_processes_stop_where_one_is_not_finite_and_one_says_so(tiny, tmp_path):
+    config = tiny(tmp_path / "run", devices=2, strategy="ddp", max_frames_per_epoch=48)
+
+    done = run("bad_input", tmp_path / "a.yaml", config)
+
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.strip()]
+    assert len(errors) == 1
+    assert "not finite: the inputs, in batch 1 of epoch 0" in errors[0]
+    report = load_checkpoint(tmp_path / "run" / "checkpoints" / "not_finite.ckpt")["post_mortem"]
+    assert report["inputs"].isnan().sum() == 1

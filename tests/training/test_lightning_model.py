@@ -75,7 +75,7 @@ def test_the_tutorials_way_through(tiny, tmp_path):
     checkpoint = torch.load(path)
     again = LightningDetectionModel(argparse.Namespace(**checkpoint["hyper_parameters"]))
     again.load_state_dict(checkpoint["state_dict"])
-    again.eval()
+    assert LightningDetectionModel.load_from_checkpoint(path).config == model.config
     clip = next(iter(build_loader(model.config, "test")))["inputs"]
     found, expected = (m.eval().detector.get_boxes(clip, score_thresh=0.0) for m in (again, model))
     assert torch.equal(found[1][1]["scores"], expected[1][1]["scores"])

@@ -16,7 +16,8 @@ class Explodes(nn.Module):
 
 
 def blame(model, x):
-    return where_forward_fails(model, lambda: model(x), x)
+    failure = where_forward_fails(model, lambda: model(x), x)
+    return failure and failure.place
 
 
 @pytest.mark.parametrize("value", [None, [], torch.zeros(0), {"n": torch.tensor([3])}])
@@ -53,9 +54,9 @@ def test_bad_inputs_are_named():
 def test_a_loss_outside_all_layers_is_named():
     model = nn.ReLU()
 
-    where = where_forward_fails(model, lambda: model(torch.ones(1)) / 0, torch.ones(1))
+    failure = where_forward_fails(model, lambda: model(torch.ones(1)) / 0, torch.ones(1))
 
-    assert where == "the loss itself, of finite predictions"
+    assert failure == (2, "the loss itself, of finite predictions")
 
 
 def test_the_gradient_that_fails_first_on_the_way_back_is_named():

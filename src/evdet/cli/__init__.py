@@ -14,10 +14,10 @@ from evdet.cli.train import TrainOptions, train
 __all__ = ["main"]
 
 COMMANDS: dict[str, tuple[type, Callable[..., None], str]] = {
-    "demo": (DemoOptions, demo, "train on Moving MNIST, evaluate, and show the result"),
-    "train": (TrainOptions, train, "train a detector"),
-    "evaluate": (EvaluateOptions, evaluate, "score a checkpoint on frames it has not seen"),
-    "report": (ReportOptions, report, "make report.html of a run"),
+    "demo": (DemoOptions, demo, "Train on Moving MNIST, evaluate, and show the result."),
+    "train": (TrainOptions, train, "Train a detector."),
+    "evaluate": (EvaluateOptions, evaluate, "Score a checkpoint on frames it has not seen."),
+    "report": (ReportOptions, report, "Make report.html of a run."),
 }
 
 

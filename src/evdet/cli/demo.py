@@ -9,7 +9,7 @@ import tyro
 from evdet.cli.evaluate import EvaluateOptions, evaluate
 from evdet.cli.options import shipped_config
 from evdet.cli.report import ReportOptions, report
-from evdet.cli.train import describe_result
+from evdet.cli.train import describe_result, keep_record
 from evdet.config import DetectionConfig
 
 __all__ = ["DemoOptions", "demo"]
@@ -23,7 +23,7 @@ def _quick() -> DetectionConfig:
 class DemoOptions:
     """Train on Moving MNIST in minutes, evaluate on unseen digits, and show the result."""
 
-    fields: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(default_factory=_quick)
+    configuration: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(default_factory=_quick)
     """The configuration; moving_mnist_quick.yaml unless an option says otherwise."""
 
 
@@ -35,9 +35,13 @@ def demo(options: DemoOptions) -> None:
     """
     from evdet.training import train
 
-    config = dataclasses.replace(options.fields, root_dir=str(_free(Path(options.fields.root_dir))))
+    config = options.configuration
+    config = dataclasses.replace(config, root_dir=str(_free(Path(config.root_dir))))
     print(f"training on Moving MNIST; everything goes to {config.root_dir}")
     result = train(config)
+    if not result.is_first_process:
+        return
+    keep_record(result)
     print(describe_result(result))
     evaluate(EvaluateOptions(checkpoint=result.root_dir))
     report(ReportOptions(run=result.root_dir))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -30,15 +30,15 @@ class EvaluateOptions:
 
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint (*.ckpt), or a run's folder, whose best checkpoint is taken."""
-    frames: int | None = None
+    frames: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Frames to score; by default test_frames of the run's configuration."""
-    score_thresh: float | None = None
+    score_thresh: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Detections with a lower score are dropped, in [0, 1]; by default as configured."""
-    nms_thresh: float | None = None
+    nms_thresh: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Of two boxes of a class with a higher IoU the better stays; by default as configured."""
-    output: Path | None = None
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
     """Folder for evaluation.json, pictures and demo.mp4; by default the run's own."""
-    json: Path | None = None
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the numbers and their protocol to this file as well."""
     device: str = "auto"
     """cpu, cuda, ... or auto."""
@@ -89,11 +89,11 @@ def evaluate(options: EvaluateOptions) -> None:
         "thresholds": dataclasses.asdict(thresholds),
         "num_parameters": sum(weight.numel() for weight in detector.parameters()),
         "notes": notes,
-        **_compared(evaluation.scores),
+        **evaluation.scores.as_dict(),
     }
     _write_evaluation(folder, evaluation, numbers)
     if options.json is not None:
-        options.json.write_text(json.dumps(_compared(evaluation.scores), indent=1) + "\n")
+        options.json.write_text(json.dumps(evaluation.scores.as_dict(), indent=1) + "\n")
     print(describe_scores(evaluation.scores))
     print("\n".join([*notes, f"numbers and pictures: {folder / 'evaluation'}"]))
 
@@ -143,12 +143,6 @@ def _run_of(checkpoint: Path) -> Path:
     folder = checkpoint.resolve().parent
     run = folder.parent if folder.name == "checkpoints" else folder
     return run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
-
-
-def _compared(scores: "AveragePrecision") -> dict[str, Any]:
-    """A number never travels without its protocol."""
-    plain = scores.as_dict()
-    return {"protocol": plain.pop("protocol"), "mAP": scores.map, "mAP50": scores.map50, **plain}
 
 
 def _write_evaluation(folder: Path, evaluation: "Evaluation", numbers: dict[str, Any]) -> None:

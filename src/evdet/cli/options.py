@@ -19,8 +19,9 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
     """Parse the words of one command.
 
     Args:
-        options_type: a dataclass; a field `fields` of it is a whole configuration, whose
-            defaults come from the file that `--config` names.
+        options_type: a dataclass; a field `configuration` of it is a whole configuration,
+            whose defaults come from the file that `--config` names, or, for `--resume`, from
+            the run that goes on.
         words: what the user typed after the command.
         prog: how the command is called.
         summary: what it does.
@@ -32,10 +33,10 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
         ConfigError: the file cannot be used, or a value is out of range.
     """
     make: Any = options_type
-    chosen = _config_word(words) if "fields" in make.__dataclass_fields__ else None
-    if chosen is None:
+    start = _starting_config(words) if "configuration" in make.__dataclass_fields__ else None
+    if start is None:
         return tyro.cli(options_type, args=list(words), prog=prog, description=summary)
-    default: Options = make(fields=_find_config(chosen))
+    default: Options = make(configuration=start)
     return tyro.cli(options_type, args=list(words), prog=prog, description=summary, default=default)
 
 
@@ -52,12 +53,19 @@ def shipped_config(name: str) -> DetectionConfig:
         return read_config(path)
 
 
-def _config_word(words: Sequence[str]) -> str | None:
+def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", nargs="?")
+    for name in ("--config", "--root-dir", "--root_dir"):
+        parser.add_argument(name, nargs="?", dest=name.strip("-").replace("-", "_"))
+    for name in ("--resume", "--resume-from", "--resume_from"):
+        parser.add_argument(name, nargs="?", const=True, dest="resume")
     known, _ = parser.parse_known_args(list(words))
-    chosen: str | None = known.config
-    return chosen
+    if known.config is not None:
+        return _find_config(known.config)
+    if known.resume is not None and known.root_dir is not None:
+        path = Path(known.root_dir) / "config.yaml"
+        return read_config(path) if path.exists() else None
+    return None
 
 
 def _find_config(name: str) -> DetectionConfig:

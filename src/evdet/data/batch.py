@@ -43,7 +43,7 @@ class Clip(NamedTuple):
 
 
 class Batch(TypedDict):
-    """B lanes' clips; `labels` and `video_infos` are indexed [t][b] and [b]."""
+    """B lanes' clips; `labels[t][b]` are the boxes of a frame, `video_infos[b]` is of a lane."""
 
     inputs: Float[Tensor, "T B C H W"]
     labels: list[list[Float[Tensor, "N 5"]]]

@@ -5,6 +5,7 @@ time, so a clip in the middle is made without those before it.
 """
 
 import colorsys
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from evdet.data.batch import Clip, ClipShape, VideoInfo
-from evdet.data.mnist_digits import SPLITS, Digits, load_digits
+from evdet.data.mnist_digits import SPLITS, load_digits
 from evdet.data.stream_loader import StreamLoader
 
 __all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
@@ -56,6 +57,8 @@ class MovingMNIST:
     """Frames of all videos of an epoch; there is at least one video."""
     max_objects: int = 3
     """Most digits in a video."""
+    digits: tuple[int, ...] = tuple(range(10))
+    """Which digits play; the first has label 1, because 0 is background."""
     color: bool = True
     """Give each digit a bright colour; otherwise all are white."""
     seed: int = 0
@@ -69,6 +72,12 @@ class MovingMNIST:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if (
+            not self.digits
+            or {*self.digits} - {*range(10)}
+            or len({*self.digits}) < len(self.digits)
+        ):
+            raise ValueError(f"digits must be different numbers from 0 to 9, got {self.digits}")
         if min(self.height, self.width) < MIN_SIZE:
             raise ValueError(
                 f"frames of {self.height}x{self.width} (height x width) are too small: "
@@ -81,7 +90,7 @@ class MovingMNIST:
                 "Lengthen the videos or shorten the clips."
             )
         # Read them now: workers that are forked later share them.
-        load_digits(self.split)
+        _numbers_of(self.split, self.digits)
 
     @property
     def clip_shape(self) -> ClipShape:
@@ -116,12 +125,16 @@ class MovingMNIST:
             )
 
     def _draw_tracks(self, rng: np.random.Generator, num_frames: int) -> "list[_Track]":
-        digits = load_digits(self.split)
+        images, classes = load_digits(self.split)
         size = (self.height, self.width)
-        num_objects = rng.integers(1, self.max_objects, endpoint=True)
-        return [
-            _draw_track(rng, digits, size, num_frames, color=self.color) for _ in range(num_objects)
-        ]
+        tracks = []
+        for _ in range(rng.integers(1, self.max_objects, endpoint=True)):
+            number = rng.choice(_numbers_of(self.split, self.digits))
+            label = self.digits.index(classes[number]) + 1
+            tracks.append(
+                _draw_track(rng, images[number], label, size, num_frames, color=self.color)
+            )
+        return tracks
 
     def _render(self, tracks: "list[_Track]", info: VideoInfo) -> Clip:
         frames = np.zeros(self.clip_shape, np.uint8)
@@ -214,10 +227,14 @@ class _Track:
 
 
 def _draw_track(
-    rng: np.random.Generator, digits: Digits, size: tuple[int, int], num_frames: int, *, color: bool
+    rng: np.random.Generator,
+    image: UInt8[np.ndarray, "28 28"],
+    label: int,
+    size: tuple[int, int],
+    num_frames: int,
+    *,
+    color: bool,
 ) -> _Track:
-    number = rng.integers(len(digits.labels))
-    image = digits.images[number]
     rows, columns = np.nonzero(image.any(axis=1))[0], np.nonzero(image.any(axis=0))[0]
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
     rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*SATURATION), 1) if color else (1, 1, 1)
@@ -235,9 +252,13 @@ def _draw_track(
     for axis, step in enumerate((speed * np.sin(angle), speed * np.cos(angle))):
         free = size[axis] - ink.shape[axis] * scale
         corner.append(free * _bounce(rng.uniform(0, 2) + clock * step / free.mean()))
-    return _Track(
-        ink, int(digits.labels[number]) + 1, np.array(rgb, np.float32), scale, corner[0], corner[1]
-    )
+    return _Track(ink, label, np.array(rgb, np.float32), scale, corner[0], corner[1])
+
+
+@functools.cache
+def _numbers_of(split: str, digits: tuple[int, ...]) -> Int64[np.ndarray, " N"]:
+    """Where the digits that play stand in their split."""
+    return np.flatnonzero(np.isin(load_digits(split).labels, digits))
 
 
 def _draw_clock(rng: np.random.Generator, num_frames: int) -> Int64[np.ndarray, " T"]:

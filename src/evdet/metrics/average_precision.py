@@ -77,9 +77,10 @@ class AveragePrecision:
     """Name of the rules by which frames and boxes were selected."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain types for JSON, with None for NaN."""
+        """The same as plain types for JSON: the protocol first, None for NaN, mAP spelt so."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
-        return plain
+        means = {f"mAP{at}": plain.pop(f"map{at}") for at in ("", "50", "75")}
+        return {"protocol": plain.pop("protocol"), **means, **plain}
 
 
 def average_precision(

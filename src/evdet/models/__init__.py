@@ -2,7 +2,13 @@
 
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.detector import Detector
-from evdet.models.feature_extractors import RecurrentPyramid, Vanilla, VanillaGRU, VggLike
+from evdet.models.feature_extractors import (
+    FeatureExtractor,
+    RecurrentPyramid,
+    Vanilla,
+    VanillaGRU,
+    VggLike,
+)
 from evdet.models.heads import BoxHead
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.losses import DetectionLoss
@@ -19,6 +25,7 @@ __all__ = [
     "ConvLayer",
     "DetectionLoss",
     "Detector",
+    "FeatureExtractor",
     "RecurrentPyramid",
     "SqueezeExciteBlock",
     "Vanilla",

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from evdet.models.anchors import Anchors
-from evdet.models.feature_extractors import RecurrentPyramid
+from evdet.models.feature_extractors import FeatureExtractor
 from evdet.models.heads import BoxHead
 from evdet.models.losses import DetectionLoss
 from evdet.models.postprocess import select_boxes, to_detections
@@ -39,7 +39,7 @@ class Detector(nn.Module):
 
     def __init__(
         self,
-        feature_extractor: RecurrentPyramid,
+        feature_extractor: FeatureExtractor,
         anchors: Anchors,
         head: BoxHead,
         criterion: DetectionLoss,
@@ -170,7 +170,8 @@ class Detector(nn.Module):
 
     def freeze_features(self) -> None:
         """Leave the feature extractor as it is from now on: no gradients, no new statistics."""
-        self.feature_extractor.requires_grad_(False)
+        for weight in self.feature_extractor.parameters():
+            weight.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Detector":

@@ -4,8 +4,8 @@ Every feature extractor here is the same composition with other parts: a `stem` 
 at stride 4, and one recurrent layer a level, at strides 8, 16, 32, ...
 """
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Protocol, cast, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,13 +13,39 @@ from torch import Tensor, nn
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.recurrent import ConvGRU, ConvLSTM
 
-__all__ = ["RecurrentPyramid", "Vanilla", "VanillaGRU", "VggLike"]
+__all__ = ["FeatureExtractor", "RecurrentPyramid", "Vanilla", "VanillaGRU", "VggLike"]
 
 Clip = Float[Tensor, "T B C H W"]
 Maps = list[Float[Tensor, "F D _ _"]]
 Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 
 STEM_STRIDE = 4
+
+
+@runtime_checkable
+class FeatureExtractor(Protocol):
+    """What a detector asks of the `nn.Module` that turns frames into features."""
+
+    cout: int
+    """Channels of every feature map."""
+    levels: int
+    """Feature maps."""
+    strides: tuple[int, ...]
+    """Stride of each level, in pixels."""
+    memory_names: tuple[str, ...]
+    """Name of each tensor of the memory, in order."""
+
+    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Maps, Memory]:
+        """Continue a stream: read one clip, starting from `memory`."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As every `nn.Module` has it."""
+        ...
+
+    def eval(self) -> object:
+        """As every `nn.Module` has it."""
+        ...
 
 
 class RecurrentPyramid(nn.Module):

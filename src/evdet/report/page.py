@@ -82,8 +82,8 @@ def _header(run: RunReport, notes: Sequence[str]) -> str:
 def _headline(run: RunReport) -> dict[str, str]:
     tiles = {}
     if run.scores is not None:
-        tiles["mAP"] = decimal(run.scores["map"])
-        tiles["mAP50"] = decimal(run.scores["map50"])
+        tiles["mAP"] = decimal(run.scores["mAP"])
+        tiles["mAP50"] = decimal(run.scores["mAP50"])
         tiles["test frames"] = f"{run.scores['num_frames']:,}"
     if run.num_frames is not None:
         tiles["frames trained on"] = f"{run.num_frames:,}"

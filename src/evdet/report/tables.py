@@ -40,7 +40,7 @@ def class_table(scores: Mapping[str, Any]) -> str:
         _score_row("", name, one["ap"], one["ap50"], one["num_truths"])
         for name, one in scores["per_class"].items()
     ]
-    mean = (scores["map"], scores["map50"], scores["num_truths"])
+    mean = (scores["mAP"], scores["mAP50"], scores["num_truths"])
     rows.append(_score_row(' class="total"', "all classes", *mean))
     return _table(' class="scores"', ("class", "AP", "", "AP50", "objects"), rows)
 

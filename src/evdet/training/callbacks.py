@@ -1,9 +1,9 @@
 """What happens around the training: checkpoints, pictures, and one log line an epoch."""
 
+import itertools
 import logging
 import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,10 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from evdet.boxes import to_box_events
 from evdet.data.batch import Batch
 from evdet.data.stream_loader import StreamLoader, frame_to_rgb
-from evdet.draw import (
-    VideoUnavailableError,
-    draw_detections_and_truth,
-    encode_gif,
-    encode_png,
-    image_grid,
-    write_video,
-)
+from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
+from evdet.evaluation import draw_batch
 from evdet.training.checkpoint_io import link_checkpoint
 from evdet.training.lightning_model import LightningDetectionModel
 
@@ -120,6 +113,14 @@ class EpochLog(pl.Callback):
         """Speed of the training so far."""
         return self.num_frames / self.seconds if self.seconds else 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run goes on counting from."""
+        return {"num_frames": self.num_frames, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what `state_dict` gave."""
+        self.num_frames, self.seconds = state_dict["num_frames"], state_dict["seconds"]
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock of an epoch."""
         self._started = time.monotonic()
@@ -184,16 +185,12 @@ class ValidationPictures(pl.Callback):
     Args:
         folder: the run's folder.
         demo_every: epochs from one video to the next; 0 makes none.
-        min_score: detections with a lower score are not drawn.
         num_frames: length of the video.
     """
 
-    def __init__(
-        self, folder: Path, demo_every: int, *, min_score: float = 0.4, num_frames: int = 120
-    ) -> None:
+    def __init__(self, folder: Path, demo_every: int, *, num_frames: int = 60) -> None:
         self.folder = folder
         self.demo_every = demo_every
-        self.min_score = min_score
         self.num_frames = num_frames
         self._frames: list[Picture] = []
         self._delta_t = 0
@@ -216,37 +213,17 @@ class ValidationPictures(pl.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
             return
         self._delta_t = batch["video_infos"][0].delta_t
-        label_map = ["background", *_class_names(pl_module)]
-        for t in range(min(len(batch["inputs"]), wanted - len(self._frames))):
-            self._frames.append(self._draw(trainer, outputs, batch, t, label_map))
+        loader = trainer.val_dataloaders
+        pictures = draw_batch(
+            batch,
+            outputs["detections"],
+            ["background", *_class_names(pl_module)],
+            loader.get_vis_func() if isinstance(loader, StreamLoader) else frame_to_rgb,
+        )
+        self._frames += itertools.islice(pictures, wanted - len(self._frames))
 
     def _makes_video(self, trainer: pl.Trainer) -> bool:
         return self.demo_every > 0 and (trainer.current_epoch + 1) % self.demo_every == 0
-
-    def _draw(
-        self,
-        trainer: pl.Trainer,
-        outputs: Mapping[str, Any],
-        batch: Batch,
-        t: int,
-        label_map: list[str],
-    ) -> Picture:
-        """All lanes at one time, side by side."""
-        loader = trainer.val_dataloaders
-        show = loader.get_vis_func() if isinstance(loader, StreamLoader) else frame_to_rgb
-        pictures = []
-        for b, truth in enumerate(batch["labels"][t]):
-            found = outputs["detections"][t][b]
-            events = to_box_events(found["boxes"], found["labels"], found["scores"])
-            pictures.append(
-                draw_detections_and_truth(
-                    show(batch["inputs"][t, b]),
-                    events[events["class_confidence"] >= self.min_score],
-                    to_box_events(truth[:, :4], truth[:, 4]),
-                    label_map,
-                )
-            )
-        return image_grid(pictures, ncols=math.ceil(math.sqrt(len(pictures))))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Hand out the pictures."""

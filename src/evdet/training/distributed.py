@@ -57,7 +57,8 @@ def mean_over_processes(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d over the frames of all processes, for CPUs, where torch's own does not run.
 
-    The frames of every process must have one shape.
+    It has weights and a momentum, as all of ours have. The frames of every process must have
+    one shape.
     """
 
     def forward(self, input: Float[Tensor, "F C H W"]) -> Float[Tensor, "F C H W"]:
@@ -69,16 +70,16 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         centred = input - mean[:, None, None]
         variance = _sum_over_processes(centred.square().sum(dim=(0, 2, 3))) / count
         self._keep(mean.detach(), variance.detach() * count / (count - 1))
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        normal = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
     def _keep(self, mean: Float[Tensor, " C"], variance: Float[Tensor, " C"]) -> None:
-        if self.running_mean is None or self.running_var is None:
+        if self.running_mean is None or self.running_var is None or self.momentum is None:
             return
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, self.momentum or 0.0)
-        self.running_var.lerp_(variance, self.momentum or 0.0)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
 
 
 class _SumOverProcesses(torch.autograd.Function):

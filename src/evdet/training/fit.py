@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import sys
-import time
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-import yaml
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.checkpoints import (
     config_of,
@@ -27,7 +26,7 @@ from evdet.checkpoints import (
     load_weights,
     search_latest_checkpoint,
 )
-from evdet.config import DetectionConfig
+from evdet.config import DetectionConfig, write_config
 from evdet.training.callbacks import (
     BEST_NAME,
     LAST_NAME,
@@ -60,9 +59,13 @@ class TrainResult:
     best_map: float | None
     """That mAP."""
     seconds: float
-    """Time of the whole training, validations included."""
+    """Time of the training, without validations, over all resumptions."""
+    num_frames: int
+    """Frames trained, every repetition counted, over all processes and resumptions."""
     frames_per_second: float
     """Frames trained per second, without validations, over all processes."""
+    is_first_process: bool
+    """Whether this process is the one that speaks for all."""
 
 
 def train(
@@ -94,6 +97,7 @@ def train(
         checkpoint = load_checkpoint(checkpoint_path)
         step = int(checkpoint.get("global_step", 0))
         load_weights(model.detector, checkpoint)
+        _check_epochs(checkpoint, config, checkpoint_path)
         _log_changes(config_of(checkpoint), config)
         _say("resuming from %s, after %d steps", checkpoint_path, step)
     elif finetune is not None:
@@ -102,15 +106,16 @@ def train(
 
     speed = EpochLog()
     writer = CheckpointWriter(root / "checkpoints", config.checkpoint_every_minutes)
-    started = time.monotonic()
     with quiet_lightning():
         trainer = make_trainer(
             config,
-            callbacks=[writer, speed, ValidationPictures(root, config.demo_every)],
+            # In this order: the checkpoint of a batch counts that batch.
+            callbacks=[speed, writer, ValidationPictures(root, config.demo_every)],
             first_step=step,
         )
         if trainer.is_global_zero:
-            _write_config(root / "config.yaml", config)
+            root.mkdir(parents=True, exist_ok=True)
+            write_config(config, root / "config.yaml")  # `--config` reads it
         _fit(trainer, model, checkpoint_path)
     best = root / "checkpoints" / BEST_NAME
     return TrainResult(
@@ -118,8 +123,10 @@ def train(
         last_checkpoint=root / "checkpoints" / LAST_NAME,
         best_checkpoint=best if best.exists() else None,
         best_map=writer.best_map if math.isfinite(writer.best_map) else None,
-        seconds=time.monotonic() - started,
+        seconds=speed.seconds,
+        num_frames=speed.num_frames,
         frames_per_second=speed.frames_per_second,
+        is_first_process=trainer.is_global_zero,
     )
 
 
@@ -144,6 +151,16 @@ def _find_start(root: Path, resume: PathLike | None, finetune: PathLike | None) 
             "another folder (--root-dir), or remove it"
         )
     return None
+
+
+def _check_epochs(checkpoint: dict[str, Any], config: DetectionConfig, path: Path) -> None:
+    # A checkpoint of ours knows what comes next; any other is refused when it is restored.
+    epoch, batch = checkpoint.get("evdet", {}).get("position", (0, 0))
+    if (epoch, batch) >= (config.max_epochs, 0):
+        raise TrainingError(
+            f"{path} has {epoch} epochs behind it, and max_epochs is {config.max_epochs}: there "
+            "is nothing left to train. Give more with --max-epochs."
+        )
 
 
 def _log_changes(old: DetectionConfig, new: DetectionConfig) -> None:
@@ -213,16 +230,6 @@ def _precision(
     return "32-true"
 
 
-def _write_config(path: Path, config: DetectionConfig) -> None:
-    """Keep the resolved configuration; `--config` reads it."""
-    values: dict[str, Any] = {
-        **dataclasses.asdict(config),
-        "classes": list(config.classes),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-
-
 def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path | None) -> None:
     try:
         # What draws from torch's own random state depends on the seed, and the caller's state
@@ -234,6 +241,16 @@ def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path |
         if not trainer.is_global_zero:
             sys.exit(2)  # all processes stop for this reason, and one of them says so
         raise
+    except OSError as error:
+        # The logs meet a full disk, too, and their error may hide the checkpoint's. Their thread
+        # ends of it by itself; here, where its traceback is kept quiet.
+        for thread in threading.enumerate():
+            if thread.daemon:
+                thread.join(timeout=0.1)
+        raise TrainingError(
+            f"cannot write to {trainer.default_root_dir}: {error.strerror or error}. Is the disk "
+            "full? Earlier checkpoints are untouched: make room, then go on with --resume."
+        ) from error
     except RuntimeError as error:
         if trainer.world_size > 1 and _is_lost_process(error):
             raise TrainingError(
@@ -255,6 +272,14 @@ def quiet_lightning() -> Iterator[None]:
     names = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
     loggers += [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
+    show_thread_error = threading.excepthook
+
+    def show_unless_io(args: threading.ExceptHookArgs) -> None:
+        # TensorBoard's thread; the training meets the same error at its next write.
+        if not isinstance(args.exc_value, OSError):
+            show_thread_error(args)
+
+    threading.excepthook = show_unless_io
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
@@ -265,5 +290,6 @@ def quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
             yield
     finally:
+        threading.excepthook = show_thread_error
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

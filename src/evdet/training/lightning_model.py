@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -116,12 +117,13 @@ class LightningDetectionModel(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Set this step's learning rate."""
+        max_epochs = self.trainer.max_epochs  # -1 is endless
         rate = learning_rate(
             self.config,
             epoch=self.current_epoch,
             batch=batch_idx,
             num_batches=int(self.trainer.num_training_batches),
-            max_epochs=self.trainer.max_epochs or self.config.max_epochs,
+            max_epochs=max_epochs if max_epochs and max_epochs > 0 else self.config.max_epochs,
         )
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
@@ -252,27 +254,31 @@ class LightningDetectionModel(pl.LightningModule):
 
     def _restore(self, state: dict[str, Any]) -> None:
         processes = state["processes"]
-        if len(processes) != self.trainer.world_size:
-            if self.position[1] == 0:
-                return  # at an epoch's start all lanes begin with a new video
-            raise TrainingError(
-                f"the checkpoint was written within an epoch by {len(processes)} processes, "
-                f"and now there are {self.trainer.world_size}: resume with as many, or from a "
-                "checkpoint of an epoch's end (epoch=*.ckpt)"
-            )
-        mine = processes[self.trainer.global_rank]
-        if mine["memory"] is not None:
-            self._memory["train"] = tuple(lanes.to(self.device) for lanes in mine["memory"])
-        torch.set_rng_state(mine["random_state"])
-        if mine["device_random_state"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(mine["device_random_state"], self.device)
+        as_many = len(processes) == self.trainer.world_size
+        mine = processes[self.trainer.global_rank] if as_many else processes[0]
+        memory = mine["memory"] or []
+        # At an epoch's start every lane begins with a new video, so only within one it matters.
+        if self.position[1] > 0:
+            num_lanes = [len(lanes) for lanes in memory[:1]]
+            if not as_many or num_lanes != [self.config.batch_size]:
+                raise TrainingError(
+                    f"the checkpoint was written within an epoch by {len(processes)} processes of "
+                    f"{num_lanes[0] if num_lanes else 0} lanes, and now there are "
+                    f"{self.trainer.world_size} of {self.config.batch_size}: resume with as many, "
+                    "or from a checkpoint of an epoch's end (epoch=*.ckpt)"
+                )
+            self._memory["train"] = tuple(lanes.to(self.device) for lanes in memory)
+        if as_many:
+            torch.set_rng_state(mine["random_state"])
+            if mine["device_random_state"] is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(mine["device_random_state"], self.device)
 
     # --- what went wrong ---
 
     def _stop(self, batch: Batch, memory: Memory | None) -> None:
         """Find where a value that is not finite comes from, save what there is, and raise."""
         with self.trainer.precision_plugin.train_step_context():
-            where = where_forward_fails(
+            failure = where_forward_fails(
                 self.detector,
                 lambda: self._loss(batch, memory)[0],
                 (batch["inputs"], batch["labels"], memory),
@@ -282,14 +288,15 @@ class LightningDetectionModel(pl.LightningModule):
                 "epoch": self.current_epoch,
                 "batch": self.trainer.fit_loop.batch_idx,
                 "videos": sorted({info.name for info in batch["video_infos"] if info.index >= 0}),
-                "where": where,
+                "where": failure and failure.place,
+                "order": failure.order if failure else math.inf,
                 "inputs": batch["inputs"].cpu(),
                 "labels": [[frame.cpu() for frame in lanes] for lanes in batch["labels"]],
                 "memory": memory and [lanes.cpu() for lanes in memory],
             }
         )
-        # The process whose forward pass fails is the source; the others got its gradients.
-        report = next((report for report in reports if report["where"]), reports[0])
+        # The process that fails first is the source; the others got its statistics or gradients.
+        report = min(reports, key=lambda report: float(report["order"]))
         report["where"] = report["where"] or where_gradient_fails(self.detector) or "the loss"
         self._post_mortem = report
         path = Path(self.trainer.default_root_dir) / "checkpoints" / POST_MORTEM_NAME

@@ -1,12 +1,13 @@
 """Where a value that is not finite comes from: the first layer, or the first gradient."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["is_finite", "where_forward_fails", "where_gradient_fails"]
+__all__ = ["Failure", "is_finite", "where_forward_fails", "where_gradient_fails"]
 
 
 def is_finite(value: Any) -> bool:
@@ -26,7 +27,18 @@ def _tensors(value: Any) -> Iterator[Tensor]:
             yield from _tensors(item)
 
 
-def where_forward_fails(model: nn.Module, forward: Callable[[], Any], inputs: Any) -> str | None:
+class Failure(NamedTuple):
+    """A place in a forward pass."""
+
+    order: int
+    """Layers that had run by then; of several processes' failures the smallest is the source."""
+    place: str
+    """Its name."""
+
+
+def where_forward_fails(
+    model: nn.Module, forward: Callable[[], Any], inputs: Any
+) -> Failure | None:
     """Run a forward pass again and name the first place that is not finite.
 
     Args:
@@ -38,15 +50,18 @@ def where_forward_fails(model: nn.Module, forward: Callable[[], Any], inputs: An
         The inputs, a layer with its name and type, or the loss; None if all is finite.
     """
     # The pass runs in any case: where processes train together it has to run in all of them.
-    found = [] if is_finite(inputs) else ["the inputs"]
+    found = [] if is_finite(inputs) else [Failure(0, "the inputs")]
+    calls = itertools.count(1)
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            order = next(calls)
             # Inner layers report before those around them: the first report is the source.
             if not found and not is_finite(output):
                 broken = [key for key, weight in layer.named_parameters() if not is_finite(weight)]
                 cause = f", whose {broken[0]} is not finite" if broken else ""
-                found.append(f"the layer {name} ({type(layer).__name__}){cause}")
+                place = f"the layer {name} ({type(layer).__name__}){cause}"
+                found.append(Failure(order, place))
 
         return hook
 
@@ -58,7 +73,7 @@ def where_forward_fails(model: nn.Module, forward: Callable[[], Any], inputs: An
         for handle in handles:
             handle.remove()
     if not found and not is_finite(output):
-        return "the loss itself, of finite predictions"
+        return Failure(next(calls), "the loss itself, of finite predictions")
     return found[0] if found else None
 
 

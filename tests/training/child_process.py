@@ -1,14 +1,18 @@
-"""Train or validate in as many processes as CONFIG says: `two_processes.py MODE CONFIG`."""
+"""Train or validate in as many processes as CONFIG says: `child_process.py MODE CONFIG`."""
 
 import json
+import math
+import resource
 import sys
 from pathlib import Path
 
 import torch
 import yaml
 
+from evdet.checkpoints import CheckpointError
 from evdet.config import config_from_params
-from evdet.training import LightningDetectionModel, train
+from evdet.training import LightningDetectionModel, TrainingError, fit, train
+from evdet.training.callbacks import EpochLog
 from evdet.training.fit import make_trainer, quiet_lightning
 
 
@@ -37,7 +41,12 @@ def validate(config):
     with quiet_lightning():
         trainer.validate(model, verbose=False)
     if trainer.is_global_zero:
-        scores = {**model.scores.as_dict(), "logged": float(trainer.callback_metrics["val_map"])}
+        scores = {
+            "map": model.scores.map,
+            "all": model.scores.as_dict(),
+            "num_frames": model.scores.num_frames,
+            "logged": float(trainer.callback_metrics["val_map"]),
+        }
         Path(config.root_dir, "scores.json").write_text(json.dumps(scores))
 
 
@@ -63,10 +72,46 @@ def train_with_few_labels(config):
     train(config)
 
 
+def train_with_bad_input(config):
+    """The second process reads a frame that is not finite, in batch 1."""
+    move = LightningDetectionModel.transfer_batch_to_device
+
+    def spoil(self, batch, *rest):
+        if self.trainer.training and self.position == (0, 1) and self.global_rank == 1:
+            batch["inputs"][0, 0, 0, 3, 4] = math.nan
+        return move(self, batch, *rest)
+
+    LightningDetectionModel.transfer_batch_to_device = spoil
+    try:
+        train(config)
+    except TrainingError as error:
+        sys.exit(f"error: {error}")
+
+
+def train_on_a_full_disk(config):
+    """After the first epoch no file can grow any more."""
+
+    class FullDisk(EpochLog):
+        def on_train_epoch_end(self, trainer, pl_module):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+    fit.EpochLog = FullDisk
+    try:
+        train(config)
+    except (CheckpointError, TrainingError) as error:
+        sys.exit(f"error: {error}")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     mode, path = sys.argv[1:]
     config = config_from_params(yaml.safe_load(Path(path).read_text()))
     Path(config.root_dir).mkdir(parents=True, exist_ok=True)
-    modes = {"train": train, "few_labels": train_with_few_labels, "validate": validate}
+    modes = {
+        "train": train,
+        "few_labels": train_with_few_labels,
+        "bad_input": train_with_bad_input,
+        "full_disk": train_on_a_full_disk,
+        "validate": validate,
+    }
     modes[mode](config)
