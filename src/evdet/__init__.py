@@ -25,7 +25,7 @@ _HOMES = {
         "draw_anchors", "draw_anchors_and_predictions", "draw_box_events", "image_grid",
         "write_video",
     ),
-    "evdet.evaluation": ("detect_batches", "evaluate"),
+    "evdet.evaluation": ("SelectionThresholds", "detect_batches", "evaluate"),
     "evdet.metrics": ("average_precision",),
     "evdet.models": (
         "Anchors", "BoxHead", "DetectionLoss", "Detector", "Vanilla", "VanillaGRU", "VggLike",
