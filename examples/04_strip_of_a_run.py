@@ -1,4 +1,4 @@
-"""One picture of what a trained detector sees over time, such as the one in the README.
+"""One picture of what a trained detector sees over time.
 
 Usage: python examples/04_strip_of_a_run.py RUN [picture.png]
 

@@ -53,6 +53,11 @@ def test_every_split_plays_its_number_of_frames(split, frames):
     assert sum(int(batch["frame_is_labeled"].sum()) for batch in batches) == frames
 
 
+def test_an_evaluation_rounds_up_to_whole_videos():
+    batches = list(build_loader(change(test_frames=9), "test"))
+    assert sum(int(batch["frame_is_labeled"].sum()) for batch in batches) == 12
+
+
 def test_the_classes_name_the_digits_that_play():
     loader = build_loader(change(classes=("8", "1"), max_frames_per_epoch=64), "train")
     labels = [f[:, 4] for batch in loader for lanes in batch["labels"] for f in lanes]

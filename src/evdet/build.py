@@ -1,5 +1,6 @@
 """Names -> objects: the one place where a config becomes a detector and its loaders."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TypeVar
@@ -93,8 +94,8 @@ def build_loader(
         )
     frames = {
         "train": config.max_frames_per_epoch,
-        "val": config.val_frames,
-        "test": config.test_frames,
+        "val": _whole_videos(config, config.val_frames),
+        "test": _whole_videos(config, config.test_frames),
     }
     videos = MovingMNIST(
         split=split,
@@ -119,6 +120,12 @@ def build_loader(
         world_size=world_size,
         shuffle=split == "train",
     )
+
+
+def _whole_videos(config: DetectionConfig, num_frames: int) -> int:
+    """At least so many frames: the loader would round down to whole videos."""
+    per_video = config.max_frames_per_video // config.num_tbins * config.num_tbins
+    return math.ceil(num_frames / per_video) * per_video
 
 
 def _digit(name: str) -> int:

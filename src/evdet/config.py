@@ -119,9 +119,9 @@ class DetectionConfig:
 
     # --- validation, checkpoints, pictures ---
     val_frames: int = 600
-    """Frames of the validation after each epoch."""
+    """Frames of the validation after each epoch, rounded up to whole videos."""
     test_frames: int = 1000
-    """Frames of the final evaluation."""
+    """Frames of the final evaluation, rounded up to whole videos."""
     demo_every: int = 2
     """Make a demo video every so many epochs; 0 makes none."""
     checkpoint_every_minutes: float = 5.0

@@ -1,6 +1,8 @@
 import json
+import sys
 
 import pytest
+import torch
 
 from evdet.cli import main
 
@@ -82,6 +84,43 @@ def test_a_config_with_a_wrong_type_is_refused(capsys, tmp_path):
     assert "num_tbins must be of type int, got 'many'" in said
 
 
+class RunsCode:
+    def __reduce__(self):
+        return (print, ("this must never be printed",))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no checkpoint: it is empty"),
+        (b"just some words", "is no checkpoint: not a PyTorch file"),
+        (b"PK\x03\x04 and then the disk was full", "is truncated: "),
+        ([1, 2], "is no checkpoint: it holds a list"),
+        ({"state_dict": {}}, "it has no hyper_parameters"),
+        ({"hyper_parameters": RunsCode(), "state_dict": {}}, "wants to run code"),
+        ({"hyper_parameters": {"lr": 1.0}, "state_dict": {}}, "is of another model: it lacks "),
+        ({"hyper_parameters": {"speed": 1.0}, "state_dict": {}}, "unknown field speed"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "finetune", "resume"])
+def test_a_file_that_is_no_checkpoint_is_refused(capsys, tmp_path, command, content, message):
+    path = tmp_path / "some.ckpt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    run = ["train", *TINY, "--root-dir", str(tmp_path / "run")]
+    words = {
+        "evaluate": ["evaluate", str(path)],
+        "finetune": [*run, "--finetune", str(path)],
+        "resume": [*run, "--resume-from", str(path)],
+    }[command]
+    status, said = refused(capsys, words)
+    assert status == 2
+    assert message in said
+    assert "must never be printed" not in said
+
+
 def test_debug_shows_where_an_error_comes_from(tmp_path):
     with pytest.raises(ValueError, match="is no run"):
         main(["report", str(tmp_path), "--debug"])
@@ -122,3 +161,13 @@ def test_a_run_goes_on_where_it_stopped_and_refuses_to_be_overwritten(capsys, tm
     assert "--resume" in said
     assert main([*words, "--resume", "--max-epochs", "2"]) == 0
     assert list((tmp_path / "run" / "checkpoints").glob("epoch=1-*.ckpt"))
+
+
+@pytest.mark.slow
+def test_without_pyav_everything_works_but_the_video(capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    run = tmp_path / "demo"
+    assert main(["demo", *TINY, "--root-dir", str(run)]) == 0
+    assert "no video: PyAV is not installed" in capsys.readouterr().out
+    assert (run / "report.html").exists()
+    assert not (run / "demo.mp4").exists()

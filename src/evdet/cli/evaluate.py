@@ -82,7 +82,10 @@ def evaluate(options: EvaluateOptions) -> None:
         thresholds=thresholds,
     )
     folder = options.output or _run_of(path)
-    notes = _write_video(folder / "demo.mp4", detector, loader, config.classes, thresholds)
+    # Longer videos than those that are scored: memory is seen at work.
+    long = max(VIDEO_FRAMES, config.max_frames_per_video)
+    shown = build_loader(dataclasses.replace(config, max_frames_per_video=long), "test")
+    notes = _write_video(folder / "demo.mp4", detector, shown, config.classes, thresholds)
     numbers = {
         "checkpoint": str(path),
         "test_frames": evaluation.scores.num_frames,
@@ -172,7 +175,6 @@ def _write_video(
     from evdet.draw import VideoUnavailableError, write_video
     from evdet.evaluation import detect_batches, draw_batch
 
-    loader.set_position(0)
     show_frame, label_map = loader.get_vis_func(), ["background", *class_names]
     frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
 

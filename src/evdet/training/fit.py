@@ -96,9 +96,9 @@ def train(
     if checkpoint_path is not None:
         checkpoint = load_checkpoint(checkpoint_path)
         step = int(checkpoint.get("global_step", 0))
+        _log_changes(config_of(checkpoint), config)
         load_weights(model.detector, checkpoint)
         _check_epochs(checkpoint, config, checkpoint_path)
-        _log_changes(config_of(checkpoint), config)
         _say("resuming from %s, after %d steps", checkpoint_path, step)
     elif finetune is not None:
         kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.classes)
