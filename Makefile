@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Real recordings for the tests that want them; the suite stands without.
 EVENT_DATA := $(wildcard ../shared/data)
-PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data $(EVENT_DATA))
+PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
 .PHONY: setup demo test test-all fuzz lint fix types docs bench check clean
 
