@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import logging
 import resource
@@ -66,20 +67,26 @@ def test_without_pyav_the_training_goes_on_and_says_so(tiny, tmp_path, monkeypat
     assert not (tmp_path / "demo.mp4").exists()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def full_disk():
-    """Files of this process may not grow beyond 100 bytes, as on a disk that is full."""
+    """Files of this process may not grow beyond 100 bytes, as on a disk that is full.
+
+    Around one call only: what pytest writes goes to a file, too, when its output is redirected.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, full_disk):
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     path = tmp_path / "last.ckpt"
     path.write_bytes(b"the last good one")
 
-    with pytest.raises(CheckpointError, match=r"cannot write .*last\.ckpt: File too large"):
+    message = r"cannot write .*last\.ckpt: File too large"
+    with pytest.raises(CheckpointError, match=message), full_disk():
         AtomicCheckpointIO().save_checkpoint({"weights": torch.zeros(1000)}, path)
 
     assert path.read_bytes() == b"the last good one"
