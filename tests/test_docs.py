@@ -26,7 +26,7 @@ COMMANDS = ("demo", "train", "evaluate", "report")
 PRELUDE = """
 set -euo pipefail
 evdet() {
-    if [[ "$1" != train || "$*" == *"--config runs/"* ]]; then
+    if [[ "$1" != train || "$*" == *"--config runs/"* || "$*" == *"--resume"* ]]; then
         command evdet "$@"
     else
         command evdet "$@" --height 64 --width 64 --num-levels 3 --feature-base 2 \

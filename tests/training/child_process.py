@@ -92,8 +92,9 @@ def train_on_a_full_disk(config):
     """After the first epoch no file can grow any more."""
 
     class FullDisk(EpochLog):
-        def on_train_epoch_end(self, trainer, pl_module):
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        def on_train_epoch_start(self, trainer, pl_module):
+            if trainer.current_epoch == 1:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     fit.EpochLog = FullDisk
     try:

@@ -160,10 +160,14 @@ def test_a_killed_rank_ends_the_run_with_one_message_and_it_resumes(tiny, tmp_pa
 
     assert run_script(tmp_path / "whole.yaml").returncode == 0
     killed = run_script(tmp_path / "killed.yaml", 0, 2, 1)
-    assert killed.returncode == 1
+    # Whoever notices first: we, by the connection, or Lightning, which looks every 5 seconds.
     errors = [line for line in killed.stderr.splitlines() if line.strip()]
     assert len(errors) == 1
-    assert "a process of this run was lost" in errors[0]
+    if killed.returncode == 1:
+        assert "a process of this run was lost" in errors[0]
+    else:
+        assert killed.returncode == -signal.SIGKILL
+        assert "terminated with code -9. Forcefully terminating all other processes" in errors[0]
     assert run_script(tmp_path / "killed.yaml").returncode == 0
 
     assert_same_end(tmp_path / "killed", tmp_path / "whole")

@@ -271,6 +271,9 @@ def quiet_lightning() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     names = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
     loggers += [logging.getLogger(name) for name in names]
+    # This one speaks before it kills a run that has lost a process, if it notices before we do.
+    launcher = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
+    loggers.append(launcher)
     levels = [logger.level for logger in loggers]
     show_thread_error = threading.excepthook
 
@@ -281,7 +284,7 @@ def quiet_lightning() -> Iterator[None]:
 
     threading.excepthook = show_unless_io
     for logger in loggers:
-        logger.setLevel(logging.WARNING)
+        logger.setLevel(logging.INFO if logger is launcher else logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
