@@ -1,10 +1,13 @@
+import dataclasses
 import json
 import sys
 
 import pytest
 import torch
 
+from evdet.build import build_detector
 from evdet.cli import main
+from evdet.config import DetectionConfig, write_config
 
 TINY = [
     "--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2",
@@ -61,6 +64,8 @@ def test_print_config_shows_file_and_options_together(capsys):
         (["train", "--max-frames-per-video", "3"], "a video must hold at least one clip"),
         (["train", "--height", "32", "--width", "32"], "too small for a level of stride 128"),
         (["train", "--resume"], "there is no checkpoint"),
+        (["train", "--accelerator", "tpu"], "accelerator 'tpu' with 1 devices"),
+        (["train", "--accelerator", "banana"], "invalid accelerator name"),
         (["evaluate", "nowhere.ckpt"], "nowhere.ckpt"),
         (["evaluate"], "Missing from evdet evaluate"),
         (["report", "nowhere"], "nowhere is no run"),
@@ -119,6 +124,47 @@ def test_a_file_that_is_no_checkpoint_is_refused(capsys, tmp_path, command, cont
     assert status == 2
     assert message in said
     assert "must never be printed" not in said
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """Of a detector with fresh weights."""
+    config = DetectionConfig(
+        feature_base=2, feature_channels_out=4, num_levels=2, head_channels=4, height=32, width=32
+    )  # fmt: skip
+    weights = build_detector(config).state_dict()
+    content = {
+        "hyper_parameters": {**dataclasses.asdict(config), "classes": list(config.classes)},
+        "state_dict": {f"detector.{name}": weight for name, weight in weights.items()},
+    }
+    path = tmp_path_factory.mktemp("run") / "fresh.ckpt"
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--device", "banana"], "there is no device 'banana' here"),
+        (["--device", "cuda:99"], "there is no device 'cuda:99' here"),
+        (["--frames", "0"], "test_frames must be at least 1, got 0"),
+        (["--score-thresh", "2"], "score_thresh must be between 0 and 1, got 2.0"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused(capsys, checkpoint, words, message):
+    status, said = refused(capsys, ["evaluate", str(checkpoint), *words])
+    assert status == 2
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_damaged_evaluation_is_named(capsys, tmp_path):
+    write_config(DetectionConfig(), tmp_path / "config.yaml")
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "evaluation.json").write_text('{"mAP": ')
+    status, said = refused(capsys, ["report", str(tmp_path)])
+    assert status == 2
+    assert "evaluation.json is damaged" in said
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path):

@@ -13,6 +13,7 @@ import tyro
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from evdet.data.stream_loader import StreamLoader
     from evdet.evaluation import Evaluation, SelectionThresholds
@@ -50,7 +51,6 @@ def evaluate(options: EvaluateOptions) -> None:
     Args:
         options: what the user asked for.
     """
-    import torch
     from tqdm import tqdm
 
     from evdet.build import build_loader
@@ -62,12 +62,11 @@ def evaluate(options: EvaluateOptions) -> None:
     config = config_of(load_checkpoint(path))
     config = dataclasses.replace(
         config,
-        test_frames=options.frames or config.test_frames,
+        test_frames=config.test_frames if options.frames is None else options.frames,
         score_thresh=_or(options.score_thresh, config.score_thresh),
         nms_thresh=_or(options.nms_thresh, config.nms_thresh),
     )
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    detector = load_detector(path).to(auto if options.device == "auto" else options.device)
+    detector = load_detector(path).to(_device(options.device))
     thresholds = SelectionThresholds(
         score_thresh=config.score_thresh,
         nms_thresh=config.nms_thresh,
@@ -127,6 +126,21 @@ def describe_scores(scores: "AveragePrecision") -> str:
 def _number(value: float) -> str:
     """A score in its column; a class without objects has none."""
     return f"{'-' if math.isnan(value) else f'{value:.3f}':>8}"
+
+
+def _device(name: str) -> "torch.device":
+    """The device of that name, if this machine has it."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"there is no device {name!r} here: {reason} Try --device cpu.") from error
+    return device
 
 
 def _or(given: float | None, configured: float) -> float:

@@ -88,7 +88,10 @@ def _summary(numbers: dict[str, Any], classes: tuple[str, ...], height: int, wid
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text())
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): evaluate or train again") from error
     return content
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -185,6 +186,9 @@ def make_trainer(
 
     Returns:
         The trainer.
+
+    Raises:
+        TrainingError: this machine does not have the devices that the configuration asks for.
     """
     on_accelerator = config.accelerator != "cpu" and torch.cuda.is_available()
     logger = TensorBoardLogger(
@@ -195,6 +199,22 @@ def make_trainer(
         default_hp_metric=False,
         purge_step=first_step or None,
     )
+    try:
+        return _lightning_trainer(config, callbacks, logger, on_accelerator=on_accelerator)
+    except (MisconfigurationException, ModuleNotFoundError) as error:
+        raise TrainingError(
+            f"accelerator {config.accelerator!r} with {config.devices} devices and strategy "
+            f"{config.strategy!r} cannot be had here: {error} Try --accelerator auto."
+        ) from error
+
+
+def _lightning_trainer(
+    config: DetectionConfig,
+    callbacks: list[pl.Callback],
+    logger: TensorBoardLogger,
+    *,
+    on_accelerator: bool,
+) -> pl.Trainer:
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices or "auto",
