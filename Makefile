@@ -28,6 +28,7 @@ test-all: .venv/.installed-dev
 	$(PYTEST) -m 'slow or not slow'
 
 fuzz: .venv/.installed-dev
+	$(BIN)/python tests/fuzz/run.py --count 100000
 	$(PYTEST) -m 'slow or not slow' --hypothesis-profile=long tests/test_boxes.py tests/models tests/data
 
 lint: .venv/.installed-dev
@@ -44,7 +45,11 @@ types: .venv/.installed-dev
 docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
 
-bench: .venv/.installed
+.venv/.installed-bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	touch $@
+
+bench: .venv/.installed-bench
 	$(BIN)/python -m benchmarks
 
 check: lint types test docs

@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks import generator, network, scoring, selection
+from benchmarks import decoding, feeding, generator, network, representations, scoring, selection
 from benchmarks.measure import Row
 from evdet.report import describe_environment
 
@@ -15,6 +15,9 @@ def main() -> None:
     print(f"{'threads':18}{torch.get_num_threads()}\n")
     print(f"{'what':58}{'value':>10}{'floor':>10}  {'unit':10}{'of floor':>9}")
     for rows in (
+        decoding.rows(),
+        representations.rows(),
+        feeding.rows(),
         generator.rows(),
         network.rows(device),
         selection.rows(device),

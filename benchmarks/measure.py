@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Row", "matmul_rate", "seconds"]
+__all__ = ["Row", "cpu_seconds", "matmul_rate", "seconds"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,17 @@ def seconds(call: Callable[[], object], device: str = "cpu", repeats: int = 5) -
         _wait(device)
         times.append(time.perf_counter() - start)
     return sorted(times[1:])[repeats // 2]
+
+
+def cpu_seconds(call: Callable[[], object], repeats: int = 5) -> float:
+    """Least processor time of a call, of all threads together, after one to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 def matmul_rate(device: str = "cpu") -> float:

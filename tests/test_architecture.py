@@ -28,19 +28,21 @@ MAY_IMPORT = {
     "build": BELOW,
     "pipeline": BELOW,
     "evaluation": BELOW,
+    "viewing": BELOW,
     "report": BELOW,
     "checkpoints": BELOW | {"build"},
     "export": BELOW | {"build"},
     "training": BELOW | {"build", "checkpoints", "evaluation"},
     "cli": BELOW
-    | {"build", "pipeline", "evaluation", "report", "checkpoints", "export", "training"},
+    | {"build", "pipeline", "evaluation", "viewing", "report", "checkpoints", "export", "training"},
     "compat": BELOW | {"build", "checkpoints", "training"},
 }
 # The only modules that may import an outside library.
 DOORS = {
-    "h5py": {"events.hdf5", "data.tensors"},
-    "hdf5plugin": {"events.hdf5", "data.tensors"},
-    "faery": {"events.foreign"},
+    "h5py": {"events.hdf5", "events.hdf5_writer", "data.tensors"},
+    "hdf5plugin": {"events.hdf5", "events.hdf5_writer", "data.tensors"},
+    "faery": {"events.foreign", "events.foreign_process"},
+    "numba": {"events", "data"},
     "PIL": {"draw"},
     "cv2": {"draw", "events.simulate"},
     "av": {"draw"},

@@ -80,7 +80,7 @@ def test_an_unknown_part_is_answered_with_the_list(fields, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"dataset_path": "/data/gen1"}, "dataset_path must be 'toy_problem', got '/data/gen1'"),
+        ({"dataset_path": "/data/gen1"}, "/data/gen1 does not exist. A data set is a folder"),
         ({"classes": ("car",)}, "are the digits 0 to 9, there is no 'car'"),
     ],
 )

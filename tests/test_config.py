@@ -75,6 +75,24 @@ def test_a_config_survives_the_plain_dict_of_a_checkpoint():
     assert config_from_params(dataclasses.asdict(config)) == config
 
 
+def test_the_toy_problem_fills_in_what_is_not_given():
+    config = DetectionConfig()
+    assert config.classes == tuple("0123456789")
+    assert (config.preprocess, config.in_channels) == ("none", 3)
+    assert (config.height, config.width) == (128, 128)
+
+
+def test_a_folder_leaves_open_what_its_files_will_say():
+    config = DetectionConfig(dataset_path="recordings")
+    assert config.classes == ()
+    assert (config.preprocess, config.in_channels, config.height) == ("auto", 0, 0)
+
+
+@pytest.mark.parametrize("name", ["gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml"])
+def test_the_configs_for_recordings_are_valid(name):
+    assert shipped_config(name).dataset_path != "toy_problem"
+
+
 @pytest.mark.parametrize("name", ["moving_mnist.yaml", "moving_mnist_quick.yaml"])
 def test_the_shipped_configs_are_valid(name):
     assert shipped_config(name).dataset_path == "toy_problem"
@@ -104,7 +122,8 @@ def test_the_seeds_config_is_the_seeds():
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
         ({"lr": float("nan")}, "lr must be positive, got nan"),
         ({"score_thresh": 1.5}, "score_thresh must be between 0 and 1, got 1.5"),
-        ({"classes": []}, "classes must be at least one name, got ()"),
+        ({"preprocess": "histogram"}, "preprocess must be none for toy_problem, got histogram"),
+        ({"sampling": "all"}, "sampling must be one of stream, random, mixed, got all"),
         ({"classes": ["a", "a"]}, "classes must be all different (twice: a), got ('a', 'a')"),
         ({"precision": "64"}, "precision must be one of auto, 32, 16, bf16, got 64"),
         (

@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evdet.cli import main
+from evdet.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [*DOCS, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
-COMMANDS = ("demo", "train", "evaluate", "report")
 # The configuration of an earlier run is tiny already, and its page may change it.
 PRELUDE = """
 set -euo pipefail

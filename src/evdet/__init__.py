@@ -26,6 +26,8 @@ _HOMES = {
         "write_video",
     ),
     "evdet.evaluation": ("SelectionThresholds", "detect_batches", "evaluate"),
+    "evdet.events": ("EVENT_DTYPE", "RecordingError", "SensorSize", "TimeBin"),
+    "evdet.events.recording": ("open_recording",),
     "evdet.metrics": ("average_precision",),
     "evdet.models": (
         "Anchors", "BoxHead", "DetectionLoss", "Detector", "Vanilla", "VanillaGRU", "VggLike",

@@ -37,33 +37,75 @@ class DetectionConfig:
 
     # --- data ---
     dataset_path: str = TOY_PROBLEM
-    """Data set: toy_problem (Moving MNIST, made on the fly)."""
-    classes: tuple[str, ...] = tuple("0123456789")
-    """Class names, without background; for toy_problem the digits that play."""
-    preprocess: str = "none"
-    """What turns the data into frames; none for Moving MNIST, whose frames are RGB already."""
+    """Data set: a folder of recordings, or toy_problem (Moving MNIST, made on the fly)."""
+    classes: tuple[str, ...] = ()
+    """Class names, without background; car+truck=vehicle merges two. None given: all there are."""
+    preprocess: str = "auto"
+    """What makes a frame of a bin's events: histogram, event_cube, ...; auto is histogram for
+    recordings and none for Moving MNIST, whose frames are RGB already."""
     delta_t: int = 50_000
     """Duration of one time bin, in microseconds."""
-    height: int = 128
-    """Height of a frame, in pixels."""
-    width: int = 128
-    """Width of a frame, in pixels."""
-    in_channels: int = 3
-    """Channels of a frame."""
+    height: int = 0
+    """Height of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
+    width: int = 0
+    """Width of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
+    in_channels: int = 0
+    """Channels of a frame; 0 takes what preprocess makes (toy_problem: 3)."""
     num_tbins: int = 12
     """Time bins per clip: how far back gradients flow."""
     batch_size: int = 4
     """Lanes per process: videos that play side by side."""
+    num_workers: int = 2
+    """Processes that prepare data; 0 prepares it in the training process."""
+
+    # --- toy_problem ---
     max_frames_per_video: int = 60
-    """Length of a video, in frames; whole clips are played."""
+    """Length of a video of toy_problem, in frames; whole clips are played."""
     max_frames_per_epoch: int = 30_000
-    """Frames per epoch, over all processes."""
+    """Frames per epoch of toy_problem, and of random sampling, over all processes."""
     max_objects: int = 3
     """Most digits in one Moving MNIST video."""
     color: bool = True
     """Colour the digits; otherwise they are white."""
-    num_workers: int = 2
-    """Processes that prepare data; 0 prepares it in the training process."""
+
+    # --- recordings ---
+    sampling: str = "stream"
+    """How recordings are played in training: stream (from start to end, memory carried), random
+    (clips that end at a label, from empty memory) or mixed (half the lanes each)."""
+    min_box_diag: float = 0.0
+    """Boxes with a shorter diagonal are left out, in pixels of the sensor."""
+    min_box_side: float = 0.0
+    """Boxes with a shorter side are left out, in pixels of the sensor."""
+    max_box_share: float = 1.0
+    """Boxes over a larger share of the frame's width are left out; 1 keeps all."""
+    clip_boxes: bool = True
+    """Cut boxes at the edge of the frame, and leave out those outside."""
+    frame_period: int = 0
+    """Microseconds from frame to frame, for labels numbered by frame; 0 is delta_t."""
+    remove_hot_pixels: bool = False
+    """Leave out the events of pixels that fire by themselves."""
+    noise_window: int = 0
+    """Leave out events without another one beside them in so many microseconds; 0 keeps all."""
+    strict: bool = False
+    """Stop at a recording that breaks, instead of reporting it and going on with the next."""
+
+    # --- augmentation of recordings, in training only ---
+    hflip: float = 0.0
+    """Share of recordings (random sampling: clips) that are mirrored left to right."""
+    zoom: float = 0.0
+    """Share that is zoomed, in or out."""
+    max_zoom_in: float = 1.5
+    """Largest magnification of those."""
+    max_zoom_out: float = 1.2
+    """Largest reduction of those."""
+    polarity_swap: float = 0.0
+    """Share in which brighter and darker are exchanged."""
+    time_reversal: float = 0.0
+    """Share of random clips that are played backwards."""
+    event_drop: float = 0.0
+    """Largest share of events that is left out, drawn anew each time."""
+    event_noise: float = 0.0
+    """Largest rate of events that are added at random, in events per pixel and second."""
 
     # --- model ---
     feature_extractor: str = "Vanilla"
@@ -141,7 +183,7 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "delta_t", "height", "width", "in_channels", "num_tbins", "batch_size",
+            "delta_t", "num_tbins", "batch_size", "max_zoom_in", "max_zoom_out",
             "max_frames_per_video", "max_frames_per_epoch", "max_objects", "feature_base",
             "feature_channels_out", "num_levels", "head_channels", "max_boxes_per_input",
             "max_epochs", "val_frames", "test_frames", "num_nodes",
@@ -149,29 +191,53 @@ class DetectionConfig:
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (
             "num_workers", "head_layers", "weight_decay", "gradient_clip", "demo_every",
-            "checkpoint_every_minutes", "devices", "loc_weight", "seed",
+            "checkpoint_every_minutes", "devices", "loc_weight", "seed", "height", "width",
+            "in_channels", "min_box_diag", "min_box_side", "frame_period", "noise_window",
+            "event_noise",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
-        for name in ("score_thresh", "nms_thresh"):
+        for name in (
+            "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "polarity_swap",
+            "time_reversal", "event_drop",
+        ):  # fmt: skip
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._check("lr", self.lr > 0 and math.isfinite(self.lr), "positive")
         self._check("lr_scheduler_step_gamma", 0 < self.lr_scheduler_step_gamma <= 1, "in (0, 1]")
         self._check("lr_warmup", 0 <= self.lr_warmup < 1, "in [0, 1)")
-        self._check("classes", len(self.classes) >= 1, "at least one name")
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         self._check("classes", not repeated, f"all different (twice: {', '.join(repeated)})")
         for name, choices in (
             ("lr_schedule", ("exponential", "one_cycle")),
             ("precision", ("auto", "32", "16", "bf16")),
-            ("preprocess", ("none",)),
+            ("sampling", ("stream", "random", "mixed")),
         ):
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        if self.dataset_path == TOY_PROBLEM:
+            self._complete_toy_problem()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called: `car+truck=vehicle` is called vehicle."""
+        return tuple(text.rpartition("=")[2].strip() for text in self.classes)
+
+    def _complete_toy_problem(self) -> None:
+        """Put the toy's values where none are given; those of recordings come from the files."""
         if self.max_frames_per_video < self.num_tbins:
             raise ConfigError(
                 f"max_frames_per_video ({self.max_frames_per_video}) is smaller than num_tbins "
                 f"({self.num_tbins}): a video must hold at least one clip. "
                 "Lengthen the videos or shorten the clips."
             )
+        self._check("preprocess", self.preprocess in ("auto", "none"), "none for toy_problem")
+        values = {
+            "preprocess": "none",
+            "classes": self.classes or tuple("0123456789"),
+            "height": self.height or 128,
+            "width": self.width or 128,
+            "in_channels": self.in_channels or 3,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:

@@ -44,3 +44,9 @@ def test_lanes_stand_side_by_side():
     assert batch["labels"][0][0].tolist() == [[1, 2, 3, 4, 5]]
     assert batch["labels"][1][0].shape == (0, 5)
     assert batch["video_infos"][:2] == [first.info, second.info]
+
+
+def test_bytes_can_be_counts():
+    counts = clip_of(torch.tensor([0, 1, 9, 10], dtype=torch.uint8).reshape(SHAPE))
+    batch = make_batch([counts._replace(byte_divisor=1)], SHAPE)
+    assert batch["inputs"].flatten().tolist() == [0, 1, 9, 10]

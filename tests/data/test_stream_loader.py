@@ -281,3 +281,44 @@ def test_the_loader_hands_out_the_vis_func_that_it_was_given():
 
     assert StreamLoader(Numbered(), batch_size=1).get_vis_func() is frame_to_rgb
     assert StreamLoader(Numbered(), batch_size=1, vis_func=negative).get_vis_func() is negative
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_what_was_left_out_is_added_up_for_each_epoch(num_workers):
+    videos = Numbered()
+    clips = videos.clips
+    videos.clips = lambda *where: (clip._replace(counts={"noise": 2}) for clip in clips(*where))
+    loader = StreamLoader(videos, batch_size=2, num_workers=num_workers)
+    assert loader.counts == {}
+    for _ in range(2):
+        list(loader)
+        assert loader.counts == {"noise": 2 * sum(COUNTS)}
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_video_that_breaks_is_told_once_and_listed(num_workers, caplog):
+    videos = Numbered()
+    videos.broken = {"v9": "cannot be opened"}
+    clips = videos.clips
+    videos.clips = lambda epoch, index, first_clip: (
+        clip._replace(info=clip.info._replace(error="is damaged")) if index == 2 else clip
+        for clip in clips(epoch, index, first_clip)
+    )
+    loader = StreamLoader(videos, batch_size=2, num_workers=num_workers)
+    assert loader.broken == {"v9": "cannot be opened"}
+    for _ in range(2):
+        list(loader)
+        assert loader.broken == {"v9": "cannot be opened", "v2": "is damaged"}
+    assert caplog.text.count("v2 breaks off") == 1
+
+
+def test_an_epoch_can_be_played_without_batches():
+    loader = StreamLoader(Numbered(), batch_size=3)
+    loader.set_position(1, 2)
+    assert loader.position == (1, 2)
+    clips = list(loader.play(0, 4))
+    assert loader.position == (1, 2)
+    loader.set_position(0, 4)
+    for lanes, batch in zip(clips, loader, strict=True):
+        infos = [info for info in batch["video_infos"] if info.index >= 0]
+        assert [clip.info for clip in lanes if clip] == infos

@@ -5,16 +5,28 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
+from evdet.cli.check import CheckOptions, check
+from evdet.cli.convert import ConvertOptions, convert
 from evdet.cli.demo import DemoOptions, demo
 from evdet.cli.evaluate import EvaluateOptions, evaluate
+from evdet.cli.info import InfoOptions, info
 from evdet.cli.options import parse
 from evdet.cli.report import ReportOptions, report
+from evdet.cli.simulate import SimulateOptions, simulate
+from evdet.cli.split import SplitOptions, split
 from evdet.cli.train import TrainOptions, train
+from evdet.cli.view import ViewOptions, view
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-COMMANDS: dict[str, tuple[type, Callable[..., None], str]] = {
-    "demo": (DemoOptions, demo, "Train on Moving MNIST, evaluate, and show the result."),
+COMMANDS: dict[str, tuple[type, Callable[..., int | None], str]] = {
+    "info": (InfoOptions, info, "Say what is in event recordings."),
+    "view": (ViewOptions, view, "Show a recording and its boxes as a video or a picture."),
+    "convert": (ConvertOptions, convert, "Write a recording in another format."),
+    "simulate": (SimulateOptions, simulate, "Make a data set of simulated event recordings."),
+    "split": (SplitOptions, split, "Deal a folder of recordings to train, val and test."),
+    "check": (CheckOptions, check, "Read a data set once and say what is wrong with it."),
+    "demo": (DemoOptions, demo, "Train on Moving MNIST or events, evaluate, show the result."),
     "train": (TrainOptions, train, "Train a detector."),
     "evaluate": (EvaluateOptions, evaluate, "Score a checkpoint on frames it has not seen."),
     "report": (ReportOptions, report, "Make report.html of a run."),
@@ -28,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `evdet`; by default those of this process.
 
     Returns:
-        The exit status: 0, or 2 for what the user can mend, said in one line.
+        The exit status: 0, or 2 for what the user can mend, said in one line; a command may
+        have one of its own.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -45,14 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(f"there is no command {name}.{hint}")
     options_type, run, summary = COMMANDS[name]
     try:
-        run(parse(options_type, rest, prog=f"evdet {name}", summary=summary))
+        return run(parse(options_type, rest, prog=f"evdet {name}", summary=summary)) or 0
     except KeyboardInterrupt:
         return _refuse("interrupted; what was written stays")
     except (ValueError, OSError, RuntimeError) as error:
         if debug or not _is_for_users(error):
             raise
         return _refuse(str(error))
-    return 0
 
 
 def _is_for_users(error: Exception) -> bool:

@@ -1,7 +1,8 @@
 """`evdet demo`: from an empty folder to a trained detector and its report."""
 
 import dataclasses
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import tyro
@@ -9,10 +10,15 @@ import tyro
 from evdet.cli.evaluate import EvaluateOptions, evaluate
 from evdet.cli.options import shipped_config
 from evdet.cli.report import ReportOptions, report
+from evdet.cli.simulate import SimulateOptions, simulate
 from evdet.cli.train import describe_result, keep_record
 from evdet.config import DetectionConfig
 
 __all__ = ["DemoOptions", "demo"]
+
+
+# Enough for each second to be seen about once in a training of minutes.
+RECORDINGS = SimulateOptions(output=Path(), kind="digits", train=200, val=12, test=12)
 
 
 def _quick() -> DetectionConfig:
@@ -23,6 +29,9 @@ def _quick() -> DetectionConfig:
 class DemoOptions:
     """Train on Moving MNIST in minutes, evaluate on unseen digits, and show the result."""
 
+    events: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Train on simulated event recordings of digits instead, which are made first;
+    events_digits_quick.yaml is the configuration then."""
     configuration: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(default_factory=_quick)
     """The configuration; moving_mnist_quick.yaml unless an option says otherwise."""
 
@@ -37,7 +46,11 @@ def demo(options: DemoOptions) -> None:
 
     config = options.configuration
     config = dataclasses.replace(config, root_dir=str(_free(Path(config.root_dir))))
-    print(f"training on Moving MNIST; everything goes to {config.root_dir}")
+    if options.events:
+        config = _with_recordings(config)
+        print(f"training on {config.dataset_path}; everything goes to {config.root_dir}")
+    else:
+        print(f"training on Moving MNIST; everything goes to {config.root_dir}")
     result = train(config)
     if not result.is_first_process:
         return
@@ -53,6 +66,15 @@ def demo(options: DemoOptions) -> None:
         ("TensorBoard", "logs"),
     ]
     print("\n".join(f"  {what:16}{result.root_dir / where}" for what, where in places))
+
+
+def _with_recordings(config: DetectionConfig) -> DetectionConfig:
+    """The same on recordings that are made now, unless an earlier demo has made them."""
+    folder = Path(config.dataset_path)
+    if not (folder / "simulation.yaml").exists():
+        print(f"simulating event recordings of digits in {folder}")
+        simulate(replace(RECORDINGS, output=folder, workers=os.cpu_count() or 1))
+    return config
 
 
 def _free(folder: Path) -> Path:

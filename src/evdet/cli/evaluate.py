@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from evdet.config import TOY_PROBLEM
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from evdet.data.mixed_loader import MixedLoader
     from evdet.data.stream_loader import StreamLoader
     from evdet.evaluation import Evaluation, SelectionThresholds
     from evdet.metrics import AveragePrecision
@@ -27,12 +30,12 @@ VIDEO_FRAMES = 120
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """Score a checkpoint on the test digits, which no training sees."""
+    """Score a checkpoint on the test digits or recordings, which no training sees."""
 
     checkpoint: tyro.conf.Positional[Path]
     """A checkpoint (*.ckpt), or a run's folder, whose best checkpoint is taken."""
     frames: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Frames to score; by default test_frames of the run's configuration."""
+    """Frames to score at most; by default all test recordings, and test_frames of toy_problem."""
     score_thresh: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Detections with a lower score are dropped, in [0, 1]; by default as configured."""
     nms_thresh: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
@@ -73,10 +76,19 @@ def evaluate(options: EvaluateOptions) -> None:
         max_boxes=config.max_boxes_per_input,
     )
     loader = build_loader(config, "test")
+    num_batches = None
+    if config.dataset_path != TOY_PROBLEM and options.frames is not None:
+        num_batches = math.ceil(options.frames / (config.num_tbins * config.batch_size))
     evaluation = score(
         detector,
-        tqdm(loader, desc="Evaluating", unit="batch", leave=False),
-        config.classes,
+        tqdm(
+            itertools.islice(loader, num_batches),
+            desc="Evaluating",
+            unit="batch",
+            total=num_batches or len(loader),
+            leave=False,
+        ),
+        config.class_names,
         show_frame=loader.get_vis_func(),
         thresholds=thresholds,
     )
@@ -84,13 +96,14 @@ def evaluate(options: EvaluateOptions) -> None:
     # Longer videos than those that are scored: memory is seen at work.
     long = max(VIDEO_FRAMES, config.max_frames_per_video)
     shown = build_loader(dataclasses.replace(config, max_frames_per_video=long), "test")
-    notes = _write_video(folder / "demo.mp4", detector, shown, config.classes, thresholds)
+    notes = _write_video(folder / "demo.mp4", detector, shown, config.class_names, thresholds)
     numbers = {
         "checkpoint": str(path),
         "test_frames": evaluation.scores.num_frames,
         "thresholds": dataclasses.asdict(thresholds),
         "num_parameters": sum(weight.numel() for weight in detector.parameters()),
         "notes": notes,
+        "broken": loader.broken,
         **evaluation.scores.as_dict(),
     }
     _write_evaluation(folder, evaluation, numbers)
@@ -181,7 +194,7 @@ def _write_evaluation(folder: Path, evaluation: "Evaluation", numbers: dict[str,
 def _write_video(
     path: Path,
     detector: "Detector",
-    loader: "StreamLoader",
+    loader: "StreamLoader | MixedLoader",
     class_names: tuple[str, ...],
     thresholds: "SelectionThresholds",
 ) -> list[str]:

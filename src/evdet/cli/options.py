@@ -20,8 +20,8 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
 
     Args:
         options_type: a dataclass; a field `configuration` of it is a whole configuration,
-            whose defaults come from the file that `--config` names, or, for `--resume`, from
-            the run that goes on.
+            whose defaults come from the file that `--config` names, from the run that `--resume`
+            goes on with, or from the configuration of the demo's `--events`.
         words: what the user typed after the command.
         prog: how the command is called.
         summary: what it does.
@@ -62,6 +62,8 @@ def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
     known, _ = parser.parse_known_args(list(words))
     if known.config is not None:
         return _find_config(known.config)
+    if "--events" in words:
+        return shipped_config("events_digits_quick.yaml")
     if known.resume is not None and known.root_dir is not None:
         path = Path(known.root_dir) / "config.yaml"
         return read_config(path) if path.exists() else None

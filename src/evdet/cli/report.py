@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from evdet.config import TOY_PROBLEM, DetectionConfig
+
 if TYPE_CHECKING:
     from evdet.report import Picture
 
@@ -52,10 +54,10 @@ def report(options: ReportOptions) -> None:
         path,
         RunReport(
             title=run.name,
-            summary=_summary(numbers, config.classes, config.height, config.width),
+            summary=_summary(numbers, config),
             scores=numbers or None,
             confusion=None if confusion is None else np.array(confusion),
-            class_names=config.classes,
+            class_names=config.class_names,
             scalars=read_scalars(run / "logs"),
             num_frames=training.get("num_frames"),
             training_seconds=training.get("seconds"),
@@ -76,12 +78,17 @@ def report(options: ReportOptions) -> None:
     print(f"report: {path}")
 
 
-def _summary(numbers: dict[str, Any], classes: tuple[str, ...], height: int, width: int) -> str:
+def _summary(numbers: dict[str, Any], config: DetectionConfig) -> str:
     if not numbers:
         return ""
+    unseen = (
+        "made of digits that the training has not seen"
+        if config.dataset_path == TOY_PROBLEM
+        else f"of the test recordings of {config.dataset_path}"
+    )
     return (
-        f"{len(classes)} classes on {height}x{width} frames, scored on "
-        f"{numbers['test_frames']} frames made of digits that the training has not seen."
+        f"{len(config.classes)} classes on {config.height}x{config.width} frames, scored on "
+        f"{numbers['test_frames']} frames {unseen}."
     )
 
 

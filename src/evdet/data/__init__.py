@@ -1,18 +1,29 @@
 """Recordings -> clips -> lanes -> batches."""
 
+from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Batch, Clip, ClipShape, VideoInfo, make_batch
 from evdet.data.lanes import LanePlan, deal_lanes
+from evdet.data.mixed_loader import MixedLoader
 from evdet.data.mnist_digits import Digits, load_digits
 from evdet.data.moving_mnist import MovingMNIST, make_moving_mnist
+from evdet.data.random_clips import RandomClips
+from evdet.data.recording_frames import open_recordings
+from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams, frame_to_rgb
+from evdet.data.tensors import open_tensors
 
 __all__ = [
+    "AugmentRules",
+    "Augmentation",
     "Batch",
     "Clip",
     "ClipShape",
     "Digits",
     "LanePlan",
+    "MixedLoader",
     "MovingMNIST",
+    "RandomClips",
+    "RecordingStreams",
     "StreamLoader",
     "Streams",
     "VideoInfo",
@@ -21,4 +32,6 @@ __all__ = [
     "load_digits",
     "make_batch",
     "make_moving_mnist",
+    "open_recordings",
+    "open_tensors",
 ]

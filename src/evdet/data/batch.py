@@ -1,6 +1,6 @@
 """What a clip and a batch hold, and how the lanes' clips become one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypedDict
 
 import numpy as np
@@ -25,6 +25,8 @@ class VideoInfo(NamedTuple):
     """The clip's first frame, counted from where the video starts to play: 0 clears memory."""
     delta_t: int
     """Duration of a frame, in microseconds."""
+    error: str = ""
+    """Why a part of the clip could not be read: that part is black and not labelled."""
 
 
 class Clip(NamedTuple):
@@ -34,12 +36,16 @@ class Clip(NamedTuple):
     """
 
     inputs: UInt8[Tensor, "T C H W"] | Float32[Tensor, "T C H W"]
-    """The frames; bytes stand for 0 to 1 in steps of 1/255 (and travel four times faster)."""
+    """The frames; bytes (which travel four times faster) are divided by `byte_divisor`."""
     labels: list[Float32[np.ndarray, "N 5"]]
     """Boxes of each frame, x1 y1 x2 y2 label."""
     frame_is_labeled: Bool[np.ndarray, " T"]
     """False for a frame that nobody labelled, as opposed to one without objects."""
     info: VideoInfo
+    byte_divisor: int = 255
+    """What makes numbers of bytes: 255 gives shades from 0 to 1, 1 gives counts as they are."""
+    counts: Mapping[str, int] = {}
+    """What was left out on the way, such as noise; the loader adds it up."""
 
 
 class Batch(TypedDict):
@@ -80,10 +86,10 @@ def make_batch(
             for boxes_of_lanes in labels:
                 boxes_of_lanes.append(torch.zeros(0, 5))
             continue
-        if clip.inputs.dtype == torch.uint8:
-            torch.div(clip.inputs, 255, out=inputs[:, lane])
-        else:
-            inputs[:, lane] = clip.inputs
+        inputs[:, lane] = clip.inputs
+        if clip.inputs.dtype == torch.uint8 and clip.byte_divisor != 1:
+            # Converted first: dividing bytes into floats in one step takes torch longer.
+            inputs[:, lane] /= clip.byte_divisor
         for boxes_of_lanes, boxes in zip(labels, clip.labels, strict=True):
             boxes_of_lanes.append(torch.from_numpy(boxes))
         labeled[:, lane] = torch.from_numpy(clip.frame_is_labeled)

@@ -1,11 +1,13 @@
 """StreamLoader: plays many videos side by side, in lanes, over workers and processes."""
 
 import contextlib
+import logging
 import pickle
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +21,8 @@ from evdet.data.batch import Batch, Clip, ClipShape, VideoInfo, make_batch
 from evdet.data.lanes import LanePlan, deal_lanes
 
 __all__ = ["StreamLoader", "Streams", "VisFunc", "frame_to_rgb"]
+
+_log = logging.getLogger(__name__)
 
 Frame = Shaped[np.ndarray | Tensor, "C H W"]
 VisFunc = Callable[[Frame], UInt8[np.ndarray, "H W 3"]]
@@ -124,11 +128,33 @@ class StreamLoader:
         self.pin_memory = pin_memory
         self._epoch = 0
         self._batch = 0
+        self._broken: dict[str, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._reported: set[str] = set()
+
+    @property
+    def broken(self) -> dict[str, str]:
+        """Videos of this process that broke in the epoch that plays, or played last, and why.
+
+        Those that could not be opened in the first place, as `streams.broken` tells, are among
+        them in all processes.
+        """
+        return {**getattr(self.streams, "broken", {}), **self._broken}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What this process left out of the clips of the epoch that plays, or played last."""
+        return dict(self._counts)
 
     @property
     def epoch(self) -> int:
         """The epoch that the next iteration plays."""
         return self._epoch
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epoch and batch that the next iteration starts with."""
+        return self._epoch, self._batch
 
     def get_vis_func(self) -> VisFunc:
         """The function that shows a frame of this loader as an RGB picture."""
@@ -159,14 +185,41 @@ class StreamLoader:
     def __iter__(self) -> Iterator[Batch]:
         return self._play(self._epoch, self._batch)
 
-    def _play(self, epoch: int, batch: int) -> Iterator[Batch]:
+    def play(self, epoch: int, batch: int = 0) -> Iterator[list[Clip | None]]:
+        """Play an epoch without making batches of it; the loader stays where it is.
+
+        Args:
+            epoch: number of the epoch.
+            batch: number of the batch to begin with.
+
+        Returns:
+            For each batch the clips of this process's lanes; None for a lane that has run dry.
+        """
+        self._broken, self._counts = {}, Counter()
         plan = self._plan(epoch)
         first_lane = self.rank * self.batch_size
         lanes = plan.lanes[first_lane : first_lane + self.batch_size]
         player = _LanePlayer(self.streams, epoch, lanes, batch, plan.num_batches)
         for clips in self._join(player):
+            self._take_note(clips)
+            yield clips
+
+    def _play(self, epoch: int, batch: int) -> Iterator[Batch]:
+        for clips in self.play(epoch, batch):
             yield make_batch(clips, self.streams.clip_shape, pin_memory=self.pin_memory)
         self._epoch, self._batch = epoch + 1, 0
+
+    def _take_note(self, clips: list[Clip | None]) -> None:
+        for clip in clips:
+            if clip is None:
+                continue
+            self._counts.update(clip.counts)
+            name, error = clip.info.name, clip.info.error
+            if error:
+                self._broken.setdefault(name, error)
+                if name not in self._reported:
+                    self._reported.add(name)
+                    _log.warning("%s breaks off; what is lost plays as silence. %s", name, error)
 
     def _plan(self, epoch: int) -> LanePlan:
         return deal_lanes(
@@ -200,12 +253,19 @@ class StreamLoader:
             for _ in range(num_workers):
                 part = next(received)
                 if isinstance(part, Exception):
-                    raise part
+                    try:
+                        raise part
+                    finally:
+                        # Ends the workers. The error holds this frame, so that they would wait
+                        # until somebody lets go of it, and then for seconds.
+                        del part, received
                 clips.extend(_unpack(part))
             yield clips
 
 
-_Part = tuple[Tensor, list[tuple[list[np.ndarray], np.ndarray, VideoInfo] | None]]
+_Rest = tuple[list[np.ndarray], np.ndarray, VideoInfo, int, Mapping[str, int]]
+"""A clip without its frames."""
+_Part = tuple[Tensor, list[_Rest | None]]
 """The clips of a worker's lanes on their way: all frames in one tensor, because every tensor
 that goes from process to process takes a file descriptor and a round trip."""
 

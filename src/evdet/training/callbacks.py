@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from evdet.data.batch import Batch
+from evdet.data.mixed_loader import MixedLoader
 from evdet.data.stream_loader import StreamLoader, frame_to_rgb
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import draw_batch
@@ -157,6 +158,23 @@ class EpochLog(pl.Callback):
                 scores.map50,
                 self.frames_per_second,
             )
+        loader = trainer.train_dataloader
+        if isinstance(loader, (StreamLoader, MixedLoader)):
+            self._log_losses(trainer.current_epoch, loader)
+
+    def _log_losses(self, epoch: int, loader: StreamLoader | MixedLoader) -> None:
+        """Every process has lanes of its own, and says what it lost in them."""
+        if loader.counts:
+            counts = sorted(loader.counts.items())
+            _LOG.info("epoch %d: %s", epoch, "; ".join(f"{what}: {n:,}" for what, n in counts))
+        if loader.broken:
+            names = sorted(loader.broken)
+            _LOG.warning(
+                "epoch %d: %d recordings broke off or could not be opened: %s",
+                epoch,
+                len(names),
+                ", ".join(names[:5]) + (" ..." if len(names) > 5 else ""),
+            )
 
 
 class ProgressBar(TQDMProgressBar):
@@ -218,7 +236,9 @@ class ValidationPictures(pl.Callback):
             batch,
             outputs["detections"],
             ["background", *_class_names(pl_module)],
-            loader.get_vis_func() if isinstance(loader, StreamLoader) else frame_to_rgb,
+            loader.get_vis_func()
+            if isinstance(loader, (StreamLoader, MixedLoader))
+            else frame_to_rgb,
         )
         self._frames += itertools.islice(pictures, wanted - len(self._frames))
 
@@ -243,7 +263,7 @@ class ValidationPictures(pl.Callback):
 
 
 def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:
-    return pl_module.config.classes if isinstance(pl_module, LightningDetectionModel) else ()
+    return pl_module.config.class_names if isinstance(pl_module, LightningDetectionModel) else ()
 
 
 def _show(trainer: pl.Trainer, name: str, file: bytes, shape: tuple[int, ...]) -> None:

@@ -20,6 +20,7 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from evdet.build import complete_config
 from evdet.checkpoints import (
     config_of,
     load_checkpoint,
@@ -90,6 +91,7 @@ def train(
             run was lost.
         CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
     """
+    config = complete_config(config)
     root = Path(config.root_dir)
     checkpoint_path = _find_start(root, resume, finetune)
     model = LightningDetectionModel(config)
@@ -102,7 +104,7 @@ def train(
         _check_epochs(checkpoint, config, checkpoint_path)
         _say("resuming from %s, after %d steps", checkpoint_path, step)
     elif finetune is not None:
-        kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.classes)
+        kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.class_names)
         _say("starting from %s; classes carried over: %s", finetune, ", ".join(kept) or "none")
 
     speed = EpochLog()

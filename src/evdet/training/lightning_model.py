@@ -11,10 +11,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from evdet.build import build_detector, build_loader
+from evdet.build import build_detector, build_loader, complete_config
 from evdet.checkpoints import POST_MORTEM_NAME, CheckpointError
 from evdet.config import DetectionConfig, config_from_params
 from evdet.data.batch import Batch
+from evdet.data.mixed_loader import MixedLoader
 from evdet.data.stream_loader import StreamLoader
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
@@ -45,7 +46,7 @@ class LightningDetectionModel(pl.LightningModule):
 
     def __init__(self, params: DetectionConfig | argparse.Namespace | Mapping[str, Any]) -> None:
         super().__init__()
-        self.config = config_from_params(params)
+        self.config = complete_config(config_from_params(params))
         plain = dataclasses.asdict(self.config)
         self.save_hyperparameters({**plain, "classes": list(self.config.classes)})
         # So that load_from_checkpoint hands the stored dict to `params`.
@@ -64,17 +65,17 @@ class LightningDetectionModel(pl.LightningModule):
 
     # --- data ---
 
-    def train_dataloader(self) -> StreamLoader:
+    def train_dataloader(self) -> StreamLoader | MixedLoader:
         """Make the training's loader; it starts where the training stands."""
         loader = self._build_loader("train")
         loader.set_position(*self.position)
         return loader
 
-    def val_dataloader(self) -> StreamLoader:
+    def val_dataloader(self) -> StreamLoader | MixedLoader:
         """Make the validation's loader."""
         return self._build_loader("val")
 
-    def _build_loader(self, split: str) -> StreamLoader:
+    def _build_loader(self, split: str) -> StreamLoader | MixedLoader:
         trainer = self.trainer
         return build_loader(
             self.config, split, rank=trainer.global_rank, world_size=trainer.world_size
@@ -112,7 +113,7 @@ class LightningDetectionModel(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Start the loader anew: Lightning stops asking before the loader sees its end."""
         loader = self.trainer.train_dataloader
-        if isinstance(loader, StreamLoader):
+        if isinstance(loader, (StreamLoader, MixedLoader)):
             loader.set_position(*self.position)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -210,11 +211,11 @@ class LightningDetectionModel(pl.LightningModule):
         results = merge(gather(self._results))
         self._results = FrameResults()
         loader = self.trainer.val_dataloaders
-        if isinstance(loader, StreamLoader):
+        if isinstance(loader, (StreamLoader, MixedLoader)):
             loader.set_position(0)  # every validation plays the same videos
         if self.trainer.sanity_checking:
             return
-        self.scores = average_precision(results.truths, results.detections, self.config.classes)
+        self.scores = average_precision(results.truths, results.detections, self.config.class_names)
         values = {"val_map": self.scores.map, "val_map50": self.scores.map50}
         per_class = {
             f"val_ap/{name}": scores.ap

@@ -1,0 +1,239 @@
+"""`evdet info`: what is in a recording, in numbers and as a small picture of its rate."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from evdet.events.noise import HotPixels
+    from evdet.events.recording import Recording
+    from evdet.events.summary import RateOverTime, RecordingSummary
+
+__all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
+
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_ROWS = 3
+_NUM_NAMED_PIXELS = 5
+# Files below are read before anybody would see a bar.
+_LARGE_FILE = 100_000_000
+# Some cameras count microseconds since 1970; a count between the years 2001 and 2096 is a date.
+_DATES = (10**15, 4 * 10**15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoOptions:
+    """Say what is in event recordings: format, sensor, times, rates, faults."""
+
+    files: tyro.conf.Positional[tuple[Path, ...]]
+    """Recordings of any format."""
+    png: Annotated[Path | None, tyro.conf.arg(metavar="OUT.png")] = None
+    """Draw the rate over time, and all events in one picture with hot pixels circled; of
+    several recordings each gets its name into the file's."""
+
+
+def info(options: InfoOptions) -> None:
+    """Describe each recording, and go on with the next where one cannot be read.
+
+    Args:
+        options: what the user asked for.
+
+    Raises:
+        RecordingError: one of them could not be read, or not to its end.
+    """
+    from evdet.events.dtypes import RecordingError
+    from evdet.events.recording import open_recording
+
+    if not options.files:
+        raise ValueError("name at least one recording: evdet info FILE [FILE ...]")
+    if options.png is not None and not options.png.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {options.png.parent} to draw {options.png.name} in")
+    broken = []
+    for path in options.files:
+        print(path)
+        try:
+            problem = _describe(open_recording(path), _picture_path(options, path))
+        except RecordingError as error:
+            problem = str(error)
+        if problem is not None:
+            print(_line("problem", problem))
+            broken.append(str(path))
+    if broken:
+        raise RecordingError(
+            f"not read to the end: {', '.join(broken)} "
+            f"({len(broken)} of {len(options.files)}; the problem is named above)"
+        )
+
+
+def describe_recording(
+    recording: "Recording", summary: "RecordingSummary", hot_pixels: "HotPixels"
+) -> list[str]:
+    """Put a recording's numbers into lines.
+
+    Args:
+        recording: which one.
+        summary: its numbers.
+        hot_pixels: its hot pixels, the worst first.
+
+    Returns:
+        The lines, without the picture of the rate.
+    """
+    from evdet.events.summary import PEAK_WINDOW
+
+    num_bytes = recording.path.stat().st_size
+    lines = [
+        _line("format", f"{recording.format}, {' '.join(_short(num_bytes))}B"),
+        _line("sensor", _sensor(recording, summary)),
+    ]
+    if summary.start is None or summary.end is None:
+        return [*lines, _line("events", "none")]
+    share = summary.num_on / summary.num_events
+    per_event = f"{num_bytes / summary.num_events:.1f} bytes each"
+    return [
+        *lines,
+        _line("start", _time(summary.start)),
+        _line("duration", f"{summary.duration / 1e6:.6f} s"),
+        _line("events", f"{summary.num_events:,}, {per_event}"),
+        _line("rate", f"{_rate(summary.mean_rate)} on average, {_rate(summary.peak_rate)} at most "
+              f"(over {PEAK_WINDOW // 1000} ms)"),
+        _line("polarity", f"{share:.1%} ON, {1 - share:.1%} OFF"),
+        _line("hot pixels", _hot_pixels(summary, hot_pixels)),
+        _line("time order", _order(summary)),
+        _line("gaps", _gaps(summary)),
+        _line("dropped", f"{recording.num_dropped:,} events beyond the sensor" if
+              recording.num_dropped else "none"),
+    ]  # fmt: skip
+
+
+def draw_rate(rate: "RateOverTime", *, columns: int, rows: int = _ROWS) -> list[str]:
+    """Draw the rate over time with characters, the highest column from bottom to top.
+
+    Args:
+        rate: events over time.
+        columns: characters to draw in.
+        rows: lines to draw in.
+
+    Returns:
+        The lines, top first. Where there is no event at all there is nothing.
+    """
+    counts = rate.resample(columns).per_second().sum(axis=0)
+    highest = counts.max(initial=0)
+    if not highest:
+        return []
+    steps = len(_BLOCKS) - 1
+    # A single event is seen, however low the column.
+    heights = [max(1, round(count / highest * rows * steps)) if count else 0 for count in counts]
+    return [
+        "".join(_BLOCKS[min(max(height - row * steps, 0), steps)] for height in heights).rstrip()
+        for row in reversed(range(rows))
+    ]
+
+
+def _describe(recording: "Recording", png: Path | None) -> str | None:
+    """Print what is known of a recording, and return what is wrong with it."""
+    from tqdm import tqdm
+
+    from evdet.events.noise import pick_hot_pixels
+    from evdet.events.summary import summarize
+
+    is_small = recording.path.stat().st_size < _LARGE_FILE
+    with tqdm(
+        desc="Reading", unit=" events", unit_scale=True, leave=False, disable=is_small
+    ) as bar:
+        summary = summarize(recording, progress=bar.update)
+    hot_pixels = pick_hot_pixels(summary.pixel_counts, summary.duration + 1)
+    print("\n".join(describe_recording(recording, summary, hot_pixels)))
+    if summary.num_events:
+        columns = max(16, min(shutil.get_terminal_size().columns, 120) - 4)
+        print("\n".join(f"  |{line}" for line in draw_rate(summary.rate, columns=columns)))
+        highest = summary.rate.resample(columns).per_second().sum(axis=0).max()
+        print(f"  |rate over time; the highest column is {_rate(float(highest))}")
+    if png is not None and summary.num_events:
+        from evdet.report.recording_plot import plot_recording
+
+        png.write_bytes(plot_recording(recording.path.name, summary, hot_pixels))
+        print(_line("picture", str(png)))
+    return summary.problem
+
+
+def _picture_path(options: InfoOptions, path: Path) -> Path | None:
+    if options.png is None or len(options.files) == 1:
+        return options.png
+    return options.png.with_stem(f"{options.png.stem}-{path.name}")
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:12} {value}"
+
+
+def _sensor(recording: "Recording", summary: "RecordingSummary") -> str:
+    from evdet.events.dtypes import SensorSize
+
+    # Not `recording.size`: it may need another pass over the events, which the damage ends.
+    size = SensorSize(*summary.pixel_counts.shape)
+    return f"{size}, {recording.size_source}" if size.width else "unknown"
+
+
+def _time(time: int) -> str:
+    said = f"{time / 1e6:.6f} s"
+    if not _DATES[0] <= time < _DATES[1]:
+        return said
+    date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
+    return f"{said}, which is {date:%Y-%m-%d %H:%M:%S} UTC if the camera counts from 1970"
+
+
+def _order(summary: "RecordingSummary") -> str:
+    if not summary.largest_step_back:
+        return "every event is as late as the one before, or later"
+    steps = "1 step" if summary.num_steps_back == 1 else f"{summary.num_steps_back:,} steps"
+    return (
+        f"{steps} back, the largest by {summary.largest_step_back:,} us; "
+        "sorted away within a time bin"
+    )
+
+
+def _gaps(summary: "RecordingSummary") -> str:
+    from evdet.events.summary import LONG_GAP
+
+    if summary.longest_gap_start is None or summary.start is None:
+        return "none"
+    where = f"{(summary.longest_gap_start - summary.start) / 1e6:.3f} s"
+    longest = f"the longest of {_seconds(summary.longest_gap)} at {where}"
+    if not summary.num_gaps:
+        return f"none over {LONG_GAP / 1e6:g} s; {longest}"
+    return (
+        f"{summary.num_gaps:,} over {LONG_GAP / 1e6:g} s, together "
+        f"{_seconds(summary.gaps_duration)}; {longest}"
+    )
+
+
+def _hot_pixels(summary: "RecordingSummary", hot_pixels: "HotPixels") -> str:
+    if not len(hot_pixels):
+        return "none"
+    share = summary.pixel_counts[hot_pixels["y"], hot_pixels["x"]].sum() / summary.num_events
+    worst = hot_pixels[:_NUM_NAMED_PIXELS]
+    named = ", ".join(f"({pixel['x']}, {pixel['y']})" for pixel in worst)
+    more = ", ..." if len(hot_pixels) > len(worst) else ""
+    return (
+        f"{len(hot_pixels):,}, with {share * 100:.2g}% of the events; at (x, y) {named}{more}, "
+        f"the worst with {_rate(float(hot_pixels['rate'][0]))}"
+    )
+
+
+def _rate(rate: float | int) -> str:
+    return f"{''.join(_short(rate))} events/s"
+
+
+def _short(number: float | int) -> tuple[str, str]:
+    """A number and the letter of its thousands: 2.1 and M."""
+    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g}", letter
+    return f"{number:.3g}", ""
+
+
+def _seconds(time: int) -> str:
+    return f"{time / 1e6:.3g} s" if time >= 100_000 else f"{time / 1e3:.3g} ms"

@@ -1,0 +1,216 @@
+"""A data set folder: train, val and test with recordings and their label files."""
+
+import itertools
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evdet.data.folder_layouts import (
+    PUBLISHED_CLASSES,
+    FolderError,
+    Pairing,
+    RecordingEntry,
+    layout_of,
+    pair_up,
+)
+from evdet.data.label_files import read_boxes
+from evdet.data.label_source import RecordingFacts
+from evdet.data.labels import LabeledTimes
+
+__all__ = [
+    "LABEL_MAP_FILE",
+    "SPLITS",
+    "DatasetFolder",
+    "FolderError",
+    "RecordingEntry",
+    "open_folder",
+    "read_label_map",
+    "read_labels",
+]
+
+_log = logging.getLogger(__name__)
+
+LABEL_MAP_FILE = "label_map_dictionary.json"
+"""Name of the file at the root of a data set folder that names the classes."""
+SPLITS = ("train", "val", "test")
+"""The parts of a data set."""
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """What lies in a data set folder."""
+
+    path: Path
+    label_map: Mapping[int, str]
+    """Names of the ids on disk."""
+    splits: Mapping[str, tuple[RecordingEntry, ...]]
+    """The recordings of each part that the folder has, sorted by name."""
+    layout: str = "plain"
+    """plain, DSEC-Detection or eTraM."""
+    lonely: Mapping[str, tuple[Path, ...]] | None = None
+    """Label files of each part that belong to no recording."""
+    notes: tuple[str, ...] = ()
+    """Choices that had to be made among files."""
+
+
+def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
+    """Find the recordings of a data set and the label file of each.
+
+    Beside a recording, in `train/`, `val/` or `test/` or any folder below, its labels have the
+    recording's name: without the extension and a trailing `_td`, `_cd` or `_events`, perhaps with
+    `_bbox`, `_boxes` or `_labels` behind it. No recording is opened.
+
+    Args:
+        path: the folder, in this plain layout or that of DSEC-Detection or eTraM as published.
+        splits: the parts to look for.
+
+    Returns:
+        The folder; recordings without labels are listed, too.
+
+    Raises:
+        FolderError: there is no such folder, or no recordings or classes in it.
+    """
+    if not path.is_dir():
+        what = "is a file: give the folder that it lies in" if path.exists() else "does not exist"
+        raise FolderError(f"{path} {what}. A data set is a folder with train/, val/ and test/.")
+    layout = layout_of(path)
+    pairings = {}
+    for split in splits:
+        folders = layout.folders(path, split)
+        if folders:
+            pairings[split] = _join([layout.find(folder) for folder in folders])
+    if not any(pairing.entries for pairing in pairings.values()):
+        raise FolderError(_nothing_found(path, splits, list(pairings)))
+    entries = {split: pairing.entries for split, pairing in pairings.items()}
+    notes = tuple(note for pairing in pairings.values() for note in pairing.notes)
+    if notes:
+        more = f"; the same for {len(notes) - 1} more" if len(notes) > 1 else ""
+        _log.warning("%s%s", notes[0], more)
+    return DatasetFolder(
+        path=path,
+        label_map=_label_map_of(path, layout.classes, entries),
+        splits=entries,
+        layout=layout.name,
+        lonely={split: pairing.lonely for split, pairing in pairings.items()},
+        notes=notes,
+    )
+
+
+def read_label_map(path: Path) -> dict[int, str]:
+    """Read the names of the classes.
+
+    Args:
+        path: a JSON file such as `{"0": "car", "1": "pedestrian"}`.
+
+    Returns:
+        Names by id on disk, sorted by id.
+
+    Raises:
+        FolderError: the file cannot be understood.
+    """
+    example = 'It should look like {"0": "car", "1": "pedestrian"}.'
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f"{path} is no JSON: {error}. {example}") from error
+    if not isinstance(content, dict) or not content:
+        raise FolderError(f"{path} names no classes. {example}")
+    label_map = {}
+    for key, name in content.items():
+        if not (key.isdecimal() and len(key) < 10) or not isinstance(name, str) or not name.strip():
+            raise FolderError(f'{path} has the entry "{key}": {json.dumps(name)}. {example}')
+        label_map[int(key)] = name.strip()
+    names = list(label_map.values())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FolderError(
+            f"{path} calls several ids {twice[0]!r}. Give each its own name; classes are merged "
+            f"when they are chosen, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
+        )
+    return dict(sorted(label_map.items()))
+
+
+def read_labels(
+    entry: RecordingEntry,
+    folder: DatasetFolder,
+    recording: RecordingFacts | None = None,
+    *,
+    frame_period: int | None = None,
+) -> LabeledTimes:
+    """Read the labels of a recording, whatever their format.
+
+    Args:
+        entry: one of the folder's recordings.
+        folder: the folder, for its label map.
+        recording: the opened recording; some formats leave the sensor's size or the clock to it.
+        frame_period: microseconds from one frame to the next, for labels numbered by frame.
+
+    Returns:
+        The labels; none where the recording has no label file.
+
+    Raises:
+        LabelError: the label file cannot be understood.
+    """
+    if entry.boxes is None:
+        return LabeledTimes.empty()
+    return read_boxes(entry.boxes, folder.label_map, recording=recording, frame_period=frame_period)
+
+
+def _join(pairings: list[Pairing]) -> Pairing:
+    entries = tuple(
+        sorted((e for pairing in pairings for e in pairing.entries), key=lambda e: e.name)
+    )
+    for first, second in itertools.pairwise(entries):
+        if first.name == second.name:
+            raise FolderError(
+                f"{first.recording} and {second.recording} have the same name: is one a copy of "
+                "the other? Move it away, or rename it and its labels."
+            )
+    return Pairing(
+        entries,
+        tuple(path for pairing in pairings for path in pairing.lonely),
+        tuple(note for pairing in pairings for note in pairing.notes),
+    )
+
+
+def _nothing_found(path: Path, splits: Sequence[str], found: list[str]) -> str:
+    if found:
+        return (
+            f"there is no recording in {', '.join(f'{name}/' for name in found)} of {path}. Put "
+            "recordings there, each with its label file beside it."
+        )
+    wanted = ", ".join(f"{name}/" for name in splits)
+    if pair_up(path).entries:
+        return (
+            f"{path} has recordings, but no {wanted} in which they lie. "
+            f"`evdet split {path}` deals them out."
+        )
+    return (
+        f"{path} has no {wanted} with recordings. Put recordings and their label files into them, "
+        f"or into {path} and run `evdet split {path}`."
+    )
+
+
+def _label_map_of(
+    path: Path,
+    classes: Sequence[str],
+    entries: Mapping[str, tuple[RecordingEntry, ...]],
+) -> dict[int, str]:
+    """The file at the root, or what the published data set is known to have."""
+    file = path / LABEL_MAP_FILE
+    if file.exists():
+        return read_label_map(file)
+    names = [Path(entry.name).name for part in entries.values() for entry in part]
+    for pattern, published in PUBLISHED_CLASSES.items():
+        if not classes and all(pattern.match(name) for name in names):
+            classes = published
+    if classes:
+        _log.info("%s has no %s; its classes are %s", path, LABEL_MAP_FILE, ", ".join(classes))
+        return dict(enumerate(classes))
+    raise FolderError(
+        f"{file} is missing: it names the classes. Write one line into it, such as "
+        '{"0": "car", "1": "pedestrian"}, with the class ids of your label files, or any ids if '
+        "they have names."
+    )

@@ -1,0 +1,287 @@
+"""Where data sets keep their recordings and labels: evdet's plain layout and published ones."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from evdet.data.label_files import LABEL_SUFFIXES
+from evdet.data.label_npy import is_box_npy
+
+__all__ = [
+    "PUBLISHED_CLASSES",
+    "FolderError",
+    "Layout",
+    "Pairing",
+    "RecordingEntry",
+    "key_of",
+    "layout_of",
+    "pair_up",
+]
+
+PUBLISHED_CLASSES = {
+    # Prophesee's Gen1 and 1 Megapixel automotive detection data sets.
+    re.compile(r"\d\d-\d\d-\d\d_\d\d-\d\d-\d\d_\d+_\d+$"): ("car", "pedestrian"),
+    re.compile(r"moorea_\d{4}-\d\d-\d\d_"): (
+        "pedestrian", "two wheeler", "car", "truck", "bus", "traffic sign", "traffic light",
+    ),
+}  # fmt: skip
+"""Names of recordings in data sets that ship without a label map, and their classes."""
+
+# Text and arrays can be either; these can only be recordings. AEDAT is listed so that opening it
+# says what to convert it with.
+_RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin")
+_EITHER = (".npy", ".csv", ".txt")
+_RECORDING_TAIL = re.compile(r"_(td|cd|events)$")
+_LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
+_NO_LABELS = re.compile(
+    r"(readme|licen[cs]e|notice|changelog|classes|label_map|requirements)", re.I
+)
+_RVT_FRAMES = "event_representations_v2"
+_DSEC_EVENTS = Path("events/left/events.h5")
+_DSEC_BOXES = Path("object_detections/left/tracks.npy")
+
+
+class FolderError(ValueError):
+    """A data set folder that cannot be used as it lies."""
+
+
+@dataclass(frozen=True)
+class RecordingEntry:
+    """A recording and its labels."""
+
+    recording: Path
+    """The file; a folder for a sequence of RVT's frames."""
+    boxes: Path | None
+    """Its label file, or a folder of one file per frame; None without labels."""
+    name: str
+    """Where it lies in its split, without extension: no other recording there is called so."""
+    kind: Literal["events", "frames"] = "events"
+    """Events, or frames that somebody has made of them."""
+
+
+class Pairing(NamedTuple):
+    """What a folder has."""
+
+    entries: tuple[RecordingEntry, ...]
+    """Recordings, sorted by name."""
+    lonely: tuple[Path, ...]
+    """Label files that belong to no recording."""
+    notes: tuple[str, ...]
+    """Choices that had to be made."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a data set keeps things."""
+
+    name: str
+    folders: Callable[[Path, str], list[Path]]
+    """The folders of a split, given the root."""
+    find: Callable[[Path], Pairing]
+    """What such a folder has."""
+    classes: tuple[str, ...] = ()
+    """The classes, where they are known without a label map."""
+
+
+def layout_of(path: Path) -> Layout:
+    """Recognise the layout of a data set by its folders.
+
+    Args:
+        path: the root of the data set.
+
+    Raises:
+        FolderError: it has the same data set in two forms.
+    """
+    if any(path.glob(f"*/*/{_DSEC_EVENTS}")):
+        return _DSEC
+    homes = [
+        home
+        for home in (path, path / "HDF5", path / "RAW", path / "Static/HDF5", path / "Static/RAW")
+        if any(_etram_folders(home, split) for split in ("train", "val", "test"))
+    ]
+    if len(homes) > 1:
+        raise FolderError(
+            f"{path} has the data set more than once: give one of "
+            f"{', '.join(str(home) for home in homes)}"
+        )
+    if homes:
+        return Layout(
+            "eTraM",
+            lambda _, split: _etram_folders(homes[0], split),
+            pair_up,
+            ("pedestrian", "vehicle", "micro-mobility"),
+        )
+    return Layout("plain", lambda root, split: [p for p in [root / split] if p.is_dir()], pair_up)
+
+
+def pair_up(folder: Path) -> Pairing:
+    """Find recordings and the labels beside each, in a folder and all folders below.
+
+    Args:
+        folder: the folder; names of recordings are relative to it.
+
+    Returns:
+        What was found.
+
+    Raises:
+        FolderError: two recordings in one folder have the same name.
+    """
+    found = [_pair_one_folder(folder, here) for here in _walk(folder)]
+    entries = sorted((e for pairing in found for e in pairing.entries), key=lambda e: e.name)
+    return Pairing(
+        tuple(entries),
+        tuple(path for pairing in found for path in pairing.lonely),
+        tuple(note for pairing in found for note in pairing.notes),
+    )
+
+
+def key_of(path: Path) -> str:
+    """What a recording and its labels have in common: the name without extension and tails.
+
+    Example:
+        >>> key_of(Path("drive_td.dat")), key_of(Path("drive_bbox.npy")), key_of(Path("drive.raw"))
+        ('drive', 'drive', 'drive')
+    """
+    stem = path.name if path.is_dir() else path.stem
+    return _RECORDING_TAIL.sub("", _LABEL_TAIL.sub("", stem))
+
+
+def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """The folder and all folders below that hold neither one recording's labels nor frames."""
+    real = folder.resolve()
+    if real in seen:  # a link to a folder above
+        return
+    yield folder
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and not _is_hidden(child) and not _is_unit(child):
+            yield from _walk(child, seen | {real})
+
+
+def _is_unit(folder: Path) -> bool:
+    """Whether a folder is one recording's labels, or one sequence of RVT's frames."""
+    if _is_rvt(folder):
+        return True
+    suffixes = {path.suffix.lower() for path in folder.iterdir()}
+    if not suffixes & {".txt", ".xml"} or suffixes & set(_RECORDINGS):
+        return False
+    if _LABEL_TAIL.search(folder.name):
+        return True
+    beside = (p for p in folder.parent.iterdir() if p.suffix.lower() in (*_RECORDINGS, *_EITHER))
+    return any(key_of(path) == folder.name for path in beside if path.is_file())
+
+
+def _pair_one_folder(root: Path, here: Path) -> Pairing:
+    paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
+    labels: dict[str, list[Path]] = {}
+    recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
+    recordings += [path for path in paths if path.is_dir() and _is_rvt(path)]
+    unsure = []
+    for path in paths:
+        if path in recordings:
+            continue
+        if path.is_dir():
+            if _is_unit(path):
+                labels.setdefault(key_of(path), []).append(path)
+        elif path.suffix.lower() in LABEL_SUFFIXES:
+            if _LABEL_TAIL.search(path.stem):
+                labels.setdefault(key_of(path), []).append(path)
+            elif not _NO_LABELS.match(path.name):
+                unsure.append(path)
+    keys = {key_of(path) for path in recordings}
+    # An array of events first: the text beside it is then labels.
+    for path in sorted(unsure, key=lambda path: LABEL_SUFFIXES.index(path.suffix.lower())):
+        key = key_of(path)
+        if key not in keys and path.suffix.lower() in _EITHER and _holds_events(path):
+            recordings.append(path)
+            keys.add(key)
+        elif not any(_LABEL_TAIL.search(known.stem) for known in labels.get(key, [])):
+            labels.setdefault(key, []).append(path)
+    return _match(root, recordings, labels)
+
+
+def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) -> Pairing:
+    entries: dict[str, RecordingEntry] = {}
+    notes = []
+    for path in recordings:
+        key = key_of(path)
+        if key in entries:
+            raise FolderError(
+                f"{entries[key].recording} and {path} have the same name: is one a copy of the "
+                "other? Move it away, or rename it and its labels."
+            )
+        mine = sorted(labels.pop(key, []), key=_preference)
+        if len(mine) > 1:
+            notes.append(f"{path} has several label files; {mine[0].name} is read")
+        name = (path.parent.relative_to(root) / key).as_posix()
+        entries[key] = _entry(path, mine[0] if mine else None, name)
+    return Pairing(
+        tuple(entries.values()), tuple(p for paths in labels.values() for p in paths), tuple(notes)
+    )
+
+
+def _entry(path: Path, boxes: Path | None, name: str) -> RecordingEntry:
+    if path.is_dir():
+        inside = path / "labels_v2" / "labels.npz"
+        return RecordingEntry(path, inside if inside.exists() else boxes, name, "frames")
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        from evdet.data.tensors import is_metavision_tensors
+
+        if is_metavision_tensors(path):
+            return RecordingEntry(path, boxes, name, "frames")
+    return RecordingEntry(path, boxes, name)
+
+
+def _preference(path: Path) -> tuple[bool, int]:
+    """Files before folders, then in the order of `LABEL_SUFFIXES`."""
+    return path.is_dir(), 0 if path.is_dir() else LABEL_SUFFIXES.index(path.suffix.lower())
+
+
+def _holds_events(path: Path) -> bool:
+    """Whether a file whose extension leaves it open holds events: by fields or first line."""
+    if path.suffix.lower() == ".npy":
+        return not is_box_npy(path)
+    with path.open("rb") as file:
+        lines = file.read(4096).decode("latin-1").splitlines()
+    first = next((line for line in lines if line.strip() and not line.startswith(("#", "%"))), "")
+    cells = [cell for cell in re.split(r"[,;\s]+", first.strip().lower()) if cell]
+    if {"x", "y"} <= set(cells):
+        return bool({"p", "pol", "polarity", "on"} & set(cells))
+    return len(cells) == 4 and all(re.fullmatch(r"[-+.\de]+", cell) for cell in cells)
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _is_rvt(folder: Path) -> bool:
+    return (folder / _RVT_FRAMES).is_dir()
+
+
+def _dsec_sequences(folder: Path) -> Pairing:
+    entries, lonely = [], []
+    for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
+        boxes = sequence / _DSEC_BOXES
+        if (sequence / _DSEC_EVENTS).is_file():
+            there = boxes if boxes.is_file() else None
+            entries.append(RecordingEntry(sequence / _DSEC_EVENTS, there, sequence.name))
+        elif boxes.is_file():
+            lonely.append(boxes)
+    return Pairing(tuple(entries), tuple(lonely), ())
+
+
+def _etram_folders(home: Path, split: str) -> list[Path]:
+    """`train_h5_1`, `train_h5_2`, ... or `train_1`, `train2`, ..."""
+    if not home.is_dir():
+        return []
+    name = re.compile(rf"{split}_?(h5_)?\d+$")
+    return sorted(path for path in home.iterdir() if path.is_dir() and name.match(path.name))
+
+
+_DSEC = Layout(
+    "DSEC-Detection",
+    lambda root, split: [path for path in [root / split] if path.is_dir()],
+    _dsec_sequences,
+    ("pedestrian", "rider", "car", "bus", "truck", "bicycle", "motorcycle", "train"),
+)

@@ -1,0 +1,163 @@
+"""A table of boxes, as spreadsheets save it: one box per row, columns by their names."""
+
+import csv
+import io
+from collections.abc import Mapping
+
+from evdet.data.label_source import BoxRows, LabelSource, number, to_time
+from evdet.data.label_text import read_text
+
+__all__ = ["read_csv"]
+
+_TIMES = {
+    **dict.fromkeys(("t", "ts", "time", "timestamp", "t_us", "time_us", "timestamp_us"), 1),
+    **dict.fromkeys(("t_ms", "time_ms", "timestamp_ms"), 1_000),
+    **dict.fromkeys(("t_s", "time_s", "timestamp_s", "seconds"), 1_000_000),
+}
+"""Names of the time column, and how many microseconds its unit has."""
+_FRAMES = ("frame", "frame_id", "frame_number")
+_CORNER = (("x", "y"), ("left", "top"), ("x1", "y1"), ("xmin", "ymin"), ("x_min", "y_min"))
+_SIZE = (("w", "h"), ("width", "height"))
+_END = (("x2", "y2"), ("xmax", "ymax"), ("x_max", "y_max"), ("right", "bottom"))
+_CLASSES = ("class", "class_id", "class_name", "label", "category", "name")
+_TRACKS = ("track_id", "track", "object_id", "id")
+_CONFIDENCES = ("class_confidence", "confidence", "score")
+
+
+def read_csv(source: LabelSource) -> BoxRows:
+    """Read a table.
+
+    The first row names the columns: a time (`t`, in microseconds, `t_ms` or `t_s`) or a `frame`
+    from 0; `x y w h` or `x1 y1 x2 y2`, in pixels from 0, or their longer names; `class`, a name or
+    an id of the label map; and, if wanted, `track_id` and `confidence`. Other columns are skipped.
+    A row with a time and nothing about a box says that there was no object.
+
+    Args:
+        source: the file; commas, semicolons or tabs, with decimal commas beside semicolons.
+
+    Returns:
+        The boxes and the empty times, ids as on disk.
+
+    Raises:
+        LabelError: a column is missing or a cell cannot be understood.
+    """
+    text = read_text(source)
+    header, _, _ = text.lstrip("\r\n").partition("\n")
+    delimiter = max(";\t,", key=header.count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = BoxRows()
+    columns: _Columns | None = None
+    try:
+        for cells in table:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if columns is None:
+                columns = _Columns(source, [cell.strip().lower() for cell in cells], delimiter)
+            else:
+                columns.read(cells, f"line {table.line_num}", rows)
+    except csv.Error as error:
+        raise source.error(f"this is no table: {error}", f"line {table.line_num}") from error
+    if columns is None:
+        raise source.error("the file is empty; its first row must name the columns")
+    return rows
+
+
+class _Columns:
+    """Which column is what, and how to read a row with them."""
+
+    def __init__(self, source: LabelSource, names: list[str], delimiter: str) -> None:
+        self.source = source
+        self.delimiter = delimiter
+        self.place = {name: i for i, name in reversed(list(enumerate(names))) if name}
+        self.time = self._first(tuple(_TIMES))
+        self.frame = self._first(_FRAMES)
+        self.corner = self._pair(_CORNER)
+        self.size = self._pair(_SIZE)
+        self.end = self._pair(_END)
+        self.class_ = self._first(_CLASSES)
+        self.track = self._first(_TRACKS)
+        self.confidence = self._first(_CONFIDENCES)
+        missing = [
+            what
+            for what, there in (
+                ("a time (t in microseconds, t_ms, t_s, or frame)", self.time or self.frame),
+                ("x, y (or x1, y1)", self.corner),
+                ("w, h (or x2, y2)", self.size or self.end),
+                ("class", self.class_ or len(source.label_map) == 1),
+            )
+            if not there
+        ]
+        if missing:
+            raise source.error(
+                f"no column for {'; '.join(missing)}. The first row names the columns; it has "
+                f"{', '.join(names)}",
+                "line 1",
+            )
+
+    def read(self, cells: list[str], place: str, rows: BoxRows) -> None:
+        """Add one row."""
+        row = {name: cells[i].strip() if i < len(cells) else "" for name, i in self.place.items()}
+        t = self._time(row, place)
+        sides = (*self.corner, *(self.size or self.end))
+        if not any(row[name] for name in (*sides, *([self.class_] if self.class_ else []))):
+            rows.empty_times.append(t)
+            return
+        x, y, third, fourth = (self._number(row, name, place) for name in sides)
+        size = (third, fourth) if self.size else (third - x, fourth - y)
+        rows.add(
+            t,
+            (x, y, *size),
+            self._class(row, place),
+            track_id=self._track(row, place),
+            confidence=self._number(row, self.confidence, place) if self.confidence else 1.0,
+        )
+
+    def _first(self, names: tuple[str, ...]) -> str:
+        return next((name for name in names if name in self.place), "")
+
+    def _pair(self, pairs: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        return next((pair for pair in pairs if set(pair) <= set(self.place)), ())
+
+    def _number(self, row: Mapping[str, str], name: str, place: str) -> float:
+        # Where decimals have commas, spreadsheets separate columns by semicolons.
+        text = row[name].replace(",", ".") if self.delimiter == ";" else row[name]
+        value = number(text)
+        if value is None:
+            raise self.source.error(f"{name} is {row[name]!r}, not a number", place)
+        return value
+
+    def _time(self, row: Mapping[str, str], place: str) -> int:
+        name = self.time or self.frame
+        unit = _TIMES.get(name, 1)
+        whole = to_time(row[name])
+        if whole is not None:
+            if not self.time:
+                return self.source.frame_time(whole, place)
+            return self._on_clock(whole * unit, place)
+        value = self._number(row, name, place)
+        if unit == 1:
+            of = "microseconds: name the column t_s if it is in seconds" if self.time else "frames"
+            raise self.source.error(f"{name} is {row[name]}, not a whole number of {of}", place)
+        return self._on_clock(round(value * unit), place)
+
+    def _on_clock(self, t: int, place: str) -> int:
+        if abs(t) >= 2**62:
+            raise self.source.error(f"no clock goes to {t} microseconds", place)
+        return t
+
+    def _class(self, row: Mapping[str, str], place: str) -> int:
+        if not self.class_:
+            return next(iter(self.source.label_map))
+        text = row[self.class_]
+        # A class may be called 7: its name comes before the id.
+        if text.isdecimal() and text not in self.source.label_map.values():
+            return self.source.class_numbered(int(text[:20]), place)
+        return self.source.class_named(text, place)
+
+    def _track(self, row: Mapping[str, str], place: str) -> int:
+        if not self.track or not row[self.track]:
+            return 0
+        track = to_time(row[self.track])
+        if track is None or not -1 <= track < 2**32:
+            raise self.source.error(f"{self.track} is {row[self.track]!r}, not a number", place)
+        return max(track, 0)

@@ -1,0 +1,144 @@
+"""Label files of any format -> box events, and back: the ids are shifted here and nowhere else.
+
+On disk ids are the label map's own, from 0; in memory they are one more, for 0 is background.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from evdet.data.label_coco import read_coco, save_coco
+from evdet.data.label_csv import read_csv
+from evdet.data.label_frames import read_voc, read_yolo
+from evdet.data.label_mot import read_mot
+from evdet.data.label_npy import read_npy, save_npy
+from evdet.data.label_source import BoxRows, LabelError, LabelSource, RecordingFacts
+from evdet.data.labels import BoxEvents, LabeledTimes
+
+__all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
+
+LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
+"""Extensions of label files; of several beside one recording the first of these is read."""
+
+
+def read_boxes(
+    path: Path,
+    label_map: Mapping[int, str],
+    *,
+    recording: RecordingFacts | None = None,
+    frame_period: int | None = None,
+) -> LabeledTimes:
+    """Read a label file.
+
+    NumPy (`_bbox.npy`), COCO-video JSON, MOT text, YOLO text, PASCAL VOC XML or a table (CSV);
+    YOLO and VOC also as a folder with one file per frame.
+
+    Args:
+        path: the file or folder.
+        label_map: names of the ids on disk; formats with class names are matched by name.
+        recording: what was labelled. Needed where the file leaves out the sensor's size (YOLO) or
+            times.
+        frame_period: microseconds from one frame to the next, for files that count frames: frame
+            k shows the k-th slice of `recording.slices(frame_period)` and is labelled at its end.
+
+    Returns:
+        The boxes in order of time, ids from 1, and the times without objects.
+
+    Raises:
+        LabelError: the file cannot be understood.
+        FileNotFoundError: there is no such file.
+    """
+    source = LabelSource(path, label_map, recording, frame_period)
+    read = _reader_of(source)
+    if read is None:
+        boxes, empty, counts = read_npy(source), [], {}
+    else:
+        rows = read(source)
+        boxes, empty, counts = rows.boxes(), rows.empty_times, rows.counts
+    if len(boxes) and boxes["class_id"].max() == np.iinfo(np.uint32).max:
+        raise source.error(f"the class id {boxes['class_id'].max()} is too large")
+    boxes = boxes[np.argsort(boxes["t"], kind="stable")]
+    boxes["class_id"] += 1
+    return LabeledTimes(boxes, np.unique(np.array(empty, np.int64)), counts)
+
+
+def write_boxes_npy(path: Path, boxes: BoxEvents) -> None:
+    """Write box events as Prophesee's `_bbox.npy`.
+
+    Args:
+        path: the file to write.
+        boxes: box events with ids from 1; all fields are written, `still_us` too.
+
+    Raises:
+        ValueError: a box is background.
+    """
+    save_npy(path, _to_disk(boxes))
+
+
+def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, str]) -> None:
+    """Write labels as COCO-video JSON; unlike `_bbox.npy` it keeps the times without objects.
+
+    Args:
+        path: the file to write.
+        labeled: the labels; ids from 1.
+        label_map: names of the ids on disk.
+
+    Raises:
+        ValueError: a box is background, or of a class that the label map does not have.
+    """
+    boxes = _to_disk(labeled.boxes)
+    save_coco(path, boxes, labeled.empty_times, label_map)
+
+
+def _to_disk(boxes: BoxEvents) -> BoxEvents:
+    if (boxes["class_id"] == 0).any():
+        row = int(np.flatnonzero(boxes["class_id"] == 0)[0])
+        raise ValueError(
+            f"box {row} at t={boxes['t'][row]} us has class id 0, the background: in memory the "
+            "first class has id 1. Were these boxes read without `read_boxes`?"
+        )
+    boxes = boxes.copy()
+    boxes["class_id"] -= 1
+    return boxes
+
+
+def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:
+    """The reader of a format; None is NumPy's, whose boxes need no rows."""
+    path = source.path
+    if path.is_dir():
+        return _reader_of_folder(source)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no label file {path}")
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return None
+    if suffix == ".txt":
+        return _reader_of_text(source)
+    readers = {".json": read_coco, ".xml": read_voc, ".csv": read_csv, ".tsv": read_csv}
+    if suffix not in readers:
+        raise source.error(
+            f"labels are read from {', '.join(LABEL_SUFFIXES)} files and from folders of .txt or "
+            f".xml files, not from {suffix or 'a file without extension'}"
+        )
+    return readers[suffix]
+
+
+def _reader_of_folder(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
+    suffixes = {path.suffix.lower() for path in source.path.iterdir()}
+    if {".txt", ".xml"} <= suffixes:
+        raise source.error("the folder has both .txt and .xml files: keep one kind of labels")
+    if not suffixes & {".txt", ".xml"}:
+        raise source.error("the folder has no .txt (YOLO) or .xml (PASCAL VOC) file for any frame")
+    return read_yolo if ".txt" in suffixes else read_voc
+
+
+def _reader_of_text(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
+    """MOT has commas, YOLO has spaces, a table has names in its first line."""
+    with source.path.open("rb") as file:
+        lines = file.read(4096).splitlines()
+    first = next((line for line in lines if line.strip()), b"")
+    has_letters = first[:1].isalpha() or first[:1] in (b'"', b"\xef", b"\xff", b"\xfe")
+    if has_letters and any(mark in first for mark in (b",", b";", b"\t")):
+        return read_csv
+    return read_mot if b"," in first else read_yolo

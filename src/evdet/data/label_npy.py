@@ -1,0 +1,147 @@
+"""Box events in NumPy files: Prophesee's `_bbox.npy`, DSEC-Detection's `tracks.npy`, RVT's npz."""
+
+import warnings
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+from jaxtyping import Shaped
+
+from evdet.boxes import BOX_DTYPE
+from evdet.data.label_source import LabelError, LabelSource
+from evdet.data.labels import BoxEvents
+
+__all__ = ["is_box_npy", "read_npy", "save_npy"]
+
+# Older files have other names for the same field.
+_NAMES = {
+    "t": ("t", "ts"),
+    "x": ("x",),
+    "y": ("y",),
+    "w": ("w",),
+    "h": ("h",),
+    "class_id": ("class_id",),
+    "track_id": ("track_id",),
+    "class_confidence": ("class_confidence", "confidence"),
+    "still_us": ("still_us",),
+}
+_OPTIONAL = {"track_id": 0, "class_confidence": 1, "still_us": None}
+
+
+def read_npy(source: LabelSource) -> BoxEvents:
+    """Read an array of box events, fields by name.
+
+    Args:
+        source: the file; an npz must have the array `labels`, as RVT's has.
+
+    Returns:
+        `BOX_DTYPE` records, with `still_us` where the file has it; ids as on disk.
+
+    Raises:
+        LabelError: the file is damaged, or is no array of box events.
+    """
+    array = _load(source)
+    names = array.dtype.names
+    if names is None or array.ndim != 1:
+        raise source.error(
+            f"this is an array of shape {array.shape} and type {array.dtype}, not one of box "
+            "events with the fields t, x, y, w, h, class_id. Is it the recording?"
+        )
+    has_still = "still_us" in names
+    boxes = np.zeros(
+        len(array), [*BOX_DTYPE.descr, ("still_us", "<i8")] if has_still else BOX_DTYPE
+    )
+    for name in boxes.dtype.names or ():
+        there = [known for known in _NAMES[name] if known in names]
+        if there:
+            boxes[name] = _convert(array[there[0]], boxes.dtype[name], source, there[0])
+        elif name in _OPTIONAL:
+            boxes[name] = _OPTIONAL[name]
+        else:
+            raise source.error(
+                f"the field {' or '.join(_NAMES[name])} is missing; the array has "
+                f"{', '.join(names)}"
+            )
+    return boxes
+
+
+def save_npy(path: Path, boxes: BoxEvents) -> None:
+    """Write box events as they are; a failure leaves no half file.
+
+    Args:
+        path: the file to write.
+        boxes: ids as they are to be on disk.
+    """
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            np.save(file, boxes)
+            file.close()
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def is_box_npy(path: Path) -> bool:
+    """Whether a NumPy file holds boxes and not events, by the names of its fields.
+
+    Args:
+        path: a .npy file; only its header is read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            names = np.load(path, mmap_mode="r", allow_pickle=False).dtype.names
+    except Exception:  # whoever opens the file as a recording says what is wrong with it
+        return False
+    return names is not None and {"w", "h"} <= set(names)
+
+
+def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
+    if not source.path.exists():
+        raise FileNotFoundError(f"there is no label file {source.path}")
+    try:
+        # Opened here: NumPy leaves the file of a damaged npz open.
+        with source.path.open("rb") as file, warnings.catch_warnings():
+            # Old data sets were written by Python 2, of which NumPy warns file by file.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
+    except Exception as error:  # a damaged file makes NumPy raise nearly anything
+        raise source.error(
+            f"this cannot be read as a NumPy array of labels ({_first_line(error)}). "
+            "Was it copied completely?"
+        ) from error
+
+
+def _convert(
+    column: Shaped[np.ndarray, "_ *_"], dtype: np.dtype, source: LabelSource, name: str
+) -> Shaped[np.ndarray, " _"]:
+    """A column in its type; whole numbers must survive, box sides may be anything."""
+    if column.dtype.kind not in "biuf" or column.ndim != 1:
+        each = f" of shape {column.shape[1:]}" if column.ndim != 1 else ""
+        raise source.error(f"the field {name} holds {column.dtype}{each}, not single numbers")
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return column.astype(dtype)
+    limits = np.iinfo(dtype)
+    # Two comparisons in the column's own type: a cast would wrap what does not fit.
+    bad = ~((column >= limits.min) & (column <= limits.max))
+    if column.dtype.kind == "f":
+        bad |= column != np.floor(column)
+    if bad.any() and name == "track_id":
+        # DSEC numbers tracks with 64 bits; only equality matters.
+        return np.unique(column, return_inverse=True)[1].astype(dtype)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise LabelError(
+            f"{source.path}, row {row}: {name} is {column[row]}, not a whole number from "
+            f"{limits.min} to {limits.max}"
+        )
+    return column.astype(dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,112 @@
+"""Which box belongs to which time bin."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+
+from evdet.boxes import BOX_DTYPE
+
+__all__ = ["BinnedBoxes", "BoxEvents", "LabeledTimes", "bin_boxes", "bins_of"]
+
+BoxEvents = Shaped[np.ndarray, " _"]
+"""Records with the fields of `BOX_DTYPE`, and `still_us` where the label file has it."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabeledTimes:
+    """What a label file says, in memory's ids: 1 is the first class of the label map."""
+
+    boxes: BoxEvents
+    """In order of time."""
+    empty_times: Int64[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Times, in microseconds and in order, at which somebody looked and found no object."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Rows that the label file itself asks to leave out, for each reason that occurred."""
+
+    @staticmethod
+    def empty() -> "LabeledTimes":
+        """The labels of a recording that nobody labelled."""
+        return LabeledTimes(np.zeros(0, BOX_DTYPE))
+
+
+class BinnedBoxes(NamedTuple):
+    """The boxes of some consecutive bins; each box of the file is used, superseded or outside."""
+
+    boxes: list[BoxEvents]
+    """The boxes to use in each bin."""
+    is_labeled: Bool[np.ndarray, " _"]
+    """False for a bin that nobody labelled, as opposed to one without objects."""
+    num_superseded: int
+    """Boxes in these bins that a later time in the same bin replaces."""
+    num_outside: int
+    """Boxes before the first or after the last of these bins."""
+
+
+def bin_boxes(labeled: LabeledTimes, *, first_bin: int, num_bins: int, delta_t: int) -> BinnedBoxes:
+    """Sort boxes into consecutive time bins.
+
+    Bin k takes what was labelled at k * delta_t < t <= (k + 1) * delta_t, for a label describes
+    what the events before it showed; t = 0 belongs to bin 0. Where a bin has several label times
+    the last is used. An empty time is a label time like any other.
+
+    Args:
+        labeled: the content of a label file.
+        first_bin: number of the first bin; bin 0 starts at time 0.
+        num_bins: how many bins to fill.
+        delta_t: duration of a bin in microseconds.
+
+    Returns:
+        The boxes, bin by bin, and how many were left out.
+
+    Raises:
+        ValueError: `num_bins` is negative or `delta_t` not positive.
+    """
+    if num_bins < 0 or delta_t <= 0:
+        raise ValueError(
+            f"bins need num_bins >= 0 and delta_t > 0, got num_bins={num_bins}, delta_t={delta_t}"
+        )
+    times = labeled.boxes["t"]
+    edges = np.arange(first_bin, first_bin + num_bins + 1)
+    cuts = np.searchsorted(bins_of(times, delta_t), edges)
+    empty_cuts = np.searchsorted(bins_of(labeled.empty_times, delta_t), edges)
+    boxes, num_superseded = [], 0
+    is_labeled = (np.diff(cuts) > 0) | (np.diff(empty_cuts) > 0)
+    for k in range(num_bins):
+        start, stop = int(cuts[k]), int(cuts[k + 1])
+        used = start + _first_of_last_time(
+            times[start:stop], labeled.empty_times[empty_cuts[k] : empty_cuts[k + 1]]
+        )
+        boxes.append(labeled.boxes[used:stop])
+        num_superseded += used - start
+    num_outside = len(times) - int(cuts[-1] - cuts[0])
+    return BinnedBoxes(boxes, is_labeled, num_superseded, num_outside)
+
+
+def bins_of(times: Int64[np.ndarray, " N"], delta_t: int) -> Int64[np.ndarray, " N"]:
+    """Number of the bin that each label time belongs to.
+
+    Args:
+        times: label times in microseconds.
+        delta_t: duration of a bin in microseconds.
+
+    Returns:
+        Bin k for k * delta_t < t <= (k + 1) * delta_t, and bin 0 for t = 0.
+
+    Example:
+        >>> bins_of(np.array([0, 1, 50, 51]), 50)
+        array([0, 0, 0, 1])
+    """
+    # What lies at 0 has no bin before it to describe.
+    bins: Int64[np.ndarray, " N"] = (times - (times != 0)) // delta_t
+    return bins
+
+
+def _first_of_last_time(
+    times: Int64[np.ndarray, " _"], empty_times: Int64[np.ndarray, " _"]
+) -> int:
+    """Index of the first box to use among a bin's boxes; their number when none is."""
+    if not len(times) or (len(empty_times) and empty_times[-1] > times[-1]):
+        return len(times)
+    return int(np.searchsorted(times, times[-1]))

@@ -1,0 +1,132 @@
+"""Single clips drawn from recordings: each ends at a labelled bin, and starts from empty memory."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Int64
+
+from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
+from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.clips import FrameSource, check_rules, make_clip
+
+__all__ = ["RandomClips"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomClips:
+    """Clips for a `StreamLoader` to play, each a video of its own.
+
+    Any labelled bin may end a clip. An epoch draws them in a random order, none twice before all
+    have come. A clip that starts before its recording does starts with silent bins.
+
+    Played backwards, a clip *begins* after the labelled bin: what it shows last is what came
+    right after the label, and so the label stands at its end, where memory is needed.
+
+    Raises:
+        ValueError: a value is out of range, or the augmentation cannot be done.
+    """
+
+    source: FrameSource
+    """The recordings, of events or of ready-made frames."""
+    num_clips: int | None = None
+    """Clips of an epoch; None is one for each labelled bin."""
+    every: int = 1
+    """Only every so many-th labelled bin of a recording ends a clip."""
+    augment: AugmentRules | None = None
+    """What may happen to each clip in each epoch."""
+    seed: int = 0
+    """With the epoch, draws clips and augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.num_clips is not None and self.num_clips < 0:
+            raise ValueError(f"num_clips must be 0 or more, got {self.num_clips}")
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1, got {self.every}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.augment is not None:
+            check_rules(self.augment, self.source, is_stream=False)
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Shape (T, C, H, W) of every clip."""
+        return self.source.clip_shape
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Recordings that could not be opened, and why."""
+        return self.source.broken
+
+    def with_num_clips(self, num_clips: int) -> "RandomClips":
+        """The same with another number of clips in an epoch."""
+        return dataclasses.replace(self, num_clips=num_clips)
+
+    def clip_counts(self, epoch: int) -> list[int]:
+        """One clip for each video; none at all where nothing is labelled."""
+        if not len(self._ends):
+            return []
+        return [1] * (len(self._ends) if self.num_clips is None else self.num_clips)
+
+    def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
+        """Make one clip.
+
+        Args:
+            epoch: number of the epoch.
+            index: number of the clip.
+            first_clip: 0, or there is nothing to play.
+
+        Returns:
+            The clip.
+
+        Raises:
+            RecordingError: the source is strict, and the recording damaged.
+        """
+        if first_clip > 0:
+            return
+        which, end = self._ends[self._draw(epoch, index)].tolist()
+        video, num_tbins = self.source.videos[which], self.clip_shape[0]
+        augmentation = Augmentation()
+        if self.augment is not None:
+            # The third number sets these draws apart from those of whole recordings.
+            rng = np.random.default_rng([self.seed, epoch, index, 1])
+            augmentation = draw_augmentation(self.augment, rng)
+        if end + 1 == video.num_bins:
+            # Nothing comes after the label that could be played backwards.
+            augmentation = dataclasses.replace(augmentation, reverse=False)
+        first = end + 1 if augmentation.reverse else end + 1 - num_tbins
+        frames = self.source.frames(which, first, first + num_tbins, augmentation=augmentation)
+        bins, numbers = list(frames), range(first, first + num_tbins)
+        if augmentation.reverse:
+            # A label describes the end of its bin; backwards, that is the end of the bin after.
+            bins, numbers = bins[::-1], range(first + num_tbins - 2, first - 2, -1)
+        yield make_clip(
+            self.source,
+            video,
+            bins,
+            numbers,
+            augmentation=augmentation,
+            info=VideoInfo(video.name, index, 0, self.source.delta_t),
+        )
+
+    @cached_property
+    def _ends(self) -> Int64[np.ndarray, "N 2"]:
+        """Recording and bin of every label that may end a clip."""
+        ends = [np.zeros((0, 2), np.int64)]
+        for which, video in enumerate(self.source.videos):
+            bins = np.flatnonzero(video.labels.is_labeled)[:: self.every]
+            ends.append(np.stack([np.full(len(bins), which), bins], axis=1))
+        return np.concatenate(ends)
+
+    def _draw(self, epoch: int, index: int) -> int:
+        """Which of the ends the clip has: rounds of all of them, each in an order of its own."""
+        cycle, place = divmod(index, len(self._ends))
+        return int(_order_of(len(self._ends), self.seed, epoch, cycle)[place])
+
+
+@lru_cache(maxsize=2)
+def _order_of(count: int, seed: int, epoch: int, cycle: int) -> Int64[np.ndarray, " N"]:
+    """Drawn once for all clips of a round: there may be a million of them."""
+    return np.random.default_rng([seed, epoch, cycle]).permutation(count)

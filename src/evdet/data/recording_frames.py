@@ -1,0 +1,277 @@
+"""The recordings of a split, opened and labelled: frames are made of their events, bin by bin."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Shaped
+
+from evdet.data.augment import Augmentation
+from evdet.data.batch import ClipShape
+from evdet.data.box_rules import BoxRules
+from evdet.data.classes import choose_classes
+from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
+from evdet.data.folder import DatasetFolder, read_labels
+from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
+from evdet.data.split_videos import entries_of, log_labels
+from evdet.events.dtypes import RecordingError, SensorSize, TimeBin
+from evdet.events.recording import Recording, open_recording
+from evdet.events.representation_names import representation_called
+
+__all__ = ["RecordingFrames", "open_recordings"]
+
+_log = logging.getLogger(__name__)
+
+_MAX_BINS = 10_000_000
+"""Almost 6 days in bins of 50 ms: a longer recording has times that are something else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingFrames:
+    """Recordings of events; a `FrameSource`. `open_recordings` makes it.
+
+    Nothing stays open: a recording is opened when it is played, in the process that plays it.
+
+    Raises:
+        ValueError: a value is out of range, or a frame would be larger than a sensor.
+    """
+
+    videos: Sequence[Video]
+    """The recordings."""
+    representation: str = "histogram"
+    """As `representation_called` takes it."""
+    delta_t: int = 50_000
+    """Duration of a bin, in microseconds."""
+    num_tbins: int = 12
+    """Bins of a clip."""
+    height: int = 240
+    """Height of a frame, in pixels; at most the sensor's."""
+    width: int = 304
+    """Width of a frame, in pixels; at most the sensor's."""
+    noise_window: int = 0
+    """Leave out events without another beside them in so many microseconds; 0 keeps all."""
+    strict: bool = False
+    """Raise where a recording is damaged, instead of playing silence."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Recordings that could not be opened, and why."""
+
+    def __post_init__(self) -> None:
+        for name in ("delta_t", "num_tbins", "height", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.noise_window < 0:
+            raise ValueError(f"noise_window must be 0 or more, got {self.noise_window}")
+        representation_called(self.representation)
+        for video in self.videos:
+            if video.size.height < self.height or video.size.width < self.width:
+                raise ValueError(
+                    f"frames of {SensorSize(self.height, self.width)} are larger than the sensor "
+                    f"of {video.path}, {video.size}: lower height and width"
+                )
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Shape (T, C, H, W) of a clip."""
+        channels = representation_called(self.representation).num_channels
+        return self.num_tbins, channels, self.height, self.width
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the frames."""
+        return np.dtype(representation_called(self.representation).dtype)
+
+    @property
+    def byte_divisor(self) -> int:
+        """Frames of bytes hold counts, and the network sees them as they are."""
+        return 1
+
+    @property
+    def has_events(self) -> bool:
+        """Augmentation may change events."""
+        return True
+
+    def frames(
+        self,
+        index: int,
+        first: int,
+        stop: int,
+        *,
+        augmentation: Augmentation,
+        since: int | None = None,
+    ) -> Iterator[BinFrame]:
+        """Make the frames of some consecutive bins; see `FrameSource`.
+
+        Args:
+            index: number of the video.
+            first: the first bin to show, counted from the first of the recording.
+            stop: the bin to stop before; bins outside the recording are silent.
+            augmentation: what happens to each frame.
+            since: start reading here: damage from here on ends what can be seen.
+
+        Returns:
+            One per bin.
+
+        Raises:
+            RecordingError: `strict`, and the recording is damaged.
+        """
+        video = self.videos[index]
+        begin = max(0, first if since is None else since)
+        end = min(stop, video.num_bins)
+        for _ in range(first, min(0, stop)):
+            yield BinFrame(None)
+        number, error = max(first, 0), ""
+        # The filter remembers no longer than its window, so these bins before are all it needs.
+        num_before = -(-self.noise_window // self.delta_t)
+        noise = NoiseRemoval(video.size, video.hot, self.noise_window)
+        try:
+            for place, time_bin, problem in self._read(video, begin - num_before, begin, end):
+                if place < first - num_before:
+                    continue
+                events, counts = noise.clean(time_bin.events)
+                if place >= first:
+                    frame = self._draw(video, place, time_bin._replace(events=events), augmentation)
+                    yield BinFrame(frame, problem, counts)
+                    number = place + 1
+                error = problem
+        except RecordingError as damage:
+            if self.strict:
+                raise
+            error = str(damage)
+        for _ in range(number, stop):
+            yield BinFrame(None, error)
+
+    def _read(
+        self, video: Video, before: int, begin: int, end: int
+    ) -> Iterator[tuple[int, TimeBin, str]]:
+        """The bins with their numbers, and with the last of all what is wrong behind it."""
+        if begin >= end:
+            return
+        before = max(0, before)
+        recording = open_recording(video.path, size=video.size)
+        bins = recording.slices(self.delta_t, since=(video.first_bin + before) * self.delta_t)
+        for number in range(before, end):
+            time_bin = next(bins, None)
+            if time_bin is None:
+                raise RecordingError(
+                    f"{video.path}: it ends {video.num_bins - number} bins earlier than when it "
+                    "was opened. Is something writing to it?"
+                )
+            problem = ""
+            if number == video.num_bins - 1:
+                try:
+                    next(bins, None)
+                except RecordingError as damage:
+                    if self.strict:
+                        raise
+                    problem = str(damage)
+            yield number, time_bin, problem
+
+    def _draw(
+        self, video: Video, number: int, time_bin: TimeBin, augmentation: Augmentation
+    ) -> Shaped[np.ndarray, "C H W"]:
+        start, delta_t, events = time_bin
+        return representation_called(self.representation).make(
+            augmentation.apply_to_events(
+                events, video.size, start=start, delta_t=delta_t, number=number
+            ),
+            video.size,
+            start=start,
+            delta_t=delta_t,
+            out_size=(self.height, self.width),
+        )
+
+
+def open_recordings(
+    folder: DatasetFolder,
+    split: str,
+    *,
+    classes: Sequence[str] = (),
+    representation: str = "histogram",
+    delta_t: int = 50_000,
+    num_tbins: int = 12,
+    height: int = 240,
+    width: int = 304,
+    rules: BoxRules | None = None,
+    sensor_size: SensorSize | None = None,
+    frame_period: int | None = None,
+    remove_hot_pixels: bool = False,
+    noise_window: int = 0,
+    strict: bool = False,
+) -> RecordingFrames:
+    """Open the recordings of one split and sort their boxes into bins.
+
+    A recording plays from the bin of its first event to that of its last, and boxes beyond are
+    counted as outside. One without a labelled bin is left out: it would teach nothing.
+
+    Args:
+        folder: the data set.
+        split: train, val or test.
+        classes: what to train, as `choose_classes` takes it; none takes all.
+        representation: a name, as `representation_called` takes it.
+        delta_t: duration of a bin, in microseconds.
+        num_tbins: bins of a clip.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        rules: the boxes to use, in pixels of the sensor.
+        sensor_size: where the files do not say it.
+        frame_period: microseconds from one frame to the next, for labels numbered by frame.
+        remove_hot_pixels: leave out the events of pixels that fire by themselves; the first
+            seconds of every recording are read for it.
+        noise_window: leave out events without another beside them in so many microseconds before;
+            0 keeps all.
+        strict: raise where a recording cannot be opened or is damaged.
+
+    Returns:
+        The recordings; what was left out is logged.
+
+    Raises:
+        ValueError: the folder has no such split, or a value is out of range.
+        LabelError: a label file cannot be understood.
+        RecordingError: `strict`, and a recording cannot be opened.
+    """
+    choice, counts = choose_classes(folder.label_map, classes), Counter[str]()
+    videos: list[Video] = []
+    broken: dict[str, str] = {}
+    for entry in entries_of(folder, split, "events"):
+        try:
+            recording = open_recording(entry.recording, size=sensor_size)
+            size, num_bins = recording.size, _count_bins(recording, delta_t)
+            hot = find_hot_mask(recording, delta_t) if remove_hot_pixels else None
+        except RecordingError as error:
+            if strict:
+                raise
+            broken[entry.name] = str(error)
+            _log.warning("%s is left out. %s", entry.name, error)
+            continue
+        labeled = read_labels(entry, folder, recording, frame_period=frame_period)
+        grid = BinGrid(recording.start // delta_t, num_bins, delta_t)
+        labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
+        counts.update(changes)
+        counts["hot pixels"] += 0 if hot is None else int(hot.sum())
+        videos.append(Video(entry.name, entry.recording, size, grid.first_bin, labels, hot))
+    return RecordingFrames(
+        videos=log_labels(split, videos, +counts),
+        representation=representation,
+        delta_t=delta_t,
+        num_tbins=num_tbins,
+        height=height,
+        width=width,
+        noise_window=noise_window,
+        strict=strict,
+        broken=broken,
+    )
+
+
+def _count_bins(recording: Recording, delta_t: int) -> int:
+    """Bins from the first event to the last."""
+    if not len(recording):
+        return 0
+    num_bins = recording.end // delta_t - recording.start // delta_t + 1
+    if num_bins > _MAX_BINS:
+        raise RecordingError(
+            f"{recording.path}: it lasts from {recording.start} to {recording.end} us, which is "
+            f"{num_bins} bins of {delta_t} us. Is its time in microseconds? Is the file damaged?"
+        )
+    return num_bins

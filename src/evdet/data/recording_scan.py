@@ -1,0 +1,89 @@
+"""One pass over a recording: its span, its silences, its order, and where it breaks."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evdet.data.label_source import RecordingSpan
+from evdet.events.dtypes import Events, RecordingError, SensorSize
+
+__all__ = ["RecordingScan", "scan_recording"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingScan:
+    """What one pass over a recording tells."""
+
+    span: RecordingSpan
+    """The sensor's size and the time; of what could be read."""
+    num_events: int
+    silence: int
+    """The longest time without an event, in microseconds."""
+    silence_at: int
+    """When that begins."""
+    num_steps_back: int
+    """Events that are earlier than the one before them."""
+    largest_step_back: int
+    """How far the furthest of them lies back, in microseconds."""
+    error: str
+    """What is wrong with the file; empty where it could be read to its end."""
+
+
+def scan_recording(path: Path) -> RecordingScan:
+    """Read a recording from its start to its end, or to where it breaks.
+
+    Args:
+        path: a file of any format; one that cannot be opened has no events and an error.
+
+    Returns:
+        What was found.
+    """
+    from evdet.events.recording import open_recording
+
+    pass_ = _Pass()
+    error, recording = "", None
+    try:
+        recording = open_recording(path)
+        for block in recording.blocks():
+            if len(block):
+                pass_.take(block)
+        size = recording.size if pass_.num_events else SensorSize(0, 0)
+    except (RecordingError, OSError) as damage:
+        error = str(damage)
+        size = SensorSize(pass_.height, pass_.width)
+    return RecordingScan(
+        span=RecordingSpan(size, pass_.start, pass_.end),
+        num_events=pass_.num_events,
+        silence=pass_.silence,
+        silence_at=pass_.silence_at,
+        num_steps_back=recording.num_steps_back if recording else 0,
+        largest_step_back=recording.largest_step_back if recording else 0,
+        error=error,
+    )
+
+
+class _Pass:
+    """What is known so far."""
+
+    def __init__(self) -> None:
+        self.num_events = self.height = self.width = 0
+        self.silence = self.silence_at = 0
+        self.start: int | None = None
+        self.end: int | None = None
+
+    def take(self, block: Events) -> None:
+        """Look at the next events of the file."""
+        first = int(block["t"].min())
+        latest = np.maximum.accumulate(block["t"])
+        if self.end is not None:
+            latest = np.maximum(np.concatenate([[self.end], latest]), self.end)
+        steps = np.diff(latest)
+        longest = int(steps.argmax()) if len(steps) else 0
+        if len(steps) and steps[longest] > self.silence:
+            self.silence, self.silence_at = int(steps[longest]), int(latest[longest])
+        self.start = first if self.start is None else min(self.start, first)
+        self.end = int(latest[-1])
+        self.num_events += len(block)
+        self.width = max(self.width, int(block["x"].max()) + 1)
+        self.height = max(self.height, int(block["y"].max()) + 1)

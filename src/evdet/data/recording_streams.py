@@ -1,0 +1,98 @@
+"""Recordings as streams: each is played from its first event to its last."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
+from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.clips import FrameSource, check_rules, make_clip
+
+__all__ = ["RecordingStreams"]
+
+_STRETCH = 128
+"""Clips that are read on from one seek. Damage silences the rest of its stretch, whether it is
+played from its start or resumed within: resuming therefore reads, but does not draw, what lies
+before in its stretch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingStreams:
+    """Recordings for a `StreamLoader` to play, each of them once an epoch.
+
+    The last clip of a recording is filled up with silent bins that are not labelled, so that no
+    label is lost. Where a recording is damaged its clips are silent and not labelled, and say so
+    in `VideoInfo.error`: the lanes keep step, and resuming stays exact.
+
+    Raises:
+        ValueError: the augmentation cannot be done, or the seed is negative.
+    """
+
+    source: FrameSource
+    """The recordings, of events or of ready-made frames."""
+    augment: AugmentRules | None = None
+    """What may happen to each recording in each epoch; None changes nothing, for validation."""
+    seed: int = 0
+    """With epoch and recording, draws the augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.augment is not None:
+            check_rules(self.augment, self.source, is_stream=True)
+
+    @property
+    def clip_shape(self) -> ClipShape:
+        """Shape (T, C, H, W) of every clip."""
+        return self.source.clip_shape
+
+    @property
+    def broken(self) -> Mapping[str, str]:
+        """Recordings that could not be opened, and why."""
+        return self.source.broken
+
+    def clip_counts(self, epoch: int) -> list[int]:
+        """Clips of each recording, by its duration."""
+        num_tbins = self.clip_shape[0]
+        return [-(-video.num_bins // num_tbins) for video in self.source.videos]
+
+    def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
+        """Play one recording.
+
+        Args:
+            epoch: number of the epoch.
+            index: number of the recording.
+            first_clip: the clip to begin with.
+
+        Returns:
+            The clips, in order.
+
+        Raises:
+            RecordingError: the source is strict, and the recording damaged.
+        """
+        video, num_tbins = self.source.videos[index], self.clip_shape[0]
+        num_clips = self.clip_counts(epoch)[index]
+        augmentation = Augmentation()
+        if self.augment is not None:
+            rng = np.random.default_rng([self.seed, epoch, index])
+            augmentation = draw_augmentation(self.augment, rng)
+        for start in range(first_clip // _STRETCH * _STRETCH, num_clips, _STRETCH):
+            first, stop = max(start, first_clip), min(start + _STRETCH, num_clips)
+            frames = self.source.frames(
+                index,
+                first * num_tbins,
+                stop * num_tbins,
+                since=start * num_tbins,
+                augmentation=augmentation,
+            )
+            for first_frame in range(first * num_tbins, stop * num_tbins, num_tbins):
+                yield make_clip(
+                    self.source,
+                    video,
+                    list(islice(frames, num_tbins)),
+                    range(first_frame, first_frame + num_tbins),
+                    augmentation=augmentation,
+                    info=VideoInfo(video.name, index, first_frame, self.source.delta_t),
+                )

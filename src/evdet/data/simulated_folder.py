@@ -1,0 +1,232 @@
+"""Simulated scenes -> a data set folder of recordings, boxes and a label map."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from evdet.data.folder import LABEL_MAP_FILE
+from evdet.data.label_files import write_boxes_npy
+from evdet.data.mnist_digits import SPLITS
+from evdet.data.nmnist_digits import find_digits
+from evdet.data.nmnist_scenes import draw_nmnist_scene, play_nmnist_scene
+from evdet.data.scenes import SceneOptions, ScenePiece, classes_of, draw_scene, play_scene
+from evdet.events.dtypes import Events, SensorSize
+from evdet.events.simulate import SensorModel
+
+__all__ = ["FORMATS", "SIMULATION_FILE", "SimulationPlan", "share_out", "write_simulated_folder"]
+
+FORMATS = {"dat": "_td.dat", "raw": ".raw", "hdf5": ".h5"}
+"""Formats of the recordings, and how their names end."""
+SIMULATION_FILE = "simulation.yaml"
+"""What the folder was made with."""
+
+_HELD_OUT = 0.15  # share of the recordings for validation, and as many for testing
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulationPlan:
+    """A data set that is to be made; the same plan makes the same events and boxes.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    scenes: SceneOptions = field(default_factory=SceneOptions)
+    """What plays, where and for how long."""
+    sensor: SensorModel = field(default_factory=SensorModel)
+    """What looks at it; N-MNIST recordings bring their own."""
+    train: int = 1
+    """Recordings for training."""
+    val: int = 1
+    """Recordings for validation."""
+    test: int = 1
+    """Recordings for testing."""
+    digits: Path | None = None
+    """For kind nmnist: the recordings of digits; None takes the ten in the package."""
+    file_format: str = "dat"
+    """Format of the recordings, a key of `FORMATS`."""
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            if getattr(self, split) < 0:
+                raise ValueError(f"{split} must be 0 or more, got {getattr(self, split)}")
+        if not self.num_recordings:
+            raise ValueError("train, val and test are all 0: there is nothing to simulate")
+        if self.file_format not in FORMATS:
+            raise ValueError(
+                f"format must be one of {', '.join(FORMATS)}, got {self.file_format!r}"
+            )
+        if self.digits is not None and self.scenes.kind != "nmnist":
+            raise ValueError(
+                f"digits are for kind nmnist, and kind is {self.scenes.kind}: leave one of them out"
+            )
+
+    @property
+    def num_recordings(self) -> int:
+        """Recordings of all splits."""
+        return sum(getattr(self, split) for split in SPLITS)
+
+
+def share_out(count: int) -> tuple[int, int, int]:
+    """Share recordings out among training, validation and testing: 70, 15 and 15 in 100.
+
+    Args:
+        count: recordings in total; each split has at least one.
+
+    Returns:
+        Recordings of each split, in that order.
+
+    Raises:
+        ValueError: there are fewer than three.
+    """
+    if count < len(SPLITS):
+        raise ValueError(
+            f"count must be at least {len(SPLITS)}, one recording each for train, val and test, "
+            f"got {count}"
+        )
+    held_out = max(1, round(count * _HELD_OUT))
+    return count - 2 * held_out, held_out, held_out
+
+
+def write_simulated_folder(
+    out: Path,
+    plan: SimulationPlan,
+    *,
+    workers: int = 1,
+    on_recording: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Make a data set folder. It appears when it is complete; until then, a hidden one grows.
+
+    Args:
+        out: the folder to make; it may exist, but must be empty.
+        plan: what to make.
+        workers: processes that make recordings; they change nothing but the time that it takes.
+        on_recording: is told the name of each recording that is done.
+
+    Raises:
+        ValueError: there is something in the folder, or `workers` is not positive.
+        RecordingError: a recording of a digit cannot be read.
+        ChildProcessError: one of several workers died.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, got {workers}")
+    out = out.resolve()
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        what = "is not empty" if out.is_dir() else "is a file"
+        raise ValueError(f"{out} {what}. Name another folder, or move it away first.")
+    unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
+    jobs = [(split, number) for split in SPLITS for number in range(getattr(plan, split))]
+    try:
+        for split in SPLITS:
+            (unfinished / split).mkdir(parents=True)
+        for name in _run(partial(_write_recording, plan, unfinished), jobs, workers):
+            on_recording(name)
+        names = dict(enumerate(classes_of(plan.scenes.kind)))
+        (unfinished / LABEL_MAP_FILE).write_text(json.dumps(names, indent=1) + "\n")
+        (unfinished / SIMULATION_FILE).write_text(_describe(plan))
+        _publish(unfinished, out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _run(
+    write: Callable[[tuple[str, int]], str], jobs: list[tuple[str, int]], workers: int
+) -> Iterator[str]:
+    """Names of the recordings, each when it is done."""
+    if min(workers, len(jobs)) == 1:
+        yield from map(write, jobs)
+        return
+    # spawn: a fork of a process with threads, such as torch's, may hang.
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_leave_interrupts
+    ) as pool:
+        try:
+            for done in as_completed([pool.submit(write, job) for job in jobs]):
+                yield done.result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a process that made recordings died. Was there too little memory? Try 1 worker; "
+                'a script of your own needs `if __name__ == "__main__":` around what it does.'
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches all processes; the first one alone answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:
+    split, number = job
+    name = f"{plan.scenes.kind}_{split}_{number:04d}"
+    boxes: list[np.ndarray] = []
+
+    def blocks() -> Iterator[Events]:
+        for piece in _pieces(plan, split, number):
+            boxes.append(piece.boxes)
+            if len(piece.events):
+                yield piece.events
+
+    path = folder / split / f"{name}{FORMATS[plan.file_format]}"
+    _writer(plan.file_format)(path, blocks(), SensorSize(plan.scenes.height, plan.scenes.width))
+    write_boxes_npy(folder / split / f"{name}_bbox.npy", np.concatenate(boxes))
+    return name
+
+
+def _pieces(plan: SimulationPlan, split: str, number: int) -> Iterator[ScenePiece]:
+    if plan.scenes.kind == "nmnist":
+        recorded = draw_nmnist_scene(plan.scenes, find_digits(plan.digits), split, number)
+        return play_nmnist_scene(recorded, plan.scenes.label_period)
+    scene = draw_scene(plan.scenes, plan.sensor, split, number)
+    return play_scene(scene, plan.scenes.label_period)
+
+
+def _writer(file_format: str) -> Callable[[Path, Iterable[Events], SensorSize], int]:
+    # Imported when needed: HDF5 is a large library.
+    if file_format == "raw":
+        from evdet.events.evt_writer import write_evt3
+
+        return write_evt3
+    if file_format == "hdf5":
+        from evdet.events.hdf5_writer import write_dsec
+
+        return write_dsec
+    from evdet.events.dat import write_dat
+
+    return write_dat
+
+
+def _describe(plan: SimulationPlan) -> str:
+    """Everything that is needed to make the folder again."""
+    content: dict[str, Any] = {"evdet": version("evdet"), **dataclasses.asdict(plan)}
+    content["digits"] = None if plan.digits is None else str(plan.digits)
+    if plan.scenes.kind == "nmnist":
+        del content["sensor"]  # a real one
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _publish(unfinished: Path, out: Path) -> None:
+    if not out.exists():
+        unfinished.rename(out)
+        return
+    # An empty folder may be somebody's current one: it stays, and is filled.
+    for entry in sorted(unfinished.iterdir()):
+        entry.rename(out / entry.name)
+    unfinished.rmdir()

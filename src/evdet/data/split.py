@@ -1,0 +1,226 @@
+"""Deal a folder's recordings out into train, val and test; no recording is ever cut."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from evdet.data.folder_layouts import FolderError, RecordingEntry, key_of, pair_up
+
+__all__ = ["SplitPart", "SplitPlan", "deal", "do_split", "plan_split"]
+
+_NUM_TRIES = 64
+_NEXT_TO_KEY = re.compile(r"[._-]|$")
+
+
+@dataclass(frozen=True)
+class SplitPart:
+    """A recording and all that goes with it."""
+
+    name: str
+    """Where it lies in the folder, without extension."""
+    files: tuple[Path, ...]
+    """The recording, its labels, and whatever else bears its name."""
+    weight: int
+    """Its duration in microseconds, or 1 where recordings are counted."""
+    has_labels: bool
+    """Whether a label file lies beside it."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Which recording goes where."""
+
+    folder: Path
+    parts: Mapping[str, tuple[SplitPart, ...]]
+    """The recordings of each split, sorted by name."""
+
+    def share(self, split: str) -> float:
+        """Part of all that the split gets, in [0, 1]."""
+        total = sum(part.weight for parts in self.parts.values() for part in parts)
+        return sum(part.weight for part in self.parts[split]) / max(total, 1)
+
+
+def plan_split(
+    folder: Path,
+    *,
+    shares: Mapping[str, float],
+    seed: int = 0,
+    weigh: Callable[[Path], int] | None = None,
+    progress: Callable[[Sequence[RecordingEntry]], Iterable[RecordingEntry]] = iter,
+) -> SplitPlan:
+    """Decide where each recording of a folder goes; nothing is touched.
+
+    Args:
+        folder: has recordings with their labels beside them, in it or in folders below.
+        shares: how much each split gets, by name; in any unit.
+        seed: the same seed deals the same recordings in the same way.
+        weigh: how much a recording counts for, such as its duration; by default each is one.
+        progress: wraps the recordings while they are weighed.
+
+    Returns:
+        The plan.
+
+    Raises:
+        FolderError: there is no such folder, it is split already, or has too few recordings.
+        ValueError: the shares cannot be.
+    """
+    wanted = _check_shares(shares)
+    if not folder.is_dir():
+        what = "is a file: give the folder that it lies in" if folder.exists() else "does not exist"
+        raise FolderError(f"{folder} {what}")
+    for split in shares:
+        if (folder / split).exists():
+            raise FolderError(
+                f"{folder / split} is there already, and is not changed. Move it away to split "
+                "anew, or use the folder as it is."
+            )
+    entries = pair_up(folder).entries
+    if len(entries) < len(wanted):
+        raise FolderError(
+            f"{folder} has {len(entries)} recordings for the splits {', '.join(wanted)}, and none "
+            "is ever cut: its parts would be too much alike. Record more, or give a split the "
+            "share 0."
+        )
+    weights = [
+        1 if weigh is None else max(weigh(entry.recording), 1) for entry in progress(entries)
+    ]
+    files = _files_of(entries)  # now, since reading may have left an index beside a recording
+    parts = [
+        SplitPart(entry.name, files[entry.name], weight, entry.boxes is not None)
+        for entry, weight in zip(entries, weights, strict=True)
+    ]
+    dealt = deal(weights, list(wanted.values()), seed)
+    chosen = {
+        split: tuple(parts[i] for i in sorted(mine))
+        for split, mine in zip(wanted, dealt, strict=True)
+    }
+    return SplitPlan(folder, chosen)
+
+
+def deal(weights: Sequence[int], shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Deal things out so that each share gets its part of the weight, and at least one thing.
+
+    Args:
+        weights: of the things; positive.
+        shares: how much of the weight each gets, adding up to 1; no more shares than things.
+        seed: of the choice among good deals.
+
+    Returns:
+        Numbers of the things of each share.
+    """
+    rng = np.random.default_rng(seed)
+    targets = np.array(shares) * sum(weights)
+    best: tuple[float, list[list[int]]] | None = None
+    for _ in range(_NUM_TRIES):
+        missing = targets.copy()
+        dealt: list[list[int]] = [[] for _ in shares]
+        order = rng.permutation(len(weights)).tolist()
+        for place, thing in enumerate(order):
+            empty = [i for i, mine in enumerate(dealt) if not mine]
+            must_fill = len(order) - place <= len(empty)
+            taker = empty[0] if must_fill else int(missing.argmax())
+            dealt[taker].append(thing)
+            missing[taker] -= weights[thing]
+        miss = float(np.abs(missing).sum())
+        if best is None or miss < best[0]:
+            best = miss, dealt
+    return best[1] if best else []
+
+
+def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> None:
+    """Carry a plan out, wholly or not at all.
+
+    Args:
+        plan: where each recording goes.
+        how: move the files, or put hard links or copies into the new folders and leave the old.
+
+    Raises:
+        OSError: a file could not be placed; what had been placed is put back.
+    """
+    undo: list[Callable[[], object]] = []
+    try:
+        for split, parts in plan.parts.items():
+            for part in parts:
+                for source in part.files:
+                    target = plan.folder / split / source.relative_to(plan.folder)
+                    undo += _make_folders(target.parent)
+                    if os.path.lexists(target):
+                        raise FileExistsError(f"{target} is there already")
+                    undo.append(_place(source, target, how))
+    except OSError:
+        for step in reversed(undo):
+            step()
+        raise
+
+
+def _check_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    bad = [split for split, share in shares.items() if not 0 <= share < float("inf")]
+    total = sum(shares.values())
+    if bad or total <= 0:
+        given = ", ".join(f"{split} {share:g}" for split, share in shares.items())
+        raise ValueError(f"shares must be 0 or more and not all 0, got {given}")
+    return {split: share / total for split, share in shares.items() if share > 0}
+
+
+def _files_of(entries: Sequence[RecordingEntry]) -> dict[str, tuple[Path, ...]]:
+    """All files that go with each recording: those that bear its name, and no longer one's."""
+    by_folder: dict[Path, dict[str, str]] = {}
+    for entry in entries:
+        by_folder.setdefault(entry.recording.parent, {})[key_of(entry.recording)] = entry.name
+    files: dict[str, list[Path]] = {entry.name: [] for entry in entries}
+    for folder, name_of in by_folder.items():
+        keys = sorted(name_of, key=len, reverse=True)
+        for path in sorted(folder.iterdir()):
+            # Hidden files too: readers keep indexes as `.name.raw...` beside a recording.
+            name = path.name.removeprefix(".")
+            owner = next(
+                (k for k in keys if name.startswith(k) and _NEXT_TO_KEY.match(name[len(k) :])), None
+            )
+            if owner is not None and (path.is_file() or _goes_along(path, owner, entries)):
+                files[name_of[owner]].append(path)
+    return {name: tuple(paths) for name, paths in files.items()}
+
+
+def _goes_along(folder: Path, owner: str, entries: Sequence[RecordingEntry]) -> bool:
+    """Whether a folder is part of a recording, and not one that has recordings itself."""
+    return not any(folder in entry.recording.parents for entry in entries) and (
+        key_of(folder) == owner
+    )
+
+
+def _make_folders(folder: Path) -> list[Callable[[], object]]:
+    """Make a folder and those above it; returns how to undo that."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return [path.rmdir for path in reversed(missing)]
+
+
+def _place(source: Path, target: Path, how: str) -> Callable[[], object]:
+    """Put one file or folder into its place; returns how to undo that."""
+    if how == "move":
+        if source.is_symlink() and not source.readlink().is_absolute():
+            text = source.readlink()  # relative to where it was
+            target.symlink_to(source.resolve())
+            source.unlink()
+
+            def link_again() -> None:
+                target.unlink()
+                source.symlink_to(text)
+
+            return link_again
+        source.rename(target)
+        return lambda: target.rename(source)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link if how == "link" else shutil.copy2)
+        return lambda: shutil.rmtree(target)
+    if how == "link":
+        target.hardlink_to(source)
+    else:
+        shutil.copy2(source, target)
+    return target.unlink

@@ -1,0 +1,375 @@
+"""Ready-made frames of others: Metavision's tensors and RVT's folders, played like recordings."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py  # type: ignore[import-untyped]
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+from evdet.data.augment import Augmentation
+from evdet.data.batch import ClipShape
+from evdet.data.box_rules import BoxRules
+from evdet.data.classes import choose_classes
+from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
+from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
+from evdet.data.label_source import RecordingSpan
+from evdet.data.labels import LabeledTimes
+from evdet.data.split_videos import entries_of, log_labels
+from evdet.events.dtypes import RecordingError, SensorSize
+
+__all__ = ["TensorFrames", "is_metavision_tensors", "open_tensors"]
+
+_log = logging.getLogger(__name__)
+
+_KEY = "data"
+_RVT_FILES = "event_representations_v2/*/event_representations*.h5"
+_FIRST_PLUGIN = 256  # HDF5 numbers filters of its own below
+# Whatever h5py makes of damaged bytes.
+_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorFrames:
+    """Recordings that somebody has turned into frames; a `FrameSource`. `open_tensors` makes it.
+
+    No file stays open: each is opened when it is played, in the process that plays it.
+    """
+
+    videos: Sequence[Video]
+    """The recordings; frame k of a file is bin k."""
+    clip_shape: ClipShape
+    """Shape (T, C, H, W) of a clip."""
+    dtype: np.dtype
+    """Type of the frames: bytes or float32."""
+    byte_divisor: int
+    """255 for Metavision's bytes; 1 for RVT's, which are counts."""
+    delta_t: int
+    """Duration of a bin, in microseconds."""
+    strict: bool = False
+    """Raise where a file is damaged, instead of playing silence."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Files that could not be opened, and why."""
+
+    @property
+    def has_events(self) -> bool:
+        """Augmentation can change frames alone."""
+        return False
+
+    def frames(
+        self,
+        index: int,
+        first: int,
+        stop: int,
+        *,
+        augmentation: Augmentation,
+        since: int | None = None,
+    ) -> Iterator[BinFrame]:
+        """Read the frames of some consecutive bins; see `FrameSource`.
+
+        Args:
+            index: number of the video.
+            first: the first bin to show.
+            stop: the bin to stop before; bins outside the recording are silent.
+            augmentation: what happens to each frame.
+            since: not used: one damaged frame says nothing about the others.
+
+        Returns:
+            One per bin.
+
+        Raises:
+            RecordingError: `strict`, and the file is damaged.
+        """
+        video, num_tbins = self.videos[index], self.clip_shape[0]
+        for begin in range(first, stop, num_tbins):
+            end = min(begin + num_tbins, stop)
+            low, high = (min(max(number, 0), video.num_bins) for number in (begin, end))
+            error, frames = "", np.empty((0, *self.clip_shape[1:]), self.dtype)
+            if low < high:
+                try:
+                    frames = self._read(video.path, low, high)
+                except RecordingError as damage:
+                    if self.strict:
+                        raise
+                    error = str(damage)
+            for number in range(begin, end):
+                if error or not low <= number < high:
+                    yield BinFrame(None, error)
+                else:
+                    frame = augmentation.apply_to_frame(frames[number - low], number=number)
+                    yield BinFrame(frame)
+
+    def _read(self, path: Path, first: int, stop: int) -> Shaped[np.ndarray, "_ C H W"]:
+        with _opened(path, f"frames {first} to {stop - 1}") as data:
+            frames: Shaped[np.ndarray, "_ C H W"] = data[first:stop].astype(self.dtype, copy=False)
+        wanted = (stop - first, *self.clip_shape[1:])
+        if frames.shape != wanted:
+            raise RecordingError(
+                f"{path}: frames {first} to {stop - 1} have shape {frames.shape} and not {wanted}, "
+                "as when it was opened. Is something writing to it?"
+            )
+        return frames
+
+
+def is_metavision_tensors(path: Path) -> bool:
+    """Whether an HDF5 file holds ready-made frames, and not events.
+
+    Args:
+        path: the file; its structure alone is read.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get(_KEY)
+            return isinstance(data, h5py.Dataset) and data.ndim == 4
+    except _H5PY_ERRORS:
+        return False
+
+
+def open_tensors(
+    folder: DatasetFolder,
+    split: str,
+    *,
+    classes: Sequence[str] = (),
+    delta_t: int | None = None,
+    num_tbins: int = 12,
+    height: int | None = None,
+    width: int | None = None,
+    rules: BoxRules | None = None,
+    strict: bool = False,
+) -> TensorFrames:
+    """Open the ready-made frames of one split and sort their boxes into bins.
+
+    Args:
+        folder: the data set.
+        split: train, val or test.
+        classes: what to train, as `choose_classes` takes it; none takes all.
+        delta_t: duration of a bin that the frames must have, in microseconds; None takes theirs.
+        num_tbins: bins of a clip.
+        height: that the frames must have, in pixels; None takes theirs.
+        width: likewise.
+        rules: the boxes to use, in pixels of the sensor.
+        strict: raise where a file cannot be opened or is damaged.
+
+    Returns:
+        The frames; what was left out is logged.
+
+    Raises:
+        ValueError: the folder has no such split, or frames are not as wanted, or not alike.
+        LabelError: a label file cannot be understood.
+        RecordingError: `strict`, and a file cannot be opened.
+    """
+    choice = choose_classes(folder.label_map, classes)
+    videos: list[Video] = []
+    files: list[_FrameFile] = []
+    broken: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for entry in entries_of(folder, split, "frames"):
+        try:
+            file = _find_rvt(entry, height, width) if entry.recording.is_dir() else _find(entry)
+        except RecordingError as error:
+            if strict:
+                raise
+            broken[entry.name] = str(error)
+            _log.warning("%s is left out. %s", entry.name, error)
+            continue
+        _check(file, delta_t, height, width)
+        span = RecordingSpan(file.sensor, 0, file.shape[0] * file.delta_t)
+        labeled = read_labels(entry, folder, span, frame_period=file.delta_t)
+        bin_length = file.delta_t
+        if file.label_times is not None:
+            # RVT's bins have ends of their own, so a label counts frames instead of microseconds.
+            labeled, bin_length = _by_frame(labeled, file.label_times, file.label_frames), 1
+        grid = BinGrid(0, file.shape[0], bin_length)
+        labels, changes = label_bins(labeled, choice, rules or BoxRules(), file.sensor, grid)
+        counts.update(changes)
+        files.append(file)
+        videos.append(Video(entry.name, file.path, file.sensor, 0, labels))
+    if not files:
+        raise ValueError(f"there is no file of frames that can be read in {folder.path / split}")
+    _check_alike(files)
+    return TensorFrames(
+        videos=log_labels(split, videos, counts),
+        clip_shape=(num_tbins, *files[0].shape[1:]),
+        dtype=files[0].dtype,
+        byte_divisor=files[0].byte_divisor,
+        delta_t=files[0].delta_t,
+        strict=strict,
+        broken=broken,
+    )
+
+
+class _FrameFile(NamedTuple):
+    """What is known of a file without reading its frames."""
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype
+    byte_divisor: int
+    delta_t: int
+    sensor: SensorSize
+    label_times: Int64[np.ndarray, " L"] | None = None
+    """When RVT's labelled frames were labelled ..."""
+    label_frames: Int64[np.ndarray, " L"] | None = None
+    """... and their numbers."""
+
+
+def _find(entry: RecordingEntry) -> _FrameFile:
+    """A file of Metavision's."""
+    path = entry.recording
+    with _opened(path, "its frames") as data:
+        known = {**data.parent.attrs, **data.attrs}
+        shape = _shape_of(data)
+        is_bytes = data.dtype == np.uint8
+        if "delta_t" not in known:
+            raise RecordingError(
+                f"{path}: there is no attribute delta_t, so nobody knows how long a frame lasts. "
+                "Add it, in microseconds."
+            )
+        sensor = SensorSize(
+            int(known.get("event_input_height", shape[2])),
+            int(known.get("event_input_width", shape[3])),
+        )
+        return _FrameFile(
+            path,
+            shape,
+            np.dtype(np.uint8 if is_bytes else np.float32),
+            255,
+            int(known["delta_t"]),
+            sensor,
+        )
+
+
+def _find_rvt(entry: RecordingEntry, height: int | None, width: int | None) -> _FrameFile:
+    """A sequence of RVT's: of several representations or sizes the one that was asked for."""
+    found, sizes = [], []
+    for path in sorted(entry.recording.glob(_RVT_FILES)):
+        with _opened(path, "its frames") as data:
+            shape, is_bytes = _shape_of(data), data.dtype == np.uint8
+        sizes.append(str(SensorSize(*shape[2:])))
+        if (height or shape[2], width or shape[3]) == shape[2:]:
+            found.append((path, shape, is_bytes))
+    if not sizes:
+        raise RecordingError(
+            f"{entry.recording} has no {_RVT_FILES}: the frames are missing. Was it copied "
+            "completely?"
+        )
+    if len(found) != 1:
+        raise ValueError(
+            f"{entry.recording} has frames of {', '.join(sizes)}, of which {len(found)} have the "
+            f"height {height} and the width {width}: set these to one of the sizes"
+        )
+    path, shape, is_bytes = found[0]
+    match = re.search(r"dt=(\d+)", path.parent.name)
+    if match is None:
+        raise RecordingError(
+            f"{path}: the name of its folder does not say how long a frame lasts, as "
+            "stacked_histogram_dt=50_nbins=10 does. Rename it."
+        )
+    factor = 2 if "_ds2" in path.stem else 1
+    return _FrameFile(
+        path,
+        shape,
+        np.dtype(np.uint8 if is_bytes else np.float32),
+        1,
+        int(match.group(1)) * 1000,
+        SensorSize(shape[2] * factor, shape[3] * factor),
+        _load(entry.recording / "labels_v2" / "timestamps_us.npy"),
+        _load(path.parent / "objframe_idx_2_repr_idx.npy"),
+    )
+
+
+def _by_frame(
+    labeled: LabeledTimes,
+    times: Int64[np.ndarray, " L"],
+    frames: Int64[np.ndarray, " L"] | None,
+) -> LabeledTimes:
+    """Times become one more than the number of the frame, so that bins of length 1 take them."""
+    if frames is None or not len(times):
+        return labeled
+    order = np.argsort(times, kind="stable")
+    place = order[np.searchsorted(times[order], labeled.boxes["t"]).clip(max=len(times) - 1)]
+    boxes = labeled.boxes.copy()
+    # A box of a time that RVT's list does not have belongs to no frame: before the first.
+    boxes["t"] = np.where(times[place] == boxes["t"], frames[place] + 1, -1)
+    return LabeledTimes(boxes[np.argsort(boxes["t"], kind="stable")], counts=labeled.counts)
+
+
+def _load(path: Path) -> Int64[np.ndarray, " L"]:
+    try:
+        numbers: Int64[np.ndarray, " L"] = np.load(path, allow_pickle=False).astype(np.int64)
+        return numbers.reshape(-1)
+    except (OSError, ValueError, EOFError) as error:
+        raise RecordingError(f"{path} cannot be read: {error}. Is the data set complete?") from None
+
+
+def _check(file: _FrameFile, delta_t: int | None, height: int | None, width: int | None) -> None:
+    """Refuse frames that are not what was asked for: they cannot be changed any more."""
+    for name, wanted, there in (
+        ("delta_t", delta_t, file.delta_t),
+        ("height", height, file.shape[2]),
+        ("width", width, file.shape[3]),
+    ):
+        if wanted is not None and wanted != there:
+            raise ValueError(
+                f"{name} is {wanted}, but the frames of {file.path} have {there}, and ready-made "
+                f"frames stay as they are: set {name} to {there}"
+            )
+
+
+def _check_alike(files: Sequence[_FrameFile]) -> None:
+    for file in files:
+        for name, first, there in (
+            ("shape (C, H, W)", files[0].shape[1:], file.shape[1:]),
+            ("type", files[0].dtype, file.dtype),
+            ("delta_t", files[0].delta_t, file.delta_t),
+        ):
+            if first != there:
+                raise ValueError(
+                    f"the frames of {file.path} have {name} {there}, those of {files[0].path} "
+                    f"{first}: one training takes one kind"
+                )
+
+
+def _shape_of(data: Any) -> tuple[int, int, int, int]:
+    frames, channels, height, width = map(int, data.shape)
+    return frames, channels, height, width
+
+
+@contextmanager
+def _opened(path: Path, what: str) -> Iterator[Any]:
+    """The frames of a file; whatever goes wrong with them is a `RecordingError`."""
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get(_KEY)
+            if not isinstance(data, h5py.Dataset) or data.ndim != 4:
+                raise ValueError(
+                    f"there is no array of frames called {_KEY!r} with four dimensions (N, C, H, W)"
+                )
+            _load_plugins(data, path)
+            yield data
+    except _H5PY_ERRORS as error:
+        if isinstance(error, RecordingError):
+            raise
+        raise RecordingError(
+            f"{path}: {what} cannot be read: {error}. Was it copied completely?"
+        ) from error
+
+
+def _load_plugins(data: Any, path: Path) -> None:
+    filters = data.id.get_create_plist()
+    numbers = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    if all(number < _FIRST_PLUGIN for number in numbers):
+        return
+    try:
+        import hdf5plugin  # type: ignore[import-untyped] # noqa: F401 - importing it registers it
+    except ImportError:
+        raise RecordingError(
+            f"{path} is compressed with filter {max(numbers)}, which h5py does not have. "
+            "Install it: pip install hdf5plugin"
+        ) from None

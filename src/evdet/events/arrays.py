@@ -1,0 +1,343 @@
+"""Arrays of events: .npy files, and the 40-bit records of N-MNIST (.bin)."""
+
+import functools
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8
+
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.joining import join_events
+from evdet.events.npy_header import Column, NpyColumns, read_npy_columns
+
+__all__ = ["ArrayFile", "open_nmnist", "open_npy"]
+
+_BLOCK = 1 << 14
+_MAX_TIME = 1 << 60  # microseconds; sums of a few such times still fit
+_MAX_SIDE = 1 << 16
+_NMNIST_SIZE = SensorSize(height=34, width=34)
+_NMNIST_BYTES = 5
+_LONG_AGO = -(1 << 62)
+
+
+def open_npy(path: Path) -> "ArrayFile":
+    """Open an array saved by NumPy: fields t, x, y, p, or four columns in this order.
+
+    Polarity is 0 or -1 (OFF) and 1 (ON). Times are microseconds, except in an array of fractions:
+    float times of which any is not a whole number are seconds, rounded to microseconds.
+
+    Args:
+        path: the file; its array is mapped, and never unpickled.
+
+    Returns:
+        Its events.
+
+    Raises:
+        RecordingError: the file cannot be read, or is no array of events.
+    """
+    content = _mapped(path)
+    found = read_npy_columns(path, content)
+    num_rows = len(found.columns[0])
+    tail = None
+    if num_rows < found.num_stated:
+        tail = (
+            f"the file ends at byte {len(content)}, within row {num_rows} of {found.num_stated}. "
+            "It was cut off: copy it again, or use the rows before, all of which are whole."
+        )
+    return ArrayFile(path, "npy", None, _NpyTable(found), tail, open_npy)
+
+
+def open_nmnist(path: Path) -> "ArrayFile":
+    """Open a recording of N-MNIST: five bytes an event, a sensor of 34x34.
+
+    Args:
+        path: the file: x, y, then a bit of polarity and 23 bits of microseconds, high byte first.
+
+    Returns:
+        Its events.
+
+    Raises:
+        RecordingError: the file cannot be read, or is empty.
+
+    Source:
+        Orchard et al., "Converting static image datasets to spiking neuromorphic datasets using
+        saccades", Frontiers in Neuroscience 9, 2015: the recordings.
+    """
+    content = _mapped(path)
+    num_rows, num_spare = divmod(len(content), _NMNIST_BYTES)
+    tail = None
+    if num_spare:
+        tail = (
+            f"the file ends within event {num_rows} (byte {num_rows * _NMNIST_BYTES}), after "
+            f"{num_spare} of its {_NMNIST_BYTES} bytes. It was cut off: copy it again, or use the "
+            "events before, all of which are whole."
+        )
+    rows = np.frombuffer(content, np.uint8, count=num_rows * _NMNIST_BYTES)
+    table = _NmnistTable(rows.reshape(-1, _NMNIST_BYTES))
+    return ArrayFile(path, "N-MNIST", _NMNIST_SIZE, table, tail, open_nmnist)
+
+
+@runtime_checkable
+class _Table(Protocol):
+    """Rows of a file that become events."""
+
+    def __len__(self) -> int: ...
+
+    def place(self, row: int) -> str:
+        """Where a row is, for people."""
+
+    def read(self, low: int, high: int) -> tuple[Events, str | None]:
+        """Events of the rows up to the first that is none, and what is wrong with that one."""
+
+
+class ArrayFile:
+    """An array of events, a `SeekableEventFile`; seeking needs one pass over it, made once.
+
+    Args:
+        path: the file.
+        name: of the format.
+        size: the sensor's, where the format has one.
+        table: the rows.
+        tail: what is wrong after the last of them.
+        opener: opens the file again.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        size: SensorSize | None,
+        table: _Table,
+        tail: str | None,
+        opener: Callable[[Path], "ArrayFile"],
+    ) -> None:
+        self.path = path
+        self.format = name
+        self.stated_size = size
+        self.num_events = len(table)
+        self.num_dropped = 0
+        self.is_mapped = False
+        self._table = table
+        self._tail = tail
+        self._opener = opener
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the path, not the array behind it."""
+        return self._opener, (self.path,)
+
+    @property
+    def start(self) -> int | None:
+        """Time of the earliest event, in microseconds; None without events."""
+        earliest = self._survey.earliest
+        return int(earliest.min()) if len(earliest) else None
+
+    @property
+    def end(self) -> int | None:
+        """Time of the latest event, in microseconds; None without events."""
+        latest = self._survey.latest
+        return int(latest.max()) if len(latest) else None
+
+    @property
+    def time_origin(self) -> int | None:
+        """What converters elsewhere would subtract: `start`."""
+        return self.start
+
+    def blocks(self, since: int | None = None) -> Iterator[Events]:
+        """Events in file order, in blocks of bounded size.
+
+        Args:
+            since: start with the first block that has an event with t >= since, if not None.
+
+        Returns:
+            The blocks; each belongs to the caller.
+
+        Raises:
+            RecordingError: the file is damaged; all that lies before has been delivered.
+        """
+        first_block, latest = 0, _LONG_AGO
+        if since is not None:
+            blocks_latest = self._survey.latest
+            first_block = int(np.sum(np.maximum.accumulate(blocks_latest) < since))
+            latest = int(blocks_latest[:first_block].max(initial=_LONG_AGO))
+        yield from self._read_from(first_block * _BLOCK, latest)
+
+    def between(self, first: int, end: int) -> Events:
+        """The events with first <= t < end, in file order, steps back considered.
+
+        Args:
+            first: in microseconds.
+            end: in microseconds.
+
+        Returns:
+            The events; they belong to the caller.
+
+        Raises:
+            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+        """
+        survey = self._survey
+        parts = [np.empty(0, EVENT_DTYPE)]
+        if first < end and survey.damage and end > survey.reach:
+            raise RecordingError(survey.damage)
+        for k in np.flatnonzero((survey.latest >= first) & (survey.earliest < end)):
+            low = int(k) * _BLOCK
+            events, _ = self._table.read(low, min(low + _BLOCK, survey.num_sound))
+            parts.append(events[(events["t"] >= first) & (events["t"] < end)])
+        return join_events(parts)
+
+    @functools.cached_property
+    def _survey(self) -> "_Survey":
+        """One pass over all rows, up to damage."""
+        earliest, latest = [], []
+        num_sound, reach, damage = 0, _LONG_AGO, None
+        try:
+            for events in self._read_from(0, _LONG_AGO):
+                earliest.append(events["t"].min())
+                latest.append(events["t"].max())
+                num_sound += len(events)
+                # Of the last two: the very last may be the wild one.
+                reach = int(events["t"][-2:].min())
+        except RecordingError as error:
+            damage = str(error)
+        times = np.array([earliest, latest], np.int64)
+        return _Survey(times[0], times[1], num_sound, reach, damage)
+
+    def _read_from(self, row: int, latest: int) -> Iterator[Events]:
+        while row < self.num_events:
+            events, problem = self._table.read(row, min(row + _BLOCK, self.num_events))
+            times = events["t"]
+            running = np.maximum(np.maximum.accumulate(times), latest)
+            is_back = running - times > MAX_STEP_BACK
+            if is_back.any():
+                i = int(is_back.argmax())
+                problem = (
+                    f"at {self._table.place(row + i)} the time steps back from {running[i]} to "
+                    f"{times[i]} us; up to {MAX_STEP_BACK} us are normal. The file is damaged "
+                    "there, its columns are not t x y p, or two recordings were joined: split it "
+                    "there, or use what lies before."
+                )
+                events = events[:i]
+            if len(events):
+                yield events
+                latest = int(running[len(events) - 1])
+            if problem:
+                raise RecordingError(f"{self.path}: {problem}")
+            row += len(events)
+        if self._tail:
+            raise RecordingError(f"{self.path}: {self._tail}")
+
+
+class _Survey(NamedTuple):
+    earliest: Int64[np.ndarray, " _"]
+    """Per block, in microseconds."""
+    latest: Int64[np.ndarray, " _"]
+    num_sound: int
+    """Rows before damage."""
+    reach: int
+    """A stretch that ends later touches the damage."""
+    damage: str | None
+
+
+class _NpyTable:
+    """Columns of any numbers."""
+
+    def __init__(self, found: NpyColumns) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found.columns[0])
+
+    def place(self, row: int) -> str:
+        """Where a row is, for people."""
+        return f"row {row} (byte {self._found.first_byte + row * self._found.row_bytes})"
+
+    @functools.cached_property
+    def _is_in_seconds(self) -> bool:
+        times = self._found.columns[0]
+        if times.dtype.kind != "f":
+            return False
+        pieces = (times[low : low + _BLOCK] for low in range(0, len(times), _BLOCK))
+        return any(bool((np.isfinite(piece) & (np.rint(piece) != piece)).any()) for piece in pieces)
+
+    def read(self, low: int, high: int) -> tuple[Events, str | None]:
+        """Events of the rows up to the first that is none, and what is wrong with that one."""
+        t, x, y, p = (column[low:high] for column in self._found.columns)
+        if self._is_in_seconds:
+            # Values beyond every time are refused below; a product beyond float's range too.
+            with np.errstate(over="ignore", invalid="ignore"):
+                t = np.rint(t.astype(np.float64) * 1e6)
+        limits = {
+            "t": (t, -_MAX_TIME, _MAX_TIME),
+            "x": (x, 0, _MAX_SIDE - 1),
+            "y": (y, 0, _MAX_SIDE - 1),
+            "p": (p, -1, 1),
+        }
+        events = np.empty(high - low, EVENT_DTYPE)
+        num_good, problem = high - low, None
+        for name, (column, smallest, largest) in limits.items():
+            is_good = _is_whole(column, smallest, largest)
+            if not is_good[:num_good].all():
+                num_good = int(is_good.argmin())
+                problem = (
+                    f"{self.place(low + num_good)} has {name}={column[num_good]}; this must be a "
+                    f"whole number from {smallest} to {largest}. Are the columns t x y p, in this "
+                    "order, and not scaled? If so the file is damaged there."
+                )
+            good = column[:num_good]
+            events[name][:num_good] = good > 0 if name == "p" else good
+        return events[:num_good], problem
+
+
+class _NmnistTable:
+    """Records of x, y, and a bit of polarity over 23 bits of time."""
+
+    def __init__(self, rows: UInt8[np.ndarray, "_ 5"]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def place(self, row: int) -> str:
+        """Where a record is, for people."""
+        return f"event {row} (byte {row * _NMNIST_BYTES})"
+
+    def read(self, low: int, high: int) -> tuple[Events, str | None]:
+        """Events of the records up to the first that is none, and what is wrong with that one."""
+        rows = self._rows[low:high]
+        events = np.empty(len(rows), EVENT_DTYPE)
+        events["x"], events["y"] = rows[:, 0], rows[:, 1]
+        events["p"] = rows[:, 2] >> 7
+        high_byte, middle_byte, low_byte = rows[:, 2:].astype(np.int64).T
+        events["t"] = (high_byte & 0x7F) << 16 | middle_byte << 8 | low_byte
+        is_out = (events["x"] >= _NMNIST_SIZE.width) | (events["y"] >= _NMNIST_SIZE.height)
+        if not is_out.any():
+            return events, None
+        i = int(is_out.argmax())
+        return events[:i], (
+            f"{self.place(low + i)} lies at x={events['x'][i]}, y={events['y'][i]}, outside the "
+            f"sensor of N-MNIST, {_NMNIST_SIZE}. The file is of another data set or format, or "
+            "damaged there: copy it again, or use what lies before."
+        )
+
+
+def _mapped(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise RecordingError(f"{path}: the file is empty. Copy or save it again.")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise RecordingError(
+            f"{path}: the file cannot be read: {error.strerror}. Check its name and permissions."
+        ) from error
+
+
+def _is_whole(column: Column, smallest: int, largest: int) -> Bool[np.ndarray, " _"]:
+    """Which numbers are whole and within these limits."""
+    if column.dtype.kind != "f":
+        return np.asarray((column >= smallest) & (column <= largest))
+    numbers = column.astype(np.float64)  # half floats do not reach the limits
+    return np.asarray((numbers >= smallest) & (numbers <= largest) & (np.rint(numbers) == numbers))

@@ -1,0 +1,335 @@
+"""RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable as they are."""
+
+import contextlib
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.evt_decode import decode_words
+from evdet.events.evt_header import EvtHeader, read_header
+from evdet.events.evt_index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
+from evdet.events.evt_state import (
+    BAD_TIME,
+    BAD_X,
+    BAD_Y,
+    COORDINATE_BITS,
+    DROPPED,
+    LARGEST_STEP,
+    LATEST,
+    NUM_EVENTS,
+    OK,
+    ORIGIN,
+    OUTSIDE,
+    STATUS,
+    WORD,
+    State,
+    Words,
+    new_state,
+)
+from evdet.events.joining import join_events
+
+__all__ = ["RawFile", "open_raw"]
+
+# What one step reads and writes stays in the cache of a core.
+_CHUNK_BYTES = 1 << 18
+_BLOCK_EVENTS = 1 << 15
+
+
+def open_raw(path: Path) -> "RawFile":
+    """Open a RAW file of EVT2, EVT2.1 or EVT3 words; reads its header alone.
+
+    Raises:
+        RecordingError: the header is missing or damaged, or names what cannot be read.
+    """
+    return RawFile(path, read_header(path))
+
+
+class RawFile:
+    """A RAW file; a `SeekableEventFile`. Made by `open_raw`.
+
+    Args:
+        path: the file.
+        header: what its header says.
+    """
+
+    def __init__(self, path: Path, header: EvtHeader) -> None:
+        self._path = path
+        self._header = header
+        self._index: EvtIndex | None = None
+        self._start: tuple[int, int] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def format(self) -> str:
+        """EVT2, EVT2.1 or EVT3."""
+        return self._header.encoding.name
+
+    @property
+    def stated_size(self) -> SensorSize | None:
+        """The sensor's size, stated or known from the number of the camera system."""
+        return self._header.size
+
+    @property
+    def num_events(self) -> int:
+        """Events that can be read: all, or those before the damage."""
+        return int(self._indexed().last[NUM_EVENTS])
+
+    @property
+    def start(self) -> int | None:
+        """Time of the earliest event, in microseconds; None without events."""
+        start = self._found_start()[0]
+        return None if start < 0 else start
+
+    @property
+    def end(self) -> int | None:
+        """Time of the latest event, in microseconds; None without events."""
+        last = self._indexed().last
+        return int(last[LATEST]) if last[NUM_EVENTS] else None
+
+    @property
+    def time_origin(self) -> int | None:
+        """What converters elsewhere subtract from all times, in microseconds; None without events.
+
+        The time of the first TIME_HIGH; in EVT3 the one before it, as in Prophesee's converters.
+        """
+        start, origin = self._found_start()
+        if start < 0:
+            return None
+        return max(origin - (1 << 12), 0) if self.format == "EVT3" else origin
+
+    @property
+    def num_dropped(self) -> int:
+        """Events before the first TIME_HIGH and, in EVT3, in rows beyond the sensor."""
+        return int(self._indexed().last[DROPPED])
+
+    @property
+    def is_mapped(self) -> bool:
+        """No: each stretch begins with the opening of the file and a search."""
+        return False
+
+    def blocks(self, since: int | None = None) -> Iterator[Events]:
+        """Events in file order, in blocks of bounded size.
+
+        Args:
+            since: start at a place before which no event has t >= since; None starts at the
+                first event.
+
+        Returns:
+            The blocks; each belongs to the caller.
+
+        Raises:
+            RecordingError: the file is damaged; all that lies before has been delivered.
+        """
+        state = new_state() if since is None else self._indexed().before(since)
+        yield from self._decode(state, keeps_blocks=True)
+
+    def between(self, first: int, end: int) -> Events:
+        """The events with first <= t < end, in file order, steps back considered.
+
+        Raises:
+            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+        """
+        parts: list[Events] = []
+        if end > first:
+            index = self._indexed()
+            state, largest_step = index.before(first), int(index.last[LARGEST_STEP])
+            for block in self._decode(state, keeps_blocks=True):
+                parts.append(_cut(block, first, end))
+                # An event of the stretch that came now would step back more than any does.
+                if state[LATEST] >= end + largest_step:
+                    break
+        return join_events(parts)
+
+    def _indexed(self) -> EvtIndex:
+        """The index: the one in memory, the one beside the file, or a new one."""
+        if self._index is None:
+            encoding = self._header.encoding
+            try:
+                stamp = stamp_of(self._path)
+            except OSError as error:
+                raise self._unreadable(error) from error
+            self._index = read_sidecar(self._path, encoding, stamp)
+            if self._index is None:
+                self._index = make_index(self._progress(), encoding)
+                write_sidecar(self._path, self._index, stamp)
+        return self._index
+
+    def _found_start(self) -> tuple[int, int]:
+        """Time of the earliest event, -1 without events, and of the first TIME_HIGH."""
+        if self._start is None:
+            if self._index is None:
+                with contextlib.suppress(OSError):
+                    stamp = stamp_of(self._path)
+                    self._index = read_sidecar(self._path, self._header.encoding, stamp)
+            if self._index is not None:
+                self._start = self._index.start, int(self._index.last[ORIGIN])
+            else:
+                self._start = self._search_start()
+        return self._start
+
+    def _search_start(self) -> tuple[int, int]:
+        start, state = -1, new_state()
+        for state, start in self._progress():
+            # No event can step back to before `start` any more.
+            if state[LATEST] - MAX_STEP_BACK >= start >= 0:
+                break
+        return start, int(state[ORIGIN])
+
+    def _progress(self) -> Iterator[tuple[State, int]]:
+        """Go through the file up to its end or its damage.
+
+        Returns:
+            After each block, and at the end: the decoder's state, and the time of the earliest
+            event until then (-1 without events).
+        """
+        state, start = new_state(), -1
+        with contextlib.suppress(RecordingError):
+            for block in self._decode(state, keeps_blocks=False):
+                if start < 0 or state[LATEST] - MAX_STEP_BACK < start:
+                    start = min(int(block["t"].min()), start if start >= 0 else 1 << 62)
+                yield state, start
+        yield state, start
+
+    def _decode(self, state: State, *, keeps_blocks: bool) -> Iterator[Events]:
+        """Decode from `state` on, which is brought up to date with each block that comes.
+
+        Args:
+            state: where to begin.
+            keeps_blocks: whether a block stays the caller's; else it lasts until the next.
+        """
+        header = self._header
+        width, height = self._limits()
+        out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
+        num = 0
+        for first, words, num_spare in self._chunks(int(state[WORD])):
+            end = first + words.nbytes // header.encoding.bytes_per_word
+            while state[WORD] < end:
+                before = state.copy()
+                num = decode_words(
+                    words,
+                    state,
+                    out,
+                    encoding=header.encoding,
+                    first=first,
+                    width=width,
+                    height=height,
+                    num=num,
+                )
+                if state[STATUS] != OK:
+                    if num:
+                        yield out[:num]
+                    raise self._damage(words, first, before, state)
+                if state[WORD] < end:
+                    yield out[:num]
+                    out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE) if keeps_blocks else out
+                    num = 0
+            if num_spare:
+                if num:
+                    yield out[:num]
+                raise RecordingError(
+                    f"{self._path}: ends in the middle of a word, at byte {self._place(end)}: it "
+                    "has been cut off. What lies before can be read; copy the file again to get "
+                    "the rest, or take the last bytes away."
+                )
+        if num:
+            yield out[:num]
+
+    def _chunks(self, first: int) -> Iterator[tuple[int, Words, int]]:
+        """The file from word number `first` on, piece by piece.
+
+        Returns:
+            Of each piece the number of its first word, its words, and the bytes behind its last
+            whole word, at the end of a file that has been cut off.
+        """
+        encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
+        try:
+            with self._path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # ValueError: it has become empty
+            raise self._unreadable(error) from error
+        num_bytes = max(len(mapped) - num_header_bytes, 0)
+        num_words, num_spare = divmod(num_bytes, encoding.bytes_per_word)
+        for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
+            count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
+            num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
+            words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._place(begin))
+            yield begin, words, 0
+        if num_spare:
+            yield num_words, np.empty(0, encoding.dtype), num_spare
+
+    def _limits(self) -> tuple[int, int]:
+        """Columns and rows beyond which there is no event."""
+        largest = 1 << COORDINATE_BITS
+        size = self._header.size
+        return (size.width, size.height) if size else (largest, largest)
+
+    def _place(self, word: int) -> int:
+        """The byte of the file at which a word begins."""
+        return self._header.num_bytes + word * self._header.encoding.bytes_per_word
+
+    def _unreadable(self, error: OSError | ValueError) -> RecordingError:
+        reason = getattr(error, "strerror", None) or error
+        return RecordingError(
+            f"{self._path}: the file cannot be read: {reason}. "
+            "Check its name, its permissions and its disk."
+        )
+
+    def _damage(self, words: Words, first: int, before: State, state: State) -> RecordingError:
+        """What to say of a chunk whose decoding from `before` ended in the damaged `state`."""
+        place = self._place(self._damaged_word(words, first, before))
+        t, size = int(state[BAD_TIME]), self._header.size
+        if state[STATUS] == OUTSIDE:
+            where = f"the sensor {size}" if size else "the 2048 columns of the format"
+            return RecordingError(
+                f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
+                f"{place}, lies outside {where}. The file is damaged there, or its header states "
+                "the wrong geometry: correct that line, or go on with what lies before."
+            )
+        return RecordingError(
+            f"{self._path}: time jumps back from {state[LATEST]} to {t} us at byte {place}, by "
+            f"more than {MAX_STEP_BACK} us. The file is damaged there, or two recordings have "
+            "been joined: go on with what lies before, or cut it there."
+        )
+
+    def _damaged_word(self, words: Words, first: int, before: State) -> int:
+        """Number of the first word without which the chunk decodes well: found by halving."""
+        encoding = self._header.encoding
+        width, height = self._limits()
+        per_word = encoding.bytes_per_word // encoding.dtype.itemsize
+        out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
+        good = int(before[WORD]) - first
+        bad = len(words) // per_word
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            state = before.copy()
+            decode_words(
+                words[: middle * per_word],
+                state,
+                out,
+                encoding=encoding,
+                first=first,
+                width=width,
+                height=height,
+            )
+            good, bad = (middle, bad) if state[STATUS] == OK else (good, middle)
+        return first + good
+
+
+def _cut(events: Events, first: int, end: int) -> Events:
+    """The events with first <= t < end."""
+    inside = (events["t"] >= first) & (events["t"] < end)
+    if inside.all():
+        return events
+    if not inside.any():
+        return events[:0]
+    begin, stop = int(inside.argmax()), len(inside) - int(inside[::-1].argmax())
+    kept: Events = events[begin:stop]
+    return kept if inside[begin:stop].all() else kept[inside[begin:stop]]

@@ -1,0 +1,192 @@
+"""The index of a RAW file: decoder states all along it, which make any time of it reachable.
+
+A first pass decodes the file and notes a state every so many words. The notes are kept in memory
+and, where the folder can be written to, in a small file beside the recording, so that the pass is
+made once. That file is taken for what it may be, garbage: it counts only if its checksum, the
+recording's size and date, and the range of every number are right; else the pass is made anew.
+"""
+
+import contextlib
+import logging
+import os
+import typing
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.evt_state import (
+    COLUMN,
+    DROPPED,
+    HIGH,
+    HIGH_TIME,
+    LARGEST_STEP,
+    LATEST,
+    MAX_EVENTS_PER_WORD,
+    NUM_EVENTS,
+    NUM_SLOTS,
+    OK,
+    ORIGIN,
+    OTHERS,
+    POLARITY,
+    ROW,
+    STATUS,
+    TIME,
+    WORD,
+    EvtFormat,
+    State,
+    new_state,
+)
+
+__all__ = ["EvtIndex", "Stamp", "make_index", "read_sidecar", "stamp_of", "write_sidecar"]
+
+_log = logging.getLogger(__name__)
+
+_MAGIC = b"evdet-index 1\n"
+_STAMPED_BYTES = 1 << 12
+_MAX_STATES = 1 << 14
+_BYTES_PER_STATE = 1 << 17  # at first; it doubles whenever the states become too many
+
+
+class Stamp(typing.NamedTuple):
+    """What tells one version of a file from another."""
+
+    num_bytes: int
+    modified_ns: int
+    checksum: int
+    """Of its first and last bytes: clocks of file systems are coarse."""
+
+
+class EvtIndex(typing.NamedTuple):
+    """What one pass over a file has found."""
+
+    states: Int64[np.ndarray, "N S"]
+    """In file order, the first one from before the first word."""
+    last: State
+    """The state at the end of the file, or at the damage that ends it."""
+    start: int
+    """Time of the earliest event, in microseconds; -1 without events."""
+
+    def before(self, t: int) -> State:
+        """A copy of the last state before which no event has a time of t or later."""
+        number = int(np.searchsorted(self.states[:, LATEST], t, side="left")) - 1
+        state: State = self.states[max(number, 0)].copy()
+        return state
+
+
+def stamp_of(path: Path) -> Stamp:
+    """The stamp of a file as it is now."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        checksum = zlib.crc32(file.read(_STAMPED_BYTES))
+        file.seek(max(status.st_size - _STAMPED_BYTES, 0))
+        checksum = zlib.crc32(file.read(_STAMPED_BYTES), checksum)
+    return Stamp(status.st_size, status.st_mtime_ns, checksum)
+
+
+def make_index(progress: Iterator[tuple[State, int]], encoding: EvtFormat) -> EvtIndex:
+    """Note states on the way through a file.
+
+    Args:
+        progress: at every place where the decoder may be stopped: its state, and the time of the
+            earliest event so far (-1 without events). The last item is the end.
+        encoding: of the file.
+
+    Returns:
+        The index; with so few states that it stays below a megabyte.
+    """
+    states = [new_state()]
+    spacing = _BYTES_PER_STATE // encoding.bytes_per_word
+    last, start = new_state(), -1
+    for state, earliest in progress:
+        last, start = state.copy(), earliest
+        if state[STATUS] == OK and state[WORD] >= states[-1][WORD] + spacing:
+            states.append(last)
+        if len(states) > _MAX_STATES:
+            states, spacing = states[::2], 2 * spacing
+    return EvtIndex(np.stack(states), last, start)
+
+
+def write_sidecar(path: Path, index: EvtIndex, stamp: Stamp) -> None:
+    """Keep an index beside its recording, whole or not at all; quietly not, where that fails."""
+    head = np.array([*stamp, index.start], "<i8")
+    numbers = np.concatenate([head, index.last, index.states.ravel()]).astype("<i8").tobytes()
+    target = _sidecar_of(path)
+    # Workers that share a recording may write at the same time, each to a file of its own.
+    draft = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with draft.open("xb") as file:
+            file.write(_MAGIC + zlib.crc32(numbers).to_bytes(4, "little") + numbers)
+        draft.replace(target)
+    except OSError as error:
+        _log.debug("%s: its index is kept in memory alone: %s", path, error)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def read_sidecar(path: Path, encoding: EvtFormat, stamp: Stamp) -> EvtIndex | None:
+    """The index beside a recording; None if there is none, or one that must not be trusted."""
+    num_before = len(stamp) + 1 + NUM_SLOTS  # numbers before the states
+    largest = len(_MAGIC) + 4 + 8 * (num_before + NUM_SLOTS * (_MAX_STATES + 1))
+    try:
+        with _sidecar_of(path).open("rb") as file:
+            content = file.read(largest + 1)
+    except OSError:
+        return None
+    numbers = content[len(_MAGIC) + 4 :]
+    checksum = int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + 4], "little")
+    if not content.startswith(_MAGIC) or len(content) > largest or zlib.crc32(numbers) != checksum:
+        return None
+    num_states, spare = divmod(len(numbers) - 8 * num_before, 8 * NUM_SLOTS)
+    if num_states < 1 or spare:
+        return None
+    values = np.frombuffer(numbers, "<i8").astype(np.int64)
+    if tuple(values[: len(stamp)].tolist()) != stamp:
+        return None
+    last, states = values[len(stamp) + 1 : num_before], values[num_before:]
+    index = EvtIndex(states.reshape(-1, NUM_SLOTS), last, int(values[len(stamp)]))
+    return index if _is_sound(index, encoding, stamp) else None
+
+
+def _sidecar_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.evdet-index")
+
+
+def _is_sound(index: EvtIndex, encoding: EvtFormat, stamp: Stamp) -> bool:
+    """Whether every number lies where the decoder's own numbers lie."""
+    states, last = index.states, index.last
+    num_words = stamp.num_bytes // encoding.bytes_per_word
+    times = states[:, [LATEST, TIME, HIGH_TIME]]
+    ranges: list[tuple[int, int, int]] = [
+        (WORD, 0, num_words + 2),  # OTHERS may reach for two words beyond the end
+        (NUM_EVENTS, 0, int(last[NUM_EVENTS])),
+        (DROPPED, 0, int(last[DROPPED])),
+        (LATEST, -1, int(last[LATEST])),
+        (HIGH, -1, (1 << 28) - 1),
+        (ROW, 0, (1 << 11) - 1),
+        (COLUMN, 0, 1 << 14),
+        (POLARITY, 0, 1),
+        (OTHERS, -2, num_words),
+        (LARGEST_STEP, 0, int(last[LARGEST_STEP])),
+        (STATUS, OK, OK),
+        (ORIGIN, -1, 1 << 34),
+    ]
+    return (
+        bool((states[0] == new_state()).all())
+        and all(
+            bool(((low <= states[:, slot]) & (states[:, slot] <= high)).all())
+            for slot, low, high in ranges
+        )
+        and all(
+            bool((np.diff(states[:, slot]) >= 0).all())
+            for slot in (WORD, NUM_EVENTS, DROPPED, LATEST, LARGEST_STEP)
+        )
+        and bool((np.abs(times) <= 1 << 62).all())
+        and int(last[LARGEST_STEP]) <= MAX_STEP_BACK
+        and -1 <= index.start <= int(last[LATEST])
+        and int(last[NUM_EVENTS]) <= MAX_EVENTS_PER_WORD * num_words
+    )

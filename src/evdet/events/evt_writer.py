@@ -1,0 +1,225 @@
+"""Events -> EVT3 RAW files: the order of events stays, vectors wherever they are shorter."""
+
+# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
+
+import os
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+from numba import njit
+
+from evdet.events.bounds import raise_if_outside, readable
+from evdet.events.dtypes import Events, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.evt_state import COORDINATE_BITS
+
+__all__ = ["write_evt3"]
+
+_MAX_PAUSE = 86_400_000_000  # a day costs 20,000 words of nothing but time
+_WORDS_AT_ONCE = 1 << 16
+
+# The columns of the encoder's state.
+_DONE = 0  # events of the block that are written
+_HIGH = 1  # the time of the last TIME_HIGH, in 4096 us, clock wraps undone; -1 before the first
+_LOW = 2  # the low time that a decoder has now
+_ROW = 3  # its row
+_SINCE_HIGH = 4  # words since the last TIME_HIGH
+_LATEST = 5  # the latest time so far
+_PROBLEM = 6
+
+_OK = 0
+_BAD_EVENT = 1  # outside the sensor, or no polarity
+_NEGATIVE = 2
+_BACK = 3  # a step back that no reader accepts
+_BACK_OVER_WRAP = 4
+_PAUSE = 5
+
+# What keeps a state from wrapping unseen: the clock's 12 high bits must never move by half.
+_HIGH_STEP = 1024
+# Cameras repeat TIME_HIGH, so that a reader may begin anywhere; so does this writer.
+_REPEAT_HIGH = 256
+_MAX_WORDS_PER_EVENT = 8
+
+
+def write_evt3(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
+    """Write events, in the order in which they come, as an EVT3 RAW file.
+
+    The file appears under its name when it is whole; until then it has another.
+
+    Args:
+        path: the file; an existing one is replaced.
+        blocks: the events, in as many arrays as you like.
+        size: the sensor's size, at most 2048x2048.
+
+    Returns:
+        Number of events written.
+
+    Raises:
+        ValueError: the format cannot hold such a sensor, event or time.
+        OSError: the file cannot be written.
+    """
+    largest = 1 << COORDINATE_BITS
+    if not (0 < size.height <= largest and 0 < size.width <= largest):
+        raise ValueError(
+            f"EVT3 holds sensors from 1x1 to {largest}x{largest} pixels, got {size}. "
+            "Write another format (.h5), or crop the events."
+        )
+    state = np.array([0, -1, -1, -1, 0, 0, _OK], np.int64)
+    words = np.empty(_WORDS_AT_ONCE, "<u2")
+    num_events = 0
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with draft.open("wb") as file:
+            file.write(_header(size))
+            for block in blocks:
+                events = readable(block)
+                state[_DONE] = 0
+                while state[_DONE] < len(events):
+                    num_words = int(_encode_evt3(events, state, words, size.width, size.height))
+                    if state[_PROBLEM] != _OK:
+                        raise _refusal(events, state, size)
+                    file.write(words[:num_words].data)
+                num_events += len(events)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return num_events
+
+
+def _header(size: SensorSize) -> bytes:
+    lines = (
+        "evt 3.0",
+        f"format EVT3;height={size.height};width={size.width}",
+        f"geometry {size.width}x{size.height}",
+        "end",
+    )
+    return "".join(f"% {line}\n" for line in lines).encode("ascii")
+
+
+def _refusal(events: Events, state: Int64[np.ndarray, " S"], size: SensorSize) -> ValueError:
+    """Why the event at which the encoder stopped cannot be written."""
+    event = events[state[_DONE]]
+    t, latest, problem = int(event["t"]), int(state[_LATEST]), state[_PROBLEM]
+    if problem == _BAD_EVENT:
+        try:
+            raise_if_outside(events[state[_DONE] :], size)
+        except ValueError as error:
+            return error
+    if problem == _NEGATIVE:
+        return ValueError(
+            f"EVT3 has no times before 0, got t={t} us. Add a constant to all times first."
+        )
+    if problem == _PAUSE:
+        return ValueError(
+            f"EVT3 has a clock of 24 bits and no date: nothing happens from {latest} to t={t} us, "
+            "and such a file would be full of clock words. If the recording begins so late, open "
+            "it with shift_time (evdet convert: --shift-time), or else split it at the pause."
+        )
+    if problem == _BACK_OVER_WRAP:
+        return ValueError(
+            f"time steps back from {latest} to t={t} us, over a multiple of 2^24 us, where the "
+            "clock of EVT3 begins anew: a reader could not tell. Sort the events by time, or "
+            "write another format (.h5, .dat)."
+        )
+    return ValueError(
+        f"time steps back from {latest} to t={t} us, by more than the {MAX_STEP_BACK} us that "
+        "occur in recordings. Sort the events by time, or write the parts to files of their own."
+    )
+
+
+# n <= room holds whenever words are written, at most _MAX_WORDS_PER_EVENT at once, and `words` is
+# that much longer than `room`. Events are read at DONE <= i, j < len(events) alone.
+
+
+@njit(cache=True)
+@typing.no_type_check
+def _encode_evt3(events, state, words, width, height):
+    """Write words until there is no event, or no room left; return how many."""
+    n, room = 0, len(words) - _MAX_WORDS_PER_EVENT
+    i, num_events = state[_DONE], len(events)
+    high, low, row = state[_HIGH], state[_LOW], state[_ROW]
+    since_high, latest = state[_SINCE_HIGH], state[_LATEST]
+    problem = _OK
+    while i < num_events and n <= room:
+        event = events[i]
+        t, x, y, p = event.t, np.int64(event.x), np.int64(event.y), np.int64(event.p)
+        problem = _problem_of(t, x, y, p, high, latest, width, height)
+        if problem != _OK:
+            break
+        if t >> 12 != high or since_high >= _REPEAT_HIGH:
+            new_high = t >> 12
+            if high < 0 and new_high >= 1 << 12:
+                new_high = 0
+            elif high >= 0 and new_high > high + _HIGH_STEP:
+                new_high = high + _HIGH_STEP
+            low = low if new_high == high else 0
+            high, since_high = new_high, 0
+            words[n] = 0x8000 | (high & 0xFFF)
+            n += 1
+            continue
+        before = n
+        if t & 0xFFF != low:
+            low = t & 0xFFF
+            words[n] = 0x6000 | low
+            n += 1
+        if y != row:
+            row = y
+            words[n] = row
+            n += 1
+        n, i = _encode_run(events, i, words, n, width)
+        latest = max(latest, t)
+        since_high += n - before
+    state[_DONE], state[_HIGH], state[_LOW], state[_ROW] = i, high, low, row
+    state[_SINCE_HIGH], state[_LATEST], state[_PROBLEM] = since_high, latest, problem
+    return n
+
+
+@njit(cache=True)
+@typing.no_type_check
+def _problem_of(t, x, y, p, high, latest, width, height):
+    if x >= width or y >= height or p > 1:
+        return _BAD_EVENT
+    if t < 0:
+        return _NEGATIVE
+    if t < latest - MAX_STEP_BACK:
+        return _BACK
+    if t >> 24 < high >> 12:
+        return _BACK_OVER_WRAP
+    if t > latest + _MAX_PAUSE:
+        return _PAUSE
+    return _OK
+
+
+@njit(cache=True)
+@typing.no_type_check
+def _encode_run(events, i, words, n, width):
+    """Write event i, and with it those after it that fit into one vector of up to 32 columns."""
+    event = events[i]
+    base, p = np.int64(event.x), np.int64(event.p)
+    mask, last, j = np.int64(1), np.int64(0), i + 1
+    while j < len(events):
+        other = events[j]
+        column = np.int64(other.x) - base
+        if other.t != event.t or other.y != event.y or other.p != event.p:
+            break
+        if column <= last or column >= 32 or other.x >= width:
+            break
+        mask, last, j = mask | np.int64(1) << column, column, j + 1
+    num_vectors = 1 if last < 12 else (2 if last < 24 else 3)
+    if j - i <= 1 + num_vectors:
+        words[n] = 0x2000 | p << 11 | base
+        return n + 1, i + 1
+    words[n] = 0x3000 | p << 11 | base
+    n += 1
+    while mask:
+        if mask >> 8:
+            words[n] = 0x4000 | (mask & 0xFFF)
+            mask >>= 12
+        else:
+            words[n] = 0x5000 | mask
+            mask >>= 8
+        n += 1
+    return n, j

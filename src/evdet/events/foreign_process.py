@@ -1,0 +1,124 @@
+"""A program of its own: reads an AEDAT4 or ES file with faery and writes its events to stdout.
+
+Damaged bytes can make faery panic, abort, or ask for all the memory there is, and an abort ends
+the process that it happens in. So it happens here, and `foreign.py` reads what comes out:
+messages of a letter, a length (8 bytes, little-endian) and so many bytes. H is the header in
+JSON, B a block of events, E what went wrong, Z the end.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+__all__ = ["main"]
+
+# EVENT_DTYPE: importing it would double the time that this program takes to start.
+_EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+_BLOCK = 1 << 14  # events of a message, at least
+_MAX_MEMORY = 512 << 20  # bytes, beyond what the imports take
+_CPU_SECONDS, _CPU_SECONDS_PER_MB = 60, 5
+
+
+def main(arguments: list[str], output: BinaryIO) -> None:
+    """Send one file.
+
+    Args:
+        arguments: `aedat4` or `es`, and the file.
+        output: where the messages go.
+    """
+    kind, name = arguments
+    try:
+        from faery import aedat, es
+
+        path = Path(name)
+        _limit(path)
+        if kind == "aedat4":
+            decoder = aedat.Decoder(path)
+            size, packets = _open_aedat4(decoder)
+        else:
+            decoder = es.Decoder(path, t0=0)
+            size, packets = _open_es(decoder)
+        header = {"width": size[0], "height": size[1]}
+        _send(output, b"H", json.dumps(header).encode())
+        for block in _gathered(packets, output):
+            _send(output, b"B", block)
+        _send(output, b"Z", b"")
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        _send(output, b"E", str(error).encode("utf-8", "replace")[:1000])
+
+
+def _open_aedat4(decoder: Any) -> tuple[tuple[int, int], Iterator[Any]]:
+    """The size and the packets of the first event stream."""
+    tracks = decoder.tracks()
+    events = next((track for track in tracks if track.data_type == "events"), None)
+    if events is None:
+        others = ", ".join(track.data_type for track in tracks) or "nothing"
+        raise ValueError(f"the file has no event stream; it has: {others}")
+    return events.dimensions, (packet for track, packet in decoder if track.id == events.id)
+
+
+def _open_es(decoder: Any) -> tuple[tuple[int, int], Iterator[Any]]:
+    if decoder.event_type == "dvs":
+        return decoder.dimensions, iter(decoder)
+    if decoder.event_type == "atis":
+        # The others measure grey levels.
+        return decoder.dimensions, (
+            packet[np.logical_not(packet["exposure"])] for packet in decoder
+        )
+    raise ValueError(
+        f"its events are of the type {decoder.event_type}, and not changes of pixels "
+        "(dvs or atis): it is no event recording"
+    )
+
+
+def _gathered(packets: Iterator[Any], output: BinaryIO) -> Iterator[bytes]:
+    """The events as bytes, some packets together; before an error comes what is complete."""
+    waiting: list[bytes] = []
+    num_waiting = 0
+    try:
+        for packet in packets:
+            events = np.empty(len(packet), _EVENT)
+            for field in "txy":
+                events[field] = packet[field]
+            events["p"] = packet["on" if "on" in packet.dtype.fields else "polarity"]
+            waiting.append(events.tobytes())
+            num_waiting += len(events)
+            if num_waiting >= _BLOCK:
+                yield b"".join(waiting)
+                waiting, num_waiting = [], 0
+    except BaseException:
+        if waiting:
+            _send(output, b"B", b"".join(waiting))
+        raise
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _limit(path: Path) -> None:
+    """Bound memory and time, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    seconds = _CPU_SECONDS + _CPU_SECONDS_PER_MB * (path.stat().st_size >> 20)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        used = int(statm.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + _MAX_MEMORY, used + _MAX_MEMORY))
+
+
+def _send(output: BinaryIO, letter: bytes, content: bytes) -> None:
+    output.write(letter + len(content).to_bytes(8, "little"))
+    output.write(content)
+    output.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:], sys.stdout.buffer)

@@ -1,0 +1,351 @@
+"""HDF5 event files: the layouts of DSEC and of Metavision.
+
+The file is opened anew for every reading, which costs 0.4 ms: an `Hdf5EventFile` holds plain
+values alone, goes to any worker process, and thousands of them hold no file open.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Int64
+
+from evdet.events.dtypes import Events, RecordingError, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.hdf5_layouts import (
+    ECF_FILTER,
+    ColumnLayout,
+    Datasets,
+    TableLayout,
+    find_columns,
+    find_table,
+)
+from evdet.events.joining import join_events
+from evdet.events.slicing import OrderCount, check_blocks
+
+__all__ = ["Hdf5EventFile", "open_hdf5"]
+
+_HEAD = 1 << 20  # bytes
+_HEAP = b"GCOL\x01\0\0\0"  # starts a heap of strings in any HDF5 file
+Times = Int64[np.ndarray, " E"]
+# Whatever h5py makes of damaged bytes.
+_H5PY_ERRORS = (
+    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
+    MemoryError,
+)  # fmt: skip
+
+
+def open_hdf5(path: Path) -> "Hdf5EventFile":
+    """Open an HDF5 file of events; its structure alone is read.
+
+    Args:
+        path: the file. It has `CD/events` (Metavision, ECF-coded or not), or `events/t`,
+            `x`, `y`, `p` (DSEC; the columns may also lie at the root).
+
+    Returns:
+        The file.
+
+    Raises:
+        RecordingError: it is damaged, has another layout, or needs a plug-in.
+    """
+    with _naming(path, "it cannot be read as HDF5"):
+        _check_strings(path)
+    with _opened(path) as file:
+        layout = find_table(file) or find_columns(file)
+        if layout is None:
+            found = ", ".join(sorted(file)[:12]) or "nothing"
+            raise ValueError(
+                f"there are no events where evdet looks for them, CD/events or events/t, x, y, p; "
+                f"at its root there are: {found}. Is it a file of something else?"
+            )
+        num_plugins = sum(_needs_plugin(file[name], path) for name in layout.names)
+    return Hdf5EventFile(path, layout, needs_plugin=num_plugins > 0)
+
+
+@dataclass
+class Hdf5EventFile:
+    """The events of an HDF5 file; any stretch of time can be read on its own.
+
+    Args:
+        path: the file.
+        layout: where the events lie in it.
+        needs_plugin: whether reading them takes hdf5plugin.
+    """
+
+    path: Path
+    layout: ColumnLayout | TableLayout
+    needs_plugin: bool
+    _first_times: dict[int, int] = field(default_factory=dict)
+    _range: tuple[int | None, int | None] | None = None
+
+    @property
+    def format(self) -> str:
+        """Name of the layout, for people."""
+        return self.layout.format
+
+    @property
+    def stated_size(self) -> SensorSize | None:
+        """From `geometry`, or `width` and `height`; None where the file has neither."""
+        return self.layout.stated_size
+
+    @property
+    def num_events(self) -> int:
+        """Events in all, by the length of the datasets."""
+        return self.layout.num_events
+
+    @property
+    def start(self) -> int | None:
+        """Time of the earliest event that can be read, in microseconds; None without events."""
+        return self._read_range()[0]
+
+    @property
+    def end(self) -> int | None:
+        """Time of the latest event that can be read, in microseconds; None without events."""
+        return self._read_range()[1]
+
+    @property
+    def time_origin(self) -> int | None:
+        """The same as `start`."""
+        return self.start
+
+    @property
+    def num_dropped(self) -> int:
+        """No event is dropped."""
+        return 0
+
+    @property
+    def is_mapped(self) -> bool:
+        """Stretches are read a little wider than asked for, since events may come late."""
+        return False
+
+    def blocks(self, since: int | None = None) -> Iterator[Events]:
+        """Events in the order of the file, in blocks of bounded size.
+
+        Args:
+            since: start at any place before which no event has t >= since; None starts at the
+                first event.
+
+        Returns:
+            The blocks: a chunk of the file each, or some chunks where these are small.
+
+        Raises:
+            RecordingError: the file is damaged; all that lies in the chunks before has been
+                delivered.
+        """
+        with self._opened() as datasets:
+            first = 0 if since is None else self._unit_before(datasets, since)
+            for start, stop in self._units(first):
+                yield from self._read(datasets, start, stop)
+        if self.layout.missing:
+            raise RecordingError(f"{self.path}: {self.layout.missing}. Was it copied completely?")
+
+    def between(self, first: int, end: int) -> Events:
+        """The events of a stretch of time, in the order of the file.
+
+        Args:
+            first: its first microsecond.
+            end: the first microsecond after it.
+
+        Returns:
+            The events with first <= t < end.
+
+        Raises:
+            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+        """
+        parts = []
+        with self._opened() as datasets:
+            for start, stop in self._units(self._unit_before(datasets, first)):
+                with _naming(self.path, f"events {start} to {stop - 1} cannot be read"):
+                    # Where times are a column of their own, most events need not be read.
+                    times = self.layout.times(datasets, start, stop)
+                if times is None:
+                    events = join_events(list(self._read(datasets, start, stop)))
+                    times = events["t"]
+                    parts.append(events[(times >= first) & (times < end)])
+                else:
+                    parts.extend(self._read_inside(datasets, start, times, (first, end)))
+                if int(times.max()) >= end + MAX_STEP_BACK:
+                    break
+        return parts[0] if len(parts) == 1 else join_events(parts)
+
+    def _read_inside(
+        self, datasets: Datasets, start: int, times: Times, stretch: tuple[int, int]
+    ) -> Iterator[Events]:
+        """Of the events from number `start` on, which have these times, those of a stretch."""
+        inside = (times >= stretch[0]) & (times < stretch[1])
+        if not inside.any():
+            return
+        low, high = int(inside.argmax()), len(inside) - int(inside[::-1].argmax())
+        for events in self._read(datasets, start + low, start + high, times[low:high]):
+            hits = inside[low:high][: len(events)]
+            yield events if hits.all() else events[hits]
+
+    @contextmanager
+    def _opened(self) -> Iterator[Datasets]:
+        if self.needs_plugin:
+            _import_plugin(self.path)
+        with _opened(self.path) as file:
+            # To look one up costs as much as to read 10,000 events.
+            yield {name: file[name] for name in self.layout.names}
+
+    def _units(self, first: int) -> Iterator[tuple[int, int]]:
+        """From where to where each unit goes, from a certain one on."""
+        unit, num_events = self.layout.unit, self.layout.num_events
+        for start in range(first * unit, num_events, unit):
+            yield start, min(start + unit, num_events)
+
+    def _read(
+        self, datasets: Datasets, start: int, stop: int, times: Times | None = None
+    ) -> Iterator[Events]:
+        """The events start to stop - 1, at least those before the damage."""
+        with _naming(self.path, f"events {start} to {stop - 1} cannot be read"):
+            events = self.layout.read(datasets, start, stop, times)
+        size = self.stated_size
+        if size and (events["x"].max() >= size.width or events["y"].max() >= size.height):
+            yield from check_blocks([events], OrderCount(), name=str(self.path), size=size)
+        yield events
+
+    def _unit_before(self, datasets: Datasets, since: int) -> int:
+        """A unit before which no event has t >= since, near the first that has one."""
+        # Later events may be earlier by so much, but not than that.
+        sure = since - MAX_STEP_BACK
+        low, high = 0, -(-self.layout.num_events // self.layout.unit)
+        with _naming(self.path, f"t={since} us cannot be found"):
+            guess = self.layout.guess_index(datasets, sure)
+            if guess is not None and 0 <= guess < self.layout.num_events:
+                # Whatever the index says, the events' own times decide.
+                near = guess // self.layout.unit
+                for unit in (near - 1, near, near + 1):
+                    if low < unit < high:
+                        low, high = self._narrowed(datasets, unit, sure, (low, high))
+            while high - low > 1:
+                low, high = self._narrowed(datasets, (low + high) // 2, sure, (low, high))
+        return low
+
+    def _narrowed(
+        self, datasets: Datasets, unit: int, sure: int, bounds: tuple[int, int]
+    ) -> tuple[int, int]:
+        if unit not in self._first_times:
+            self._first_times[unit] = self.layout.first_time(datasets, unit * self.layout.unit)
+        low, high = bounds
+        return (unit, high) if self._first_times[unit] < sure else (low, unit)
+
+    def _read_range(self) -> tuple[int | None, int | None]:
+        if self._range is None:
+            earliest, reached = self._earliest()
+            latest = self._latest()
+            # Where the first block is damaged, all others seem to lie before it.
+            if earliest is not None and latest is not None and latest < earliest:
+                latest = reached
+            self._range = earliest, latest
+        return self._range
+
+    def _earliest(self) -> tuple[int | None, int | None]:
+        """The earliest time, and the latest of those that were read to find it."""
+        earliest: int | None = None
+        reached: int | None = None
+        try:
+            for block in self.blocks():
+                lowest, highest = int(block["t"].min()), int(block["t"].max())
+                earliest = lowest if earliest is None else min(earliest, lowest)
+                reached = highest if reached is None else max(reached, highest)
+                if highest >= earliest + MAX_STEP_BACK:
+                    break
+        except RecordingError:
+            pass  # `blocks` says it to whoever reads the events
+        return earliest, reached
+
+    def _latest(self) -> int | None:
+        latest: int | None = None
+        num_units = -(-self.layout.num_events // self.layout.unit)
+        with self._opened() as datasets:
+            for unit in range(num_units - 1, -1, -1):
+                try:
+                    block = next(self._read(datasets, *next(self._units(unit))))
+                except RecordingError:
+                    continue  # damaged: the events end before
+                highest, lowest = int(block["t"].max()), int(block["t"].min())
+                latest = highest if latest is None else max(latest, highest)
+                if lowest <= latest - MAX_STEP_BACK:
+                    break
+        return latest
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    with _naming(path, "it cannot be read as HDF5"):
+        file = h5py.File(path, "r", locking=False)
+    with file, _naming(path, "it cannot be read"):
+        yield file
+
+
+def _check_strings(path: Path) -> None:
+    """Refuse a damaged heap of strings: HDF5 2.0 would walk it forever.
+
+    Programs write a file's attributes first, so the heap that has them lies near its beginning.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    place = head.find(_HEAP)
+    while place >= 0:
+        size = int.from_bytes(head[place + 8 : place + 16], "little")
+        at, end = place + 16, min(place + size, len(head))
+        # Objects of a number, a length and so many bytes; number 0 is the free space behind them.
+        while at + 16 <= end:
+            number = int.from_bytes(head[at : at + 2], "little")
+            length = int.from_bytes(head[at + 8 : at + 16], "little")
+            step = 16 + -(-length // 8) * 8 if number else length
+            if at + step > place + size or (not number and at + step != place + size):
+                raise ValueError(f"its heap of strings is damaged at byte {at}")
+            at += step
+        place = head.find(_HEAP, max(at, place + 1))
+
+
+@contextmanager
+def _naming(path: Path, what: str) -> Iterator[None]:
+    """Turn what h5py raises into the one error of recordings."""
+    try:
+        yield
+    except RecordingError:
+        raise
+    except _H5PY_ERRORS as error:
+        reason = str(error).strip().rstrip(".")
+        reason = reason if isinstance(error, ValueError) else f"{reason} ({type(error).__name__})"
+        raise RecordingError(
+            f"{path}: {what}: {reason}. Was it copied completely? "
+            "What lies before the damage can be used."
+        ) from error
+
+
+def _needs_plugin(dataset: Any, path: Path) -> bool:
+    """Whether a dataset has filters that HDF5 itself cannot run; it must be there then."""
+    plan = dataset.id.get_create_plist()
+    filters = {plan.get_filter(i)[0]: plan.get_filter(i)[3] for i in range(plan.get_nfilters())}
+    own = {number for number in filters if number < 256}  # HDF5 keeps these to itself
+    outside = set(filters) - own - {ECF_FILTER}
+    if not outside:
+        return False
+    _import_plugin(path)
+    for number in outside:
+        if not h5py.h5z.filter_avail(number):
+            name = filters[number].decode("ascii", "replace")
+            raise RecordingError(
+                f"{path}: {dataset.name} is compressed with the filter {number} ({name}), which "
+                "hdf5plugin does not have. Rewrite the file with h5repack where it can be read."
+            )
+    return True
+
+
+def _import_plugin(path: Path) -> None:
+    """Importing it teaches HDF5 the filters, in this process."""
+    try:
+        import hdf5plugin  # noqa: F401 - only files that need it ask for it
+    except ImportError:
+        raise RecordingError(
+            f"{path} is compressed with a filter (Blosc or another) that comes with hdf5plugin. "
+            "Run: pip install hdf5plugin"
+        ) from None

@@ -1,0 +1,145 @@
+"""Events -> an HDF5 file in the layout of DSEC: small, and any stretch of time is found at once."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from evdet.events.dtypes import Events, RecordingError, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.joining import join_events
+from evdet.events.slicing import OrderCount, check_blocks, sort_by_time
+
+__all__ = ["write_dsec"]
+
+_CHUNK = 1 << 17  # events
+_MAX_OFFSET = (1 << 32) - 1
+_COLUMNS = {"t": "u4", "x": "u2", "y": "u2", "p": "u1"}
+
+
+def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
+    """Write events as `events/t`, `x`, `y`, `p`, with `ms_to_idx` and `t_offset`.
+
+    The times are microseconds after `t_offset`, which is that of the earliest event: four bytes
+    each, or eight from the first event on that comes over 71 minutes later. Entry m of
+    `ms_to_idx` is the first event with t >= 1000 m. The sensor's size is in the attributes
+    `width` and `height`. Everything is compressed with Blosc (LZ4 after shuffle). Events that
+    step back in time by up to 20 ms are put in order.
+
+    Args:
+        path: the file; it appears when it is complete, and replaces an older one.
+        blocks: events.
+        size: of the sensor.
+
+    Returns:
+        Events written.
+
+    Raises:
+        RecordingError: an event lies outside the sensor, or over 20 ms before an earlier one;
+            or hdf5plugin, which has Blosc, is not installed.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    compression = _blosc()
+    try:
+        with h5py.File(part, "w") as file:
+            num_events = _write(file, _in_order(blocks, path, size), compression)
+            file.attrs["width"], file.attrs["height"] = size.width, size.height
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return num_events
+
+
+def _blosc() -> Any:
+    try:
+        import hdf5plugin
+    except ImportError:
+        raise RecordingError(
+            "HDF5 files are written with Blosc, which comes with hdf5plugin. "
+            "Run: pip install hdf5plugin"
+        ) from None
+    return hdf5plugin.Blosc(cname="lz4", shuffle=hdf5plugin.Blosc.SHUFFLE)
+
+
+def _in_order(blocks: Iterable[Events], path: Path, size: SensorSize) -> Iterator[Events]:
+    """The events in order of time, in blocks of `_CHUNK` but for the last.
+
+    What may still be overtaken is held back.
+    """
+    waiting: list[Events] = []
+    num_held = 0  # of those waiting, looked at before
+    for block in check_blocks(blocks, OrderCount(), name=str(path), size=size):
+        waiting.append(block)
+        # Sorting only what has doubled costs the same for every event, however many wait.
+        if sum(map(len, waiting)) < max(2 * num_held, 2 * _CHUNK):
+            continue
+        events = sort_by_time(join_events(waiting))
+        sure = int(np.searchsorted(events["t"], events["t"][-1] - MAX_STEP_BACK, side="right"))
+        num_whole = sure // _CHUNK * _CHUNK
+        yield from _cut(events[:num_whole])
+        waiting = [events[num_whole:]]
+        num_held = len(waiting[0])
+    yield from _cut(sort_by_time(join_events(waiting)))
+
+
+def _cut(events: Events) -> Iterator[Events]:
+    for first in range(0, len(events), _CHUNK):
+        yield events[first : first + _CHUNK]
+
+
+def _write(file: Any, blocks: Iterable[Events], compression: Any) -> int:
+    columns = {
+        name: _empty_column(file, f"events/{name}", dtype, compression)
+        for name, dtype in _COLUMNS.items()
+    }
+    index = _empty_column(file, "ms_to_idx", "u8", compression)
+    t_offset = num_events = last = 0
+    for block in blocks:
+        if not num_events:
+            t_offset = int(block["t"][0])
+        times = block["t"] - t_offset
+        last = int(times[-1])
+        if last > _MAX_OFFSET and columns["t"].dtype.itemsize == 4:
+            columns["t"] = _widened(file, columns["t"], compression)
+        _append_index(index, times, num_events, last // 1000)
+        _append(columns["t"], times)
+        for name in "xyp":
+            _append(columns[name], block[name])
+        num_events += len(block)
+    if num_events:
+        # A stretch that ends with the last event has an end, too.
+        _append(index, np.array([num_events]))
+    file["t_offset"] = np.int64(t_offset)
+    return num_events
+
+
+def _empty_column(file: Any, name: str, dtype: str, compression: Any) -> Any:
+    return file.create_dataset(
+        name, shape=(0,), maxshape=(None,), chunks=(_CHUNK,), dtype=f"<{dtype}", **compression
+    )
+
+
+def _append(column: Any, values: Any) -> None:
+    first = len(column)
+    column.resize(first + len(values), axis=0)
+    column[first:] = values
+
+
+def _append_index(index: Any, times: Any, num_before: int, last_ms: int) -> None:
+    """Entries up to that of the last millisecond; a gap of hours makes many of them."""
+    while len(index) <= last_ms:
+        marks = np.arange(len(index), min(len(index) + 8 * _CHUNK, last_ms + 1)) * 1000
+        _append(index, num_before + np.searchsorted(times, marks))
+
+
+def _widened(file: Any, column: Any, compression: Any) -> Any:
+    """The same column with eight bytes for a time."""
+    wide = _empty_column(file, "events/t_wide", "i8", compression)
+    for first in range(0, len(column), _CHUNK):
+        _append(wide, column[first : first + _CHUNK].astype(np.int64))
+    del file["events/t"]
+    file.move("events/t_wide", "events/t")
+    return wide

@@ -1,0 +1,236 @@
+"""Events that nothing in the scene caused: hot pixels and background activity, found and removed.
+
+How many events a filter removed is the difference in length.
+"""
+
+# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
+
+import typing
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+from numba import njit
+
+from evdet.events.bounds import raise_if_outside, readable
+from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
+from evdet.events.frame_grid import check_count, frame_grid
+from evdet.events.representation_cells import count_per_pixel
+
+__all__ = [
+    "HOT_PIXEL_DTYPE",
+    "HotPixels",
+    "filter_background_activity",
+    "find_hot_pixels",
+    "hot_pixel_mask",
+    "pick_hot_pixels",
+    "remove_hot_pixels",
+]
+
+HOT_PIXEL_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("rate", "<f8")])
+"""A pixel and its events per second."""
+
+HotPixels = Shaped[np.ndarray, " P"]
+"""Records of `HOT_PIXEL_DTYPE`."""
+Memory = Int64[np.ndarray, "rows columns"]
+_LONG_AGO = -(1 << 62)  # microseconds; a window subtracted from it still fits into 64 bits
+_MIN_EVENTS = 20  # fewer prove nothing
+
+
+def filter_background_activity(
+    events: Events, size: SensorSize, *, window_us: int, memory: Memory | None = None
+) -> tuple[Events, Memory]:
+    """Keep events that have support: one of the 8 pixels around had an event shortly before.
+
+    What moves in the scene moves over neighbouring pixels; noise comes from one pixel alone. A
+    removed event supports later ones all the same, so the first event of an edge is lost, and the
+    others are kept. Polarity does not matter.
+
+    Args:
+        events: the next events of a recording, in order of time but for small steps back.
+        size: sensor size.
+        window_us: how old the event of a neighbour may be, in microseconds. Around 10,000 suits
+            slow motion; less removes more.
+        memory: what the previous call returned; None starts without a past, as must be done after
+            a seek, and the first `window_us` then lack support.
+
+    Returns:
+        The events that stay, and when each pixel had its latest event: the memory for the events
+        that follow. Two halves of a recording give what the whole gives.
+
+    Raises:
+        ValueError: an event lies outside the sensor, or the memory is another sensor's.
+
+    Source:
+        The rule of jAER's BackgroundActivityFilter, as described at
+        https://sourceforge.net/p/jaer/wiki/filt.net.sf.jaer.eventprocessing.filter.BackgroundActivityFilter/
+    """
+    check_count("window_us", window_us)
+    shape = (size.height + 2, size.width + 2)  # a rim of pixels that never have an event
+    memory = np.full(shape, _LONG_AGO, np.int64) if memory is None else memory.copy()
+    if memory.shape != shape:
+        raise ValueError(
+            f"the memory is of a sensor of {memory.shape[1] - 2}x{memory.shape[0] - 2} pixels, and "
+            f"the events of one of {size}: start every recording with memory=None"
+        )
+    events = readable(events)
+    kept = np.empty(len(events), EVENT_DTYPE)
+    num_kept, num_outside = _keep_supported(events, *size, window_us, memory, kept)
+    if num_outside:
+        raise_if_outside(events, size)
+    return kept[:num_kept], memory
+
+
+def find_hot_pixels(
+    blocks: Iterable[Events],
+    size: SensorSize,
+    *,
+    min_rate: float | int = 10,
+    ratio: float | int = 10,
+) -> HotPixels:
+    """Read a recording once, and list the pixels that fire without a reason.
+
+    Args:
+        blocks: all events, such as `Recording.blocks()`.
+        size: sensor size.
+        min_rate: see `pick_hot_pixels`.
+        ratio: see `pick_hot_pixels`.
+
+    Returns:
+        x, y and rate of each, the highest rate first.
+
+    Raises:
+        ValueError: an event lies outside the sensor.
+    """
+    grid = frame_grid(size, None)
+    counts = np.zeros(tuple(size), np.int64)
+    spans = []
+    for events in blocks:
+        if len(events):
+            cells = count_per_pixel(events, size, grid, is_split=True)
+            counts += cells.reshape(2, *size).sum(axis=0)
+            spans.append((int(events["t"].min()), int(events["t"].max())))
+    if not spans:
+        return np.empty(0, HOT_PIXEL_DTYPE)
+    duration = 1 + max(last for _, last in spans) - min(first for first, _ in spans)
+    return pick_hot_pixels(counts, duration, min_rate=min_rate, ratio=ratio)
+
+
+def pick_hot_pixels(
+    counts: Int64[np.ndarray, "H W"],
+    duration: int,
+    *,
+    min_rate: float | int = 10,
+    ratio: float | int = 10,
+) -> HotPixels:
+    """Tell hot pixels from the number of events of each pixel.
+
+    A pixel is hot if it has `ratio` times the events of the third most active of the 8 pixels
+    around it, at least 20 events, and `min_rate` or more per second. The rule looks at neighbours
+    alone, since the whole sensor says little: where there is texture, honest pixels have hundreds
+    of times the events of the median, and in the dark most have none. It takes the third neighbour
+    and not the first, so that up to three hot pixels side by side are found; and not the median, so
+    that the corner of what moved through the picture, with three active neighbours, is not hot.
+
+    Args:
+        counts: events of each pixel.
+        duration: of the recording, in microseconds.
+        min_rate: events per second of the slowest hot pixel.
+        ratio: how many times the events of the neighbour.
+
+    Returns:
+        x, y and rate of each, the highest rate first.
+    """
+    third = _third_most_around(counts)
+    rate = counts * (1e6 / max(duration, 1))
+    is_hot = (counts >= _MIN_EVENTS) & (rate >= min_rate) & (counts >= ratio * np.maximum(third, 1))
+    y, x = np.nonzero(is_hot)
+    pixels = np.empty(len(x), HOT_PIXEL_DTYPE)
+    pixels["x"], pixels["y"], pixels["rate"] = x, y, rate[y, x]
+    return pixels[np.argsort(-pixels["rate"], kind="stable")]
+
+
+def hot_pixel_mask(pixels: HotPixels, size: SensorSize) -> Bool[np.ndarray, "H W"]:
+    """True at each of the pixels: what `remove_hot_pixels` takes."""
+    mask = np.zeros(tuple(size), np.bool_)
+    mask[pixels["y"], pixels["x"]] = True
+    return mask
+
+
+def remove_hot_pixels(events: Events, mask: Bool[np.ndarray, "H W"]) -> Events:
+    """Leave out the events of some pixels.
+
+    Args:
+        events: in any order.
+        mask: True at the pixels to leave out, of the sensor's size.
+
+    Returns:
+        The other events, in the order that they had.
+
+    Raises:
+        ValueError: an event lies outside the sensor.
+    """
+    events = readable(events)
+    kept = np.empty(len(events), EVENT_DTYPE)
+    num_kept, num_outside = _keep_unmasked(events, np.ascontiguousarray(mask), kept)
+    if num_outside:
+        raise_if_outside(events, SensorSize(*mask.shape))
+    return kept[:num_kept]
+
+
+def _third_most_around(counts: Int64[np.ndarray, "H W"]) -> Int64[np.ndarray, "H W"]:
+    """The third largest of the 8 numbers around each; beyond the border there are zeros."""
+    height, width = counts.shape
+    padded = np.pad(counts, 1)
+    first, second, third = (np.zeros_like(counts) for _ in range(3))
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        other = padded[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+        np.maximum(third, np.minimum(second, other), out=third)
+        np.maximum(second, np.minimum(first, other), out=second)
+        np.maximum(first, other, out=first)
+    return third
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _keep_supported(events, height, width, window, latest, kept):
+    """Fill `kept` and bring `latest` up to date; returns how many are kept, and outside."""
+    num_kept, num_outside = 0, 0
+    for i in range(len(events)):
+        event = events[i]
+        if event.x >= width or event.y >= height:
+            num_outside += 1
+            continue
+        t, row, column = event.t, np.int64(event.y) + 1, np.int64(event.x) + 1
+        since = t - window
+        # No `or`, and an event that is not kept is overwritten by the next: noise makes a branch
+        # that depends on it a guess.
+        is_supported = (
+            (latest[row, column - 1] >= since)
+            | (latest[row, column + 1] >= since)
+            | (latest[row - 1, column] >= since)
+            | (latest[row + 1, column] >= since)
+            | (latest[row - 1, column - 1] >= since)
+            | (latest[row - 1, column + 1] >= since)
+            | (latest[row + 1, column - 1] >= since)
+            | (latest[row + 1, column + 1] >= since)
+        )
+        latest[row, column] = max(latest[row, column], t)
+        kept[num_kept] = event
+        num_kept += is_supported
+    return num_kept, num_outside
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _keep_unmasked(events, mask, kept):
+    """Fill `kept`; returns how many are kept, and how many lie outside."""
+    (height, width), num_kept, num_outside = mask.shape, 0, 0
+    for i in range(len(events)):
+        event = events[i]
+        if event.x >= width or event.y >= height:
+            num_outside += 1
+            continue
+        kept[num_kept] = event
+        num_kept += not mask[event.y, event.x]
+    return num_kept, num_outside

@@ -1,0 +1,400 @@
+"""open_recording: any event file -> a Recording, whatever its format."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.dat import open_dat
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
+from evdet.events.event_file import MAX_STEP_BACK, EventFile, SeekableEventFile
+from evdet.events.evt import open_raw
+from evdet.events.foreign import open_aedat4, open_es
+from evdet.events.hdf5 import open_hdf5
+from evdet.events.joining import join_events
+from evdet.events.slicing import (
+    OrderCount,
+    check_blocks,
+    check_slice,
+    cut_bins,
+    cut_windows,
+    sort_by_time,
+)
+from evdet.events.text import open_text
+
+__all__ = ["READERS", "RECORDING_SUFFIXES", "Recording", "open_recording"]
+
+_log = logging.getLogger(__name__)
+
+READERS: dict[str, Callable[[Path], EventFile]] = {
+    "HDF5": open_hdf5,
+    "AEDAT4": open_aedat4,
+    "ES": open_es,
+    "npy": open_npy,
+    "RAW": open_raw,
+    "DAT": open_dat,
+    "N-MNIST": open_nmnist,
+    "text": open_text,
+}
+"""Opens a file of a format that `open_recording` has recognised."""
+
+RECORDING_SUFFIXES = (
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+)  # fmt: skip
+"""How the names of recordings end; inside a file its content counts."""
+
+_MAGIC = {
+    b"\x89HDF\r\n\x1a\n": "HDF5",
+    b"#!AER-DAT4": "AEDAT4",
+    b"Event Stream": "ES",
+    b"\x93NUMPY": "npy",
+}
+_REFUSED = {
+    b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
+    b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
+    "jAER.",
+    b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
+    b"#ROSBAG": "a ROS 1 bag. Convert its event topic with event_camera_py or bag_to_raw of "
+    "event_camera_tools, to RAW.",
+    b"SQLite format 3": "a database, as ROS 2 bags are. Convert its event topic to RAW with "
+    "bag_to_raw of event_camera_tools.",
+    b"\x89MCAP": "an MCAP bag. Convert its event topic to RAW with bag_to_raw of "
+    "event_camera_tools.",
+    b"PK\x03\x04": "a zip archive. Unpack it first.",
+    b"\x1f\x8b": "a gzip archive. Unpack it first.",
+}
+
+
+_HEAD = 4096  # bytes that are looked at to recognise a format
+_NO_EVENTS = np.empty(0, EVENT_DTYPE)
+
+
+class Recording:
+    """The events of one file, with a sensor size.
+
+    Args:
+        file: the opened file.
+        size: the sensor's size where the file does not say it, or says it wrong.
+        strict: take any step back in time for damage.
+        shift_time: count time from the recording's start instead of the camera's.
+
+    Source:
+        docs/recordings.md says what each format can do.
+    """
+
+    def __init__(
+        self,
+        file: EventFile,
+        *,
+        size: SensorSize | None = None,
+        strict: bool = False,
+        shift_time: bool = False,
+    ) -> None:
+        self._file = file
+        # Not isinstance: that would ask the file for everything, and so read it.
+        self._seekable = cast(SeekableEventFile, file) if hasattr(file, "between") else None
+        self._asked_size = size
+        self._strict = strict
+        self._shift = (file.time_origin or 0) if shift_time else 0
+        self._size = size or file.stated_size
+        self._count = OrderCount()
+        self._has_warned = False
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def format(self) -> str:
+        """Name of the format, for people."""
+        return self._file.format
+
+    @property
+    def size(self) -> SensorSize:
+        """The sensor's size: the one asked for, or the file's, or what its events need."""
+        if self._size is None:
+            width = height = 0
+            for block in self._file.blocks():
+                width = max(width, int(block["x"].max(initial=0)) + 1)
+                height = max(height, int(block["y"].max(initial=0)) + 1)
+            self._size = SensorSize(height, width)
+            _log.info("%s: no sensor size in the file; %s, from the events", self.path, self._size)
+        return self._size
+
+    @property
+    def size_source(self) -> str:
+        """Where the size comes from, for people."""
+        if self._asked_size:
+            return "as asked"
+        return "as stated in the file" if self._file.stated_size else "from the events"
+
+    @property
+    def start(self) -> int:
+        """Time of the earliest event, in microseconds; 0 without events."""
+        start = self._file.start
+        return 0 if start is None else start - self._shift
+
+    @property
+    def end(self) -> int:
+        """Time of the latest event, in microseconds; 0 without events."""
+        end = self._file.end
+        return 0 if end is None else end - self._shift
+
+    @property
+    def duration(self) -> int:
+        """Microseconds from the earliest event to the latest."""
+        return self.end - self.start
+
+    @property
+    def num_steps_back(self) -> int:
+        """Events read so far that are earlier than the one before them in the file."""
+        return self._count.num_steps_back
+
+    @property
+    def largest_step_back(self) -> int:
+        """The furthest that one lies before an earlier one of the file, in microseconds."""
+        return self._count.largest_step_back
+
+    @property
+    def num_dropped(self) -> int:
+        """Events that the format asks to drop, such as rows beyond the sensor."""
+        return self._file.num_dropped
+
+    def __len__(self) -> int:
+        """Events that can be read."""
+        return self._file.num_events
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path.name}: {self.format}, {len(self):,} events of a {self.size} sensor "
+            f"in {self.duration / 1e6:.3f} s"
+        )
+
+    def blocks(self, since: int | None = None) -> Iterator[Events]:
+        """The events in the order of the file, in blocks of bounded size.
+
+        Args:
+            since: start at any place before which no event has t >= since; None starts at
+                the first event.
+
+        Returns:
+            The blocks.
+
+        Raises:
+            RecordingError: the file is damaged; all that lies before has been delivered.
+        """
+        count = OrderCount()
+        raw = self._file.blocks(None if since is None else since + self._shift)
+        size = self._asked_size
+        for block in check_blocks(raw, count, name=str(self.path), size=size, strict=self._strict):
+            if since is None:
+                self._count = count
+            self._warn(count)
+            yield self._shifted(block)
+
+    def slices(self, delta_t: int, since: int | None = None) -> Iterator[TimeBin]:
+        """The recording in time bins [k·delta_t, (k + 1)·delta_t), the empty ones too.
+
+        Args:
+            delta_t: duration of a bin, in microseconds.
+            since: start with the bin that holds this time; None starts with that of the
+                earliest event.
+
+        Returns:
+            Every bin up to the last event; the events of a bin are in order of time.
+
+        Raises:
+            ValueError: `delta_t` is not positive.
+            RecordingError: the file is damaged; all that lies before has been delivered.
+        """
+        if delta_t < 1:
+            raise ValueError(f"delta_t must be at least 1 microsecond, got {delta_t}")
+        return self._slices(delta_t, since)
+
+    def slice(self, t0: int, t1: int) -> Events:
+        """The events of one stretch of time.
+
+        Args:
+            t0: its first microsecond.
+            t1: the first microsecond after it.
+
+        Returns:
+            The events with t0 <= t < t1, in order of time.
+
+        Raises:
+            ValueError: the stretch ends before it starts.
+            RecordingError: the stretch is damaged.
+        """
+        if t1 < t0:
+            raise ValueError(f"a slice must not end before it starts, got {t0} to {t1} us")
+        if self._seekable is not None:
+            return self._between(self._seekable, t0, t1, OrderCount())
+        parts = [_NO_EVENTS]
+        for block in self.blocks(t0):
+            times = block["t"]
+            parts.append(block[(times >= t0) & (times < t1)])
+            if int(times.max()) >= t1 + MAX_STEP_BACK:
+                break
+        return sort_by_time(join_events(parts))
+
+    def windows(self, num_events: int) -> Iterator[TimeBin]:
+        """The recording in windows of a fixed number of events.
+
+        Args:
+            num_events: events of a window.
+
+        Returns:
+            The windows, in order of the file, each as long as its events need; the last may
+            have fewer of them.
+
+        Raises:
+            ValueError: `num_events` is not positive.
+            RecordingError: the file is damaged; all that lies before has been delivered.
+        """
+        if num_events < 1:
+            raise ValueError(f"num_events must be at least 1, got {num_events}")
+        return cut_windows(self.blocks(), num_events)
+
+    def _slices(self, delta_t: int, since: int | None) -> Iterator[TimeBin]:
+        file = self._seekable
+        if file is None or not file.is_mapped or self._strict:
+            yield from cut_bins(self._blocks_since(since, delta_t), delta_t, since=since)
+            return
+        if not len(self):
+            # A damaged file says so.
+            yield from cut_bins(self.blocks(), delta_t)
+            return
+        first = (self.start if since is None else since) // delta_t
+        count = OrderCount()
+        if since is None:
+            self._count = count
+        for k in range(first, self.end // delta_t + 1):
+            start = k * delta_t
+            try:
+                events = self._between(file, start, start + delta_t, count)
+            except RecordingError:
+                # Delivers what lies before the damage, and then says what it is.
+                yield from cut_bins(self._blocks_since(start, delta_t), delta_t, since=start)
+                return
+            yield TimeBin(start, delta_t, events)
+        # What is wrong after the last event.
+        for _ in self.blocks(self.end):
+            pass
+
+    def _blocks_since(self, since: int | None, delta_t: int) -> Iterator[Events]:
+        return self.blocks(None if since is None else since // delta_t * delta_t)
+
+    def _between(self, file: SeekableEventFile, t0: int, t1: int, count: OrderCount) -> Events:
+        events = check_slice(
+            file.between(t0 + self._shift, t1 + self._shift),
+            count,
+            name=str(self.path),
+            size=self._asked_size,
+            strict=self._strict,
+        )
+        self._warn(count)
+        return self._shifted(events)
+
+    def _shifted(self, events: Events) -> Events:
+        if not self._shift:
+            return events
+        moved = events.copy()
+        moved["t"] -= self._shift
+        return moved
+
+    def _warn(self, count: OrderCount) -> None:
+        if count.num_steps_back and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "%s: time steps back, at first by %d us; events are sorted within their bin",
+                self.path,
+                count.largest_step_back,
+            )
+
+
+def open_recording(
+    path: Path | str,
+    *,
+    size: SensorSize | None = None,
+    strict: bool = False,
+    shift_time: bool = False,
+) -> Recording:
+    """Open an event recording of any format; its header alone is read.
+
+    Args:
+        path: the file; its first bytes tell the format, and its suffix where they do not.
+        size: the sensor's size where the file does not say it, or says it wrong. Without
+            one anywhere, one pass over the events finds it when it is first needed.
+        strict: take any step back in time for damage; otherwise steps of up to 20 ms are
+            sorted away inside a slice, counted, and warned of once.
+        shift_time: count time from the recording's start, as converters elsewhere do (from the
+            first TIME_HIGH word of a RAW file), instead of keeping it as stored.
+
+    Returns:
+        The recording.
+
+    Raises:
+        RecordingError: there is no such file, or it is no event recording.
+    """
+    path = Path(path)
+    opener = READERS[_recognise(path)]
+    return Recording(opener(path), size=size, strict=strict, shift_time=shift_time)
+
+
+def _recognise(path: Path) -> str:
+    """The key of `READERS` for a file."""
+    head = _read_head(path)
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise RecordingError(f"{path} is {what}")
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    suffix = path.suffix.lower()
+    if head.startswith(b"%"):
+        is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
+        return "RAW" if is_raw else "DAT"
+    if suffix == ".bin":
+        return "N-MNIST"
+    if _is_text(head):
+        return "text"
+    raise RecordingError(
+        f"{path} is no event recording that evdet knows: it starts with {head[:8]!r}. "
+        f"There are {', '.join(READERS)}. Is it complete, and the right file?"
+    )
+
+
+def _read_head(path: Path) -> bytes:
+    if path.is_dir():
+        raise RecordingError(
+            f"{path} is a folder and not a recording. Name a file in it, or give the folder to "
+            "`evdet check`."
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise RecordingError(
+            f"{path} cannot be read: {error.strerror}. Is the name right?"
+        ) from None
+    if not head:
+        raise RecordingError(f"{path} is empty. Was it copied completely?")
+    return head
+
+
+def _is_text(head: bytes) -> bool:
+    # The last character may be cut in the middle.
+    text = head.decode("utf-8", errors="ignore")
+    return len(text.encode()) >= len(head) - 3 and all(
+        character.isprintable() or character in "\r\n\t\ufeff" for character in text
+    )

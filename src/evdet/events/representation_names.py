@@ -1,0 +1,60 @@
+"""Names -> representations: the table's, and those with other arguments that have names."""
+
+from functools import partial
+
+import numpy as np
+
+from evdet.events.representations import (
+    REPRESENTATIONS,
+    Representation,
+    event_cube,
+    stacked_histogram,
+)
+
+__all__ = ["VARIANTS", "family_of", "representation_called"]
+
+VARIANTS: dict[str, Representation] = {
+    "event_cube_5": Representation(partial(event_cube, num_micro_bins=5), 10, np.float32),
+    "stacked_histogram_rvt": Representation(
+        partial(stacked_histogram, variant="rvt"), 20, np.uint8
+    ),
+}
+"""The event cube of the RED paper, and the stacked histogram of RVT's published data."""
+
+
+def representation_called(name: str) -> Representation:
+    """Find a representation.
+
+    Args:
+        name: a key of `REPRESENTATIONS` or of `VARIANTS`.
+
+    Returns:
+        The representation.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    known = REPRESENTATIONS | VARIANTS
+    if name not in known:
+        raise ValueError(f"preprocess must be one of {', '.join(sorted(known))}, got {name!r}")
+    return known[name]
+
+
+def family_of(name: str) -> str:
+    """The key of `REPRESENTATIONS` that a name is one of, or a variant of.
+
+    Args:
+        name: as `representation_called` takes it.
+
+    Returns:
+        The key.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    representation_called(name)
+    return next(key for key in REPRESENTATIONS if name in (key, *_variants_of(key)))
+
+
+def _variants_of(key: str) -> list[str]:
+    return [name for name in VARIANTS if name.startswith(f"{key}_")]

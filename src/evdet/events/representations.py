@@ -1,0 +1,382 @@
+"""Events in one time slice -> one dense frame.
+
+A representation is a pure function ``f(events, size, *, start, delta_t, out_size=None, ...)``. It
+never changes `events`, takes an empty slice, and the order of the events does not matter. All of
+them share these arguments:
+
+- `size` is the sensor's, `out_size` that of a smaller frame, both (height, width). A pixel x falls
+  into column x * out_width // width, a row likewise: any size up to the sensor's will do.
+- `start` and `delta_t` are the slice's, in microseconds.
+- Micro-bins divide [start, start + delta_t): time t is in number (t - start) * k // delta_t.
+
+An event outside the sensor is a ValueError, and so is one outside [start, start + delta_t) where
+its time matters: `Recording.slices` gives none. `REPRESENTATIONS` has them by name.
+representations_torch.py makes the same frames from tensors, docs/representations.md compares them.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt8
+
+from evdet.events.dtypes import Events, SensorSize
+from evdet.events.frame_grid import (
+    BELOW_ONE,
+    check_count,
+    check_variant,
+    even_edges,
+    frame_grid,
+    rvt_edges,
+)
+from evdet.events.representation_cells import (
+    count_in_micro_bins,
+    count_per_pixel,
+    divide_cells,
+    keep_latest,
+    share_between_micro_bins,
+)
+
+__all__ = [
+    "REPRESENTATIONS",
+    "MakeFrame",
+    "Representation",
+    "diff",
+    "event_cube",
+    "histogram",
+    "multi_channel_time_surface",
+    "stacked_histogram",
+    "time_surface",
+    "voxel_grid",
+]
+
+Frame = Float32[np.ndarray, "C H W"]
+ByteFrame = UInt8[np.ndarray, "C H W"]
+
+
+def histogram(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int = 0,
+    delta_t: int = 1,
+    out_size: tuple[int, int] | None = None,
+    max_count: int = 5,
+) -> Frame:
+    """Count events per pixel and polarity.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: not used; every representation takes it.
+        delta_t: not used, likewise.
+        out_size: size of a smaller frame; counts of pixels that fall together add up.
+        max_count: events per pixel of the frame that give 1.0; higher counts saturate.
+
+    Returns:
+        Values in [0, 1]: channel 0 counts OFF events, channel 1 ON.
+
+    Raises:
+        ValueError: an event lies outside the sensor, or an argument makes no sense.
+
+    Source:
+        Maqueda et al., "Event-based vision meets deep learning on steering prediction for
+        self-driving cars", CVPR 2018, https://arxiv.org/abs/1804.01310.
+
+    Example:
+        >>> from evdet.events import EVENT_DTYPE
+        >>> events = np.array([(5, 1, 0, 1), (9, 1, 0, 1)], dtype=EVENT_DTYPE)
+        >>> histogram(events, SensorSize(1, 2), max_count=4)[1]
+        array([[0. , 0.5]], dtype=float32)
+    """
+    check_count("max_count", max_count)
+    grid = frame_grid(size, out_size)
+    cells = count_per_pixel(events, size, grid, is_split=True)
+    return divide_cells(cells, grid, divisor=max_count, highest=max_count)
+
+
+def diff(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int = 0,
+    delta_t: int = 1,
+    out_size: tuple[int, int] | None = None,
+    max_count: int = 5,
+) -> Frame:
+    """Count ON events minus OFF events per pixel, in one channel.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: not used; every representation takes it.
+        delta_t: not used, likewise.
+        out_size: size of a smaller frame; counts of pixels that fall together add up.
+        max_count: difference that gives 1.0 or -1.0; larger ones saturate.
+
+    Returns:
+        Values in [-1, 1].
+
+    Raises:
+        ValueError: an event lies outside the sensor, or an argument makes no sense.
+    """
+    check_count("max_count", max_count)
+    grid = frame_grid(size, out_size)
+    cells = count_per_pixel(events, size, grid, is_split=False)
+    return divide_cells(cells, grid, divisor=max_count, lowest=-max_count, highest=max_count)
+
+
+def time_surface(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int,
+    delta_t: int,
+    out_size: tuple[int, int] | None = None,
+) -> Frame:
+    """How late in the slice the latest event of a pixel and polarity came.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: first microsecond of the slice.
+        delta_t: its duration, in microseconds.
+        out_size: size of a smaller frame; of pixels that fall together the latest event counts.
+
+    Returns:
+        (t - start) / delta_t in [0, 1), and 0 where there is no event: channel 0 OFF, channel 1 ON.
+
+    Raises:
+        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+    """
+    return multi_channel_time_surface(
+        events, size, start=start, delta_t=delta_t, out_size=out_size, num_micro_bins=1
+    )
+
+
+def multi_channel_time_surface(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int,
+    delta_t: int,
+    out_size: tuple[int, int] | None = None,
+    num_micro_bins: int = 3,
+) -> Frame:
+    """A time surface of each micro-bin; the times are still those within the whole slice.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: first microsecond of the slice.
+        delta_t: its duration, in microseconds.
+        out_size: size of a smaller frame; of pixels that fall together the latest event counts.
+        num_micro_bins: parts of the slice.
+
+    Returns:
+        (t - start) / delta_t of the latest event of a micro-bin, in [0, 1), and 0 where there is
+        none. Channel 2 * micro-bin + polarity.
+
+    Raises:
+        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+    """
+    check_count("delta_t", delta_t)
+    check_count("num_micro_bins", num_micro_bins)
+    grid = frame_grid(size, out_size)
+    edges = even_edges(delta_t, num_micro_bins)
+    cells = keep_latest(events, size, grid, start=start, edges=edges)
+    frame = divide_cells(cells, grid, divisor=delta_t)
+    # Only so long a slice has times whose quotient rounds up to 1.
+    return frame if delta_t <= 1 << 24 else np.minimum(frame, np.float32(BELOW_ONE))
+
+
+def event_cube(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int,
+    delta_t: int,
+    out_size: tuple[int, int] | None = None,
+    num_micro_bins: int = 3,
+    max_count: int = 5,
+) -> Frame:
+    """Count events per micro-bin and polarity, each shared by the two micro-bins next to it.
+
+    An event stands at t* = (t - start) * num_micro_bins / delta_t - 0.5 and gives the weight
+    1 - abs(t* - i) to the micro-bins i on either side. In the first and last half of a micro-bin
+    one of them does not exist, and its share is lost.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: first microsecond of the slice.
+        delta_t: its duration, in microseconds.
+        out_size: size of a smaller frame; weights of pixels that fall together add up.
+        num_micro_bins: parts of the slice; the RED paper has 5.
+        max_count: weight that gives 1.0; more saturates.
+
+    Returns:
+        Values in [0, 1]. Channel 2 * micro-bin + polarity.
+
+    Raises:
+        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+
+    Source:
+        Perot et al., "Learning to detect objects with a 1 megapixel event camera", NeurIPS 2020,
+        https://arxiv.org/abs/2009.13436.
+    """
+    check_count("delta_t", delta_t)
+    check_count("num_micro_bins", num_micro_bins)
+    check_count("max_count", max_count)
+    grid = frame_grid(size, out_size)
+    cells = share_between_micro_bins(
+        events,
+        size,
+        grid,
+        start=start,
+        delta_t=delta_t,
+        num_micro_bins=num_micro_bins,
+        line=(2 * num_micro_bins, -delta_t, 2 * delta_t),
+        is_split=True,
+    )
+    full = max_count * 2 * delta_t
+    return divide_cells(cells, grid, divisor=full, highest=full)
+
+
+def voxel_grid(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int,
+    delta_t: int,
+    out_size: tuple[int, int] | None = None,
+    num_micro_bins: int = 5,
+) -> Frame:
+    """Add up polarities, +1 for ON and -1 for OFF, each shared by the two nearest grid times.
+
+    An event stands at t* = (t - start) * (num_micro_bins - 1) / delta_t and gives the weight
+    1 - abs(t* - i) to the grid times i on either side: together 1, at the borders too.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: first microsecond of the slice.
+        delta_t: its duration, in microseconds.
+        out_size: size of a smaller frame; weights of pixels that fall together add up.
+        num_micro_bins: grid times, from the start of the slice to its end.
+
+    Returns:
+        Sums without bounds, one channel for each grid time.
+
+    Raises:
+        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+
+    Source:
+        Zhu et al., "Unsupervised event-based learning of optical flow, depth, and egomotion",
+        CVPR 2019, https://arxiv.org/abs/1812.08156 (there between the first and the last event).
+    """
+    check_count("delta_t", delta_t)
+    check_count("num_micro_bins", num_micro_bins)
+    grid = frame_grid(size, out_size)
+    cells = share_between_micro_bins(
+        events,
+        size,
+        grid,
+        start=start,
+        delta_t=delta_t,
+        num_micro_bins=num_micro_bins,
+        line=(num_micro_bins - 1, 0, delta_t),
+        is_split=False,
+    )
+    return divide_cells(cells, grid, divisor=delta_t)
+
+
+def stacked_histogram(
+    events: Events,
+    size: SensorSize,
+    *,
+    start: int,
+    delta_t: int,
+    out_size: tuple[int, int] | None = None,
+    num_micro_bins: int = 10,
+    max_count: int = 10,
+    variant: str = "edges",
+    replay: bool = False,
+) -> ByteFrame:
+    """Count events per micro-bin and polarity, in bytes.
+
+    Args:
+        events: `EVENT_DTYPE` records, in any order; may be empty.
+        size: sensor size.
+        start: first microsecond of the slice.
+        delta_t: its duration, in microseconds.
+        out_size: size of a smaller frame; counts of pixels that fall together add up.
+        num_micro_bins: parts of the slice.
+        max_count: the highest count, at most 255; higher ones saturate.
+        variant: "edges", or "rvt": the micro-bins divide the time from the first event of the
+            window to the last, in RVT's arithmetic. It does not use `start` and `delta_t`.
+        replay: with "rvt", do as RVT's published frames do: counts wrap at 256 before they are
+            clipped, and half the size keeps the pixels with odd x and y only.
+
+    Returns:
+        Counts in [0, max_count]. Channel polarity * num_micro_bins + micro-bin.
+
+    Raises:
+        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+
+    Source:
+        Gehrig and Scaramuzza, RVT, CVPR 2023, https://github.com/uzh-rpg/RVT (MIT), of which
+        data/utils/representations.py and scripts/genx/preprocess_dataset.py.
+    """
+    check_count("delta_t", delta_t)
+    check_count("num_micro_bins", num_micro_bins)
+    check_count("max_count", max_count, 255)
+    check_variant(variant, replay, size, out_size)
+    edges = even_edges(delta_t, num_micro_bins)
+    if variant == "rvt" and len(events):
+        start, last = int(events["t"].min()), int(events["t"].max())
+        edges = rvt_edges(last - start, num_micro_bins)
+    grid = frame_grid(size, None if replay else out_size)
+    stop_at = 256 if replay else max_count
+    cells = count_in_micro_bins(events, size, grid, start=start, edges=edges, stop_at=stop_at)
+    frame = cells.reshape(-1, *grid.size)
+    if replay:
+        np.minimum(frame, np.uint8(max_count), out=frame)
+        if out_size is not None and tuple(out_size) != tuple(size):
+            frame = np.ascontiguousarray(frame[:, 1::2, 1::2])
+    return frame
+
+
+@runtime_checkable
+class MakeFrame(Protocol):
+    """What every representation can be called as."""
+
+    def __call__(
+        self,
+        events: Events,
+        size: SensorSize,
+        *,
+        start: int,
+        delta_t: int,
+        out_size: tuple[int, int] | None = None,
+    ) -> Shaped[np.ndarray, "C H W"]:
+        """Make the frame of one slice."""
+
+
+class Representation(NamedTuple):
+    """A representation with the arguments that it has by default."""
+
+    make: MakeFrame
+    num_channels: int
+    dtype: type[np.float32] | type[np.uint8]
+
+
+REPRESENTATIONS: dict[str, Representation] = {
+    "diff": Representation(diff, 1, np.float32),
+    "event_cube": Representation(event_cube, 6, np.float32),
+    "histogram": Representation(histogram, 2, np.float32),
+    "multi_channel_time_surface": Representation(multi_channel_time_surface, 6, np.float32),
+    "stacked_histogram": Representation(stacked_histogram, 20, np.uint8),
+    "time_surface": Representation(time_surface, 2, np.float32),
+    "voxel_grid": Representation(voxel_grid, 5, np.float32),
+}
+"""By name, with channels and type of the frame."""

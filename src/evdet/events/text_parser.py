@@ -1,0 +1,221 @@
+"""Lines of text -> events, compiled: whole numbers or decimals, no detour through floats."""
+
+import typing
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from numba import njit
+
+from evdet.events.dtypes import EVENT_DTYPE, Events
+
+__all__ = ["PROBLEMS", "parse_lines"]
+
+PROBLEMS = {
+    1: "it has fewer columns than the lines above",
+    2: "there is no number in one of its columns",
+    3: "x or y is not a whole number from 0 to 65535",
+    4: "the polarity is not 0, 1, -1, true or false",
+    5: "the time is out of range: whole numbers are microseconds and decimals are seconds, "
+    "unless a header names the column t_ns, t_us, t_ms or t_s",
+    6: "the time is a decimal, where the first time of the file is a whole number, and so in "
+    "microseconds",
+    7: "it has more columns than the lines above",
+}
+"""What can be wrong with a line, by the number that `parse_lines` gives."""
+
+_MAX_TIME = 10**17  # microseconds: the year 5138
+_MAX_MANTISSA = 10**17  # one more digit still fits into 64 bits
+_NEWLINE, _COMMENT, _MINUS, _PLUS, _POINT = 10, 35, 45, 43, 46
+
+Bytes = UInt8[np.ndarray, " N"]
+Roles = Int64[np.ndarray, " C"]
+
+
+def parse_lines(
+    data: bytes, roles: Roles, *, power: int, is_whole: bool
+) -> tuple[Events, int, int, int]:
+    """Events of whole lines, up to the first that is none.
+
+    Args:
+        data: the lines; empty ones and those that start with # are passed over.
+        roles: for each column what it is: 0 t, 1 x, 2 y, 3 p, or -1 to leave it out.
+        power: t counts 10 ** power microseconds.
+        is_whole: take a time with decimals for damage.
+
+    Returns:
+        The events; the number of the problem (a key of `PROBLEMS`, or 0); the number of lines
+        before the one that has it; and that line's first byte.
+    """
+    events = np.empty(data.count(b"\n") + 1, EVENT_DTYPE)
+    found = _parse(np.frombuffer(data, np.uint8), roles, power, is_whole, events)
+    num_events, problem, line, at = found
+    return events[:num_events], problem, line, at
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _parse(
+    data: Bytes, roles: Roles, power: int, is_whole: bool, events: Events
+) -> tuple[int, int, int, int]:
+    at, line, num_events, end = 0, 0, 0, len(data)
+    while at < end:
+        start = at
+        at = _skip_blanks(data, at)
+        if at < end and data[at] != _NEWLINE and data[at] != _COMMENT:
+            problem = _parse_line(data, at, roles, power, is_whole, events[num_events])
+            if problem:
+                return num_events, problem, line, start
+            num_events += 1
+        while at < end and data[at] != _NEWLINE:
+            at += 1
+        at += 1
+        line += 1
+    return num_events, 0, line, at
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _parse_line(
+    data: Bytes, at: int, roles: Roles, power: int, is_whole: bool, event: np.void
+) -> int:
+    end = len(data)
+    for column in range(len(roles)):
+        if column:
+            at = _skip_separator(data, at)
+        if at >= end or data[at] == _NEWLINE:
+            return 1
+        role = roles[column]
+        if role < 0:
+            while at < end and not _is_separator(data[at]):
+                at += 1
+            continue
+        at, mantissa, exponent, has_point = _number(data, at)
+        if at < 0 or (at < end and not _is_separator(data[at])):
+            return 2
+        if role == 0:
+            if is_whole and has_point:
+                return 6
+            t = _scaled(mantissa, exponent + power, False)
+            if abs(t) > _MAX_TIME:
+                return 5
+            event.t = t
+        else:
+            value = _scaled(mantissa, exponent, True)
+            if role == 3:
+                if value < -1 or value > 1:
+                    return 4
+                event.p = value > 0
+            else:
+                if value < 0 or value > 0xFFFF:
+                    return 3
+                if role == 1:
+                    event.x = value
+                else:
+                    event.y = value
+    at = _skip_blanks(data, at)
+    return 0 if at >= end or data[at] == _NEWLINE else 7
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
+    """Where a number ends (-1: there is none), its digits, power of ten, and if it has a point."""
+    end = len(data)
+    is_negative = at < end and data[at] == _MINUS
+    if at < end and (data[at] == _MINUS or data[at] == _PLUS):
+        at += 1
+    mantissa, exponent, num_digits, has_point = np.int64(0), np.int64(0), 0, False
+    while at < end:
+        digit = np.int64(data[at]) - 48
+        if data[at] == _POINT and not has_point:
+            has_point = True
+        elif 0 <= digit <= 9:
+            num_digits += 1
+            if mantissa < _MAX_MANTISSA:
+                mantissa = mantissa * 10 + digit
+                exponent -= has_point
+            else:
+                exponent += not has_point  # too small to matter, but it counts
+        else:
+            break
+        at += 1
+    if not num_digits:
+        truth = _truth(data, at) if not has_point and not is_negative else -1
+        if truth < 0:
+            return -1, 0, 0, False
+        return at + 5 - truth, truth, 0, False
+    if at < end and (data[at] == 101 or data[at] == 69):
+        at += 1
+        has_point = True
+        sign = -1 if at < end and data[at] == _MINUS else 1
+        if at < end and (data[at] == _MINUS or data[at] == _PLUS):
+            at += 1
+        if at >= end or not 48 <= data[at] <= 57:
+            return -1, 0, 0, False
+        shift = np.int64(0)
+        while at < end and 48 <= data[at] <= 57:
+            shift = min(shift * 10 + data[at] - 48, 10_000)
+            at += 1
+        exponent += sign * shift
+    return at, -mantissa if is_negative else mantissa, exponent, has_point
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _truth(data: Bytes, at: int) -> int:
+    """1 at the word true, 0 at false, -1 elsewhere."""
+    for truth, word in ((1, b"true"), (0, b"false")):
+        if at + len(word) <= len(data):
+            is_same = True
+            for k in range(len(word)):
+                is_same &= (data[at + k] | 32) == word[k]
+            if is_same:
+                return truth
+    return -1
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
+    """Mantissa * 10 ** exponent, rounded half away from zero; too large a number otherwise."""
+    too_large = np.int64(1) << 62
+    value = abs(mantissa)
+    while exponent > 0 and value > 0:
+        if value > _MAX_MANTISSA:
+            return too_large
+        value *= 10
+        exponent -= 1
+    last = np.int64(0)
+    while exponent < 0 and (value > 0 or last > 0):
+        last = value % 10
+        if must_be_whole and last:
+            return too_large
+        value //= 10
+        exponent += 1
+    if last >= 5:
+        value += 1
+    return -value if mantissa < 0 else value
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _skip_blanks(data: Bytes, at: int) -> int:
+    while at < len(data) and (data[at] == 32 or data[at] == 9 or data[at] == 13):
+        at += 1
+    return at
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _skip_separator(data: Bytes, at: int) -> int:
+    """Blanks, and one comma or semicolon at most."""
+    at = _skip_blanks(data, at)
+    if at < len(data) and (data[at] == 44 or data[at] == 59):
+        at = _skip_blanks(data, at + 1)
+    return at
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+@typing.no_type_check
+def _is_separator(byte: int) -> bool:
+    return byte == 32 or byte == 9 or byte == 13 or byte == 10 or byte == 44 or byte == 59

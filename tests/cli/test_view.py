@@ -1,0 +1,247 @@
+import json
+import struct
+import sys
+
+import av
+import numpy as np
+import pytest
+
+from evdet.boxes import BOX_DTYPE
+from evdet.cli.view import ViewOptions, view
+from evdet.data.labels import LabeledTimes
+from evdet.draw import VideoUnavailableError, decode_png
+from evdet.draw.caption import draw_caption
+from evdet.events.dtypes import RecordingError
+from evdet.events.recording import open_recording
+from evdet.viewing import HOLD, View, bins_to_show, contact_sheet, show_boxes, view_frames
+
+HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
+DELTA_T = 50_000
+FIRST = 1_030_000  # in the middle of bin 20
+NUM_BINS = 12
+
+
+def dat(events):
+    records = (struct.pack("<II", t, x | y << 14 | p << 28) for t, x, y, p in events)
+    return HEADER + b"".join(records)
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """An event every millisecond, in bins 20 to 31."""
+    path = tmp_path / "drive_td.dat"
+    times = range(FIRST, (20 + NUM_BINS) * DELTA_T, 1000)
+    path.write_bytes(dat((t, 60, 3 + t // 1000 % 5, t // 1000 % 2) for t in times))
+    return path
+
+
+def boxes_at(*times, class_id=1):
+    return np.array([(t, 10, 8, 20, 16, class_id, 1, 1.0) for t in times], BOX_DTYPE)
+
+
+def line_of(picture, scale=1):
+    """The colour of the box's left edge, halfway down."""
+    return picture[16 * scale, 10 * scale].astype(int)
+
+
+def is_bright(picture):
+    return line_of(picture).max() > 200
+
+
+def is_dimmed(picture):
+    return 60 < line_of(picture).max() < 200
+
+
+VIEW = View(delta_t=DELTA_T)
+
+
+def test_boxes_stand_on_their_bin_and_then_dimmed_for_a_while(recording):
+    shown = show_boxes(LabeledTimes(boxes_at(22 * DELTA_T)), {0: "car"})
+    frames = list(view_frames(open_recording(recording), shown, VIEW))
+    assert len(frames) == NUM_BINS
+    # A label describes what came before it: the end of bin 21 is its time.
+    bright = [k for k, frame in enumerate(frames) if is_bright(frame)]
+    dimmed = [k for k, frame in enumerate(frames) if is_dimmed(frame)]
+    assert bright == [1]
+    assert dimmed == [2, 3, 4, 5, 6]
+    assert HOLD == 5 * DELTA_T
+
+
+def test_a_frame_labelled_as_empty_ends_the_holding(recording):
+    empty = np.array([23 * DELTA_T], np.int64)
+    shown = show_boxes(LabeledTimes(boxes_at(22 * DELTA_T), empty), {0: "car"})
+    frames = list(view_frames(open_recording(recording), shown, VIEW))
+    assert [k for k, frame in enumerate(frames) if is_bright(frame) or is_dimmed(frame)] == [1]
+
+
+def test_without_boxes_the_events_alone_are_drawn(recording):
+    shown = show_boxes(LabeledTimes(boxes_at()), {})
+    frames = list(view_frames(open_recording(recording), shown, VIEW))
+    assert not any(is_bright(frame) or is_dimmed(frame) for frame in frames)
+    # Events of both polarities at x = 60, and nothing beside them.
+    assert all(frame[3:8, 60].max() > 100 for frame in frames)
+    assert all(frame[:30, 40].max() < 60 for frame in frames)
+
+
+def test_a_stretch_is_counted_from_the_start_of_the_recording(recording):
+    opened = open_recording(recording)
+    assert bins_to_show(opened, VIEW) == range(20, 32)
+    assert bins_to_show(opened, View(delta_t=DELTA_T, start=20_000, end=120_000)) == range(21, 23)
+    shown = show_boxes(LabeledTimes(boxes_at()), {})
+    part = View(delta_t=DELTA_T, start=20_000, end=120_000)
+    assert len(list(view_frames(opened, shown, part))) == 2
+
+
+@pytest.mark.parametrize("stretch", [(-1, None), (5, 5), (10**8, None)])
+def test_a_stretch_without_anything_is_refused(recording, stretch):
+    start, end = stretch
+    with pytest.raises(ValueError, match="nothing lies from"):
+        bins_to_show(open_recording(recording), View(delta_t=DELTA_T, start=start, end=end))
+
+
+def test_a_recording_without_events_shows_nothing(tmp_path):
+    path = tmp_path / "empty.dat"
+    path.write_bytes(HEADER)
+    with pytest.raises(ValueError, match="has no events to show"):
+        bins_to_show(open_recording(path), VIEW)
+
+
+def test_the_moments_of_a_sheet_are_those_with_boxes(recording):
+    opened = open_recording(recording)
+    shown = show_boxes(LabeledTimes(boxes_at(22 * DELTA_T, 25 * DELTA_T, 30 * DELTA_T)), {})
+    sheet = contact_sheet(opened, shown, VIEW, num_pictures=4)
+    assert sheet.shape == (48 * 2 + 2, 64 * 2 + 2, 3)
+    # Three pictures, each with its box; the fourth place is grey.
+    for top, left in ((0, 0), (0, 66), (50, 0)):
+        assert is_bright(sheet[top:, left:])
+    assert len(np.unique(sheet[50:, 66:])) == 1
+
+
+def test_without_boxes_the_moments_are_spread_evenly(recording):
+    shown = show_boxes(LabeledTimes(boxes_at()), {})
+    opened = open_recording(recording)
+    assert contact_sheet(opened, shown, VIEW, num_pictures=100).shape[0] == 3 * 48 + 2 * 2
+    assert contact_sheet(opened, shown, VIEW, num_pictures=1).shape == (48, 64, 3)
+
+
+def test_classes_without_a_name_are_called_by_their_id_on_disk():
+    boxes = np.concatenate([boxes_at(1, class_id=k) for k in (4_000_000_000, 1, 3)])
+    shown = show_boxes(LabeledTimes(boxes), {2: "bus"})
+    assert [shown.names[k] for k in shown.labeled.boxes["class_id"]] == ["3999999999", "0", "bus"]
+    assert shown.names[0] == "background"
+    assert boxes["class_id"].tolist() == [4_000_000_000, 1, 3]
+
+
+def test_a_caption_stands_in_the_lower_left_corner():
+    picture = np.full((120, 200, 3), 255, np.uint8)
+    written = draw_caption(picture, "1.250 s, bin 25")
+    changed = np.argwhere((written != picture).any(axis=2))
+    assert changed[:, 0].min() > 100
+    assert changed[:, 1].max() < 150
+    assert (picture == 255).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (12, 400), (400, 5)])
+def test_a_caption_that_does_not_fit_is_shortened_or_left_out(size):
+    assert draw_caption(np.zeros((*size, 3), np.uint8), "a long line of text").shape == (*size, 3)
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return container.streams.video[0].average_rate, [
+            frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)
+        ]
+
+
+def test_boxes_and_names_are_found_beside_the_recording(capsys, tmp_path, recording):
+    np.save(tmp_path / "drive_bbox.npy", boxes_at(22 * DELTA_T, class_id=0))
+    (tmp_path / "label_map_dictionary.json").write_text(json.dumps({"0": "car"}))
+    target = tmp_path / "out.png"
+    view(ViewOptions(recording=recording, output=target, scale=3))
+    assert "drive_bbox.npy, 1" in capsys.readouterr().out
+    picture = decode_png(target.read_bytes())
+    assert picture.shape == (48 * 3, 64 * 3, 3)
+    assert line_of(picture, 3).max() > 200
+
+
+def test_a_video_plays_in_real_time_unless_asked(tmp_path, recording):
+    target = tmp_path / "out.mp4"
+    view(ViewOptions(recording=recording, output=target))
+    rate, frames = frames_of(target)
+    assert rate == 20
+    assert len(frames) == NUM_BINS
+    assert frames[0].shape == (480, 640, 3)
+
+    view(ViewOptions(recording=recording, output=target, speed=0.5, duration=0.1, scale=1))
+    rate, frames = frames_of(target)
+    assert rate == 10
+    assert len(frames) == 3
+
+
+def test_labels_that_cannot_be_read_do_not_hide_the_events(capsys, tmp_path, recording):
+    (tmp_path / "drive.txt").write_text("this is no label file\n")
+    view(ViewOptions(recording=recording, output=tmp_path / "out.png", pictures=1))
+    assert "drive.txt" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"drive\.txt"):
+        view(
+            ViewOptions(
+                recording=recording, output=tmp_path / "out.png", boxes=tmp_path / "drive.txt"
+            )
+        )
+
+
+def test_a_video_of_a_damaged_recording_ends_at_the_damage(tmp_path, recording):
+    recording.write_bytes(recording.read_bytes()[:-5])
+    target = tmp_path / "out.mp4"
+    with pytest.raises(RecordingError, match="The video shows what lies before"):
+        view(ViewOptions(recording=recording, output=target))
+    assert len(frames_of(target)[1]) == NUM_BINS
+
+
+def test_without_pyav_pictures_are_made_and_videos_refused(tmp_path, monkeypatch, recording):
+    monkeypatch.setitem(sys.modules, "av", None)
+    view(ViewOptions(recording=recording, output=tmp_path / "out.png"))
+    assert (tmp_path / "out.png").exists()
+    with pytest.raises(VideoUnavailableError, match="PyAV is not installed"):
+        view(ViewOptions(recording=recording, output=tmp_path / "out.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output": "out.gif"}, "must end in .mp4 or .png"),
+        ({"delta_t": 0}, "delta_t must be more than 0"),
+        ({"speed": 0.0}, "speed must be more than 0"),
+        ({"duration": -1.0}, "duration must be more than 0"),
+        ({"pictures": 0}, "pictures must be more than 0"),
+        ({"scale": -1}, "scale must be more than 0"),
+        ({"start": -0.1}, "start must be 0 or more seconds"),
+        ({"delta_t": 1000}, "slow the video down with --speed"),
+        ({"output": "nowhere/out.png"}, "there is no folder"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(tmp_path, recording, changes, message):
+    output = tmp_path / changes.pop("output", "out.mp4")
+    with pytest.raises(ValueError, match=message):
+        view(ViewOptions(recording=recording, output=output, **changes))
+
+
+@pytest.mark.parametrize("kind", ["txt", "xml"])
+def test_real_people_stand_in_their_boxes(event_data, tmp_path, kind):
+    source = event_data / "labelled" / "pedro" / "train" / "frame0013230.npy"
+    names = tmp_path / "names.json"
+    names.write_text('{"0": "person"}')
+    target = tmp_path / "out.png"
+    view(
+        ViewOptions(
+            recording=source, output=target, boxes=source.with_suffix(f".{kind}"), label_map=names
+        )
+    )
+    picture = decode_png(target.read_bytes()).astype(int)
+    assert picture.shape == (520, 692, 3)
+    color = np.array([77, 157, 255])
+    # Two boxes in the colour of the first class.
+    assert (abs(picture - color).max(axis=2) < 3).sum() > 2000

@@ -1,0 +1,244 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from evdet.boxes import BOX_DTYPE
+from evdet.data.box_rules import BoxRules
+from evdet.data.check import check_folder
+from evdet.data.folder import FolderError
+from evdet.data.label_files import write_boxes_npy
+from evdet.events.dat import write_dat
+from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+
+SIZE = SensorSize(height=60, width=80)
+SECOND = 1_000_000
+
+
+def write_recording(path, *, seconds=1.0, seed=0, start=0):
+    """Events every ms or so, on a sensor of 80x60."""
+    rng = np.random.default_rng(seed)
+    events = np.zeros(int(seconds * 1000), EVENT_DTYPE)
+    events["t"] = start + np.arange(len(events)) * 1000 + rng.integers(0, 900, len(events))
+    events["x"], events["y"] = rng.integers(0, 80, len(events)), rng.integers(0, 60, len(events))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_dat(path, [events], SIZE)
+    return events
+
+
+def write_boxes(path, times, **columns):
+    boxes = np.zeros(len(times), BOX_DTYPE)
+    boxes["t"], boxes["class_id"] = times, 1
+    boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 10, 10, 20, 20
+    for name, values in columns.items():
+        boxes[name] = values
+    write_boxes_npy(path, boxes)
+
+
+EVERY_BIN = np.arange(50_000, SECOND, 50_000)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder without fault: two recordings to train on and one of each other kind."""
+    root = tmp_path / "set"
+    for seed, name in enumerate(("train/a", "train/b", "val/c", "test/d")):
+        write_recording(root / f"{name}_td.dat", seed=seed)
+        write_boxes(root / f"{name}_bbox.npy", EVERY_BIN)
+    (root / "label_map_dictionary.json").write_text(json.dumps({0: "car", 1: "pedestrian"}))
+    return root
+
+
+def texts(findings):
+    return {(f.kind, f.path.name): f.text for f in findings}
+
+
+def test_a_folder_without_fault_has_no_findings(root):
+    report = check_folder(root)
+
+    assert report.findings == []
+    train = report.splits["train"]
+    assert (train.num_recordings, train.num_events) == (2, 2000)
+    assert train.num_bins == 40
+    assert train.num_labeled_bins == 38  # the last bin ends after the last event
+    assert dict(train.boxes) == {"car": 38}
+    assert report.classes == ("car", "pedestrian")
+
+
+def test_progress_sees_every_recording_once(root):
+    seen = []
+
+    def progress(entries):
+        for entry in entries:
+            seen.append(entry.name)
+            yield entry
+
+    check_folder(root, progress=progress)
+
+    assert seen == ["a", "b", "c", "d"]
+
+
+def test_recordings_without_boxes_and_boxes_without_recordings_are_problems(root):
+    (root / "train/a_bbox.npy").rename(root / "train/aa_bbox.npy")
+
+    report = check_folder(root)
+
+    problems = texts(report.problems)
+    assert "has no label file beside it" in problems["no boxes", "a_td.dat"]
+    assert "no recording beside it" in problems["boxes without recording", "aa_bbox.npy"]
+    assert report.splits["train"].num_recordings == 2
+
+
+def test_copies_across_splits_are_problems_and_within_one_are_remarks(root):
+    shutil.copy(root / "train/a_td.dat", root / "val/z.dat")
+    shutil.copy(root / "val/c_bbox.npy", root / "val/z_bbox.npy")
+    shutil.copy(root / "test/d_td.dat", root / "test/e_td.dat")
+    shutil.copy(root / "test/d_bbox.npy", root / "test/e_bbox.npy")
+
+    report = check_folder(root)
+
+    assert list(texts(report.problems)) == [("copies across splits", "z.dat")]
+    assert list(texts(report.remarks)) == [("copies", "e_td.dat")]
+
+
+def test_a_recording_that_breaks_says_where_and_is_used_up_to_there(root):
+    path = root / "train/a_td.dat"
+    content = path.read_bytes()
+    records = np.frombuffer(content[-8 * 300 :], "<u4").copy()
+    records[0::2] -= 300_000  # the clock of the last 300 of 1,000 events
+    path.write_bytes(content[: -8 * 300] + records.tobytes())
+
+    report = check_folder(root)
+
+    ((kind, name), text), *rest = texts(report.problems).items()
+    assert (kind, name, rest) == ("broken recording", "a_td.dat", [])
+    assert "Training uses the 700 events up to t=" in text
+    assert report.splits["train"].num_events == 1700
+
+
+def test_a_recording_that_cannot_be_read_at_all_is_a_problem(root):
+    (root / "train/a_td.dat").write_bytes(b"")
+    (root / "train/b_td.dat").write_bytes(b"\0" * 100)
+
+    report = check_folder(root)
+
+    assert {kind for kind, _ in texts(report.problems)} <= {"broken recording", "no events"}
+    assert len(report.problems) == 2
+    assert report.splits["train"].num_recordings == 0
+
+
+def test_small_steps_back_and_silences_are_remarks(root):
+    events = write_recording(root / "train/a_td.dat")
+    events["t"][500:] += 2 * SECOND
+    events["t"][100] -= 5_000
+    write_dat(root / "train/a_td.dat", [events], SIZE)
+
+    remarks = texts(check_folder(root).remarks)
+
+    assert "1 events step back" in remarks["time order", "a_td.dat"]
+    assert remarks["silence", "a_td.dat"].startswith("has no events for 2.0")
+
+
+def test_boxes_outside_sensor_or_time_are_counted(root):
+    write_boxes(root / "train/a_bbox.npy", [50_000, 100_000, 9 * SECOND], x=[100, -5, 10])
+
+    report = check_folder(root)
+
+    remarks = texts(report.remarks)
+    name = "a_bbox.npy"
+    assert (
+        "1 of 3 boxes lie outside the recording's time"
+        in remarks["boxes outside the time span", name]
+    )
+    assert "1 of 3 boxes lie outside the sensor 80x60" in remarks["boxes outside the sensor", name]
+    left_out = report.splits["train"].left_out
+    assert left_out["outside the recording"] == left_out["outside the sensor"] == 1
+    assert left_out["clipped"] == 1
+
+
+def test_boxes_on_another_clock_or_a_larger_picture_are_problems(root):
+    write_boxes(root / "train/a_bbox.npy", EVERY_BIN + 5 * SECOND)
+    write_boxes(root / "train/b_bbox.npy", EVERY_BIN, x=500)
+
+    problems = texts(check_folder(root).problems)
+
+    assert "count from another start" in problems["boxes outside the time span", "a_bbox.npy"]
+    assert "larger picture" in problems["boxes outside the sensor", "b_bbox.npy"]
+
+
+def test_unknown_classes_are_problems(root):
+    write_boxes(root / "train/a_bbox.npy", EVERY_BIN, class_id=8)
+    (root / "val/c_bbox.npy").unlink()
+    (root / "val/c.csv").write_text("t,x,y,w,h,class\n50000,1,2,3,4,dog\n")
+
+    report = check_folder(root)
+
+    problems = texts(report.problems)
+    assert "class ids 7, which the label map does not" in problems["unknown classes", "a_bbox.npy"]
+    text = problems["unreadable labels", "c.csv"]
+    assert text.startswith("line 2: the class 'dog' is not in the label map")
+    assert report.splits["train"].left_out["class id 7 not in the label map"] == len(EVERY_BIN)
+
+
+def test_frame_wide_boxes_and_gaps_in_the_labels_are_remarks(root):
+    times = [*EVERY_BIN[:5], *EVERY_BIN[-5:]]
+    write_boxes(root / "train/a_bbox.npy", times, x=0, w=[79] * 2 + [20] * 8)
+
+    report = check_folder(root, rules=BoxRules(max_box_share=0.9))
+
+    remarks = texts(report.remarks)
+    assert "2 of 10 boxes are wider than 90%" in remarks["frame-wide boxes", "a_bbox.npy"]
+    gap = remarks["gaps in the labels", "a_bbox.npy"]
+    assert "1 gaps in the label times, which are usually 50 ms apart" in gap
+    assert "0.50 s, from t=250000 us" in gap
+    assert report.splits["train"].left_out["too wide"] == 2
+
+
+def test_superseded_boxes_and_classes_not_chosen_are_counted(root):
+    write_boxes(root / "train/a_bbox.npy", [10_000, 20_000, 60_000], class_id=[1, 1, 2])
+
+    report = check_folder(root, classes=["pedestrian=person"])
+
+    train = report.splits["train"]
+    assert report.classes == ("person",)
+    assert dict(train.boxes) == {"person": 1}
+    assert train.left_out["superseded"] == 1
+    assert train.left_out["class car not chosen"] == 1 + len(EVERY_BIN)
+
+
+def test_label_files_without_objects_are_remarks(root):
+    write_boxes(root / "train/a_bbox.npy", [])
+
+    assert "has no boxes" in texts(check_folder(root).remarks)["no objects", "a_bbox.npy"]
+
+
+def test_missing_splits_are_problems(root):
+    shutil.rmtree(root / "val")
+
+    assert "has no val/" in texts(check_folder(root).problems)["missing split", "set"]
+
+
+def test_ready_made_frames_are_read_too(root):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(root / "train/e.h5", "w") as file:
+        file["data"] = np.zeros((20, 2, 60, 80), np.float32)
+        file.attrs["delta_t"] = 50_000
+    write_boxes(root / "train/e_bbox.npy", EVERY_BIN)
+    (root / "train/f.h5").write_bytes((root / "train/e.h5").read_bytes()[:-3000])
+    write_boxes(root / "train/f_bbox.npy", EVERY_BIN)
+
+    report = check_folder(root)
+
+    assert report.splits["train"].num_recordings == 3
+    assert report.splits["train"].boxes["car"] == 2 * 19 + len(EVERY_BIN)
+    assert {name for _, name in texts(report.problems)} == {"f.h5"}
+
+
+def test_folders_that_are_none_are_refused(tmp_path):
+    with pytest.raises(FolderError, match="does not exist"):
+        check_folder(tmp_path / "nowhere")
+    with pytest.raises(FolderError, match="has no train/, val/, test/"):
+        check_folder(tmp_path)
+    with pytest.raises(ValueError, match="delta_t must be at least 1 microsecond, got 0"):
+        check_folder(tmp_path, delta_t=0)

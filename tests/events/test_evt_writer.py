@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.evt import open_raw
+from evdet.events.evt_writer import write_evt3
+
+SIZE = SensorSize(height=48, width=640)
+DAY = 86_400_000_000
+
+
+def events_of(*rows):
+    return np.array(list(rows), dtype=EVENT_DTYPE)
+
+
+def read_all(path):
+    return np.concatenate([np.empty(0, EVENT_DTYPE), *open_raw(path).blocks()])
+
+
+def words_of(path):
+    return np.frombuffer(path.read_bytes().split(b"% end\n", 1)[1], "<u2").tolist()
+
+
+@st.composite
+def recordings(draw):
+    """Events in bursts: rows of one time, mixed with steps back and pauses of any length."""
+    rows, t = [], draw(st.sampled_from([0, 0, 4095, (1 << 24) - 3, 1 << 24, 5 << 24, DAY // 2]))
+    for _ in range(draw(st.integers(0, 12))):
+        step = draw(
+            st.sampled_from([0, 1, 40, 4096, 1 << 22, (1 << 23) - 1, 1 << 23, (1 << 24) + 5])
+            | st.integers(-MAX_STEP_BACK // 4, 200_000)
+        )
+        latest = max([row[0] for row in rows], default=0)
+        stays = t + step >= latest - MAX_STEP_BACK and (t + step) >> 24 >= (latest >> 24)
+        t = max(t + step, 0) if stays else t
+        y, p = draw(st.integers(0, 47)), draw(st.integers(0, 1))
+        x = draw(st.integers(0, 639))
+        for gap in draw(st.lists(st.sampled_from([1, 1, 1, 2, 9, 0, -3]), max_size=40)):
+            rows.append((t, x, y, p))
+            x = min(max(x + gap, 0), 639)
+    return events_of(*rows)
+
+
+def test_no_events_make_a_file_without_words(tmp_path):
+    assert write_evt3(tmp_path / "a.raw", [], SIZE) == 0
+    assert write_evt3(tmp_path / "a.raw", [events_of()], SIZE) == 0
+    assert words_of(tmp_path / "a.raw") == []
+    assert open_raw(tmp_path / "a.raw").stated_size == SIZE
+
+
+@given(recordings(), st.integers(0, 100))
+def test_writing_and_reading_is_the_identity(tmp_path_factory, events, cut):
+    path = tmp_path_factory.getbasetemp() / "identity.raw"
+
+    assert write_evt3(path, [events[:cut], events[cut:]], SIZE) == len(events)
+
+    np.testing.assert_array_equal(read_all(path), events)
+    assert open_raw(path).num_events == len(events)
+
+
+def test_words_worked_by_hand(tmp_path):
+    events = events_of(
+        (4100, 7, 3, 1), (4100, 6, 3, 1), (4100, 6, 4, 0), *((4101, x, 4, 1) for x in range(9, 25))
+    )
+    write_evt3(tmp_path / "a.raw", [events], SIZE)
+
+    assert words_of(tmp_path / "a.raw") == [
+        0x8001, 0x6004, 3, 0x2807, 0x2806, 4, 0x2006, 0x6005, 0x3809, 0x4FFF, 0x500F,
+    ]  # fmt: skip
+
+
+def test_dense_rows_take_a_fifth_of_a_word_each(tmp_path):
+    row = events_of(*((5, x, 1, 0) for x in range(640)))
+    write_evt3(tmp_path / "a.raw", [row], SIZE)
+
+    assert len(words_of(tmp_path / "a.raw")) < 640 / 5
+
+
+def test_time_high_is_repeated(tmp_path):
+    events = events_of(*((i, 1, 1, 0) for i in range(3000)))
+    write_evt3(tmp_path / "a.raw", [events], SIZE)
+
+    assert words_of(tmp_path / "a.raw").count(0x8000) > 10
+
+
+def test_more_events_than_one_buffer_of_words_holds(tmp_path):
+    rng = np.random.default_rng(0)
+    events = np.zeros(200_000, EVENT_DTYPE)
+    events["t"] = np.sort(rng.integers(0, 1 << 26, len(events)))
+    events["x"], events["y"] = rng.integers(0, 640, len(events)), rng.integers(0, 48, len(events))
+    write_evt3(tmp_path / "a.raw", np.array_split(events, 7), SIZE)
+
+    np.testing.assert_array_equal(read_all(tmp_path / "a.raw"), events)
+
+
+def test_the_largest_sensor_fits(tmp_path):
+    events = events_of((0, 2047, 2047, 1), (0, 0, 0, 0))
+    write_evt3(tmp_path / "a.raw", [events], SensorSize(2048, 2048))
+
+    np.testing.assert_array_equal(read_all(tmp_path / "a.raw"), events)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(0, 640, 0, 0)], "lie outside the sensor 640x48.*x=640"),
+        ([(0, 0, 0, 0), (0, 0, 48, 0)], "lie outside the sensor 640x48.*y=48"),
+        ([(0, 0, 0, 2)], "p=2"),
+        ([(-5, 0, 0, 0)], "no times before 0, got t=-5 us"),
+        ([(30_000, 0, 0, 0), (9_999, 0, 0, 0)], "steps back from 30000 to t=9999 us"),
+        ([((1 << 24) + 1, 0, 0, 0), ((1 << 24) - 1, 0, 0, 0)], "over a multiple of 2.24 us"),
+        ([(DAY + 1, 0, 0, 0)], "nothing happens from 0 to t=86400000001 us.*shift_time"),
+        ([(5, 0, 0, 0), (DAY + 6, 0, 0, 0)], "nothing happens from 5 to"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_refused_and_leaves_no_file(tmp_path, rows, message):
+    with pytest.raises(ValueError, match=message):
+        write_evt3(tmp_path / "a.raw", [events_of(*rows)], SIZE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sensor_with_too_many_pixels_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="EVT3 holds sensors from 1x1 to 2048x2048"):
+        write_evt3(tmp_path / "a.raw", [], SensorSize(10, 2049))
+
+
+def test_a_failure_half_way_leaves_the_old_file(tmp_path):
+    write_evt3(tmp_path / "a.raw", [events_of((1, 2, 3, 1))], SIZE)
+
+    def broken():
+        yield events_of((1, 1, 1, 1))
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        write_evt3(tmp_path / "a.raw", broken(), SIZE)
+
+    assert [item.name for item in tmp_path.iterdir()] == ["a.raw"]
+    assert len(read_all(tmp_path / "a.raw")) == 1
+
+
+def test_the_events_are_left_as_they_were(tmp_path):
+    events = events_of((1, 2, 3, 1), (2, 2, 3, 1))
+    before = events.copy()
+    write_evt3(tmp_path / "a.raw", [events[::-1][::-1]], SIZE)
+    np.testing.assert_array_equal(events, before)
