@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from evdet.build import build_detector
-from evdet.cli import main
+from evdet.cli import COMMANDS, main
+from evdet.cli.simulate import SimulateOptions
 from evdet.config import DetectionConfig, write_config
 
 TINY = [
@@ -31,10 +32,10 @@ def refused(capsys, words):
 def test_no_words_show_the_commands(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in ("demo", "train", "evaluate", "report"))
+    assert all(command in shown for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["demo", "train", "evaluate", "report"])
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as end:
         main([command, "--help"])
@@ -196,6 +197,27 @@ def test_the_demo_goes_from_nothing_to_a_report(capsys, tmp_path):
     words = ["evaluate", str(run), "--json", str(numbers_path), "--frames", "4"]
     assert main([*words, "--output", str(tmp_path / "again")]) == 0
     assert json.loads(numbers_path.read_text())["num_frames"] == 4
+
+
+@pytest.mark.slow
+def test_the_demo_of_events_makes_its_recordings_first(capsys, tmp_path, monkeypatch):
+    few = SimulateOptions(
+        output=tmp_path, train=2, val=1, test=2, minutes=0.05, height=32, width=32
+    )
+    # The package has a function of the module's name.
+    monkeypatch.setattr(sys.modules["evdet.cli.demo"], "RECORDINGS", few)
+    run, recordings = tmp_path / "demo", tmp_path / "recordings"
+    words = ["demo", "--events", *TINY, "--num-levels", "2", "--root-dir", str(run)]
+    words += ["--dataset-path", str(recordings)]
+    assert main(words) == 0
+    assert f"report          {run / 'report.html'}" in capsys.readouterr().out
+    assert len(list(recordings.glob("*/*_td.dat"))) == 5
+    assert (run / "demo.mp4").stat().st_size > 0
+    assert f"of the test recordings of {recordings}" in (run / "report.html").read_text()
+    # The recordings of an earlier demo are used again.
+    before = sorted(path.stat().st_mtime_ns for path in recordings.glob("*/*"))
+    assert main(words) == 0
+    assert sorted(path.stat().st_mtime_ns for path in recordings.glob("*/*")) == before
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def test_the_other_lanes_never_run_dry_and_never_keep_memory(source):
 
 
 def test_without_a_label_the_other_lanes_are_dry(maker):
-    maker.add("a", 0, 3999, [1000])
+    maker.add("a", 0, 3999, [1000, 3999])
     source = open_recordings(
         maker.open(), "train", delta_t=maker.delta_t, num_tbins=T, height=24, width=32
     )

@@ -58,13 +58,18 @@ def test_no_recordings_are_no_clips():
     assert streams.clip_counts(0) == []
 
 
-def test_clips_are_counted_from_first_to_last_event(maker):
+def test_clips_are_counted_from_the_first_event_to_the_last_label(maker):
     add_three(maker)
-    assert open_streams(maker).clip_counts(0) == [7, 3, 5]
+    assert open_streams(maker).clip_counts(0) == [7, 2, 4]
+
+
+def test_labels_after_the_last_event_are_no_clips(maker):
+    maker.add("a", 0, 3999, [1000, 90_000])
+    assert open_streams(maker).clip_counts(0) == [2]
 
 
 def test_a_clip_shows_the_slices_of_the_recording(maker):
-    path = maker.add("a", 1_000_700, 1_008_999, [1_002_000])
+    path = maker.add("a", 1_000_700, 1_008_999, [1_002_000, 1_008_999])
     clips = list(open_streams(maker).clips(0, 0, 0))
     slices = list(open_recording(path).slices(maker.delta_t))
 
@@ -279,7 +284,7 @@ def test_what_broke_is_told_for_one_epoch(maker):
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_strict_training_stops_at_damage(maker, num_workers):
-    path = maker.add("a", 0, 29_999, [1000])
+    path = maker.add("a", 0, 29_999, [1000, 29_999])
     maker.damage(path, 13_300)
     loader = StreamLoader(open_streams(maker, strict=True), batch_size=1, num_workers=num_workers)
     batches = iter(loader)

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from evdet.boxes import BOX_DTYPE
 from evdet.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
+from evdet.events.dat import write_dat
+from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.report import read_scalars
 from evdet.training import TrainingError, train
 from evdet.training.callbacks import CheckpointWriter, ValidationPictures
@@ -89,6 +93,65 @@ def test_an_interrupted_run_ends_the_same(tiny, whole_run, tmp_path, monkeypatch
     train(config, resume="auto")
 
     assert_same_end(tmp_path, whole_run)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """A data set of event recordings; one of them breaks off."""
+    root, rng = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+    (root / "label_map_dictionary.json").write_text('{"0": "car"}')
+    for number, split in enumerate(("train", "train", "train", "val")):
+        events = np.zeros(3000, EVENT_DTYPE)
+        events["t"] = np.sort(rng.integers(0, 600_000, len(events)))
+        events["x"], events["y"] = rng.integers(0, 32, (2, len(events)))
+        (root / split).mkdir(exist_ok=True)
+        path = root / split / f"{number}_td.dat"
+        write_dat(path, [events], SensorSize(32, 32))
+        if number == 1:
+            content = bytearray(path.read_bytes())
+            content[-8000 + 4 : -8000 + 6] = b"\xff\x3f"  # x = 16383
+            path.write_bytes(content)
+        boxes = np.zeros(12, BOX_DTYPE)
+        boxes["t"] = np.arange(1, 13) * 50_000
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 4, 6, 20, 16
+        np.save(root / split / f"{number}_bbox.npy", boxes)
+    return root
+
+
+@pytest.mark.parametrize("sampling", ["stream", "random", "mixed"])
+def test_an_interrupted_run_on_recordings_ends_the_same(
+    tiny, recordings, tmp_path, monkeypatch, sampling
+):
+    def config(name):
+        return tiny(
+            tmp_path / name, **ALWAYS, dataset_path=str(recordings), sampling=sampling,
+            hflip=0.5, event_drop=0.5,
+        )  # fmt: skip
+
+    train(config("whole"))
+    with monkeypatch.context() as patch:
+        interrupt(patch, 1, 2)
+        with pytest.raises(PowerCutError):
+            train(config("resumed"))
+    train(config("resumed"), resume="auto")
+
+    first, second = (
+        load_checkpoint(search_latest_checkpoint(tmp_path / name)) for name in ("whole", "resumed")
+    )
+    for name in ("state_dict", "optimizer_states", "evdet", "global_step"):
+        assert_identical(first[name], second[name])
+
+
+def test_a_recording_that_breaks_is_counted_or_stops_a_strict_run(
+    tiny, recordings, tmp_path, caplog
+):
+    caplog.set_level("INFO")
+    options = {"dataset_path": str(recordings), "max_epochs": 1}
+    train(tiny(tmp_path / "lenient", **options))
+    assert "epoch 0: 1 recordings broke off or could not be opened: 1\n" in caplog.text
+
+    with pytest.raises(RecordingError, match=r"1_td\.dat"):
+        train(tiny(tmp_path / "strict", **options, strict=True))
 
 
 def test_resuming_from_an_epochs_end_ends_the_same(tiny, whole_run, tmp_path):

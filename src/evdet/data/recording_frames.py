@@ -14,6 +14,7 @@ from evdet.data.box_rules import BoxRules
 from evdet.data.classes import choose_classes
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
+from evdet.data.labels import LabeledTimes, bins_of
 from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events.dtypes import RecordingError, SensorSize, TimeBin
@@ -202,7 +203,8 @@ def open_recordings(
 ) -> RecordingFrames:
     """Open the recordings of one split and sort their boxes into bins.
 
-    A recording plays from the bin of its first event to that of its last, and boxes beyond are
+    A recording plays from the bin of its first event to that of its last label, which is as far as
+    anything can be learnt of it; boxes beyond its last event are
     counted as outside. One without a labelled bin is left out: it would teach nothing.
 
     Args:
@@ -246,7 +248,10 @@ def open_recordings(
             _log.warning("%s is left out. %s", entry.name, error)
             continue
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
-        grid = BinGrid(recording.start // delta_t, num_bins, delta_t)
+        first_bin = recording.start // delta_t
+        # What comes after the last label teaches nothing, and no memory is carried beyond it.
+        num_bins = min(num_bins, _last_labelled_bin(labeled, delta_t) + 1 - first_bin)
+        grid = BinGrid(first_bin, max(0, num_bins), delta_t)
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
@@ -262,6 +267,12 @@ def open_recordings(
         strict=strict,
         broken=broken,
     )
+
+
+def _last_labelled_bin(labeled: LabeledTimes, delta_t: int) -> int:
+    """Number of the last bin with a label; -1 without any."""
+    times = np.concatenate([labeled.boxes["t"], labeled.empty_times])
+    return int(bins_of(times, delta_t).max(initial=-1))
 
 
 def _count_bins(recording: Recording, delta_t: int) -> int:

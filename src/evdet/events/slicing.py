@@ -22,7 +22,7 @@ __all__ = [
     "sort_by_time",
 ]
 
-MAX_GAP = 24 * 3600 * 1_000_000
+MAX_GAP = 3600 * 1_000_000
 """Microseconds without an event after which a later one is damage and not silence."""
 
 
@@ -231,7 +231,7 @@ def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) 
         )
     if t > latest:
         return (
-            f"after t={latest} us the next event comes {(t - latest) / 3.6e9:.0f} hours later, "
+            f"after t={latest} us the next event comes {(t - latest) / 6e7:.0f} minutes later, "
             f"at t={t} us: the file is damaged there. What lies before can be used."
         )
     remedy = (
