@@ -3,7 +3,13 @@ import dataclasses
 import pytest
 import torch
 
-from evdet.build import ANCHORS, FEATURE_EXTRACTORS, build_detector, build_loader
+from evdet.build import (
+    ANCHORS,
+    FEATURE_EXTRACTORS,
+    build_detector,
+    build_loader,
+    complete_config,
+)
 from evdet.config import DetectionConfig
 
 CONFIG = DetectionConfig(
@@ -87,3 +93,11 @@ def test_an_unknown_part_is_answered_with_the_list(fields, message):
 def test_data_that_there_is_not_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         build_loader(change(**fields), "train")
+
+
+def test_the_toy_problem_fills_in_what_is_not_given():
+    config = complete_config(DetectionConfig())
+    assert config.classes == tuple("0123456789")
+    assert (config.preprocess, config.in_channels) == ("none", 3)
+    assert (config.height, config.width) == (128, 128)
+    assert complete_config(config) == config

@@ -3,6 +3,7 @@ import dataclasses
 
 import pytest
 
+from evdet.build import complete_config
 from evdet.cli.options import shipped_config
 from evdet.config import (
     ConfigError,
@@ -75,15 +76,8 @@ def test_a_config_survives_the_plain_dict_of_a_checkpoint():
     assert config_from_params(dataclasses.asdict(config)) == config
 
 
-def test_the_toy_problem_fills_in_what_is_not_given():
+def test_a_config_leaves_open_what_its_data_set_will_say():
     config = DetectionConfig()
-    assert config.classes == tuple("0123456789")
-    assert (config.preprocess, config.in_channels) == ("none", 3)
-    assert (config.height, config.width) == (128, 128)
-
-
-def test_a_folder_leaves_open_what_its_files_will_say():
-    config = DetectionConfig(dataset_path="recordings")
     assert config.classes == ()
     assert (config.preprocess, config.in_channels, config.height) == ("auto", 0, 0)
 
@@ -99,7 +93,8 @@ def test_the_shipped_configs_are_valid(name):
 
 
 def test_the_seeds_config_is_the_seeds():
-    shipped, seed = shipped_config("moving_mnist.yaml"), config_from_params(SEED_TUTORIAL)
+    shipped = complete_config(shipped_config("moving_mnist.yaml"))
+    seed = complete_config(config_from_params(SEED_TUTORIAL))
     differing = {
         field.name
         for field in dataclasses.fields(shipped)

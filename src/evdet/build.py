@@ -72,6 +72,7 @@ def build_detector(config: DetectionConfig) -> Detector:
     Raises:
         ValueError: the config names a part that does not exist.
     """
+    config = complete_config(config)
     make_features = _choose("feature_extractor", config.feature_extractor, FEATURE_EXTRACTORS)
     shapes = _choose("anchor_list", config.anchor_list, ANCHORS)
     _choose("loss", config.loss, LOSSES)
@@ -104,7 +105,7 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
     """Fill in what a config leaves to its data set: classes, and the frames' size and channels.
 
     Args:
-        config: a run; for toy_problem, and where nothing is left open, it is returned as it is.
+        config: a run; where nothing is left open, it is returned as it is.
 
     Returns:
         The same with every field filled in.
@@ -113,7 +114,14 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
         ValueError: the data set cannot be read, or does not have what the config asks for.
     """
     if config.dataset_path == TOY_PROBLEM:
-        return config
+        return dataclasses.replace(
+            config,
+            classes=config.classes or tuple("0123456789"),
+            height=config.height or 128,
+            width=config.width or 128,
+            in_channels=config.in_channels or 3,
+            preprocess="none",
+        )
     given = (config.classes, config.height, config.width, config.in_channels)
     if all(given) and config.preprocess != "auto":
         return config

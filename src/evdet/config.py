@@ -213,31 +213,21 @@ class DetectionConfig:
         ):
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
         if self.dataset_path == TOY_PROBLEM:
-            self._complete_toy_problem()
+            self._check_toy_problem()
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called: `car+truck=vehicle` is called vehicle."""
         return tuple(text.rpartition("=")[2].strip() for text in self.classes)
 
-    def _complete_toy_problem(self) -> None:
-        """Put the toy's values where none are given; those of recordings come from the files."""
+    def _check_toy_problem(self) -> None:
+        self._check("preprocess", self.preprocess in ("auto", "none"), "none for toy_problem")
         if self.max_frames_per_video < self.num_tbins:
             raise ConfigError(
                 f"max_frames_per_video ({self.max_frames_per_video}) is smaller than num_tbins "
                 f"({self.num_tbins}): a video must hold at least one clip. "
                 "Lengthen the videos or shorten the clips."
             )
-        self._check("preprocess", self.preprocess in ("auto", "none"), "none for toy_problem")
-        values = {
-            "preprocess": "none",
-            "classes": self.classes or tuple("0123456789"),
-            "height": self.height or 128,
-            "width": self.width or 128,
-            "in_channels": self.in_channels or 3,
-        }
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
 
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:

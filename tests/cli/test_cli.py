@@ -8,7 +8,7 @@ import torch
 from evdet.build import build_detector
 from evdet.cli import COMMANDS, main
 from evdet.cli.simulate import SimulateOptions
-from evdet.config import DetectionConfig, write_config
+from evdet.config import DetectionConfig, read_config, write_config
 
 TINY = [
     "--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2",
@@ -171,6 +171,18 @@ def test_a_damaged_evaluation_is_named(capsys, tmp_path):
 def test_debug_shows_where_an_error_comes_from(tmp_path):
     with pytest.raises(ValueError, match="is no run"):
         main(["report", str(tmp_path), "--debug"])
+
+
+def test_a_folder_on_the_command_line_brings_its_own_classes_and_frames(capsys, tmp_path):
+    words = ["simulate", str(tmp_path / "set"), "--kind", "shapes", "--count", "3"]
+    assert main([*words, "--minutes", "0.02", "--height", "32", "--width", "40"]) == 0
+    words = ["train", "--dataset-path", str(tmp_path / "set"), "--root-dir", str(tmp_path / "run")]
+    small = ["--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2"]
+    small += ["--num-tbins", "2", "--batch-size", "1", "--num-workers", "0", "--max-epochs", "1"]
+    assert main([*words, *small, "--accelerator", "cpu", "--demo-every", "0"]) == 0
+    config = read_config(tmp_path / "run" / "config.yaml")
+    assert config.classes == ("circle", "square", "triangle", "cross")
+    assert (config.height, config.width, config.in_channels) == (32, 40, 2)
 
 
 @pytest.mark.slow
