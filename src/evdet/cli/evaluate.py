@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from evdet.data.batch import Batch
     from evdet.data.mixed_loader import MixedLoader
     from evdet.data.stream_loader import StreamLoader
     from evdet.evaluation import Evaluation, SelectionThresholds
@@ -76,16 +77,17 @@ def evaluate(options: EvaluateOptions) -> None:
         max_boxes=config.max_boxes_per_input,
     )
     loader = build_loader(config, "test")
-    num_batches = None
+    num_batches = len(loader)
     if config.dataset_path != TOY_PROBLEM and options.frames is not None:
-        num_batches = math.ceil(options.frames / (config.num_tbins * config.batch_size))
+        wanted = math.ceil(options.frames / (config.num_tbins * config.batch_size))
+        num_batches = min(num_batches, wanted)
     evaluation = score(
         detector,
         tqdm(
-            itertools.islice(loader, num_batches),
+            _FirstBatches(loader, num_batches),
             desc="Evaluating",
             unit="batch",
-            total=num_batches or len(loader),
+            total=num_batches,
             leave=False,
         ),
         config.class_names,
@@ -134,6 +136,17 @@ def describe_scores(scores: "AveragePrecision") -> str:
         f"mAP {scores.map:.3f}, mAP50 {scores.map50:.3f}, mAP75 {scores.map75:.3f}",
     ]
     return "\n".join(rows)
+
+
+@dataclass(frozen=True)
+class _FirstBatches:
+    """So many batches from the start of a loader, as often as they are asked for."""
+
+    loader: "StreamLoader | MixedLoader"
+    num_batches: int
+
+    def __iter__(self) -> "Iterator[Batch]":
+        return itertools.islice(self.loader, self.num_batches)
 
 
 def _number(value: float) -> str:
