@@ -188,7 +188,7 @@ def test_workers_and_processes_change_no_clip(maker, world_size):
         for info in batch["video_infos"]
         if info.index >= 0
     ]
-    assert len(infos) == len(set(infos)) == 7 + 3 + 5
+    assert len(infos) == len(set(infos)) == 7 + 2 + 4
 
 
 def test_memory_is_kept_within_a_recording_and_cleared_between(maker):
