@@ -9,6 +9,7 @@ from evdet.evaluation import SelectionThresholds, detect_batches, draw_batch, ev
 from evdet.models import Detector
 
 CONFIG = DetectionConfig(
+    classes=tuple("0123456789"),
     feature_base=2, feature_channels_out=4, num_levels=2, head_channels=4,
     height=32, width=48, num_tbins=2, batch_size=2, max_frames_per_video=6,
     max_frames_per_epoch=24, test_frames=24, num_workers=0,

@@ -138,7 +138,7 @@ def test_strict_takes_any_step_back_for_damage():
 
 def test_a_gap_of_hours_is_damage():
     assert list(checked([events_at(7, 7 + MAX_GAP)]))
-    with pytest.raises(RecordingError, match="60 minutes later"):
+    with pytest.raises(RecordingError, match="120 minutes later"):
         list(checked([events_at(7, 8 + MAX_GAP)]))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evdet.build import complete_config
 from evdet.checkpoints import load_checkpoint, load_detector
 from evdet.config import config_from_params
 from evdet.training import TrainingError, train
@@ -18,7 +19,7 @@ def test_a_run_leaves_its_config_and_a_detector_that_loads(tiny, tmp_path, caplo
         result = train(config)
 
     kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert config_from_params(kept) == config
+    assert config_from_params(kept) == complete_config(config)
     assert load_detector(result.last_checkpoint).num_classes == 2
     assert result.frames_per_second > 0
     assert "epoch 0 done (1 of 1)" in caplog.text

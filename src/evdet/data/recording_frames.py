@@ -203,9 +203,8 @@ def open_recordings(
 ) -> RecordingFrames:
     """Open the recordings of one split and sort their boxes into bins.
 
-    A recording plays from the bin of its first event to that of its last label, which is as far as
-    anything can be learnt of it; boxes beyond its last event are
-    counted as outside. One without a labelled bin is left out: it would teach nothing.
+    A recording plays from the bin of its first event to that of its last label; boxes beyond its
+    last event are counted as outside. One without a labelled bin is left out.
 
     Args:
         folder: the data set.
@@ -248,10 +247,7 @@ def open_recordings(
             _log.warning("%s is left out. %s", entry.name, error)
             continue
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
-        first_bin = recording.start // delta_t
-        # What comes after the last label teaches nothing, and no memory is carried beyond it.
-        num_bins = min(num_bins, _last_labelled_bin(labeled, delta_t) + 1 - first_bin)
-        grid = BinGrid(first_bin, max(0, num_bins), delta_t)
+        grid = _grid_of(recording, labeled, num_bins, delta_t)
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
@@ -269,10 +265,12 @@ def open_recordings(
     )
 
 
-def _last_labelled_bin(labeled: LabeledTimes, delta_t: int) -> int:
-    """Number of the last bin with a label; -1 without any."""
+def _grid_of(recording: Recording, labeled: LabeledTimes, num_bins: int, delta_t: int) -> BinGrid:
+    """The bins up to that of the last label: nothing is learnt of later ones."""
     times = np.concatenate([labeled.boxes["t"], labeled.empty_times])
-    return int(bins_of(times, delta_t).max(initial=-1))
+    last = int(bins_of(times, delta_t).max(initial=-1))
+    first = recording.start // delta_t
+    return BinGrid(first, max(0, min(num_bins, last + 1 - first)), delta_t)
 
 
 def _count_bins(recording: Recording, delta_t: int) -> int:

@@ -22,7 +22,7 @@ __all__ = [
     "sort_by_time",
 ]
 
-MAX_GAP = 3600 * 1_000_000
+MAX_GAP = 2 * 3600 * 1_000_000
 """Microseconds without an event after which a later one is damage and not silence."""
 
 
