@@ -14,6 +14,9 @@ PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
 .venv/.installed-dev: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	# The trackers bring opencv-python, which wants libGL; the core's build of it needs no window.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--force-reinstall --no-deps opencv-python-headless
 	touch $@
 
 setup: .venv/.installed-dev

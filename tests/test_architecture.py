@@ -31,10 +31,12 @@ MAY_IMPORT = {
     "viewing": BELOW,
     "report": BELOW,
     "checkpoints": BELOW | {"build"},
-    "export": BELOW | {"build"},
+    "export": BELOW | {"build", "checkpoints"},
+    "speed": BELOW | {"build", "checkpoints", "pipeline", "export"},
     "training": BELOW | {"build", "checkpoints", "evaluation"},
     "cli": BELOW
-    | {"build", "pipeline", "evaluation", "viewing", "report", "checkpoints", "export", "training"},
+    | {"build", "pipeline", "evaluation", "viewing", "report"}
+    | {"checkpoints", "export", "speed", "training"},
     "compat": BELOW | {"build", "checkpoints", "training"},
 }
 # The only modules that may import an outside library.
@@ -44,13 +46,19 @@ DOORS = {
     "faery": {"events.foreign", "events.foreign_process"},
     "numba": {"events", "data"},
     "PIL": {"draw"},
-    "cv2": {"draw", "events.simulate"},
-    "av": {"draw"},
+    "cv2": {"draw", "events.simulate", "data.image_frames"},
+    "av": {"draw", "data.video_frames"},
     "faster_coco_eval": {"metrics"},
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},
-    "trackers": {"tracking"},
+    "onnx": {"export"},
+    "onnxruntime": {"export"},
+    "onnxscript": {"export"},
+    "rerun": {"draw.rerun_file"},
+    "supervision": {"tracking"},
+    "trackers": {"tracking", "metrics.track_scores"},
+    "trackeval": set(),
     "tyro": {"cli"},
     "torchvision": set(),
 }

@@ -33,6 +33,7 @@ from evdet.events.representation_names import representation_called
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.detector import Detector
 from evdet.models.feature_extractors import Vanilla, VanillaGRU, VggLike
+from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.losses import LOSSES, DetectionLoss
 
@@ -91,7 +92,7 @@ def build_detector(config: DetectionConfig) -> Detector:
             hidden_channels=config.head_channels,
             background=criterion.has_background,
         )
-    detector = Detector(features, anchors, head, criterion)
+    detector = Detector(features, anchors, head, criterion, _frame_spec(config))
     if config.channels_last:
         for weight in detector.parameters():
             if weight.dim() == 4:
@@ -99,6 +100,20 @@ def build_detector(config: DetectionConfig) -> Detector:
     if config.freeze_features:
         detector.freeze_features()
     return detector
+
+
+def _frame_spec(config: DetectionConfig) -> FrameSpec:
+    return FrameSpec(
+        preprocess=config.preprocess,
+        delta_t=config.delta_t,
+        height=config.height,
+        width=config.width,
+        in_channels=config.in_channels,
+        class_names=config.class_names,
+        score_thresh=config.score_thresh,
+        nms_thresh=config.nms_thresh,
+        max_boxes=config.max_boxes_per_input,
+    )
 
 
 def complete_config(config: DetectionConfig) -> DetectionConfig:

@@ -114,7 +114,7 @@ def reverse_events(events: Events, start: int, delta_t: int) -> Events:
     return reverse
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _keep(events: Events, draws: np.ndarray, share: float, kept: Events) -> int:
     num_kept = 0
@@ -125,7 +125,7 @@ def _keep(events: Events, draws: np.ndarray, share: float, kept: Events) -> int:
     return num_kept
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _count_placed(events: Events, columns: Borders, rows: Borders) -> int:
     count = 0
@@ -137,7 +137,7 @@ def _count_placed(events: Events, columns: Borders, rows: Borders) -> int:
     return count
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _place(events: Events, columns: Borders, rows: Borders, placed: Events) -> None:
     i = 0

@@ -81,7 +81,7 @@ def draw_frames(
     return frames, changed
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _draw(
     background: np.ndarray,
@@ -123,7 +123,7 @@ def _draw(
                 )  # fmt: skip
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _paint(
     frame: np.ndarray,

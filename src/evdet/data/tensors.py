@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py  # type: ignore[import-untyped]
+import h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
@@ -367,7 +367,7 @@ def _load_plugins(data: Any, path: Path) -> None:
     if all(number < _FIRST_PLUGIN for number in numbers):
         return
     try:
-        import hdf5plugin  # type: ignore[import-untyped] # noqa: F401 - importing it registers it
+        import hdf5plugin  # noqa: F401 - importing it registers it
     except ImportError:
         raise RecordingError(
             f"{path} is compressed with filter {max(numbers)}, which h5py does not have. "

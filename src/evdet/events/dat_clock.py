@@ -6,8 +6,6 @@ can lie before the turn again. The records from the first that has crossed to th
 safely past make a *zone* of that turn.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202 - numba finds the types of kernels by itself
-
 import typing
 
 import numpy as np
@@ -140,7 +138,7 @@ def latest_time(records: Records, zones: Zones, num_sound: int) -> int:
     return int(_latest_time(records, zones, num_sound))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def unwrap(low_bits, clock):
     """Time of a record from its 32 bits and the time of the record before."""
@@ -152,7 +150,7 @@ def unwrap(low_bits, clock):
     return time
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _time_at(records, zones, index):
     low_bits = np.int64(records[index].t)
@@ -168,7 +166,7 @@ def _time_at(records, zones, index):
     return low_bits + num_turns * TURN
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _scan_turn(records, at, clock, turn):
     """Walk on from record `at`, whose time is `clock`, until the time `turn` is safely past.
@@ -190,7 +188,7 @@ def _scan_turn(records, at, clock, turn):
     return crossed, len(records), False
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _find_zones(records, stride):
     num_records = len(records)
@@ -221,7 +219,7 @@ def _find_zones(records, stride):
     return zones[:num_zones], num_records
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _lower_bound(records, zones, num_sound, target):
     """A record at or after `target` whose predecessor is before it; -1: not in order."""
@@ -243,7 +241,7 @@ def _lower_bound(records, zones, num_sound, target):
     return high
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _find_stretch(records, zones, num_sound, first, end):
     low = _lower_bound(records, zones, num_sound, first - MAX_STEP_BACK)
@@ -258,7 +256,7 @@ def _find_stretch(records, zones, num_sound, first, end):
     return low, max(low, high)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _earliest_time(records):
     clock = np.int64(records[0].t)
@@ -273,7 +271,7 @@ def _earliest_time(records):
     return earliest
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _latest_time(records, zones, num_sound):
     latest = _time_at(records, zones, num_sound - 1)

@@ -1,7 +1,5 @@
 """Records of a DAT file -> events, in compiled loops."""
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import typing
 
 import numpy as np
@@ -74,7 +72,7 @@ def decode(
     return Decoded(events[:count], stop, flaw, clock, latest)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode(records, low, high, clock, latest, first, end, width, height, events):
     """Decode piece by piece: fast where a piece is in order and within bounds, as most are."""
@@ -100,7 +98,7 @@ def _decode(records, low, high, clock, latest, first, end, width, height, events
     return count, low, flaw, clock, latest
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_plain(records, low, high, turn, width, height, events):
     """Decode all; returns whether all lie within the sensor and in order of time."""
@@ -121,7 +119,7 @@ def _decode_plain(records, low, high, turn, width, height, events):
     return signs >= 0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_odd(records, low, high, clock, latest, first, end, width, height, events):
     """Decode and look at every record; returns where and why it ended, and how many were kept."""

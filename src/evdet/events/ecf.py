@@ -81,7 +81,7 @@ def decode_chunk(chunk: bytes, max_events: int) -> Events:
     return events
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode(data: Bytes, start: int, packing: int, events: Events) -> tuple[int, int, int, int]:
     """Fill `events`; returns the problem (0: none), in which part, at which byte and event."""
@@ -104,7 +104,7 @@ def _decode(data: Bytes, start: int, packing: int, events: Events) -> tuple[int,
     return problem, 4, at, i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_times(data: Bytes, start: int, events: Events) -> tuple[int, int, int]:
     num_bytes = len(data)
@@ -138,7 +138,7 @@ def _decode_times(data: Bytes, start: int, events: Events) -> tuple[int, int, in
     return _DONE, at, i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_rows(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -161,7 +161,7 @@ def _decode_rows(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     return _DONE, at, i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_columns(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -182,7 +182,7 @@ def _decode_columns(data: Bytes, at: int, events: Events) -> tuple[int, int, int
     return _DONE, at, i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_polarities(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -204,7 +204,7 @@ def _decode_polarities(data: Bytes, at: int, events: Events) -> tuple[int, int, 
     return _DONE, at, i
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _decode_packed(data: Bytes, at: int, quarter: int, events: Events) -> tuple[int, int, int]:
     """Four fields (y x p or x p) of three quarters of a word each, in every three words.

@@ -1,7 +1,5 @@
 """Events of many slices -> five short tensors, 9 bytes an event, to be sent to an accelerator."""
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import typing
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -87,7 +85,7 @@ def _split(buffer: UInt8[Tensor, " bytes"], num_slices: int, total: int) -> Even
     )
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _pack(events, start, delta_t, width, height, t, x, y, p):
     """Returns how many events lie outside."""

@@ -1,7 +1,5 @@
 """Words of EVT2, EVT2.1 and EVT3 -> events: kernels that can stop and go on at any word."""
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import typing
 
 import numpy as np

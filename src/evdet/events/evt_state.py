@@ -5,8 +5,6 @@ name its columns. A copy of a state, put back, continues the very same decoding:
 these files seekable.
 """
 
-# ruff: noqa: ANN001, ANN201 - numba finds the types of kernels by itself
-
 import typing
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Events -> EVT3 RAW files: the order of events stays, vectors wherever they are shorter."""
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import os
 import typing
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 How many events a filter removed is the difference in length.
 """
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import typing
 from collections.abc import Iterable
 
@@ -191,7 +189,7 @@ def _third_most_around(counts: Int64[np.ndarray, "H W"]) -> Int64[np.ndarray, "H
     return third
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _keep_supported(events, height, width, window, latest, kept):
     """Fill `kept` and bring `latest` up to date; returns how many are kept, and outside."""
@@ -221,7 +219,7 @@ def _keep_supported(events, height, width, window, latest, kept):
     return num_kept, num_outside
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _keep_unmasked(events, mask, kept):
     """Fill `kept`; returns how many are kept, and how many lie outside."""

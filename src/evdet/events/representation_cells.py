@@ -7,8 +7,6 @@ Every function here takes events in any order, and refuses those that have no ce
 outside the sensor or, where its time matters, outside the slice is a ValueError.
 """
 
-# ruff: noqa: ANN001, ANN202 - numba finds the types of kernels by itself
-
 import typing
 
 import numpy as np
@@ -155,7 +153,7 @@ def divide_cells(
     return frame.reshape(-1, *grid.size)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _count(events, rows, columns, polarity_stride, off_weight, cells):
     """Returns how many events it refused, like every loop here."""
@@ -170,7 +168,7 @@ def _count(events, rows, columns, polarity_stride, off_weight, cells):
     return num_refused
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _count_in_micro_bins(
     events, rows, columns, start, edges, bin_stride, polarity_stride, stop_at, cells
@@ -196,7 +194,7 @@ def _count_in_micro_bins(
     return num_refused
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _keep_latest(events, rows, columns, start, edges, polarity_stride, cells):
     height, width, num_refused = len(rows), len(columns), 0
@@ -217,7 +215,7 @@ def _keep_latest(events, rows, columns, start, edges, polarity_stride, cells):
     return num_refused
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _share(events, rows, columns, start, delta_t, num_bins, line, strides, off_sign, cells):
     height, width, num_refused = len(rows), len(columns), 0
@@ -245,7 +243,7 @@ def _share(events, rows, columns, start, delta_t, num_bins, line, strides, off_s
     return num_refused
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _divide(cells, lowest, highest, divisor, frame):
     for i in range(len(cells)):

@@ -153,7 +153,7 @@ def _unpack(packed: Int64[np.ndarray, " E"], start: int, size: SensorSize) -> Ev
 # typing.no_type_check: numba cannot compile what the tests' type checks have wrapped.
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _watch(
     frames: np.ndarray,
@@ -227,7 +227,7 @@ def _watch(
     return found[0], found[1], noise_t, noise_n, -1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _advance(
     found: _Found,
@@ -272,7 +272,7 @@ def _advance(
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray) -> float:
     """How far a pixel's brightness is above the remembered one if it has not fired before t."""
@@ -284,7 +284,7 @@ def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray
     return offset
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _foresee(pixel: int, leak: float, state: np.ndarray, thresholds: np.ndarray) -> None:
     """Note when a pixel at rest will leak its next event."""
@@ -292,7 +292,7 @@ def _foresee(pixel: int, leak: float, state: np.ndarray, thresholds: np.ndarray)
     state[_DUE, pixel] = state[_SINCE, pixel] + wait
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _random(seed: int, index: int, which: int) -> float:
     """A number in [0, 1) that depends on its arguments alone (SplitMix64)."""
@@ -304,14 +304,14 @@ def _random(seed: int, index: int, which: int) -> float:
     return np.float64(z >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _wait(seed: int, index: int, rate: float) -> float:
     """Microseconds to the next candidate of a Poisson process."""
     return -np.log(1 - _random(seed, index, np.int64(0))) / rate if rate > 0 else np.inf
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _append(found: _Found, t: float, pixel: int, polarity: int, code: tuple[int, int]) -> _Found:
     packed, count = found
@@ -324,7 +324,7 @@ def _append(found: _Found, t: float, pixel: int, polarity: int, code: tuple[int,
     return packed, count + 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _shift_of(num_pixels: int) -> int:
     """Bits for a pixel's number and its polarity."""

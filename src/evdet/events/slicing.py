@@ -243,7 +243,7 @@ def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) 
     return f"time steps back by {latest - t} us, from t={latest} us to t={t} us. {remedy}"
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _is_sorted(events: Events) -> bool:
     for i in range(1, len(events)):  # noqa: SIM110 - numba compiles no generators
@@ -252,7 +252,7 @@ def _is_sorted(events: Events) -> bool:
     return True
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _scan(
     events: Events, latest: int, previous: int, height: int, width: int, most_back: int

@@ -219,7 +219,7 @@ class _Tally:
         return RateOverTime(edges, self.bins[:, :num_bins].copy())
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _extent(events: Events) -> tuple[int, int, int, int]:
     """Earliest and latest time, largest x and y."""
@@ -233,7 +233,7 @@ def _extent(events: Events) -> tuple[int, int, int, int]:
     return first, last, x, y
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _count(
     events: Events,

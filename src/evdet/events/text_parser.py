@@ -52,7 +52,7 @@ def parse_lines(
     return events[:num_events], problem, line, at
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _parse(
     data: Bytes, roles: Roles, power: int, is_whole: bool, events: Events
@@ -73,7 +73,7 @@ def _parse(
     return num_events, 0, line, at
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _parse_line(
     data: Bytes, at: int, roles: Roles, power: int, is_whole: bool, event: np.void
@@ -116,7 +116,7 @@ def _parse_line(
     return 0 if at >= end or data[at] == _NEWLINE else 7
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
     """Where a number ends (-1: there is none), its digits, power of ten, and if it has a point."""
@@ -160,7 +160,7 @@ def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
     return at, -mantissa if is_negative else mantissa, exponent, has_point
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _truth(data: Bytes, at: int) -> int:
     """1 at the word true, 0 at false, -1 elsewhere."""
@@ -174,7 +174,7 @@ def _truth(data: Bytes, at: int) -> int:
     return -1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     """Mantissa * 10 ** exponent, rounded half away from zero; too large a number otherwise."""
@@ -197,7 +197,7 @@ def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     return -value if mantissa < 0 else value
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _skip_blanks(data: Bytes, at: int) -> int:
     while at < len(data) and (data[at] == 32 or data[at] == 9 or data[at] == 13):
@@ -205,7 +205,7 @@ def _skip_blanks(data: Bytes, at: int) -> int:
     return at
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _skip_separator(data: Bytes, at: int) -> int:
     """Blanks, and one comma or semicolon at most."""
@@ -215,7 +215,7 @@ def _skip_separator(data: Bytes, at: int) -> int:
     return at
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 @typing.no_type_check
 def _is_separator(byte: int) -> bool:
     return byte == 32 or byte == 9 or byte == 13 or byte == 10 or byte == 44 or byte == 59

@@ -9,6 +9,7 @@ from evdet.models.feature_extractors import (
     VanillaGRU,
     VggLike,
 )
+from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.losses import DetectionLoss
@@ -26,6 +27,7 @@ __all__ = [
     "DetectionLoss",
     "Detector",
     "FeatureExtractor",
+    "FrameSpec",
     "RecurrentPyramid",
     "SqueezeExciteBlock",
     "Vanilla",

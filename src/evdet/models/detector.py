@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from evdet.models.anchors import Anchors
 from evdet.models.feature_extractors import FeatureExtractor
+from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.losses import DetectionLoss
 from evdet.models.postprocess import select_boxes, to_detections
@@ -27,6 +28,7 @@ class Detector(nn.Module):
         anchors: the reference boxes, and the code between them and boxes.
         head: maps -> corrections and logits per anchor.
         criterion: the loss; it and the head agree on whether logit 0 is background.
+        frame_spec: what its frames are made of; None leaves that to the caller.
 
     Raises:
         ValueError: the parts do not fit each other.
@@ -43,6 +45,7 @@ class Detector(nn.Module):
         anchors: Anchors,
         head: BoxHead,
         criterion: DetectionLoss,
+        frame_spec: FrameSpec | None = None,
     ) -> None:
         super().__init__()
         if head.background != criterion.has_background:
@@ -59,6 +62,7 @@ class Detector(nn.Module):
         self.anchors = anchors
         self.head = head
         self.criterion = criterion
+        self.frame_spec = frame_spec
 
     @property
     def memory_names(self) -> tuple[str, ...]:
@@ -92,18 +96,33 @@ class Detector(nn.Module):
             `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
             and `scores` (N,), best first; and the memory.
         """
-        features, memory = self.feature_extractor.step(clip, memory)
-        corrections, logits = self.head(features)
-        boxes = self.anchors.decode(features, clip, corrections)
+        boxes, scores, memory = self.predict(clip, memory)
         selection = select_boxes(
             boxes,
-            self.head.scores(logits),
+            scores,
             (clip.shape[-2], clip.shape[-1]),
             score_thresh=score_thresh,
             nms_thresh=nms_thresh,
             max_boxes=max_boxes,
         )
         return to_detections(selection, clip.shape[1]), memory
+
+    def predict(
+        self, clip: Clip, memory: Memory | None = None
+    ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
+        """Give every candidate of every frame, before selection.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
+            time-major, and the memory.
+        """
+        features, memory = self.feature_extractor.step(clip, memory)
+        corrections, logits = self.head(features)
+        return self.anchors.decode(features, clip, corrections), self.head.scores(logits), memory
 
     def get_boxes(
         self,
