@@ -76,8 +76,9 @@ def simulate(options: SimulateOptions) -> None:
     """
     from tqdm import tqdm
 
-    from evdet.data.simulated_folder import write_simulated_folder
+    from evdet.data.simulated_folder import check_free, write_simulated_folder
 
+    check_free(options.output)
     plan = _plan_of(options)
     if options.kind == "nmnist":
         _tell_of_digits(options)

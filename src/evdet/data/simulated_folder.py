@@ -27,7 +27,14 @@ from evdet.data.scenes import SceneOptions, ScenePiece, classes_of, draw_scene, 
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.simulate import SensorModel
 
-__all__ = ["FORMATS", "SIMULATION_FILE", "SimulationPlan", "share_out", "write_simulated_folder"]
+__all__ = [
+    "FORMATS",
+    "SIMULATION_FILE",
+    "SimulationPlan",
+    "check_free",
+    "share_out",
+    "write_simulated_folder",
+]
 
 FORMATS = {"dat": "_td.dat", "raw": ".raw", "hdf5": ".h5"}
 """Formats of the recordings, and how their names end."""
@@ -102,6 +109,20 @@ def share_out(count: int) -> tuple[int, int, int]:
     return count - 2 * held_out, held_out, held_out
 
 
+def check_free(out: Path) -> None:
+    """Refuse a folder in which something would be overwritten.
+
+    Args:
+        out: the folder to make.
+
+    Raises:
+        ValueError: it is a file, or there is something in it.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        what = "is not empty" if out.is_dir() else "is a file"
+        raise ValueError(f"{out.resolve()} {what}. Name another folder, or move it away first.")
+
+
 def write_simulated_folder(
     out: Path,
     plan: SimulationPlan,
@@ -124,10 +145,8 @@ def write_simulated_folder(
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
+    check_free(out)
     out = out.resolve()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        what = "is not empty" if out.is_dir() else "is a file"
-        raise ValueError(f"{out} {what}. Name another folder, or move it away first.")
     unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
     jobs = [(split, number) for split in SPLITS for number in range(getattr(plan, split))]
     try:

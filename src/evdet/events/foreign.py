@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.slicing import OrderCount, check_blocks
+from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
 
 __all__ = ["ForeignEventFile", "open_aedat4", "open_es"]
 
@@ -79,7 +79,7 @@ class ForeignEventFile:
     path: Path
     kind: str
     stated_size: SensorSize | None
-    _summary: tuple[int, int | None, int | None] | None = None
+    _summary: BlockSummary | None = None
 
     @property
     def format(self) -> str:
@@ -89,17 +89,17 @@ class ForeignEventFile:
     @property
     def num_events(self) -> int:
         """Events that can be read; asking reads the file once."""
-        return self._read_summary()[0]
+        return self._read_summary().num_events
 
     @property
     def start(self) -> int | None:
         """Time of the earliest event, in microseconds; asking reads the file once."""
-        return self._read_summary()[1]
+        return self._read_summary().start
 
     @property
     def end(self) -> int | None:
         """Time of the latest event, in microseconds; asking reads the file once."""
-        return self._read_summary()[2]
+        return self._read_summary().end
 
     @property
     def time_origin(self) -> int | None:
@@ -126,18 +126,9 @@ class ForeignEventFile:
         with _reading(self.path, self.kind) as (size, blocks):
             yield from check_blocks(blocks, OrderCount(), name=str(self.path), size=size)
 
-    def _read_summary(self) -> tuple[int, int | None, int | None]:
+    def _read_summary(self) -> BlockSummary:
         if self._summary is None:
-            num_events, start, end = 0, None, None
-            try:
-                for block in self.blocks():
-                    first, last = int(block["t"].min()), int(block["t"].max())
-                    start = first if start is None else min(start, first)
-                    end = last if end is None else max(end, last)
-                    num_events += len(block)
-            except RecordingError:
-                pass  # `blocks` says it to whoever reads the events
-            self._summary = num_events, start, end
+            self._summary = summarize_blocks(self.blocks())
         return self._summary
 
 

@@ -3,6 +3,7 @@
 import typing
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,12 +15,14 @@ from evdet.events.joining import join_events
 
 __all__ = [
     "MAX_GAP",
+    "BlockSummary",
     "OrderCount",
     "check_blocks",
     "check_slice",
     "cut_bins",
     "cut_windows",
     "sort_by_time",
+    "summarize_blocks",
 ]
 
 MAX_GAP = 2 * 3600 * 1_000_000
@@ -163,6 +166,40 @@ def cut_bins(
             break
     if problem is not None:
         raise problem
+
+
+class BlockSummary(NamedTuple):
+    """What one pass over the blocks of a file tells."""
+
+    num_events: int
+    """Events that can be read."""
+    start: int | None
+    """Time of the earliest, in microseconds; None without events."""
+    end: int | None
+    """Time of the latest, in microseconds; None without events."""
+
+
+def summarize_blocks(blocks: Iterable[Events]) -> BlockSummary:
+    """Count the events of a file that can only be played, up to where it is damaged.
+
+    Args:
+        blocks: events in file order.
+
+    Returns:
+        Their number, and the times of the earliest and the latest.
+    """
+    num_events = 0
+    start: int | None = None
+    end: int | None = None
+    try:
+        for block in blocks:
+            first, last = int(block["t"].min()), int(block["t"].max())
+            start = first if start is None else min(start, first)
+            end = last if end is None else max(end, last)
+            num_events += len(block)
+    except RecordingError:
+        pass  # whoever reads the events is told
+    return BlockSummary(num_events, start, end)
 
 
 def sort_by_time(events: Events) -> Events:

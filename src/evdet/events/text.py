@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.slicing import OrderCount, check_blocks
+from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
 from evdet.events.text_parser import PROBLEMS, parse_lines
 
 __all__ = ["TextEventFile", "open_text"]
@@ -77,22 +77,22 @@ class TextEventFile:
     power: int
     is_whole: bool
     format: str = "text"
-    _summary: tuple[int, int | None, int | None] | None = None
+    _summary: BlockSummary | None = None
 
     @property
     def num_events(self) -> int:
         """Events that can be read; asking reads the file once."""
-        return self._read_summary()[0]
+        return self._read_summary().num_events
 
     @property
     def start(self) -> int | None:
         """Time of the earliest event, in microseconds; asking reads the file once."""
-        return self._read_summary()[1]
+        return self._read_summary().start
 
     @property
     def end(self) -> int | None:
         """Time of the latest event, in microseconds; asking reads the file once."""
-        return self._read_summary()[2]
+        return self._read_summary().end
 
     @property
     def time_origin(self) -> int | None:
@@ -137,18 +137,9 @@ class TextEventFile:
                     "lies before can be used."
                 )
 
-    def _read_summary(self) -> tuple[int, int | None, int | None]:
+    def _read_summary(self) -> BlockSummary:
         if self._summary is None:
-            num_events, start, end = 0, None, None
-            try:
-                for block in self.blocks():
-                    first, last = int(block["t"].min()), int(block["t"].max())
-                    start = first if start is None else min(start, first)
-                    end = last if end is None else max(end, last)
-                    num_events += len(block)
-            except RecordingError:
-                pass  # `blocks` says it to whoever reads the events
-            self._summary = num_events, start, end
+            self._summary = summarize_blocks(self.blocks())
         return self._summary
 
 
