@@ -2,7 +2,17 @@
 
 import torch
 
-from benchmarks import decoding, feeding, generator, network, representations, scoring, selection
+from benchmarks import (
+    curves,
+    decoding,
+    detection,
+    feeding,
+    generator,
+    network,
+    representations,
+    scoring,
+    selection,
+)
 from benchmarks.measure import Row
 from evdet.report import describe_environment
 
@@ -19,9 +29,11 @@ def main() -> None:
         representations.rows(),
         feeding.rows(),
         generator.rows(),
+        detection.rows(device),
         network.rows(device),
         selection.rows(device),
         scoring.rows(),
+        curves.rows(),
     ):
         for row in rows:
             print(_line(row))

@@ -1,4 +1,7 @@
-"""Time to score 20,000 boxes: evdet beside pycocotools, where that is installed."""
+"""Time to score 100,000 boxes: evdet beside pycocotools, where that is installed.
+
+Both start from the arrays of each frame and end at the numbers, in one run on one thread.
+"""
 
 import contextlib
 import io
@@ -11,7 +14,7 @@ import numpy as np
 from benchmarks.measure import Row
 from evdet.metrics import average_precision
 
-NUM_FRAMES, TRUTHS_PER_FRAME, DETECTIONS_PER_FRAME, NUM_CLASSES = 1000, 4, 16, 10
+NUM_FRAMES, TRUTHS_PER_FRAME, DETECTIONS_PER_FRAME, NUM_CLASSES = 5000, 4, 16, 10
 
 
 def rows() -> list[Row]:
@@ -23,16 +26,17 @@ def rows() -> list[Row]:
     truths, detections = _make_set()
     names = tuple(str(k) for k in range(NUM_CLASSES))
     what = f"score {NUM_FRAMES * (TRUTHS_PER_FRAME + DETECTIONS_PER_FRAME):,} boxes"
-    seconds, result = _best_of(3, lambda: average_precision(truths, detections, names).map)
+    seconds, result = _best_of(3, lambda: _our_numbers(truths, detections, names))
     if find_spec("pycocotools") is None:
         note = "pycocotools is not installed: no comparison"
         return [Row(what=what, value=seconds, unit="s", note=note)]
-    reference_seconds, reference = _best_of(3, lambda: _pycocotools_map(truths, detections))
+    reference_seconds, reference = _best_of(2, lambda: _pycocotools(truths, detections))
     ratio = f"{reference_seconds / seconds:.1f} times faster"
+    difference = float(np.abs(result - reference).max())
     return [
         Row(what=what, value=seconds, unit="s", note=f"{ratio} than pycocotools"),
         Row(what=f"{what}, pycocotools", value=reference_seconds, unit="s"),
-        Row(what="difference of the two mAP", value=abs(result - reference), unit=""),
+        Row(what="largest difference of the twelve numbers", value=difference, unit=""),
     ]
 
 
@@ -45,10 +49,12 @@ def _make_set() -> tuple[list[np.ndarray], list[dict[str, np.ndarray]]]:
         labels = rng.integers(1, NUM_CLASSES + 1, TRUTHS_PER_FRAME)
         copies = DETECTIONS_PER_FRAME // TRUTHS_PER_FRAME
         found = np.tile(boxes, (copies, 1))
+        # Their sides stay above 0: smallest 10, noise of at most 4 on each end.
+        noise = np.clip(rng.normal(0, 2, found.shape), -4, 4)
         truths.append(np.column_stack([boxes, labels]).astype(np.float32))
         detections.append(
             {
-                "boxes": (found + rng.normal(0, 2, found.shape)).astype(np.float32),
+                "boxes": (found + noise).astype(np.float32),
                 "labels": np.tile(labels, copies),
                 "scores": rng.random(len(found)).astype(np.float32),
             }
@@ -56,7 +62,18 @@ def _make_set() -> tuple[list[np.ndarray], list[dict[str, np.ndarray]]]:
     return truths, detections
 
 
-def _best_of(repeats: int, function: Callable[[], float]) -> tuple[float, float]:
+def _our_numbers(
+    truths: list[np.ndarray], detections: list[dict[str, np.ndarray]], names: tuple[str, ...]
+) -> np.ndarray:
+    scores = average_precision(truths, detections, names)
+    numbers = [
+        scores.map, scores.map50, scores.map75, *scores.per_size.values(),
+        *scores.recall.values(), *scores.recall_per_size.values(),
+    ]  # fmt: skip
+    return np.nan_to_num(numbers, nan=-1)
+
+
+def _best_of(repeats: int, function: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
     best = float("inf")
     for _ in range(repeats):
         start = time.perf_counter()
@@ -65,7 +82,7 @@ def _best_of(repeats: int, function: Callable[[], float]) -> tuple[float, float]
     return best, result
 
 
-def _pycocotools_map(truths: list[np.ndarray], detections: list[dict[str, np.ndarray]]) -> float:
+def _pycocotools(truths: list[np.ndarray], detections: list[dict[str, np.ndarray]]) -> np.ndarray:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -109,4 +126,4 @@ def _pycocotools_map(truths: list[np.ndarray], detections: list[dict[str, np.nda
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    return float(evaluation.stats[0])
+    return np.asarray(evaluation.stats)

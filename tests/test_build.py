@@ -5,6 +5,7 @@ import torch
 
 from evdet.build import (
     ANCHORS,
+    DETECTORS,
     FEATURE_EXTRACTORS,
     build_detector,
     build_loader,
@@ -28,6 +29,16 @@ def test_every_feature_extractor_makes_a_detector(name):
     detector = build_detector(change(feature_extractor=name))
     assert detector.num_classes == 10
     assert len(detector.memory_names) == len(set(detector.memory_names))
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_one_field_swaps_the_detector(name):
+    detector = build_detector(change(detector=name, classes=("1", "7", "8")))
+    assert detector.num_classes == 3
+    assert detector.frame_spec.class_names == ("1", "7", "8")
+    out, memory = detector.eval().step(torch.rand(1, 2, 3, 32, 32))
+    assert [len(lanes) for lanes in out] == [2]
+    assert len(memory) == len(detector.memory_names)
 
 
 @pytest.mark.parametrize("name", sorted(ANCHORS))
@@ -73,6 +84,7 @@ def test_the_classes_name_the_digits_that_play():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"detector": "RVT"}, "detector must be one of RVT-Base, RVT-Small"),
         ({"feature_extractor": "Vanila"}, "feature_extractor must be one of Vanilla, VanillaGRU"),
         ({"anchor_list": "MINE"}, "anchor_list must be one of COCO_ANCHORS"),
         ({"loss": "focal"}, "loss must be one of sigmoid_focal_loss"),

@@ -218,3 +218,19 @@ def test_only_the_classes_may_differ():
 
     with pytest.raises(CheckpointError, match="another model"):
         load_matching_weights(new, make_checkpoint(), ("car",))
+
+
+def test_another_family_keeps_the_classes_that_both_know(tmp_path):
+    old_names, new_names = ("car", "bike"), ("bus", "car")
+    small = {"detector": "RVT-Tiny", "in_channels": 3, "height": 32, "width": 32}
+    torch.save(make_checkpoint(classes=old_names, **small), tmp_path / "rvt.ckpt")
+    old = load_detector(tmp_path / "rvt.ckpt")
+    new = build_detector(DetectionConfig(**SMALL, **small, seed=2, classes=new_names))
+
+    assert load_matching_weights(new, load_checkpoint(tmp_path / "rvt.ckpt"), new_names) == ["car"]
+
+    for before, after in zip(old.head.levels, new.head.levels, strict=True):
+        assert torch.equal(after.class_logits.weight[1], before.class_logits.weight[0])
+        assert torch.equal(after.objectness.weight, before.objectness.weight)
+    with pytest.raises(CheckpointError, match="another model"):
+        load_matching_weights(new, make_checkpoint(), new_names)

@@ -1,9 +1,11 @@
 import argparse
 import dataclasses
+from importlib import resources
 
 import pytest
+import torch
 
-from evdet.build import complete_config
+from evdet.build import build_detector, complete_config
 from evdet.cli.options import shipped_config
 from evdet.config import (
     ConfigError,
@@ -13,6 +15,7 @@ from evdet.config import (
     read_config,
     write_config,
 )
+from evdet.events.representation_names import representation_called
 
 SEED_TUTORIAL = argparse.Namespace(
     in_channels=3,
@@ -82,9 +85,54 @@ def test_a_config_leaves_open_what_its_data_set_will_say():
     assert (config.preprocess, config.in_channels, config.height) == ("auto", 0, 0)
 
 
-@pytest.mark.parametrize("name", ["gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml"])
+RVT_CONFIGS = [
+    f"rvt_{size}_{data}.yaml" for size in ("tiny", "small", "base") for data in ("gen1", "1mpx")
+]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml", "rvt_events_digits_quick.yaml"],
+)
 def test_the_configs_for_recordings_are_valid(name):
     assert shipped_config(name).dataset_path != "toy_problem"
+
+
+def build_shapes(name):
+    """The detector of a configuration, without numbers in it and without its data set."""
+    config = shipped_config(name)
+    num_channels = representation_called(config.preprocess).num_channels
+    config = dataclasses.replace(config, in_channels=num_channels)
+    with torch.device("meta"):
+        return config, build_detector(config).eval()
+
+
+@pytest.mark.parametrize("name", RVT_CONFIGS)
+def test_the_recipes_of_rvt_build_the_detector_of_their_name(name):
+    config, detector = build_shapes(name)
+    assert config.detector == "RVT-" + name.split("_")[1].capitalize()
+    assert detector.num_classes == len(config.classes) == (2 if "gen1" in name else 3)
+
+
+# The cells of the padded frame, 256x320 or 384x640, at strides 8, 16 and 32.
+@pytest.mark.parametrize(("data", "num_candidates"), [("gen1", 1680), ("1mpx", 5040)])
+def test_the_recipes_of_rvt_have_as_many_candidates_as_published(data, num_candidates):
+    config, detector = build_shapes(f"rvt_tiny_{data}.yaml")
+    size = (config.in_channels, config.height, config.width)
+    boxes, _, _ = detector.predict(torch.zeros(1, 1, *size, device="meta"))
+    assert boxes.shape == (1, num_candidates, 4)
+
+
+def test_every_shipped_config_is_tested():
+    shipped = {
+        entry.name
+        for entry in (resources.files("evdet") / "configs").iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    assert shipped == {
+        "gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml", "rvt_events_digits_quick.yaml",
+        "moving_mnist.yaml", "moving_mnist_quick.yaml", *RVT_CONFIGS,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["moving_mnist.yaml", "moving_mnist_quick.yaml"])

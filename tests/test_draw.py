@@ -1,6 +1,9 @@
 import builtins
+import contextlib
 import io
 import itertools
+import subprocess
+import sys
 
 import av
 import cv2
@@ -256,3 +259,108 @@ def test_without_pyav_there_is_one_line_that_says_so(tmp_path, monkeypatch):
         draw.write_video(tmp_path / "x.mp4", [black()], 10)
 
     assert str(caught.value) == "no video: PyAV is not installed (pip install av)"
+
+
+def decoded_frames(path):
+    """Time in seconds and mean brightness of every frame, up to one that is cut."""
+    frames = []
+    with av.open(str(path)) as video, contextlib.suppress(av.error.InvalidDataError):
+        for frame in video.decode(video.streams.video[0]):
+            frames.append((float(frame.time), frame.to_ndarray(format="rgb24")[4:24].mean()))
+    return frames
+
+
+def gray(value):
+    return np.full((32, 40, 3), value, np.uint8)
+
+
+def test_a_growing_video_is_an_ordinary_one_in_the_end(tmp_path):
+    writer = draw.VideoWriter(tmp_path / "x.mp4", 20)
+    for number, value in enumerate(range(20, 220, 20)):
+        writer.write(gray(value), number)
+    writer.close()
+    writer.close()
+
+    frames = decoded_frames(tmp_path / "x.mp4")
+    np.testing.assert_allclose([time for time, _ in frames], np.arange(10) / 20, atol=1e-3)
+    np.testing.assert_allclose([mean for _, mean in frames], range(20, 220, 20), atol=6)
+    # One index for all of it, no fragments: players can go to any place.
+    assert b"moof" not in (tmp_path / "x.mp4").read_bytes()[:60]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_a_growing_video_shows_a_frame_until_the_next_one_is_due(tmp_path):
+    writer = draw.VideoWriter(tmp_path / "x.mp4", 10)
+    for number, value in ((0, 50), (1, 100), (8, 200)):
+        writer.write(gray(value), number)
+    writer.close()
+
+    times = [time for time, _ in decoded_frames(tmp_path / "x.mp4")]
+    np.testing.assert_allclose(times, [0, 0.1, 0.8], atol=1e-3)
+
+
+def test_a_growing_video_without_frames_is_no_file(tmp_path):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"older")
+    draw.VideoWriter(path, 20).close()
+    assert path.read_bytes() == b"older"
+
+
+def test_a_growing_video_takes_frames_of_one_size(tmp_path):
+    writer = draw.VideoWriter(tmp_path / "x.mp4", 20)
+    writer.write(gray(10), 0)
+    with pytest.raises(ValueError, match="frames differ in size"):
+        writer.write(black(), 1)
+    writer.close()
+    assert len(decoded_frames(tmp_path / "x.mp4")) == 1
+
+
+NOISE = """
+import resource, signal, sys
+import numpy as np
+from evdet.draw import VideoWriter
+
+path, limit, closes = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "close"
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+rng = np.random.default_rng(0)
+writer = VideoWriter(path, 20)
+for number in range(150):
+    writer.write(rng.integers(0, 100, (64, 80, 3), np.uint8) + np.uint8(number), number)
+if closes:
+    writer.close()
+else:
+    import os
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def write_noise(path, *, limit=0, end="close"):
+    """Write 150 frames that hardly compress, in a process of its own."""
+    command = [sys.executable, "-c", NOISE, str(path), str(limit), end]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", [1, 1000, 3000, 100_000, 300_000])
+def test_a_video_that_fills_the_disk_plays_what_was_written(tmp_path, missing):
+    assert write_noise(tmp_path / "whole.mp4").returncode == 0
+    size = (tmp_path / "whole.mp4").stat().st_size
+
+    failed = write_noise(tmp_path / "x.mp4", limit=size - missing)
+
+    assert failed.returncode == 1
+    assert f"File too large: '{tmp_path / 'x.mp4'}'" in failed.stderr
+    whole, found = decoded_frames(tmp_path / "whole.mp4"), decoded_frames(tmp_path / "x.mp4")
+    with av.open(str(tmp_path / "x.mp4")) as video:  # nothing in it is cut
+        assert len(list(video.decode(video.streams.video[0]))) == len(found)
+    assert found == whole[: len(found)]
+    assert 150 * (size - missing) / size - 5 < len(found) <= 150
+
+
+@pytest.mark.slow
+def test_a_video_whose_process_is_killed_plays_what_was_written(tmp_path):
+    assert write_noise(tmp_path / "x.mp4", end="kill").returncode == -9
+    # The encoder looks ahead some frames.
+    assert 150 - 60 < len(decoded_frames(tmp_path / "x.mp4")) < 150

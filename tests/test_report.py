@@ -1,5 +1,6 @@
 import dataclasses
 import html.parser
+import json
 import math
 import re
 
@@ -7,10 +8,21 @@ import numpy as np
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from evdet.config import DetectionConfig
+from evdet.boxes import BOX_DTYPE
+from evdet.config import ConfigError, DetectionConfig, write_config
 from evdet.draw import write_video
 from evdet.metrics import average_precision, confusion_matrix
-from evdet.report import Picture, RunReport, describe_environment, read_scalars, write_report
+from evdet.metrics.curves import performance_curves
+from evdet.metrics.scored_recording import ScoredRecording
+from evdet.report import (
+    Picture,
+    RunReport,
+    describe_environment,
+    read_run,
+    read_scalars,
+    write_comparison,
+    write_report,
+)
 
 NAMES = ["car", "<script>alert(1)</script>", "no truth"]
 BOX = [10.0, 10.0, 50.0, 60.0]
@@ -64,6 +76,18 @@ def typical_run(tmp_path):
         commands=["evdet train --config x.yaml"],
         notes=["no tracks: <none>"],
     )
+
+
+def curves_of(num_found, *, fields=(("still_us", "<i8"), ("num_events", "<i8"))):
+    """Curves of an object that moves for two windows and then rests for two."""
+    truth = np.zeros(4, [*BOX_DTYPE.descr, *fields])
+    truth["t"], truth["class_id"], truth["track_id"] = np.arange(1, 5) * 50_000, 1, 3
+    truth["w"] = truth["h"] = truth["class_confidence"] = 20
+    for name, _ in fields:
+        truth[name] = [0, 0, 50_000, 100_001]
+    recording = ScoredRecording("drive", truth, truth["t"].copy(), truth[:num_found])
+    curves = performance_curves([recording], NAMES, size=(64, 64), delta_t=50_000)
+    return json.loads(json.dumps(curves.as_dict(), allow_nan=False))
 
 
 def page_of(tmp_path, run):
@@ -175,6 +199,170 @@ def test_a_confusion_matrix_must_fit_its_names(tmp_path):
     with pytest.raises(ValueError, match="3 classes must be 4 x 4"):
         write_report(tmp_path / "report.html", run)
     assert not list(tmp_path.iterdir())
+
+
+def test_curves_are_numbers_plots_and_tables(tmp_path):
+    page = page_of(tmp_path, RunReport(title="x", curves=curves_of(num_found=2)))
+
+    assert Outline(page).headings == ["What it finds, and when"]
+    assert "<b>1.000</b> moving → <b>0.000</b> 0.1–0.2 s" in page
+    assert "<b>0 s</b> median, <b>0 s</b> for 90 %, <b>0.0%</b> never" in page
+    for title in ("Memory", "By size", "By events in its box", "When boxes are late"):
+        assert f"<h3>{title}" in page
+        assert f'aria-label="{title}' in page
+    assert Outline(page).tags.count("details") == 5
+    assert "nan" not in page.lower()
+
+
+def test_a_detector_that_finds_nothing_has_curves_without_a_first_detection(tmp_path):
+    page = page_of(tmp_path, RunReport(title="x", curves=curves_of(num_found=0)))
+
+    assert "<b>–</b> median, <b>–</b> for 90 %, <b>100.0%</b> never" in page
+
+
+def test_a_curve_that_cannot_be_had_says_why(tmp_path):
+    curves = curves_of(num_found=2, fields=())
+    curves["reasons"]["by_stillness"] += " <b>"
+    page = page_of(tmp_path, RunReport(title="x", curves=curves))
+
+    assert "(field still_us) &lt;b&gt;" in page
+    assert "field num_events" in page
+    assert 'aria-label="Memory' not in page
+    assert 'aria-label="By size' in page
+
+
+def compare(tmp_path, *runs, names=("first", "second")):
+    write_comparison(tmp_path / "comparison.html", runs, names[: len(runs)])
+    return (tmp_path / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_two_runs_stand_side_by_side(tmp_path):
+    scalars = {"train_loss": [(0, 2.0), (9, 1.0)], "val_map": [(9, 0.3)], "lr": [(0, 1.0)]}
+    first = dataclasses.replace(
+        typical_run(tmp_path), curves=curves_of(num_found=2), scalars=scalars
+    )
+    config = dataclasses.asdict(DetectionConfig(lr=0.5, root_dir="elsewhere"))
+    second = dataclasses.replace(
+        first, **scored(found(0)), curves=curves_of(num_found=4), config=config, num_parameters=7
+    )
+    page = compare(tmp_path, first, second)
+
+    assert "<title>first against second</title>" in page
+    assert Outline(page).headings == [
+        "At a glance",
+        "What they see",
+        "By class",
+        "What they find, and when",
+        "Worst frames",
+        "Training",
+        "What differs",
+    ]
+    assert Outline(page).tags.count("video") == 2
+    # The better score in bold, and how far the second is from the first.
+    assert "<td><b>0.500</b></td><td>0.000</td><td>−0.500</td>" in page
+    assert "<td>1.23 M</td><td>7</td>" in page
+    # Of the fields those that differ, save for where the run lies.
+    assert '<th scope="row">lr</th><td>0.001</td><td>0.5</td>' in page
+    assert "root_dir" not in page
+    assert "feature_base" not in page
+    # Both memory curves: the second run found the object while it rested.
+    assert "<b>1.000</b> → <b>0.000</b>" in page
+    assert "<b>1.000</b> → <b>1.000</b>" in page
+    assert "compare with care" not in page
+
+
+def test_runs_that_were_never_evaluated_can_be_compared(tmp_path):
+    page = compare(tmp_path, RunReport(title="a"), RunReport(title="b"))
+
+    assert "<h1>first against second</h1>" in page
+    assert Outline(page).headings == ["At a glance"]
+
+
+def test_an_older_run_has_a_place_and_is_told_to_be_evaluated_again(tmp_path):
+    older = RunReport(title="x", **scored(found(1)))
+    page = compare(tmp_path, older, dataclasses.replace(older, curves=curves_of(num_found=2)))
+
+    assert page.count("none: evaluate again") == 5
+    assert 'aria-label="Memory' in page
+
+
+def test_runs_whose_numbers_do_not_mean_the_same_are_told_apart(tmp_path):
+    config = dataclasses.asdict(DetectionConfig())
+    first = RunReport(title="x", **scored(found(1)), config=config)
+    scores = {**first.scores, "protocol": "perot2020-gen1", "num_frames": 5}
+    config = {**first.config, "dataset_path": "drives"}
+    page = compare(tmp_path, first, dataclasses.replace(first, scores=scores, config=config))
+
+    for what in (
+        "different protocols, so compare with care (first: coco; second: perot2020-gen1)",
+        "different test frames, so compare with care (first: 2 objects in 1 frames",
+        "different data sets, so compare with care (first: toy_problem; second: drives)",
+    ):
+        assert what in page
+
+
+def test_a_comparison_loads_nothing_and_escapes_what_it_was_given(tmp_path):
+    evil = "<script>alert(1)</script>"
+    curves = curves_of(num_found=2)
+    curves["by_size"]["points"][0]["label"] = evil
+    run = RunReport(
+        title="x",
+        **scored(found(1)),
+        curves=curves,
+        config={evil: evil},
+        versions={evil: evil},
+        notes=[evil],
+        failures=[Picture(image=noise(), caption=evil)],
+    )
+    other = dataclasses.replace(run, config={evil: 1}, versions={}, scores=None)
+    page = compare(tmp_path, run, other, names=(evil, "other"))
+
+    assert "<script" not in page
+    assert all(value.startswith("data:") for value in Outline(page).loaded)
+
+
+def test_the_largest_comparison_has_a_colour_for_each_run(tmp_path):
+    runs = [RunReport(title="x", **scored(found(1)), curves=curves_of(num_found=2))] * 6
+    page = compare(tmp_path, *runs, names=[f"run {number}" for number in range(6)])
+
+    assert "var(--series-6)" in page
+    assert "#0101" not in page
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "2 to 6 runs, got 1"),
+        (list("abcdefg"), "2 to 6 runs, got 7"),
+        (["a", "a"], "names that tell them apart"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(tmp_path, names, message):
+    with pytest.raises(ValueError, match=message):
+        write_comparison(tmp_path / "x.html", [RunReport(title="x")] * len(names), names)
+
+
+def test_a_folder_without_a_configuration_is_no_run(tmp_path):
+    with pytest.raises(ConfigError, match=r"is no run: it has no config\.yaml"):
+        read_run(tmp_path)
+
+
+def test_a_run_says_what_is_missing_and_how_to_get_it(tmp_path):
+    write_config(DetectionConfig(), tmp_path / "config.yaml")
+    (note,) = read_run(tmp_path).notes
+    assert note == f"not evaluated yet: evdet evaluate {tmp_path}"
+
+    (tmp_path / "evaluation").mkdir()
+    numbers = {**scored(found(1))["scores"], "test_frames": 1}
+    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
+    (note,) = read_run(tmp_path).notes
+    assert "to have them, evaluate again" in note
+
+    numbers["curves"] = curves_of(num_found=2)
+    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
+    run = read_run(tmp_path)
+    assert list(run.notes) == []
+    assert run.curves == numbers["curves"]
 
 
 def log(folder, values):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.build import build_loader, complete_config
+from evdet.build import build_detector, build_loader, complete_config
 from evdet.cli.options import shipped_config
 from evdet.config import ConfigError, DetectionConfig
 from evdet.data.mixed_loader import MixedLoader
@@ -30,7 +30,7 @@ SMALL = {
 }  # fmt: skip
 
 
-def write_recording(folder, name, size, num_classes, *, seed=0, num_events=2000):
+def write_recording(folder, name, size, num_classes, *, seed=0, num_events=2000, box_side=90):
     """Half a second of events, and boxes of each class at two times."""
     rng = np.random.default_rng(seed)
     events = np.zeros(num_events, EVENT_DTYPE)
@@ -42,9 +42,9 @@ def write_recording(folder, name, size, num_classes, *, seed=0, num_events=2000)
     write_dat(folder / f"{name}_td.dat", [events], size)
     boxes = np.zeros(2 * num_classes, BOX_DTYPE)
     boxes["t"] = np.repeat([200_000, 450_000], num_classes)
-    boxes["x"] = rng.uniform(0, size.width - 100, len(boxes))
-    boxes["y"] = rng.uniform(0, size.height - 100, len(boxes))
-    boxes["w"] = boxes["h"] = 90
+    boxes["x"] = rng.uniform(0, size.width - box_side - 10, len(boxes))
+    boxes["y"] = rng.uniform(0, size.height - box_side - 10, len(boxes))
+    boxes["w"] = boxes["h"] = box_side
     boxes["class_id"] = np.tile(np.arange(num_classes), 2)
     np.save(folder / f"{name}_bbox.npy", boxes)
 
@@ -149,3 +149,40 @@ def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     assert len(found) == 2
     labels = [int(label) for frame in found for lane in frame for label in lane["labels"]]
     assert set(labels) <= set(range(1, len(recipe.classes) + 1))
+
+
+SMALL_SENSOR = SensorSize(height=64, width=64)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detector", ["SSD", "RVT-Tiny"])
+def test_one_line_swaps_the_detector_and_all_of_the_recipe_holds(tmp_path, detector):
+    """Mixed sampling, augmentation, AdamW, one cycle, accumulation, clipping, moving average."""
+    from evdet.checkpoints import load_checkpoint, load_detector
+    from evdet.training import train
+
+    root = tmp_path / "data"
+    for k, split in enumerate(("train", "train", "val")):
+        write_recording(root / split, f"scene{k}", SMALL_SENSOR, 2, seed=k, box_side=24)
+    (root / "label_map_dictionary.json").write_text(json.dumps({"0": "car", "1": "person"}))
+    common = {
+        "dataset_path": str(root), "num_levels": 2, "sampling": "mixed", "hflip": 0.5,
+        "zoom": 0.8, "stream_zoom_out": 0.5, "polarity_swap": 0.5, "optimizer": "adamw",
+        "lr_schedule": "one_cycle_linear", "gradient_clip": 1.0, "gradient_clip_by": "value",
+        "accumulate_batches": 2, "ema_decay": 0.9,
+    }  # fmt: skip
+    recipe = DetectionConfig(**SMALL, **common, detector=detector, root_dir=str(tmp_path / "run"))
+
+    result = train(recipe)
+
+    checkpoint = load_checkpoint(result.last_checkpoint)
+    # Ten bins of a lane that plays a recording, in clips of two, two clips a step.
+    assert result.num_frames > 0
+    assert 0 < checkpoint["global_step"] == -(-result.num_frames // 4 // 2)
+    averaged = load_detector(result.last_checkpoint).state_dict()
+    start = build_detector(complete_config(recipe)).state_dict()
+    assert averaged.keys() == start.keys()
+    assert all(value.isfinite().all() for value in averaged.values())
+    assert any((averaged[name] != start[name]).any() for name in start)
+    last = checkpoint["current_model_state"]
+    assert any((last[f"detector.{name}"] != averaged[name]).any() for name in start)

@@ -21,6 +21,8 @@ _HOMES = {
     ),
     "evdet.config": ("DetectionConfig", "read_config"),
     "evdet.data": ("StreamLoader", "make_moving_mnist"),
+    "evdet.data.frame_streams": ("open_frames",),
+    "evdet.data.live_frames": ("open_live",),
     "evdet.draw": (
         "draw_anchors", "draw_anchors_and_predictions", "draw_box_events", "image_grid",
         "write_video",
@@ -28,10 +30,16 @@ _HOMES = {
     "evdet.evaluation": ("SelectionThresholds", "detect_batches", "evaluate"),
     "evdet.events": ("EVENT_DTYPE", "RecordingError", "SensorSize", "TimeBin"),
     "evdet.events.recording": ("open_recording",),
-    "evdet.metrics": ("average_precision",),
+    "evdet.export": ("export_onnx", "load_onnx"),
+    "evdet.metrics": ("average_precision", "track_scores"),
+    "evdet.metrics.curves": ("performance_curves",),
     "evdet.models": (
         "Anchors", "BoxHead", "DetectionLoss", "Detector", "Vanilla", "VanillaGRU", "VggLike",
     ),
+    "evdet.models.rvt": ("RVT",),
+    "evdet.pipeline": ("detect",),
+    "evdet.samples": ("sample_recording",),
+    "evdet.tracking": ("Tracker", "from_supervision", "to_supervision"),
     "evdet.training": ("LightningDetectionModel", "train"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

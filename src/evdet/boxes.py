@@ -46,6 +46,8 @@ BOX_DTYPE = np.dtype(
 _MAX_LOG_RATIO = math.log(1000 / 16)
 # Rows of the overlap matrix that `suppress` holds at once: bounds its memory at F x 32 x N.
 _BLOCK = 32
+# Cells of the overlap matrix that a CPU takes at once where there are few frames: 1 MB of floats.
+_CELLS = 2**18
 
 
 def cxcywh_to_xyxy(boxes: BoxesCxcywh) -> Boxes:
@@ -193,16 +195,31 @@ def suppress(
         Mask of the kept boxes.
     """
     keep = valid.clone()
-    num_boxes = _num_used(valid) if valid.device.type == "cpu" else valid.shape[1]
-    for start in range(0, num_boxes, _BLOCK):
-        stop = min(start + _BLOCK, num_boxes)
+    on_cpu = valid.device.type == "cpu"
+    num_boxes = _num_used(valid) if on_cpu else valid.shape[1]
+    # Few frames: larger blocks are fewer calls for the same memory.
+    block = max(_BLOCK, _CELLS // max(1, valid.shape[0] * num_boxes)) if on_cpu else _BLOCK
+    for start in range(0, num_boxes, block):
+        stop = min(start + block, num_boxes)
         rivals = pairwise_iou(boxes[:, start:stop], boxes[:, start:num_boxes]) > iou_thresh
         rivals &= classes[:, start:stop, None] == classes[:, None, start:num_boxes]
+        if on_cpu:
+            _beat_on_cpu(keep[:, start:num_boxes].numpy(), rivals.numpy())
+            continue
         for row, best in enumerate(range(start, stop)):
             # `best` has met all its betters by now, so whether it is kept is settled.
             beaten = rivals[:, row, row + 1 :] & keep[:, best, None]
             keep[:, best + 1 : num_boxes].masked_fill_(beaten, False)
     return keep
+
+
+def _beat_on_cpu(keep: Bool[np.ndarray, "F m"], rivals: Bool[np.ndarray, "F n m"]) -> None:
+    """The walk of `suppress` over one block, in place: NumPy's calls cost a third of torch's."""
+    for row in range(rivals.shape[1]):
+        is_kept = keep[:, row, None]
+        if is_kept.any():
+            later = keep[:, row + 1 :]
+            np.greater(later, rivals[:, row, row + 1 :] & is_kept, out=later)
 
 
 def _num_used(valid: Bool[Tensor, "F N"]) -> int:

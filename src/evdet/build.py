@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,13 +32,16 @@ from evdet.events.recording import open_recording
 from evdet.events.representation_names import representation_called
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.detector import Detector
+from evdet.models.families import AnyDetector
 from evdet.models.feature_extractors import Vanilla, VanillaGRU, VggLike
 from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.losses import LOSSES, DetectionLoss
+from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 
 __all__ = [
     "ANCHORS",
+    "DETECTORS",
     "FEATURE_EXTRACTORS",
     "READY_MADE",
     "build_detector",
@@ -59,7 +62,7 @@ Choice = TypeVar("Choice")
 Picture = UInt8[np.ndarray, "H W 3"]
 
 
-def build_detector(config: DetectionConfig) -> Detector:
+def build_detector(config: DetectionConfig) -> AnyDetector:
     """Make the detector that a config names, with fresh weights.
 
     The weights are a function of `config.seed`; torch's own random state is left alone.
@@ -74,25 +77,10 @@ def build_detector(config: DetectionConfig) -> Detector:
         ValueError: the config names a part that does not exist.
     """
     config = complete_config(config)
-    make_features = _choose("feature_extractor", config.feature_extractor, FEATURE_EXTRACTORS)
-    shapes = _choose("anchor_list", config.anchor_list, ANCHORS)
-    _choose("loss", config.loss, LOSSES)
-    criterion = DetectionLoss(config.loss)
+    build = _choose("detector", config.detector, DETECTORS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        features = make_features(
-            config.in_channels, config.feature_base, config.feature_channels_out, config.num_levels
-        )
-        anchors = Anchors(config.num_levels, anchor_list=shapes)
-        head = BoxHead(
-            features.cout,
-            anchors.num_anchors,
-            len(config.classes) + criterion.has_background,
-            config.head_layers,
-            hidden_channels=config.head_channels,
-            background=criterion.has_background,
-        )
-    detector = Detector(features, anchors, head, criterion, _frame_spec(config))
+        detector = build(config)
     if config.channels_last:
         for weight in detector.parameters():
             if weight.dim() == 4:
@@ -100,6 +88,37 @@ def build_detector(config: DetectionConfig) -> Detector:
     if config.freeze_features:
         detector.freeze_features()
     return detector
+
+
+def _build_ssd(config: DetectionConfig) -> Detector:
+    make_features = _choose("feature_extractor", config.feature_extractor, FEATURE_EXTRACTORS)
+    shapes = _choose("anchor_list", config.anchor_list, ANCHORS)
+    _choose("loss", config.loss, LOSSES)
+    criterion = DetectionLoss(config.loss)
+    features = make_features(
+        config.in_channels, config.feature_base, config.feature_channels_out, config.num_levels
+    )
+    anchors = Anchors(config.num_levels, anchor_list=shapes)
+    head = BoxHead(
+        features.cout,
+        anchors.num_anchors,
+        len(config.classes) + criterion.has_background,
+        config.head_layers,
+        hidden_channels=config.head_channels,
+        background=criterion.has_background,
+    )
+    return Detector(features, anchors, head, criterion, _frame_spec(config))
+
+
+def _build_rvt(config: DetectionConfig, plan: RVTPlan) -> RVT:
+    return RVT(plan, config.in_channels, len(config.classes), _frame_spec(config))
+
+
+DETECTORS: dict[str, Callable[[DetectionConfig], AnyDetector]] = {
+    "SSD": _build_ssd,
+    **{name: partial(_build_rvt, plan=plan) for name, plan in RVT_PLANS.items()},
+}
+"""The families of detectors, by size where there are several."""
 
 
 def _frame_spec(config: DetectionConfig) -> FrameSpec:
@@ -158,7 +177,12 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
 
 
 def build_loader(
-    config: DetectionConfig, split: str, *, rank: int = 0, world_size: int = 1
+    config: DetectionConfig,
+    split: str,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    for_transfer: bool = False,
 ) -> StreamLoader | MixedLoader:
     """Make the loader of one split of a config's data set.
 
@@ -167,6 +191,7 @@ def build_loader(
         split: train, val or test. The last two play the same videos in every epoch.
         rank: number of this process.
         world_size: processes that share the epoch.
+        for_transfer: whoever asks moves the batches to a device and makes numbers of bytes there.
 
     Returns:
         The loader.
@@ -191,6 +216,8 @@ def build_loader(
             world_size=world_size,
             shuffle=split == "train",
             vis_func=frame_to_rgb if is_toy else partial(_show_frame, config.preprocess),
+            pin_memory=for_transfer and torch.cuda.is_available(),
+            keep_bytes=for_transfer,
         )
 
     if source is None:
@@ -200,6 +227,11 @@ def build_loader(
         return load(_random_clips(config, source, augment), config.batch_size)
     # A stream cannot be played backwards.
     forwards = augment and dataclasses.replace(augment, reverse_prob=0.0)
+    if forwards and sampling == "mixed":
+        # What lies outside a magnified part is not seen again until the recording ends.
+        forwards = dataclasses.replace(
+            forwards, zoom_in_prob=0.0, zoom_out_prob=config.stream_zoom_out
+        )
     streams = RecordingStreams(source=source, augment=forwards, seed=config.seed)
     if sampling == "stream":
         return load(streams, config.batch_size)

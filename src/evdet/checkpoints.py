@@ -13,11 +13,13 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
-from evdet.models.detector import Detector
+from evdet.models.families import AnyDetector
+from evdet.samples import WEIGHTS, weights_called
 
 __all__ = [
     "POST_MORTEM_NAME",
     "CheckpointError",
+    "check_file",
     "config_of",
     "detector_weights",
     "load_checkpoint",
@@ -63,7 +65,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint to the CPU; a file that wants to run code is refused.
 
     Args:
-        path: a file that a training wrote.
+        path: a file that a training wrote, or events-digits, which comes with evdet.
 
     Returns:
         Its content; `hyper_parameters` and `state_dict` are always there.
@@ -72,8 +74,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: there is no such file, or it is no checkpoint, is truncated, wants to
             run code, or lacks what every checkpoint has.
     """
-    path = Path(path)
-    _check_file(path)
+    path = _resolve(path)
+    check_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
@@ -94,7 +96,21 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def _check_file(path: Path) -> None:
+def _resolve(path: str | os.PathLike[str]) -> Path:
+    """A path, or the bundled file of that name; a file of the user's comes first."""
+    name = os.fspath(path)
+    return weights_called(name) if name in WEIGHTS and not Path(name).exists() else Path(name)
+
+
+def check_file(path: Path) -> None:
+    """Refuse what cannot be a checkpoint, before anything in it is read.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CheckpointError: it is none, is missing, or is truncated.
+    """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name a checkpoint (*.ckpt) in it")
     try:
@@ -133,11 +149,11 @@ def config_of(checkpoint: Mapping[str, Any]) -> DetectionConfig:
         raise CheckpointError(f"the checkpoint's hyper_parameters: {error}") from error
 
 
-def load_detector(path: str | os.PathLike[str]) -> Detector:
+def load_detector(path: str | os.PathLike[str]) -> AnyDetector:
     """Build the detector of a checkpoint, with its weights.
 
     Args:
-        path: a file that a training wrote.
+        path: a file that a training wrote, or events-digits, which comes with evdet.
 
     Returns:
         The detector, on the CPU, in evaluation mode.
@@ -164,7 +180,7 @@ def detector_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def load_weights(detector: Detector, checkpoint: Mapping[str, Any]) -> None:
+def load_weights(detector: AnyDetector, checkpoint: Mapping[str, Any]) -> None:
     """Copy all weights of a checkpoint into a detector of the same build.
 
     Args:
@@ -204,7 +220,7 @@ def _shortened(verb: str, items: Sequence[str]) -> str:
 
 
 def load_matching_weights(
-    detector: Detector, checkpoint: Mapping[str, Any], class_names: Sequence[str]
+    detector: AnyDetector, checkpoint: Mapping[str, Any], class_names: Sequence[str]
 ) -> list[str]:
     """Carry weights over to a detector of the same build that knows other classes.
 
@@ -223,33 +239,8 @@ def load_matching_weights(
         CheckpointError: something besides the classes differs; the message names it.
     """
     old_classes = config_of(checkpoint).classes
-    old_names = _logit_names(detector, old_classes)
-    rows_of = {name: row for row, name in enumerate(_logit_names(detector, class_names))}
-    wanted, merged = detector.state_dict(), detector_weights(checkpoint)
-    last_layer = f"head.cls_head.{len(detector.head.cls_head) - 1}."
-    for name in (last_layer + "weight", last_layer + "bias"):
-        old, new = merged.get(name), wanted[name]
-        expected = (detector.head.num_anchors * len(old_names), *new.shape[1:])
-        # Anything else is of another model, and is reported below.
-        if old is not None and tuple(old.shape) == expected:
-            merged[name] = _carry_rows(new, old, old_names, rows_of)
-    _check_same_model(wanted, merged)
+    merged = detector.weights_for_classes(detector_weights(checkpoint), old_classes, class_names)
+    # Whatever else differs is of another model.
+    _check_same_model(detector.state_dict(), merged)
     detector.load_state_dict(merged)
     return [name for name in class_names if name in old_classes]
-
-
-def _logit_names(detector: Detector, class_names: Sequence[str]) -> list[str | None]:
-    """What each logit of an anchor stands for; None is background."""
-    return [None, *class_names] if detector.criterion.has_background else list(class_names)
-
-
-def _carry_rows(
-    new: Tensor, old: Tensor, old_names: Sequence[str | None], rows_of: Mapping[str | None, int]
-) -> Tensor:
-    """Copy the rows of one class after the other; rows go anchor by anchor, logit by logit."""
-    carried = new.reshape(-1, len(rows_of), *new.shape[1:]).clone()
-    source = old.reshape(-1, len(old_names), *old.shape[1:])
-    for row, name in enumerate(old_names):
-        if name in rows_of:
-            carried[:, rows_of[name]] = source[:, row]
-    return carried.flatten(0, 1)

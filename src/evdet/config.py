@@ -93,7 +93,9 @@ class DetectionConfig:
     hflip: float = 0.0
     """Share of recordings (random sampling: clips) that are mirrored left to right."""
     zoom: float = 0.0
-    """Share that is zoomed, in or out."""
+    """Share that is zoomed, in or out; with mixed sampling that of the random clips."""
+    stream_zoom_out: float = 0.0
+    """With mixed sampling, the share of the recordings played from start to end that is reduced."""
     max_zoom_in: float = 1.5
     """Largest magnification of those."""
     max_zoom_out: float = 1.2
@@ -108,6 +110,8 @@ class DetectionConfig:
     """Largest rate of events that are added at random, in events per pixel and second."""
 
     # --- model ---
+    detector: str = "SSD"
+    """SSD (the options below say more), RVT-Tiny, RVT-Small or RVT-Base."""
     feature_extractor: str = "Vanilla"
     """Vanilla, VanillaGRU or VggLike."""
     feature_base: int = 16
@@ -141,15 +145,27 @@ class DetectionConfig:
     lr: float = 1e-3
     """Learning rate: the first epoch's (exponential) or the peak (one_cycle)."""
     lr_schedule: str = "exponential"
-    """exponential: times lr_scheduler_step_gamma each epoch; one_cycle: up, then down to 0."""
+    """exponential: times lr_scheduler_step_gamma each epoch; one_cycle: up, then down to 0 along a
+    cosine; one_cycle_linear: from lr/20 up, then straight down to lr/10000, as RVT is trained."""
     lr_scheduler_step_gamma: float = 0.98
     """Factor on the learning rate after each epoch, for the exponential schedule."""
     lr_warmup: float = 0.1
-    """Share of the training that the one_cycle schedule takes to reach its peak, in [0, 1)."""
+    """Share of the training that a one_cycle schedule takes to reach its peak, in [0, 1)."""
+    optimizer: str = "adam"
+    """adam, or adamw, whose weight decay is no part of the gradient."""
     weight_decay: float = 1e-5
-    """Weight decay of Adam."""
+    """Weight decay of the optimizer."""
     gradient_clip: float = 10.0
-    """Largest norm of all gradients together; 0 does not clip."""
+    """Largest norm of all gradients together, or value of each; 0 does not clip."""
+    gradient_clip_by: str = "norm"
+    """norm scales all gradients alike, value cuts each one off at the limit."""
+    accumulate_batches: int = 1
+    """Batches whose gradients are averaged for one step: larger batches in the same memory."""
+    ema_decay: float = 0.0
+    """Share that the moving average of the weights keeps at every step, such as 0.999; it is
+    validated and loaded in place of the last weights. 0 keeps no average."""
+    compile: bool = False
+    """Compile the network with torch.compile: slow to start, then often faster."""
     max_epochs: int = 4
     """Epochs to train."""
     freeze_features: bool = False
@@ -186,7 +202,7 @@ class DetectionConfig:
             "delta_t", "num_tbins", "batch_size", "max_zoom_in", "max_zoom_out",
             "max_frames_per_video", "max_frames_per_epoch", "max_objects", "feature_base",
             "feature_channels_out", "num_levels", "head_channels", "max_boxes_per_input",
-            "max_epochs", "val_frames", "test_frames", "num_nodes",
+            "max_epochs", "val_frames", "test_frames", "num_nodes", "accumulate_batches",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 1, "at least 1")
         for name in (
@@ -197,17 +213,21 @@ class DetectionConfig:
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in (
-            "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "polarity_swap",
+            "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "stream_zoom_out",
+            "polarity_swap",
             "time_reversal", "event_drop",
         ):  # fmt: skip
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         self._check("lr", self.lr > 0 and math.isfinite(self.lr), "positive")
         self._check("lr_scheduler_step_gamma", 0 < self.lr_scheduler_step_gamma <= 1, "in (0, 1]")
-        self._check("lr_warmup", 0 <= self.lr_warmup < 1, "in [0, 1)")
+        for name in ("lr_warmup", "ema_decay"):
+            self._check(name, 0 <= getattr(self, name) < 1, "in [0, 1)")
         repeated = sorted({name for name in self.classes if self.classes.count(name) > 1})
         self._check("classes", not repeated, f"all different (twice: {', '.join(repeated)})")
         for name, choices in (
-            ("lr_schedule", ("exponential", "one_cycle")),
+            ("lr_schedule", ("exponential", "one_cycle", "one_cycle_linear")),
+            ("optimizer", ("adam", "adamw")),
+            ("gradient_clip_by", ("norm", "value")),
             ("precision", ("auto", "32", "16", "bf16")),
             ("sampling", ("stream", "random", "mixed")),
         ):

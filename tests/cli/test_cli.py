@@ -68,7 +68,7 @@ def test_print_config_shows_file_and_options_together(capsys):
         (["train", "--accelerator", "tpu"], "accelerator 'tpu' with 1 devices"),
         (["train", "--accelerator", "banana"], "invalid accelerator name"),
         (["evaluate", "nowhere.ckpt"], "nowhere.ckpt"),
-        (["evaluate"], "Missing from evdet evaluate"),
+        (["evaluate"], "name a checkpoint, or a file of --detections and a file of --boxes"),
         (["report", "nowhere"], "nowhere is no run"),
     ],
 )

@@ -50,3 +50,21 @@ def test_bytes_can_be_counts():
     counts = clip_of(torch.tensor([0, 1, 9, 10], dtype=torch.uint8).reshape(SHAPE))
     batch = make_batch([counts._replace(byte_divisor=1)], SHAPE)
     assert batch["inputs"].flatten().tolist() == [0, 1, 9, 10]
+
+
+def test_bytes_stay_bytes_for_whoever_moves_them():
+    shades = clip_of(torch.tensor([0, 255, 51, 102], dtype=torch.uint8).reshape(SHAPE))
+    batch = make_batch([shades, None], SHAPE, keep_bytes=True)
+    assert batch["inputs"].dtype == torch.uint8
+    assert batch["inputs"][:, 0].flatten().tolist() == [0, 255, 51, 102]
+    assert not batch["inputs"][:, 1].any()
+    assert batch["byte_divisor"] == 255
+
+
+def test_bytes_beside_numbers_become_numbers():
+    shades = clip_of(torch.full(SHAPE, 51, dtype=torch.uint8))
+    numbers = clip_of(torch.full(SHAPE, 0.25))
+    batch = make_batch([shades, numbers], SHAPE, keep_bytes=True)
+    assert_close(batch["inputs"][0, :, 0, 0, 0], torch.tensor([0.2, 0.25]))
+    assert "byte_divisor" not in batch
+    assert "byte_divisor" not in make_batch([None], SHAPE, keep_bytes=True)

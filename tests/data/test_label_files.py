@@ -83,6 +83,14 @@ def test_npy_keeps_how_long_an_object_has_been_still(tmp_path):
     assert read(tmp_path / "a_bbox.npy").boxes["still_us"].tolist() == [1_500_000]
 
 
+def test_npy_keeps_the_score_of_the_class_alone(tmp_path):
+    array = np.zeros(1, [*BOX_DTYPE.descr, ("class_score", "<f8")])
+    array["class_score"] = 0.25
+    array["w"] = array["h"] = 10
+    np.save(tmp_path / "a_bbox.npy", array)
+    assert read(tmp_path / "a_bbox.npy").boxes["class_score"].tolist() == [0.25]
+
+
 def test_track_numbers_of_64_bits_stay_different(tmp_path):
     array = np.zeros(3, DSEC)
     array["track_id"] = (2**40 + 1, 2**40, 2**40 + 1)
@@ -239,13 +247,29 @@ def test_coco_of_several_videos_gives_the_one_called_like_the_file(tmp_path):
     refused(write(tmp_path / "x.json", text), "2 videos and none is called x.*walk, drive.raw")
 
 
+def test_coco_results_are_boxes_of_numbered_frames(tmp_path):
+    results = [
+        {"image_id": 4, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5},
+        {"image_id": 0, "category_id": 1, "bbox": [5, 6, 7, 8], "score": 0.25, "t": 123},
+    ]
+    boxes = read(write(tmp_path / "drive.json", json.dumps(results))).boxes
+    assert boxes["t"].tolist() == [123, 350]
+    assert boxes["class_id"].tolist() == [1, 2]
+    assert boxes["class_confidence"].tolist() == [0.25, 0.5]
+    assert boxes[["x", "y", "w", "h"]][1].tolist() == (1, 2, 3, 4)
+    assert len(read(write(tmp_path / "none.json", "[]")).boxes) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "line 1: this is no JSON"),
         ('{\n"images": [', "line 2: this is no JSON"),
         ("[" * 100_000, "no JSON|too deep"),
-        ("[]", "object with `images`, `annotations` and `categories`; this has list"),
+        ("3", "object with `images`, `annotations` and `categories`; this has int"),
+        ("[3]", "result 0: '3' is no object with `bbox` and `score`"),
+        ('[{"image_id": 0, "category_id": 0}]', "categories start at 1"),
+        ('[{"category_id": 1}]', "neither `t` .in microseconds. nor `frame_id`"),
         ('{"bias": 3}', "this has bias"),
         (json.dumps(coco(images=3)), "`images` must be a list of objects"),
         (json.dumps(coco(images=[{"id": 10, "t": 0.05}])), "image 0: `t` is 0.05, not a whole"),

@@ -1,9 +1,9 @@
-import contextlib
-import io
 import json
 import math
 import subprocess
 import sys
+import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -54,55 +54,21 @@ def random_set(seed, *, num_frames=8, num_classes=4, **limits):
     return [truth for truth, _ in frames], [detection for _, detection in frames]
 
 
-def pycocotools_evaluation(truths, detections, num_classes):
-    """The reference: stats, and precision by IoU, recall, class, area."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    def dataset(frames):
-        annotations = []
-        for image_id, (boxes, labels, scores) in enumerate(frames, start=1):
-            for box, label, score in zip(boxes.astype(float), labels, scores, strict=True):
-                width, height = box[2] - box[0], box[3] - box[1]
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": image_id,
-                        "category_id": int(label),
-                        "bbox": [box[0], box[1], width, height],
-                        "area": width * height,
-                        "iscrowd": 0,
-                        "score": float(score),
-                    }
-                )
-        coco = COCO()
-        coco.dataset = {
-            "images": [{"id": i + 1} for i in range(len(frames))],
-            "categories": [{"id": i + 1} for i in range(num_classes)],
-            "annotations": annotations,
-        }
-        coco.createIndex()
-        return coco
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(
-            dataset([(t[:, :4], t[:, 4], np.ones(len(t))) for t in truths]),
-            dataset([(d["boxes"], d["labels"], d["scores"]) for d in detections]),
-            "bbox",
-        )
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats, evaluation.eval["precision"][..., -1]
+@pytest.fixture(scope="session")
+def assert_equals_pycocotools(pycocotools_evaluation):
+    return partial(assert_equals, pycocotools_evaluation)
 
 
-def assert_equals_pycocotools(truths, detections, num_classes=4):
+def assert_equals(pycocotools_evaluation, truths, detections, num_classes=4):
     names = tuple(f"class {k}" for k in range(num_classes))
     ours = average_precision(truths, detections, names)
     stats, precision = pycocotools_evaluation(truths, detections, num_classes)
 
-    numbers = [ours.map, ours.map50, ours.map75, *ours.per_size.values()]
-    np.testing.assert_allclose(np.nan_to_num(numbers, nan=-1), stats[:6], rtol=0, atol=1e-9)
+    numbers = [
+        ours.map, ours.map50, ours.map75, *ours.per_size.values(),
+        *ours.recall.values(), *ours.recall_per_size.values(),
+    ]  # fmt: skip
+    np.testing.assert_allclose(np.nan_to_num(numbers, nan=-1), stats, rtol=0, atol=1e-9)
     for k, name in enumerate(names):
         mine, theirs = ours.per_class[name], precision[:, :, k, 0]
         if not mine.num_truths:
@@ -181,16 +147,41 @@ def test_false_alarms_on_a_frame_annotated_as_empty_cost():
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(2, 5))
 @settings(max_examples=60, deadline=None)
-def test_random_sets_score_as_pycocotools_does(seed, num_frames, num_classes):
+def test_random_sets_score_as_pycocotools_does(
+    assert_equals_pycocotools, seed, num_frames, num_classes
+):
     truths, detections = random_set(seed, num_frames=num_frames, num_classes=num_classes)
     assert_equals_pycocotools(truths, detections, num_classes)
 
 
-def test_crowded_frames_score_as_pycocotools_does():
+def test_crowded_frames_score_as_pycocotools_does(assert_equals_pycocotools):
     # More than 100 detections of one class in a frame, nearly all of them tied.
     assert_equals_pycocotools(
         *random_set(5, num_frames=4, num_classes=2, most_truths=40, most_detections=500), 2
     )
+
+
+def test_overlaps_computed_in_small_parts_give_the_same(monkeypatch):
+    truths, detections = random_set(7)
+    whole = average_precision(truths, detections, ("a", "b", "c", "d"))
+    monkeypatch.setattr("evdet.metrics.coco_matching._MAX_PAIRS", 3)
+    assert average_precision(truths, detections, ("a", "b", "c", "d")) == whole
+
+
+def test_recall_counts_the_best_1_10_and_all():
+    # 20 objects of one class in a frame, found in turn: the best detection finds one of them.
+    boxes = np.stack([np.arange(20), np.zeros(20), np.arange(20) + 1, np.ones(20)], axis=1)
+    truth = np.column_stack([boxes, np.ones(20)]).astype(np.float32)
+    found = {
+        "boxes": boxes.astype(np.float32),
+        "labels": np.ones(20, np.int64),
+        "scores": np.linspace(1, 0.1, 20).astype(np.float32),
+    }
+    result = average_precision([truth], [found], ("a",))
+
+    assert result.recall == pytest.approx({"1": 0.05, "10": 0.5, "100": 1})
+    assert result.recall_per_size["small"] == pytest.approx(1)
+    assert math.isnan(result.recall_per_size["large"])
 
 
 def test_only_the_best_detections_of_a_class_in_a_frame_count():
@@ -262,3 +253,32 @@ def test_sets_that_do_not_fit_are_refused(truths, detections, message):
 def test_class_names_must_differ():
     with pytest.raises(ValueError, match="all different"):
         average_precision([], [], ("a", "a"))
+
+
+@pytest.mark.slow
+def test_scoring_takes_at_most_a_fifth_of_the_time_of_pycocotools(pycocotools_evaluation):
+    # As many boxes in a frame and a class as in benchmarks/scoring.py, which takes five times more.
+    rng = np.random.default_rng(0)
+    truths, detections = [], []
+    for _ in range(1000):
+        corner = rng.uniform(0, 100, (4, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(10, 60, (4, 2))], axis=1)
+        labels = rng.integers(1, 11, 4)
+        found = np.tile(boxes, (4, 1)) + np.clip(rng.normal(0, 2, (16, 4)), -4, 4)
+        scores = rng.random(16).astype(np.float32)
+        truths.append(np.column_stack([boxes, labels]).astype(np.float32))
+        detections.append(
+            {"boxes": found.astype(np.float32), "labels": np.tile(labels, 4), "scores": scores}
+        )
+    names = tuple(map(str, range(10)))
+
+    def seconds(call):
+        # Processor time: other processes do not count.
+        start = time.process_time()
+        call()
+        return time.process_time() - start
+
+    average_precision(truths[:2], detections[:2], names)  # loads the library
+    ours = min(seconds(lambda: average_precision(truths, detections, names)) for _ in range(3))
+    theirs = seconds(lambda: pycocotools_evaluation(truths, detections, 10))
+    assert ours <= theirs / 5

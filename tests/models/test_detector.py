@@ -38,15 +38,6 @@ def one_box(label=1.0):
 NOTHING = torch.zeros(0, 5)
 
 
-def assert_same(first, second):
-    assert len(first) == len(second)
-    for lanes_a, lanes_b in zip(first, second, strict=True):
-        for a, b in zip(lanes_a, lanes_b, strict=True):
-            assert_close(a["labels"], b["labels"])
-            assert_close(a["boxes"], b["boxes"], atol=1e-3, rtol=1e-4)
-            assert_close(a["scores"], b["scores"], atol=1e-5, rtol=1e-4)
-
-
 def test_frames_without_objects_give_a_loss_and_no_boxes():
     detector = make()
     losses, _ = detector.compute_loss(batch_of([[NOTHING] * B] * T))
@@ -57,30 +48,6 @@ def test_frames_without_objects_give_a_loss_and_no_boxes():
         for frame in lanes:
             assert frame["boxes"].shape == (0, 4)
             assert frame["labels"].shape == frame["scores"].shape == (0,)
-
-
-def test_two_half_clips_equal_one_clip(detector):
-    clip = torch.rand(T, B, 3, SIZE, SIZE)
-
-    first, memory = detector.step(clip[:1])
-    second, _ = detector.step(clip[1:], memory)
-
-    whole = detector.step(clip)[0]
-    assert sum(len(frame["scores"]) for lanes in whole for frame in lanes)
-    assert_same(first + second, whole)
-
-
-def test_lanes_do_not_see_each_other(detector):
-    clip = torch.rand(T, B, 3, SIZE, SIZE)
-    other = clip.clone()
-    other[:, 1] = 0
-    first, second = detector.step(clip)[0], detector.step(other)[0]
-    assert_same([lanes[:1] for lanes in first], [lanes[:1] for lanes in second])
-
-
-def test_a_call_leaves_nothing_behind(detector):
-    clip = torch.rand(T, B, 3, SIZE, SIZE)
-    assert_same(detector.step(clip)[0], detector.step(clip)[0])
 
 
 def test_boxes_stay_inside_the_frame_and_scores_fall(detector):

@@ -7,11 +7,6 @@ from evdet.models import Vanilla, VanillaGRU, VggLike
 MAKERS = [Vanilla, VanillaGRU, VggLike]
 
 
-@pytest.fixture(params=MAKERS)
-def extractor(request):
-    return request.param(3, base=2, cout=4, levels=3).eval()
-
-
 def test_the_footprint_equals_the_published_one():
     # NeuroBench publishes 91,314,912 bytes for the RED-style detector's feature extractor.
     extractor = Vanilla(6, base=16, cout=256)
@@ -36,36 +31,6 @@ def test_odd_sizes_round_up(make):
 
 def test_strides_are_powers_of_two():
     assert Vanilla(3, base=1, cout=2).strides == (8, 16, 32, 64, 128)
-
-
-def test_two_half_clips_equal_one_clip(extractor):
-    clip = torch.randn(4, 2, 3, 40, 48)
-
-    first, memory = extractor.step(clip[:1])
-    second, _ = extractor.step(clip[1:], memory)
-
-    for a, b, whole in zip(first, second, extractor(clip), strict=True):
-        assert_close(torch.cat([a, b]), whole, atol=1e-5, rtol=1e-5)
-
-
-def test_lanes_do_not_see_each_other(extractor):
-    clip = torch.randn(2, 2, 3, 40, 48)
-    other = clip.clone()
-    other[:, 1] = 0
-
-    for a, b in zip(extractor(clip), extractor(other), strict=True):
-        assert_close(a[::2], b[::2])
-
-
-def test_a_call_leaves_no_memory_behind(extractor):
-    clip = torch.randn(2, 2, 3, 40, 48)
-    for a, b in zip(extractor(clip), extractor(clip), strict=True):
-        assert_close(a, b)
-
-
-def test_every_memory_has_its_name(extractor):
-    _, memory = extractor.step(torch.randn(1, 2, 3, 40, 48))
-    assert len(memory) == len(extractor.memory_names) == len(set(extractor.memory_names))
 
 
 def test_frames_too_small_for_the_levels_are_refused_with_the_remedy():

@@ -13,43 +13,6 @@ def layer(request):
     return request.param(C, D, 2).eval()
 
 
-def test_two_half_clips_equal_one_clip(layer):
-    clip = torch.randn(T, B, C, H, W)
-
-    first, memory = layer.step(clip[:2])
-    second, _ = layer.step(clip[2:], memory)
-
-    assert_close(torch.cat([first, second]), layer(clip))
-
-
-def test_lanes_do_not_see_each_other(layer):
-    clip = torch.randn(T, B, C, H, W)
-    other = clip.clone()
-    other[:, 1] = 0
-
-    assert_close(layer(clip)[:, 0], layer(other)[:, 0])
-
-
-def test_a_call_leaves_no_memory_behind(layer):
-    clip = torch.randn(T, B, C, H, W)
-
-    assert_close(layer(clip), layer(clip))
-
-
-def test_memory_matters(layer):
-    clip = torch.randn(T, B, C, H, W)
-    _, memory = layer.step(clip)
-
-    assert not torch.allclose(layer.step(clip, memory)[0], layer(clip))
-
-
-def test_zeroed_memory_is_empty_memory(layer):
-    clip = torch.randn(T, B, C, H, W)
-    _, memory = layer.step(clip)
-
-    assert_close(layer.step(clip, tuple(0 * part for part in memory))[0], layer(clip))
-
-
 def test_the_memory_has_one_tensor_a_name(layer):
     _, memory = layer.step(torch.randn(T, B, C, H, W))
     assert [part.shape for part in memory] == [(B, D, 3, 4)] * len(layer.memory_names)

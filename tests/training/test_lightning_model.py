@@ -166,6 +166,19 @@ def test_gradients_are_clipped_to_their_norm(tiny, tmp_path):
     assert norms == pytest.approx([1e-3] * 6, rel=1e-3)
 
 
+def test_gradients_are_clipped_to_their_value(tiny, tmp_path):
+    changes = {"gradient_clip": 1e-4, "gradient_clip_by": "value"}
+    model = LightningDetectionModel(tiny(tmp_path, max_epochs=1, **changes))
+    largest = []
+
+    def look(model, *_):
+        largest.append(max(float(w.grad.abs().max()) for w in model.parameters()))
+
+    fit(model, look=look)
+
+    assert largest == pytest.approx([1e-4] * 6, rel=1e-3)
+
+
 def test_every_validation_scores_the_same_frames(tiny, tmp_path):
     model = LightningDetectionModel(tiny(tmp_path))
     scored = []

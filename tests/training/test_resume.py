@@ -43,7 +43,7 @@ def interrupt(monkeypatch, epoch, batch):
     monkeypatch.setattr(owner, name, then_stop)
 
 
-def assert_same_end(folder, other):
+def assert_same_end(folder, other, last_steps=(LAST_BATCH, 2 * LAST_BATCH + 1)):
     """Weights, optimiser, memory, random states and the whole history are the same."""
     first = load_checkpoint(search_latest_checkpoint(folder))
     second = load_checkpoint(search_latest_checkpoint(other))
@@ -53,7 +53,7 @@ def assert_same_end(folder, other):
         assert_identical(first[name], second[name])
     history, others = read_scalars(folder / "logs"), read_scalars(other / "logs")
     assert history == others
-    assert [step for step, _ in history["val_map"]] == [LAST_BATCH, 2 * LAST_BATCH + 1]
+    assert [step for step, _ in history["val_map"]] == list(last_steps)
 
 
 def assert_identical(a, b):
@@ -93,6 +93,26 @@ def test_an_interrupted_run_ends_the_same(tiny, whole_run, tmp_path, monkeypatch
     train(config, resume="auto")
 
     assert_same_end(tmp_path, whole_run)
+
+
+@pytest.mark.parametrize("stop", [(1, 2), (0, LAST_BATCH), (1, -1)], ids=["middle", "last", "val"])
+def test_a_run_with_averages_and_accumulation_ends_the_same(tiny, tmp_path, monkeypatch, stop):
+    changes = {**ALWAYS, "ema_decay": 0.9, "accumulate_batches": 2, "optimizer": "adamw"}
+    train(tiny(tmp_path / "whole", **changes))
+    config = tiny(tmp_path / "cut", **changes)
+    with monkeypatch.context() as patch:
+        interrupt(patch, *stop)
+        with pytest.raises(PowerCutError):
+            train(config)
+
+    train(config, resume="auto")
+
+    # Two batches a step.
+    assert_same_end(tmp_path / "cut", tmp_path / "whole", last_steps=(2, 5))
+    checkpoint = load_checkpoint(search_latest_checkpoint(tmp_path / "cut"))
+    # What is loaded is the average, and the weights that train on are kept beside it.
+    average, current = checkpoint["state_dict"], checkpoint["current_model_state"]
+    assert any(not torch.equal(average[name], current[name]) for name in average)
 
 
 @pytest.fixture(scope="module")

@@ -38,7 +38,20 @@ def test_one_cycle_works_without_a_warm_up_and_with_one_step():
     assert rates(config, 1, 1) == [1]
 
 
-@given(COUNT, COUNT, st.floats(0, 0.99), st.sampled_from(["exponential", "one_cycle"]))
+def test_a_linear_cycle_starts_at_a_twentieth_and_ends_at_a_ten_thousandth():
+    config = DetectionConfig(lr=1.0, lr_schedule="one_cycle_linear", lr_warmup=0.5)
+
+    assert rates(config, 4, 2) == pytest.approx(
+        [0.05, 0.2875, 0.525, 0.7625, 1, 0.6667, 0.3334, 0.0001], abs=1e-4
+    )
+
+
+@given(
+    COUNT,
+    COUNT,
+    st.floats(0, 0.99),
+    st.sampled_from(["exponential", "one_cycle", "one_cycle_linear"]),
+)
 def test_a_rate_is_never_zero_nor_above_lr(num_batches, max_epochs, warmup, schedule):
     config = DetectionConfig(lr=0.3, lr_schedule=schedule, lr_warmup=warmup)
 

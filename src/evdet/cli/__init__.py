@@ -5,11 +5,16 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
+from evdet.cli.bench import BenchOptions, bench
 from evdet.cli.check import CheckOptions, check
 from evdet.cli.convert import ConvertOptions, convert
 from evdet.cli.demo import DemoOptions, demo
+from evdet.cli.detect import DetectOptions, detect
 from evdet.cli.evaluate import EvaluateOptions, evaluate
+from evdet.cli.export import ExportOptions, export
+from evdet.cli.import_ import ImportOptions, import_checkpoint
 from evdet.cli.info import InfoOptions, info
+from evdet.cli.models import ModelsOptions, models
 from evdet.cli.options import parse
 from evdet.cli.report import ReportOptions, report
 from evdet.cli.simulate import SimulateOptions, simulate
@@ -28,8 +33,13 @@ COMMANDS: dict[str, tuple[type, Callable[..., int | None], str]] = {
     "check": (CheckOptions, check, "Read a data set once and say what is wrong with it."),
     "demo": (DemoOptions, demo, "Train on Moving MNIST or events, evaluate, show the result."),
     "train": (TrainOptions, train, "Train a detector."),
-    "evaluate": (EvaluateOptions, evaluate, "Score a checkpoint on frames it has not seen."),
-    "report": (ReportOptions, report, "Make report.html of a run."),
+    "evaluate": (EvaluateOptions, evaluate, "Score a checkpoint, or a file of detections."),
+    "detect": (DetectOptions, detect, "Detect, track, and write boxes and a video."),
+    "export": (ExportOptions, export, "Write a checkpoint as an ONNX model, and check it."),
+    "bench": (BenchOptions, bench, "Measure how fast a detector is."),
+    "models": (ModelsOptions, models, "List every detector: size, arithmetic, published accuracy."),
+    "import": (ImportOptions, import_checkpoint, "Take over a checkpoint of the RVT project."),
+    "report": (ReportOptions, report, "Make a page of a run, or compare several."),
 }
 
 

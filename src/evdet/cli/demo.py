@@ -58,7 +58,7 @@ def demo(options: DemoOptions) -> None:
     keep_record(result)
     print(describe_result(result))
     evaluate(EvaluateOptions(checkpoint=result.root_dir))
-    report(ReportOptions(run=result.root_dir))
+    report(ReportOptions(runs=(result.root_dir,)))
     places = [
         ("report", "report.html"),
         ("demo video", "demo.mp4"),

@@ -10,7 +10,7 @@ import tyro
 
 from evdet.config import ConfigError, DetectionConfig, read_config
 
-__all__ = ["parse", "shipped_config"]
+__all__ = ["find_config", "parse", "shipped_config"]
 
 Options = TypeVar("Options")
 
@@ -61,7 +61,7 @@ def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
         parser.add_argument(name, nargs="?", const=True, dest="resume")
     known, _ = parser.parse_known_args(list(words))
     if known.config is not None:
-        return _find_config(known.config)
+        return find_config(known.config)
     if "--events" in words:
         return shipped_config("events_digits_quick.yaml")
     if known.resume is not None and known.root_dir is not None:
@@ -70,7 +70,18 @@ def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
     return None
 
 
-def _find_config(name: str) -> DetectionConfig:
+def find_config(name: str) -> DetectionConfig:
+    """Read a configuration that a user names.
+
+    Args:
+        name: a file, or the name of a configuration that comes with evdet.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        ConfigError: there is none, or it cannot be used.
+    """
     shipped = sorted(
         entry.name
         for entry in (resources.files("evdet") / "configs").iterdir()

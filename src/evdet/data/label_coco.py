@@ -1,4 +1,4 @@
-"""COCO-video JSON: images with a time or a frame number, boxes that point to them."""
+"""COCO-video JSON: images with a time or a frame number, boxes that point to them; and results."""
 
 import json
 from collections import Counter
@@ -38,6 +38,8 @@ def read_coco(source: LabelSource) -> BoxRows:
         LabelError: the file is no such JSON, or something in it cannot be understood.
     """
     content = _load(source)
+    if isinstance(content, list):
+        return _read_results(source, content)
     names = {
         _whole(source, category, "id", f"category {i}"): str(category.get("name"))
         for i, category in enumerate(_records(source, content, "categories"))
@@ -118,7 +120,26 @@ def save_coco(
         temporary.unlink(missing_ok=True)
 
 
-def _load(source: LabelSource) -> dict[str, Any]:
+def _read_results(source: LabelSource, results: list[Any]) -> BoxRows:
+    rows = BoxRows()
+    for i, result in enumerate(results):
+        place = f"result {i}"
+        if not isinstance(result, dict):
+            raise source.error(f"{str(result)[:40]!r} is no object with `bbox` and `score`", place)
+        category = _whole(source, result, "category_id", place)
+        if category < 1:
+            raise source.error(f"`category_id` is {category}: COCO's categories start at 1", place)
+        rows.add(
+            _time(source, {"frame_id": result.get("image_id"), **result}, place),
+            _box(source, result, place),
+            source.class_numbered(category - 1, place),
+            track_id=_track(result),
+            confidence=_confidence(result),
+        )
+    return rows
+
+
+def _load(source: LabelSource) -> dict[str, Any] | list[Any]:
     try:
         content = json.loads(read_text(source))
     except json.JSONDecodeError as error:
@@ -126,6 +147,8 @@ def _load(source: LabelSource) -> dict[str, Any]:
         raise source.error(what, f"line {error.lineno}") from error
     except RecursionError as error:
         raise source.error("this JSON is nested too deep for labels") from error
+    if isinstance(content, list):
+        return content
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
         there = (
             ", ".join(list(content)[:8]) if isinstance(content, dict) else type(content).__name__

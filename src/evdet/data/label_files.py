@@ -14,7 +14,7 @@ from evdet.data.label_frames import read_voc, read_yolo
 from evdet.data.label_mot import read_mot
 from evdet.data.label_npy import read_npy, save_npy
 from evdet.data.label_source import BoxRows, LabelError, LabelSource, RecordingFacts
-from evdet.data.labels import BoxEvents, LabeledTimes
+from evdet.data.labels import BoxEvents, LabeledTimes, to_disk_ids
 
 __all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
 
@@ -73,7 +73,7 @@ def write_boxes_npy(path: Path, boxes: BoxEvents) -> None:
     Raises:
         ValueError: a box is background.
     """
-    save_npy(path, _to_disk(boxes))
+    save_npy(path, to_disk_ids(boxes))
 
 
 def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, str]) -> None:
@@ -87,20 +87,8 @@ def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, 
     Raises:
         ValueError: a box is background, or of a class that the label map does not have.
     """
-    boxes = _to_disk(labeled.boxes)
+    boxes = to_disk_ids(labeled.boxes)
     save_coco(path, boxes, labeled.empty_times, label_map)
-
-
-def _to_disk(boxes: BoxEvents) -> BoxEvents:
-    if (boxes["class_id"] == 0).any():
-        row = int(np.flatnonzero(boxes["class_id"] == 0)[0])
-        raise ValueError(
-            f"box {row} at t={boxes['t'][row]} us has class id 0, the background: in memory the "
-            "first class has id 1. Were these boxes read without `read_boxes`?"
-        )
-    boxes = boxes.copy()
-    boxes["class_id"] -= 1
-    return boxes
 
 
 def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:

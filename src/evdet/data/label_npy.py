@@ -24,8 +24,11 @@ _NAMES = {
     "track_id": ("track_id",),
     "class_confidence": ("class_confidence", "confidence"),
     "still_us": ("still_us",),
+    "class_score": ("class_score",),
 }
-_OPTIONAL = {"track_id": 0, "class_confidence": 1, "still_us": None}
+_OPTIONAL = {"track_id": 0, "class_confidence": 1}
+# Fields that are kept where a file has them.
+_FURTHER = {"still_us": "<i8", "class_score": "<f4"}
 
 
 def read_npy(source: LabelSource) -> BoxEvents:
@@ -35,7 +38,8 @@ def read_npy(source: LabelSource) -> BoxEvents:
         source: the file; an npz must have the array `labels`, as RVT's has.
 
     Returns:
-        `BOX_DTYPE` records, with `still_us` where the file has it; ids as on disk.
+        `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; ids as on
+        disk.
 
     Raises:
         LabelError: the file is damaged, or is no array of box events.
@@ -47,10 +51,8 @@ def read_npy(source: LabelSource) -> BoxEvents:
             f"this is an array of shape {array.shape} and type {array.dtype}, not one of box "
             "events with the fields t, x, y, w, h, class_id. Is it the recording?"
         )
-    has_still = "still_us" in names
-    boxes = np.zeros(
-        len(array), [*BOX_DTYPE.descr, ("still_us", "<i8")] if has_still else BOX_DTYPE
-    )
+    further = [(name, kind) for name, kind in _FURTHER.items() if name in names]
+    boxes = np.zeros(len(array), [*BOX_DTYPE.descr, *further] if further else BOX_DTYPE)
     for name in boxes.dtype.names or ():
         there = [known for known in _NAMES[name] if known in names]
         if there:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int64, Shaped
 
 from evdet.boxes import BOX_DTYPE
 
-__all__ = ["BinnedBoxes", "BoxEvents", "LabeledTimes", "bin_boxes", "bins_of"]
+__all__ = ["BinnedBoxes", "BoxEvents", "LabeledTimes", "bin_boxes", "bins_of", "to_disk_ids"]
 
 BoxEvents = Shaped[np.ndarray, " _"]
 """Records with the fields of `BOX_DTYPE`, and `still_us` where the label file has it."""
@@ -101,6 +101,29 @@ def bins_of(times: Int64[np.ndarray, " N"], delta_t: int) -> Int64[np.ndarray, "
     # What lies at 0 has no bin before it to describe.
     bins: Int64[np.ndarray, " N"] = (times - (times != 0)) // delta_t
     return bins
+
+
+def to_disk_ids(boxes: BoxEvents) -> BoxEvents:
+    """Shift the ids of boxes to those on disk, where the first class of a label map has id 0.
+
+    Args:
+        boxes: box events with ids from 1.
+
+    Returns:
+        A copy, with ids from 0.
+
+    Raises:
+        ValueError: a box is background.
+    """
+    if (boxes["class_id"] == 0).any():
+        row = int(np.flatnonzero(boxes["class_id"] == 0)[0])
+        raise ValueError(
+            f"box {row} at t={boxes['t'][row]} us has class id 0, the background: in memory the "
+            "first class has id 1. Were these boxes read without `read_boxes`?"
+        )
+    boxes = boxes.copy()
+    boxes["class_id"] -= 1
+    return boxes
 
 
 def _first_of_last_time(

@@ -131,5 +131,6 @@ class MixedLoader:
                 streamed + next(drawn),
                 self.streams.clip_shape,
                 pin_memory=self._streamed.pin_memory,
+                keep_bytes=self._streamed.keep_bytes,
             )
         self._streamed.set_position(epoch + 1)

@@ -91,6 +91,7 @@ class StreamLoader:
         shuffle: play the videos in another random order every epoch.
         vis_func: what `get_vis_func` hands out.
         pin_memory: put the frames where they can be copied to an accelerator asynchronously.
+        keep_bytes: hand out frames of bytes as bytes, for whoever moves the batches; see `Batch`.
 
     Raises:
         ValueError: a number is out of range.
@@ -108,6 +109,7 @@ class StreamLoader:
         shuffle: bool = True,
         vis_func: VisFunc = frame_to_rgb,
         pin_memory: bool = False,
+        keep_bytes: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -126,6 +128,7 @@ class StreamLoader:
         self.shuffle = shuffle
         self.vis_func = vis_func
         self.pin_memory = pin_memory
+        self.keep_bytes = keep_bytes
         self._epoch = 0
         self._batch = 0
         self._broken: dict[str, str] = {}
@@ -206,7 +209,12 @@ class StreamLoader:
 
     def _play(self, epoch: int, batch: int) -> Iterator[Batch]:
         for clips in self.play(epoch, batch):
-            yield make_batch(clips, self.streams.clip_shape, pin_memory=self.pin_memory)
+            yield make_batch(
+                clips,
+                self.streams.clip_shape,
+                pin_memory=self.pin_memory,
+                keep_bytes=self.keep_bytes,
+            )
         self._epoch, self._batch = epoch + 1, 0
 
     def _take_note(self, clips: list[Clip | None]) -> None:

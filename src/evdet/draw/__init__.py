@@ -8,10 +8,17 @@ from evdet.draw.boxes import (
     scale_box_events,
 )
 from evdet.draw.images import decode_png, encode_gif, encode_png, image_grid, upscale
-from evdet.draw.video import VideoUnavailableError, write_video
+from evdet.draw.video import (
+    VideoUnavailableError,
+    VideoWriter,
+    check_video_available,
+    write_video,
+)
 
 __all__ = [
     "VideoUnavailableError",
+    "VideoWriter",
+    "check_video_available",
     "class_color",
     "decode_png",
     "draw_anchors",

@@ -1,11 +1,11 @@
 """The tutorial's pictures of anchors: one small canvas per anchor."""
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from evdet.draw.boxes import class_color
+from evdet.opencv import cv2
 from evdet.shapes import Size
 
 __all__ = ["draw_anchors", "draw_anchors_and_predictions"]

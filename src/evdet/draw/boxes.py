@@ -3,14 +3,21 @@
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from evdet.draw.images import upscale
+from evdet.opencv import cv2
 from evdet.shapes import Size
 
-__all__ = ["class_color", "draw_box_events", "draw_detections_and_truth", "scale_box_events"]
+__all__ = [
+    "check_names",
+    "class_color",
+    "draw_box_events",
+    "draw_detections_and_truth",
+    "draw_labeled_boxes",
+    "scale_box_events",
+]
 
 Image = Shaped[np.ndarray, "H W C"]
 BoxEvents = Shaped[np.ndarray, " N"]
@@ -70,32 +77,77 @@ def draw_box_events(
     Raises:
         ValueError: the frame is not (H, W, 3), or a class_id has no name in `label_map`.
     """
+    check_names(box_events["class_id"], label_map)
+    names = [label_map[class_id] for class_id in box_events["class_id"]]
+    if draw_score:
+        scores = box_events["class_confidence"]
+        names = [f"{name} {score:.0%}" for name, score in zip(names, scores, strict=True)]
+    return draw_labeled_boxes(
+        frame,
+        box_events,
+        names,
+        [_color(event, force_color) for event in box_events],
+        thickness=thickness,
+        at_bottom=force_color is not None,
+    )
+
+
+def draw_labeled_boxes(
+    frame: Image,
+    box_events: BoxEvents,
+    texts: Sequence[str],
+    colors: Sequence[Sequence[int]],
+    *,
+    thickness: int = 1,
+    at_bottom: bool = False,
+) -> Image:
+    """Draw boxes with any labels on a copy of a frame.
+
+    Args:
+        frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
+        box_events: `BOX_DTYPE` records; may be empty.
+        texts: what is written on each.
+        colors: red, green, blue of each.
+        thickness: width of the lines, in pixels.
+        at_bottom: put the labels at the lower edges, if there is room.
+
+    Returns:
+        A new picture of the frame's shape and type.
+
+    Raises:
+        ValueError: the frame is not (H, W, 3).
+    """
     if frame.shape[2] != 3:
         raise ValueError(
             f"the frame must be (height, width, 3), got {frame.shape}; "
             "a (3, height, width) frame needs .transpose(1, 2, 0) first"
         )
-    _check_names(box_events["class_id"], label_map)
     canvas = np.clip(frame, 0, 255).astype(np.uint8)
     before = canvas.copy()
     # The most certain last: it lies on top.
-    visible = [event for event in box_events if _is_visible(event, frame.shape)]
-    visible.sort(key=lambda event: float(event["class_confidence"]))
-    for event in visible:
-        x1, y1, x2, y2 = _pixels(event, frame.shape)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), _color(event, force_color), thickness)
+    visible = [i for i, event in enumerate(box_events) if _is_visible(event, frame.shape)]
+    visible.sort(key=lambda i: float(box_events[i]["class_confidence"]))
+    for i in visible:
+        x1, y1, x2, y2 = _pixels(box_events[i], frame.shape)
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness)
     plates: list[Rectangle] = []
-    for event in reversed(visible):
-        name = label_map[event["class_id"]]
-        text = f"{name} {event['class_confidence']:.0%}" if draw_score else name
-        box = _pixels(event, frame.shape)
-        color = _color(event, force_color)
-        plates.append(_draw_label(canvas, text, box, color, plates, force_color is not None))
+    for i in reversed(visible):
+        box = _pixels(box_events[i], frame.shape)
+        plates.append(_draw_label(canvas, texts[i], box, colors[i], plates, at_bottom))
     # A float frame keeps its exact values wherever nothing was drawn.
     return np.where(canvas != before, canvas, frame).astype(frame.dtype)
 
 
-def _check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -> None:
+def check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -> None:
+    """Refuse a class without a name.
+
+    Args:
+        class_ids: of the boxes.
+        label_map: class names by class_id, beginning with 'background'.
+
+    Raises:
+        ValueError: a class_id has no name in `label_map`.
+    """
     if len(class_ids) and class_ids.max() >= len(label_map):
         raise ValueError(
             f"class_id {class_ids.max()} has no name: label_map has {len(label_map)} entries, "

@@ -2,9 +2,10 @@
 
 import math
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
+
+from evdet.opencv import cv2
 
 __all__ = ["draw_caption"]
 

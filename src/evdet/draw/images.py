@@ -3,11 +3,12 @@
 import io
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-__all__ = ["decode_png", "encode_gif", "encode_png", "image_grid", "upscale"]
+from evdet.opencv import cv2
+
+__all__ = ["decode_png", "encode_gif", "encode_jpeg", "encode_png", "image_grid", "upscale"]
 
 Image = Shaped[np.ndarray, "H W C"]
 
@@ -55,6 +56,11 @@ def image_grid(
 def encode_png(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
     """Compress a picture to the bytes of a PNG file."""
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def encode_jpeg(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
+    """Compress a photo to the bytes of a JPEG file; some of its detail is lost."""
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def encode_gif(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float | int) -> bytes:

@@ -1,24 +1,30 @@
-"""Frames -> an MP4 file. The only module that knows PyAV."""
+"""Frames -> an MP4 file. The only module of draw/ that knows PyAV."""
 
+import contextlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import UInt8
 
-__all__ = ["VideoUnavailableError", "write_video"]
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["VideoUnavailableError", "VideoWriter", "check_video_available", "write_video"]
+
+Picture = UInt8[np.ndarray, "H W 3"]
 
 
 class VideoUnavailableError(RuntimeError):
     """Videos cannot be written here; the message is one line that says why."""
 
 
-def write_video(
-    path: str | os.PathLike[str], frames: Iterable[UInt8[np.ndarray, "H W 3"]], fps: float | int
-) -> None:
+def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: float | int) -> None:
     """Write an MP4 file (H.264) that every browser plays.
 
     Frames are encoded as they come, so that a generator needs no memory. Colour is stored at
@@ -33,20 +39,136 @@ def write_video(
         ValueError: no frames, or frames of different sizes.
         VideoUnavailableError: PyAV is missing, or it has no H.264 encoder.
     """
-    _check_video_available()
+    check_video_available()
     iterator = iter(frames)
     first = next(iterator, None)
     if first is None:
         raise ValueError(f"a video needs at least one frame, got none for {path}")
     part = Path(path).with_name(f".{Path(path).name}.part")
     try:
-        _encode_video(part, first, iterator, fps)
+        # faststart: the index comes first, so that a browser plays before it has everything.
+        encoder = _Encoder(part, first.shape, fps, flags="faststart")
+        try:
+            for number, frame in enumerate(itertools.chain([first], iterator)):
+                encoder.add(frame, number)
+        finally:
+            encoder.finish()
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _check_video_available() -> None:
+class VideoWriter:
+    """An MP4 file (H.264) that plays at any moment: while it grows, finished, or cut short.
+
+    Until it is closed it consists of fragments, one per frame, that need no index. `close` puts
+    an index behind them. The encoder holds some frames back, up to a second or two of them.
+
+    Args:
+        path: the file; it appears with the first frame, and replaces an older one.
+        fps: frames per second.
+
+    Raises:
+        VideoUnavailableError: PyAV is missing, or it has no H.264 encoder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float | int) -> None:
+        check_video_available()
+        self.path = Path(path)
+        self._fps = fps
+        self._encoder: _Encoder | None = None
+
+    def write(self, picture: Picture, number: int) -> None:
+        """Add a frame.
+
+        Args:
+            picture: RGB, of the same size as the one before; odd sizes are padded.
+            number: at which of the video's frames it is shown, from 0 and rising; the frame
+                before stays until then.
+
+        Raises:
+            ValueError: the picture has another size.
+            OSError: the disk is full; the file plays what was written before.
+        """
+        if self._encoder is None:
+            self.path.unlink(missing_ok=True)
+            flags = "hybrid_fragmented+frag_every_frame"
+            self._encoder = _Encoder(self.path, picture.shape, self._fps, flags=flags)
+        try:
+            self._encoder.add(picture, number)
+        except OSError:
+            self._give_up()
+            raise
+
+    def close(self) -> None:
+        """Finish the file; without frames there is none. Closing it again does nothing.
+
+        Raises:
+            OSError: the disk is full; the file plays what was written before.
+        """
+        if self._encoder is None:
+            return
+        try:
+            self._encoder.finish()
+        except OSError:
+            self._give_up()
+            raise
+        self._encoder = None
+
+    def _give_up(self) -> None:
+        """Leave the fragments that are whole."""
+        if self._encoder is not None:
+            with contextlib.suppress(OSError):
+                self._encoder.close()
+            self._encoder = None
+            _cut_to_whole_fragments(self.path)
+
+
+class _Encoder:
+    """H.264 pictures in an MP4 container."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...], fps: float | int, *, flags: str) -> None:
+        import av
+
+        self._shape = shape
+        height, width = shape[:2]
+        self._container: OutputContainer = av.open(
+            str(path), "w", format="mp4", options={"movflags": flags}
+        )
+        rate = Fraction(fps).limit_denominator(1001)
+        self._stream: VideoStream = self._container.add_stream("libx264", rate=rate)
+        self._stream.height, self._stream.width = height + height % 2, width + width % 2
+        self._stream.pix_fmt = "yuv420p"
+        # bf: frames that lean on later ones would need a shift of time that fragments do not have.
+        self._stream.options = {"crf": "20", "preset": "veryfast", "bf": "0"}
+
+    def add(self, picture: Picture, number: int) -> None:
+        import av
+
+        if picture.shape != self._shape:
+            raise ValueError(f"frames differ in size: {self._shape}, then {picture.shape}")
+        even = ((0, self._shape[0] % 2), (0, self._shape[1] % 2), (0, 0))
+        frame = av.VideoFrame.from_ndarray(np.pad(picture, even), format="rgb24")
+        frame.pts = number
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        try:
+            self._container.mux(self._stream.encode())
+        finally:
+            self._container.close()
+
+    def close(self) -> None:
+        """Close the file without the frames that the encoder still holds."""
+        self._container.close()
+
+
+def check_video_available() -> None:
+    """See that videos can be written here, before any long work.
+
+    Raises:
+        VideoUnavailableError: PyAV is missing, or it has no H.264 encoder.
+    """
     try:
         import av
     except ImportError as error:
@@ -56,25 +178,23 @@ def _check_video_available() -> None:
         raise VideoUnavailableError("no video: this PyAV has no H.264 encoder (libx264)")
 
 
-def _encode_video(
-    path: Path,
-    first: UInt8[np.ndarray, "H W 3"],
-    others: Iterator[UInt8[np.ndarray, "H W 3"]],
-    fps: float | int,
-) -> None:
-    import av
+def _cut_to_whole_fragments(path: Path) -> None:
+    """Cut off what follows the last complete frame of a fragmented file.
 
-    height, width = first.shape[:2]
-    even = ((0, height % 2), (0, width % 2), (0, 0))
-    # faststart: the index comes first, so that a browser plays before it has everything.
-    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        stream.height, stream.width = height + height % 2, width + width % 2
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "20", "preset": "veryfast"}
-        for frame in itertools.chain([first], others):
-            if frame.shape != first.shape:
-                raise ValueError(f"frames differ in size: {first.shape}, then {frame.shape}")
-            picture = av.VideoFrame.from_ndarray(np.pad(frame, even), format="rgb24")
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode())
+    Source:
+        ISO/IEC 14496-12: a file is a row of boxes; each begins with its size in 4 bytes, or 1 and
+        after the name the size in 8 bytes.
+    """
+    end = whole = 0
+    with path.open("r+b") as file:
+        while len(head := file.read(16)) >= 8:
+            size = int.from_bytes(head[:4])
+            if size == 1:
+                size = int.from_bytes(head[8:])
+            end += size
+            if size < 8 or end > path.stat().st_size:
+                break
+            if head[4:8] in (b"moov", b"mdat"):
+                whole = end
+            file.seek(end)
+        file.truncate(whole)

@@ -6,9 +6,10 @@ from typing import NamedTuple
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.evt_state import COORDINATE_BITS, EvtFormat
 
-__all__ = ["EvtHeader", "read_header"]
+__all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header"]
 
-_MAX_HEADER_BYTES = 1 << 16
+MAX_EVT_HEADER = 1 << 16
+"""Bytes; a longer header is taken for garbage."""
 
 _EVT2 = EvtFormat("EVT2", 4)
 _EVT21 = EvtFormat("EVT2.1", 8)
@@ -44,10 +45,26 @@ def read_header(path: Path) -> EvtHeader:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(_MAX_HEADER_BYTES)
+            start = file.read(MAX_EVT_HEADER)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordingError(f"{path}: cannot be read: {reason}.") from error
+    return parse_evt_header(path, start)
+
+
+def parse_evt_header(path: Path, start: bytes) -> EvtHeader:
+    """Understand the header of a RAW file.
+
+    Args:
+        path: the file, for messages.
+        start: its first `MAX_EVT_HEADER` bytes, or all there are.
+
+    Returns:
+        What it says.
+
+    Raises:
+        RecordingError: there is none, it breaks off, or it names what cannot be read.
+    """
     lines, num_bytes = _split_header(path, start)
     # Keys differ in case between cameras.
     values = {
@@ -92,7 +109,7 @@ def _split_header(path: Path, start: bytes) -> tuple[list[str], int]:
             "'% evt 3.0'. Is it another kind of file, or has its beginning been cut off?"
         )
     rest = start[text_offset:].decode("utf-8", errors="replace")
-    is_whole_file = len(start) < _MAX_HEADER_BYTES
+    is_whole_file = len(start) < MAX_EVT_HEADER
     if is_whole_file and rest.startswith("%") and _is_text(rest):
         raise RecordingError(
             f"{path}: ends within its header, at byte {len(start)}. "

@@ -18,8 +18,12 @@ VARIANTS: dict[str, Representation] = {
     "stacked_histogram_rvt": Representation(
         partial(stacked_histogram, variant="rvt"), 20, np.uint8
     ),
+    "stacked_histogram_rvt_replay": Representation(
+        partial(stacked_histogram, variant="rvt", replay=True), 20, np.uint8
+    ),
 }
-"""The event cube of the RED paper, and the stacked histogram of RVT's published data."""
+"""The event cube of the RED paper, and the stacked histogram of RVT's published data, which the
+last one repeats to the byte."""
 
 
 def representation_called(name: str) -> Representation:

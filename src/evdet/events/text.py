@@ -19,7 +19,7 @@ from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
 from evdet.events.text_parser import PROBLEMS, parse_lines
 
-__all__ = ["TextEventFile", "open_text"]
+__all__ = ["TEXT_MARK", "TextEventFile", "look_at_lines", "open_text"]
 
 _NAMES = {
     "t": 0, "ts": 0, "time": 0, "timestamp": 0, "timestamps": 0,
@@ -27,7 +27,8 @@ _NAMES = {
     "p": 3, "pol": 3, "polarity": 3, "on": 3,
 }  # fmt: skip
 _POWERS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
-_MARK = b"\xef\xbb\xbf"  # some programs start a UTF-8 file so
+TEXT_MARK = b"\xef\xbb\xbf"
+"""Some programs start a UTF-8 file so."""
 _PIECE = 1 << 20  # bytes read at a time
 _HEAD = 1 << 16  # bytes looked at to find out what the file is
 _BREAK = re.compile(rb"\s*[,;]\s*|\s+")
@@ -51,10 +52,10 @@ def open_text(path: Path) -> "TextEventFile":
             head = file.read(_HEAD)
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}.") from None
-    lines = head.removeprefix(_MARK).split(b"\n")
+    lines = head.removeprefix(TEXT_MARK).split(b"\n")
     if len(head) == _HEAD:
         lines.pop()  # it may be cut
-    return _look_at(path, lines)
+    return look_at_lines(path, lines)
 
 
 @dataclass
@@ -146,7 +147,7 @@ class TextEventFile:
 def _whole_lines(path: Path, num_skipped: int) -> Iterator[bytes]:
     """The file in pieces that end where a line ends, from a certain line on."""
     with path.open("rb") as file:
-        if file.read(len(_MARK)) != _MARK:
+        if file.read(len(TEXT_MARK)) != TEXT_MARK:
             file.seek(0)
         for _ in range(num_skipped):
             file.readline(_PIECE)
@@ -167,8 +168,19 @@ def _whole_lines(path: Path, num_skipped: int) -> Iterator[bytes]:
             yield rest
 
 
-def _look_at(path: Path, lines: list[bytes]) -> TextEventFile:
-    """What the first lines say."""
+def look_at_lines(path: Path, lines: list[bytes]) -> TextEventFile:
+    """Find out from its first lines how a text file is to be read.
+
+    Args:
+        path: the file.
+        lines: whole lines; the more, the surer is what no header says.
+
+    Returns:
+        The file.
+
+    Raises:
+        RecordingError: these are no lines of events.
+    """
     header: list[str] | None = None
     size = None
     rows: list[list[bytes]] = []

@@ -9,8 +9,18 @@ from evdet.metrics.average_precision import (
 from evdet.metrics.confusion import confusion_matrix
 from evdet.metrics.failures import FrameErrors, worst_frames
 from evdet.metrics.frames import Detection, FrameKey, FrameResults, Truth, merge
+from evdet.metrics.protocols import (
+    PROTOCOLS,
+    Protocol,
+    keep_counted,
+    protocol_called,
+    score_recordings,
+)
+from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.track_scores import TrackNumbers, TrackScores, track_scores
 
 __all__ = [
+    "PROTOCOLS",
     "RECALL_POINTS",
     "AveragePrecision",
     "ClassPrecision",
@@ -18,9 +28,17 @@ __all__ = [
     "FrameErrors",
     "FrameKey",
     "FrameResults",
+    "Protocol",
+    "ScoredRecording",
+    "TrackNumbers",
+    "TrackScores",
     "Truth",
     "average_precision",
     "confusion_matrix",
+    "keep_counted",
     "merge",
+    "protocol_called",
+    "score_recordings",
+    "track_scores",
     "worst_frames",
 ]

@@ -2,28 +2,29 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
-from evdet.metrics.frames import Detection, Frame, Truth, read_frames
+from evdet.metrics.coco_matching import AREAS, match_frames
+from evdet.metrics.frame_table import FrameTable, tabulate
+from evdet.metrics.frames import Detection, Truth
 
-__all__ = ["RECALL_POINTS", "AveragePrecision", "ClassPrecision", "average_precision"]
+__all__ = [
+    "RECALL_POINTS",
+    "AveragePrecision",
+    "ClassPrecision",
+    "average_precision",
+    "average_precision_of",
+]
 
 RECALL_POINTS: tuple[float, ...] = tuple(np.linspace(0, 1, 101).tolist())
 """Where precision-recall curves are read off."""
-_AREAS = {
-    "all": (0.0, 1e10),
-    "small": (0.0, 32.0**2),
-    "medium": (32.0**2, 96.0**2),
-    "large": (96.0**2, 1e10),
-}
+_SIZES = tuple(AREAS)[1:]
 _IOU_50, _IOU_75 = 0, 5  # rows of the thresholds 0.50:0.05:0.95
-
-Precision = Float64[np.ndarray, "thresholds recalls classes areas"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,11 @@ class AveragePrecision:
     """By class name, in the order of the names."""
     per_size: dict[str, float]
     """map of small, medium, large objects: areas up to 32**2, up to 96**2, above, in pixels."""
+    recall: dict[str, float]
+    """Average recall over the same thresholds, by how many of a frame's and class's detections
+    count: 1, 10 and all that may."""
+    recall_per_size: dict[str, float]
+    """The last of these for small, medium and large objects."""
     precision50: tuple[float, ...]
     """Precision at each of `RECALL_POINTS`, at IoU 0.50, mean over classes."""
     precision75: tuple[float, ...]
@@ -75,12 +81,14 @@ class AveragePrecision:
     """Detections in them."""
     protocol: str
     """Name of the rules by which frames and boxes were selected."""
+    rules: dict[str, Any] = field(default_factory=dict)
+    """These rules, as far as they were not the caller's own."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain types for JSON: the protocol first, None for NaN, mAP spelt so."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         means = {f"mAP{at}": plain.pop(f"map{at}") for at in ("", "50", "75")}
-        return {"protocol": plain.pop("protocol"), **means, **plain}
+        return {"protocol": plain.pop("protocol"), "rules": plain.pop("rules"), **means, **plain}
 
 
 def average_precision(
@@ -112,15 +120,44 @@ def average_precision(
     Source:
         pycocotools 2.0.11, `cocoeval.py`, whose numbers these equal.
     """
+    table = tabulate(truths, detections, num_classes=len(class_names))
+    return average_precision_of(table, class_names, max_detections=max_detections)
+
+
+def average_precision_of(
+    table: FrameTable,
+    class_names: Sequence[str],
+    *,
+    max_detections: int = 100,
+    protocol: str = "coco",
+    rules: Mapping[str, Any] | None = None,
+) -> AveragePrecision:
+    """Score detections in flat arrays, chosen by whatever protocol.
+
+    Args:
+        table: truth and detections.
+        class_names: the classes without background; label 1 is the first.
+        max_detections: detections with the best scores that count, per frame and class.
+        protocol: name of the rules by which frames and boxes were selected.
+        rules: those rules.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: the class names are not all different, or `max_detections` is none.
+    """
     if len(set(class_names)) < len(class_names):
         raise ValueError(f"class names must be all different, got {list(class_names)}")
     if max_detections < 1:
         raise ValueError(f"max_detections must be at least 1, got {max_detections}")
-    frames = read_frames(truths, detections, num_classes=len(class_names))
-    precision = _evaluate(frames, len(class_names), max_detections)
-    num_truths = _count([frame.truth_labels for frame in frames], len(class_names))
-    num_detections = _count([frame.labels for frame in frames], len(class_names))
+    num_classes = len(class_names)
+    limits = sorted({min(limit, max_detections) for limit in (1, 10, max_detections)})
+    precision, recall = match_frames(table, num_classes=num_classes, limits=limits)
+    num_truths = _count(table.truth.labels, num_classes)
+    num_detections = _count(table.found.labels, num_classes)
     everything, *sizes = np.moveaxis(precision, 3, 0)
+    recalls = np.moveaxis(recall, (2, 3), (0, 1))
     curves50, curves75 = everything[_IOU_50].T, everything[_IOU_75].T
     return AveragePrecision(
         map=_mean(everything),
@@ -138,83 +175,28 @@ def average_precision(
             )
             for k, name in enumerate(class_names)
         },
-        per_size={name: _mean(one) for name, one in zip(list(_AREAS)[1:], sizes, strict=True)},
+        per_size={name: _mean(one) for name, one in zip(_SIZES, sizes, strict=True)},
+        recall={str(limit): _mean(one) for limit, one in zip(limits, recalls[0], strict=True)},
+        recall_per_size={
+            name: _mean(one) for name, one in zip(_SIZES, recalls[1:, -1], strict=True)
+        },
         precision50=_curve(curves50),
         precision75=_curve(curves75),
-        num_frames=len(frames),
+        num_frames=table.num_frames,
         num_truths=sum(num_truths),
         num_detections=sum(num_detections),
-        protocol="coco",
+        protocol=protocol,
+        rules=dict(rules or {}),
     )
 
 
-def _evaluate(frames: list[Frame], num_classes: int, max_detections: int) -> Precision:
-    """Precision by IoU threshold, recall point, class and area; -1 where there is no truth."""
-    if not any(len(frame.truth_labels) for frame in frames):
-        return np.full((10, len(RECALL_POINTS), num_classes, len(_AREAS)), -1.0)
-    # Here, because it loads OpenCV where that is installed: importing evdet must not.
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    head = {
-        "images": [{"id": image_id} for image_id in range(1, len(frames) + 1)],
-        "categories": [{"id": label, "name": str(label)} for label in range(1, num_classes + 1)],
-    }
-    truth = [(frame.truth_boxes, frame.truth_labels, None) for frame in frames]
-    found = [(frame.boxes, frame.labels, frame.scores) for frame in frames]
-    evaluation = COCOeval_faster(
-        COCO({**head, "annotations": _annotations(truth)}, print_function=_silent),
-        COCO({**head, "annotations": _annotations(found)}, print_function=_silent),
-        iouType="bbox",
-        ranges={name: list(area) for name, area in _AREAS.items() if name != "all"},
-        print_function=_silent,
-    )
-    evaluation.params.maxDets = [max_detections]
-    evaluation.evaluate()
-    evaluation.accumulate()
-    precision: Precision = np.asarray(evaluation.eval["precision"], np.float64)[..., 0]
-    return precision
-
-
-def _annotations(
-    frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
-) -> list[dict[str, Any]]:
-    """The evaluator's input: boxes as x y width height; all its ids begin at 1."""
-    annotations: list[dict[str, Any]] = []
-    for image_id, (boxes, labels, scores) in enumerate(frames, start=1):
-        sides = boxes[:, 2:] - boxes[:, :2]
-        xywh = np.concatenate([boxes[:, :2], sides], axis=1).tolist()
-        areas = sides.prod(axis=1).tolist()
-        # Truth needs no score; the evaluator ignores it.
-        ranks = np.ones(len(boxes)) if scores is None else scores
-        for box, area, label, score in zip(
-            xywh, areas, labels.tolist(), ranks.tolist(), strict=True
-        ):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": label,
-                    "bbox": box,
-                    "area": area,
-                    "iscrowd": 0,
-                    "score": score,
-                }
-            )
-    return annotations
-
-
-def _silent(*_: object) -> None:
-    pass
-
-
-def _count(labels: list[np.ndarray], num_classes: int) -> list[int]:
-    joined = np.concatenate([np.zeros(0, np.int64), *labels])
-    counts: list[int] = np.bincount(joined, minlength=num_classes + 1)[1:].tolist()
+def _count(labels: Int64[np.ndarray, " N"], num_classes: int) -> list[int]:
+    counts: list[int] = np.bincount(labels, minlength=num_classes + 1)[1:].tolist()
     return counts
 
 
-def _mean(precision: np.ndarray) -> float:
-    valid = precision[precision > -1]
+def _mean(values: Float64[np.ndarray, "*_"]) -> float:
+    valid = values[values > -1]
     return float(valid.mean()) if valid.size else math.nan
 
 

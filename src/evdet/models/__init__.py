@@ -2,6 +2,7 @@
 
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.detector import Detector
+from evdet.models.families import AnyDetector
 from evdet.models.feature_extractors import (
     FeatureExtractor,
     RecurrentPyramid,
@@ -14,12 +15,16 @@ from evdet.models.heads import BoxHead
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.losses import DetectionLoss
 from evdet.models.recurrent import ConvGRU, ConvLSTM
+from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 
 __all__ = [
     "COCO_ANCHORS",
     "MNIST_ANCHORS",
     "PSEE_ANCHORS",
+    "RVT",
+    "RVT_PLANS",
     "Anchors",
+    "AnyDetector",
     "BoxHead",
     "ConvGRU",
     "ConvLSTM",
@@ -28,6 +33,7 @@ __all__ = [
     "Detector",
     "FeatureExtractor",
     "FrameSpec",
+    "RVTPlan",
     "RecurrentPyramid",
     "SqueezeExciteBlock",
     "Vanilla",

@@ -175,8 +175,8 @@ def _level_anchors(
         (torch.arange(num, device=fmap.device) + 0.5) * (_FIRST_STRIDE << level)
         for num in (height, width)
     )
-    grid = x.new_empty(height, width, len(shapes), 4)
-    grid[..., 0] = x[:, None]
-    grid[..., 1] = y[:, None, None]
-    grid[..., 2:] = shapes * (_FIRST_SIZE << level)
-    return grid.view(-1, 4)
+    # Joined from views, not filled in place: an exporter writes that as a few operators.
+    cells = (height, width, len(shapes))
+    centre_x, centre_y = x[:, None].expand(cells), y[:, None, None].expand(cells)
+    w, h = (side.expand(cells) for side in (shapes * (_FIRST_SIZE << level)).unbind(1))
+    return torch.stack([centre_x, centre_y, w, h], dim=-1).view(-1, 4)

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from evdet.models.anchors import Anchors
+from evdet.models.class_rows import carry_classes
+from evdet.models.compiling import compile_method
 from evdet.models.feature_extractors import FeatureExtractor
 from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
@@ -187,11 +189,46 @@ class Detector(nn.Module):
         )
         return losses, memory
 
+    def weights_for_classes(
+        self,
+        weights: Mapping[str, Tensor],
+        old_classes: Sequence[str],
+        class_names: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """Fit the weights of a detector of the same build that knows other classes to this one.
+
+        Args:
+            weights: by name, of the other detector.
+            old_classes: its classes.
+            class_names: the classes of this one.
+
+        Returns:
+            The same with the logits of the classes that both know, and of the background; the
+            other classes' logits are those that this detector has now.
+        """
+        background = [None] if self.criterion.has_background else []
+        last_layer = f"head.cls_head.{len(self.head.cls_head) - 1}"
+        return carry_classes(
+            self.state_dict(),
+            weights,
+            [f"{last_layer}.weight", f"{last_layer}.bias"],
+            [*background, *old_classes],
+            [*background, *class_names],
+        )
+
     def freeze_features(self) -> None:
         """Leave the feature extractor as it is from now on: no gradients, no new statistics."""
         for weight in self.feature_extractor.parameters():
             weight.requires_grad_(False)
         self.train(self.training)
+
+    def compile_network(self) -> None:
+        """Compile feature extractor and head with torch.compile, each at its next call.
+
+        Weights keep their names. Matching, loss and selection stay as they are.
+        """
+        compile_method(self.feature_extractor, "step")
+        self.head.compile()
 
     def train(self, mode: bool = True) -> "Detector":
         """Switch to training; a frozen feature extractor stays in evaluation."""

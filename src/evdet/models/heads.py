@@ -96,4 +96,4 @@ def _start_small(layer: nn.Conv2d) -> None:
 
 def _per_anchor(level: Float[Tensor, "F AN h w"], numbers: int) -> Float[Tensor, "F A N"]:
     """(F, anchors of a cell * numbers, h, w) -> (F, all anchors of the level, numbers)."""
-    return level.permute(0, 2, 3, 1).reshape(len(level), -1, numbers)
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, numbers)

@@ -9,7 +9,13 @@ from torch import Tensor
 from evdet.boxes import clip_boxes, suppress
 from evdet.shapes import Detections, Size
 
-__all__ = ["Selection", "select_boxes", "to_detections"]
+__all__ = [
+    "Selection",
+    "choose_candidates",
+    "select_boxes",
+    "suppress_candidates",
+    "to_detections",
+]
 
 
 class Selection(NamedTuple):
@@ -23,6 +29,8 @@ class Selection(NamedTuple):
     """Scores, falling along a frame."""
     keep: Bool[Tensor, "F n"]
     """The final boxes; the rest is padding."""
+    class_scores: Float[Tensor, "F n"] | None = None
+    """What protocols may rank by instead of the scores, where a detector tells them apart."""
 
 
 @torch.no_grad()
@@ -34,6 +42,7 @@ def select_boxes(
     score_thresh: float,
     nms_thresh: float,
     max_boxes: int,
+    class_scores: Float[Tensor, "F A C"] | None = None,
 ) -> Selection:
     """Choose the final boxes of all frames at once, without waiting for an accelerator.
 
@@ -48,9 +57,38 @@ def select_boxes(
         score_thresh: candidates with a lower score are dropped; one that equals it stays.
         nms_thresh: of two boxes of a class that overlap by a higher IoU the better stays.
         max_boxes: candidates per frame.
+        class_scores: a second score of every candidate, which goes along and decides nothing.
 
     Returns:
         n = min(max_boxes, A·C) candidates per frame, and a mask of the final ones.
+    """
+    candidates = choose_candidates(
+        boxes, scores, score_thresh=score_thresh, max_boxes=max_boxes, class_scores=class_scores
+    )
+    return suppress_candidates(candidates, size, nms_thresh=nms_thresh)
+
+
+@torch.no_grad()
+def choose_candidates(
+    boxes: Float[Tensor, "F A 4"],
+    scores: Float[Tensor, "F A C"],
+    *,
+    score_thresh: float,
+    max_boxes: int,
+    class_scores: Float[Tensor, "F A C"] | None = None,
+) -> Selection:
+    """Choose the candidates that enter non-maximum suppression: the first half of `select_boxes`.
+
+    Args:
+        boxes: decoded boxes.
+        scores: scores in [0, 1], without background.
+        score_thresh: candidates with a lower score are dropped; one that equals it stays.
+        max_boxes: candidates per frame.
+        class_scores: a second score of every candidate, which goes along and decides nothing.
+
+    Returns:
+        n = min(max_boxes, A·C) candidates per frame, not yet clipped, and a mask of those whose
+        score is high enough.
     """
     num_classes = scores.shape[2]
     values = scores.float().flatten(1)
@@ -60,8 +98,24 @@ def select_boxes(
     labels = index % num_classes + 1
     anchor = torch.div(index, num_classes, rounding_mode="floor")
     chosen = boxes.gather(1, anchor[..., None].expand(-1, -1, 4))
-    keep = suppress(chosen, labels, best >= 0, nms_thresh)
-    return Selection(clip_boxes(chosen, size), labels, best.clamp(min=0), keep)
+    along = None if class_scores is None else class_scores.float().flatten(1).gather(1, index)
+    return Selection(chosen, labels, best.clamp(min=0), best >= 0, along)
+
+
+@torch.no_grad()
+def suppress_candidates(candidates: Selection, size: Size, *, nms_thresh: float) -> Selection:
+    """Settle which candidates are final: the second half of `select_boxes`.
+
+    Args:
+        candidates: of every frame, as `choose_candidates` gives them, on any device.
+        size: height and width of the frame, to which the boxes are clipped in the end.
+        nms_thresh: of two boxes of a class that overlap by a higher IoU the better stays.
+
+    Returns:
+        The same candidates, clipped, and a mask of the final ones.
+    """
+    keep = suppress(candidates.boxes, candidates.labels, candidates.keep, nms_thresh)
+    return candidates._replace(boxes=clip_boxes(candidates.boxes, size), keep=keep)
 
 
 def _top(values: Float[Tensor, "F m"], num: int) -> tuple[Float[Tensor, "F n"], Int[Tensor, "F n"]]:
@@ -83,8 +137,8 @@ def to_detections(selection: Selection, num_lanes: int) -> list[list[Detections]
         num_lanes: lanes B.
 
     Returns:
-        `out[t][b]` with boxes, labels and scores on the CPU, best first; empty tensors where
-        nothing was found.
+        `out[t][b]` with boxes, labels, scores and, where there are any, class_scores on the
+        CPU, best first; empty tensors where nothing was found.
     """
     columns = [
         selection.boxes.to(selection.scores.dtype),
@@ -92,10 +146,16 @@ def to_detections(selection: Selection, num_lanes: int) -> list[list[Detections]
         selection.scores[..., None],
         selection.keep.to(selection.scores.dtype)[..., None],
     ]
+    if selection.class_scores is not None:
+        columns.append(selection.class_scores[..., None])
     table = torch.cat(columns, dim=-1).cpu()
     keep = table[..., 6] > 0
-    frames: list[Detections] = [
-        {"boxes": rows[:, :4], "labels": rows[:, 4].long(), "scores": rows[:, 5]}
-        for rows in torch.split(table[keep], keep.sum(dim=1).tolist())
-    ]
+    frames = [_named(rows) for rows in torch.split(table[keep], keep.sum(dim=1).tolist())]
     return [frames[start : start + num_lanes] for start in range(0, len(frames), num_lanes)]
+
+
+def _named(rows: Float[Tensor, "N _"]) -> Detections:
+    found: Detections = {"boxes": rows[:, :4], "labels": rows[:, 4].long(), "scores": rows[:, 5]}
+    if rows.shape[1] > 7:
+        found["class_scores"] = rows[:, 7]
+    return found

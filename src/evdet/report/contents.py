@@ -34,6 +34,8 @@ class RunReport:
     """A sentence or two: what was trained on what."""
     scores: Mapping[str, Any] | None = None
     """`AveragePrecision.as_dict()` of the final evaluation."""
+    curves: Mapping[str, Any] | None = None
+    """`Curves.as_dict()` of the final evaluation."""
     confusion: Int[np.ndarray, "K K"] | None = None
     """Counts as `confusion_matrix` gives them: row and column 0 stand for "nothing"."""
     class_names: Sequence[str] = ()

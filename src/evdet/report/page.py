@@ -1,26 +1,33 @@
-"""The page: which sections there are, and what stands in each."""
+"""The page of one run: which sections there are, and what stands in each."""
 
-import base64
 import html
 import json
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from pathlib import Path
 
 import yaml
 
-from evdet.draw import encode_png
 from evdet.report.contents import Curve, Picture, RunReport
+from evdet.report.curve_section import curve_section
+from evdet.report.elements import (
+    document,
+    duration,
+    figure,
+    header,
+    large_number,
+    legend,
+    pictures,
+    section,
+    video,
+    write_page,
+)
 from evdet.report.plots import plot_curves, plot_losses, plot_precision_recall
 from evdet.report.tables import class_table, confusion_table, decimal, size_table
 
-__all__ = ["write_report"]
+__all__ = ["select_scalars", "write_report"]
 
-_MAX_VIDEO_BYTES = 8_000_000
 _MAX_CURVES = 4
-# The browser itself then refuses whatever the page does not bring along, and all scripts.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+_MEANS = ("mean at IoU 0.50", "mean at IoU 0.75")
 
 
 def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
@@ -30,52 +37,23 @@ def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
         path: the file; it appears when it is complete, and replaces an older one.
         run: what to show.
     """
-    page = _page(run)
-    part = Path(path).with_name(f".{Path(path).name}.part")
-    try:
-        part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_page(path, _page(run))
 
 
 def _page(run: RunReport) -> str:
-    style = resources.files("evdet.report").joinpath("style.css").read_text(encoding="utf-8")
-    video, notes = _video(run.video_path)
-    sections = (
-        _header(run, [*run.notes, *notes]),
-        _section("What it sees", _sight(video, run.strip)),
-        _section("Accuracy", _accuracy(run)),
-        _section("Confusion", _confusion(run)),
-        _section("Worst frames", _pictures(run.failures, "failures")),
-        _section("Training", _training(run.scalars)),
-        _section("Reproduce", _reproduce(run)),
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html.escape(run.title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(title: str, body: str) -> str:
-    return f"<section>\n<h2>{title}</h2>\n{body}\n</section>\n" if body else ""
-
-
-def _header(run: RunReport, notes: Sequence[str]) -> str:
-    summary = f"<p>{html.escape(run.summary)}</p>" if run.summary else ""
-    tiles = "".join(
-        f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in _headline(run).items()
-    )
-    listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
-    return (
-        f"<header>\n<h1>{html.escape(run.title)}</h1>\n{summary}\n"
-        + (f'<dl class="tiles">{tiles}</dl>\n' if tiles else "")
-        + (f'<ul class="notes">{listed}</ul>\n' if listed else "")
-        + "</header>\n"
+    film, notes = video(run.video_path)
+    return document(
+        run.title,
+        (
+            header(run.title, run.summary, tiles=_headline(run), notes=[*run.notes, *notes]),
+            section("What it sees", _sight(film, run.strip)),
+            section("Accuracy", _accuracy(run)),
+            section("What it finds, and when", curve_section(run.curves)),
+            section("Confusion", _confusion(run)),
+            section("Worst frames", pictures(run.failures, "failures")),
+            section("Training", _training(run.scalars)),
+            section("Reproduce", _reproduce(run)),
+        ),
     )
 
 
@@ -88,67 +66,23 @@ def _headline(run: RunReport) -> dict[str, str]:
     if run.num_frames is not None:
         tiles["frames trained on"] = f"{run.num_frames:,}"
     if run.training_seconds is not None:
-        tiles["training time"] = _duration(run.training_seconds)
+        tiles["training time"] = duration(run.training_seconds)
         if run.num_frames is not None and run.training_seconds > 0:
             tiles["frames per second"] = f"{run.num_frames / run.training_seconds:,.0f}"
     if run.num_parameters is not None:
-        tiles["parameters"] = _large_number(run.num_parameters)
+        tiles["parameters"] = large_number(run.num_parameters)
     return tiles
 
 
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _large_number(number: int) -> str:
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)
-
-
-def _video(path: Path | None) -> tuple[str, list[str]]:
-    """The video element, or nothing and a note that says why."""
-    if path is None:
-        return "", []
-    if not path.exists():
-        return "", [f"no video: {path.name} does not exist"]
-    size = path.stat().st_size
-    if size > _MAX_VIDEO_BYTES:
-        return "", [f"the video is too large to be part of this page ({size / 1e6:.0f} MB): {path}"]
-    data = base64.b64encode(path.read_bytes()).decode()
-    return (
-        "<video controls autoplay muted loop playsinline "
-        f'src="data:video/mp4;base64,{data}"></video>',
-        [],
-    )
-
-
-def _sight(video: str, strip: Sequence[Picture]) -> str:
-    pictures = _pictures(strip, "strip")
-    if not video and not pictures:
+def _sight(film: str, strip: Sequence[Picture]) -> str:
+    frames = pictures(strip, "strip")
+    if not film and not frames:
         return ""
     return (
         '<p class="hint">In colour, with the score: what the detector found. '
         "In white: what is there.</p>\n"
-        f'<div class="sight">{video}{pictures}</div>'
+        f'<div class="sight">{film}{frames}</div>'
     )
-
-
-def _pictures(pictures: Sequence[Picture], kind: str) -> str:
-    figures = []
-    for picture in pictures:
-        data = base64.b64encode(encode_png(picture.image)).decode()
-        caption = html.escape(picture.caption)
-        figures.append(
-            f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-            f"<figcaption>{caption}</figcaption></figure>"
-        )
-    return f'<div class="{kind}">{"".join(figures)}</div>' if figures else ""
 
 
 def _accuracy(run: RunReport) -> str:
@@ -160,12 +94,11 @@ def _accuracy(run: RunReport) -> str:
         f"{scores['num_detections']:,} detections against {scores['num_truths']:,} objects "
         f"in {scores['num_frames']:,} frames."
     )
-    legend = _legend(["mean at IoU 0.50", "mean at IoU 0.75"])
     return (
         f'<p class="hint">{hint}</p>\n<div class="columns">'
         f"<div>{class_table(scores)}</div>"
         f"<div>{size_table(scores)}"
-        f"<figure><h3>Precision and recall</h3>{legend}{plot_precision_recall(scores)}"
+        f"<figure><h3>Precision and recall</h3>{legend(_MEANS)}{plot_precision_recall(scores)}"
         "<figcaption>Faint: single classes at IoU 0.50.</figcaption></figure></div></div>"
     )
 
@@ -182,22 +115,22 @@ def _confusion(run: RunReport) -> str:
 
 
 def _training(scalars: Mapping[str, Curve]) -> str:
-    losses = _select(scalars, "loss")
-    rates = _select(scalars, "lr")
-    precisions = _select(scalars, "map")
+    losses = select_scalars(scalars, "loss")
+    rates = select_scalars(scalars, "lr")
+    precisions = select_scalars(scalars, "map")
     figures = []
     if losses:
-        figures.append(_figure("Losses", losses, plot_losses(losses)))
+        figures.append(figure("Losses", list(losses), plot_losses(losses)))
     if precisions:
         drawing = plot_curves(precisions, title="Validation mAP over training steps", top=1.0)
-        figures.append(_figure("Validation", precisions, drawing))
+        figures.append(figure("Validation", list(precisions), drawing))
     if rates:
         drawing = plot_curves(rates, title="Learning rate over training steps")
-        figures.append(_figure("Learning rate", rates, drawing))
+        figures.append(figure("Learning rate", list(rates), drawing))
     return f'<div class="plots">{"".join(figures)}</div>' if figures else ""
 
 
-def _select(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
+def select_scalars(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
     """The curves whose name ends in something with this word, as many as have a colour."""
     wanted = {
         name: curve
@@ -206,18 +139,6 @@ def _select(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
         if word in name.rsplit("/")[-1].lower() and not name.endswith("_epoch") and curve
     }
     return dict(list(wanted.items())[:_MAX_CURVES])
-
-
-def _figure(title: str, curves: Mapping[str, Curve], drawing: str) -> str:
-    return f"<figure><h3>{title}</h3>{_legend(list(curves))}{drawing}</figure>"
-
-
-def _legend(names: Sequence[str]) -> str:
-    items = "".join(
-        f'<li style="--color:var(--series-{index})">{html.escape(name)}</li>'
-        for index, name in enumerate(names, start=1)
-    )
-    return f'<ul class="legend">{items}</ul>' if items else ""
 
 
 def _reproduce(run: RunReport) -> str:

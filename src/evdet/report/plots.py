@@ -1,33 +1,20 @@
-"""Curves -> SVG drawings that take their colours from the page, light or dark.
+"""What a training logged, and precision against recall -> SVG drawings."""
 
-Matplotlib draws with placeholder colours; they become CSS variables in its output.
-"""
-
-import io
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evdet.metrics import RECALL_POINTS
 from evdet.report.contents import Curve
+from evdet.report.drawing import SERIES, draw_svg
 
-__all__ = ["plot_curves", "plot_losses", "plot_precision_recall"]
+__all__ = ["plot_curves", "plot_losses", "plot_mean_precision", "plot_precision_recall"]
 
-_INK, _LINE = "#010101", "#010102"
-_SERIES = ("#010103", "#010104", "#010105", "#010106")
-_VARIABLES = {_INK: "var(--muted)", _LINE: "var(--line)"} | {
-    color: f"var(--series-{number})" for number, color in enumerate(_SERIES, start=1)
-}
-# In points, which are the page's pixels: about as wide as a phone, so that text keeps its size.
-_WIDTH, _HEIGHT = 350, 215
 _MAX_POINTS = 300
 _MAX_MARKED = 40
 
@@ -53,7 +40,7 @@ def plot_losses(curves: Mapping[str, Curve]) -> str:
             axes.yaxis.set_minor_formatter(FuncFormatter(_sparse_number))
         _steps_below(axes)
 
-    return _drawing("Losses over training steps", draw)
+    return draw_svg("Losses over training steps", draw)
 
 
 def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = None) -> str:
@@ -78,7 +65,7 @@ def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = 
         axes.yaxis.set_major_formatter(FuncFormatter(_plain_number))
         _steps_below(axes)
 
-    return _drawing(title, draw)
+    return draw_svg(title, draw)
 
 
 def plot_precision_recall(scores: Mapping[str, Any]) -> str:
@@ -95,55 +82,46 @@ def plot_precision_recall(scores: Mapping[str, Any]) -> str:
         for one in scores["per_class"].values():
             if one["precision50"]:
                 axes.plot(
-                    RECALL_POINTS, one["precision50"], color=_SERIES[0], alpha=0.28, linewidth=0.9
+                    RECALL_POINTS, one["precision50"], color=SERIES[0], alpha=0.28, linewidth=0.9
                 )
-        for color, name in zip(_SERIES, ("precision50", "precision75"), strict=False):
+        for color, name in zip(SERIES, ("precision50", "precision75"), strict=False):
             if scores[name]:
                 axes.plot(RECALL_POINTS, scores[name], color=color, linewidth=2.2)
-        axes.set_xlim(0, 1)
-        axes.set_ylim(0, 1.02)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(_plain_number))
-        axes.set_xlabel("recall")
-        axes.set_ylabel("precision")
+        _precision_over_recall(axes)
 
-    return _drawing("Precision against recall", draw, height=260)
+    return draw_svg("Precision against recall", draw, height=260)
 
 
-def _drawing(title: str, draw: Callable[[Axes], None], *, height: int = _HEIGHT) -> str:
-    """Set up axes, let `draw` fill them, and turn the figure into SVG for this page."""
-    # text stays text (the page's font), and ids depend on the drawing alone.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10}):
-        figure = Figure(figsize=(_WIDTH / 72, height / 72), layout="constrained")
-        axes = figure.add_subplot()
-        axes.patch.set_visible(False)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set_color(_LINE)
-        axes.grid(axis="y", color=_LINE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(which="both", length=0, labelcolor=_INK)
-        axes.xaxis.label.set_color(_INK)
-        axes.yaxis.label.set_color(_INK)
-        draw(axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True)
-    return _for_page(file.getvalue(), title)
+def plot_mean_precision(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the mean precision over classes against recall at IoU 0.50, run over run.
+
+    Args:
+        runs: `AveragePrecision.as_dict()` of each; empty for a run without.
+
+    Returns:
+        An inline SVG element.
+    """
+
+    def draw(axes: Axes) -> None:
+        for color, scores in zip(_cycle(len(runs)), runs, strict=True):
+            precision = scores.get("precision50", ())
+            axes.plot(RECALL_POINTS[: len(precision)], precision, color=color, linewidth=2.2)
+        _precision_over_recall(axes)
+
+    return draw_svg("Precision against recall at IoU 0.50", draw, height=260)
 
 
-def _for_page(svg: str, title: str) -> str:
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Inside HTML the namespaces are known, and group ids would repeat from drawing to drawing.
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| id="[a-zA-Z.]+_\d+"', "", svg)
-    svg = re.sub(r'(<svg)( width="[^"]*"| height="[^"]*"| version="[^"]*")*', r"\1", svg, count=1)
-    svg = re.sub(r"<svg[^>]*?viewBox=(\"[^\"]*\")[^>]*>", r"<svg viewBox=\1>", svg, count=1)
-    for color, variable in _VARIABLES.items():
-        svg = svg.replace(color, variable)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip()
+def _precision_over_recall(axes: Axes) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.02)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(_plain_number))
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
 
 
 def _cycle(count: int) -> list[str]:
-    return [_SERIES[index % len(_SERIES)] for index in range(count)]
+    return [SERIES[index % len(SERIES)] for index in range(count)]
 
 
 def _steps_below(axes: Axes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-__all__ = ["class_table", "confusion_table", "decimal", "size_table"]
+__all__ = ["class_table", "confusion_table", "decimal", "size_table", "table"]
 
 _SIZES = {
     "small": "up to 32 × 32 pixels",
@@ -42,7 +42,7 @@ def class_table(scores: Mapping[str, Any]) -> str:
     ]
     mean = (scores["mAP"], scores["mAP50"], scores["num_truths"])
     rows.append(_score_row(' class="total"', "all classes", *mean))
-    return _table(' class="scores"', ("class", "AP", "", "AP50", "objects"), rows)
+    return table(' class="scores"', ("class", "AP", "", "AP50", "objects"), rows)
 
 
 def size_table(scores: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def size_table(scores: Mapping[str, Any]) -> str:
         f"<td>{decimal(value)}</td><td>{_bar(value)}</td></tr>"
         for name, value in scores["per_size"].items()
     ]
-    return _table(' class="scores"', ("object size", "mAP", ""), rows)
+    return table(' class="scores"', ("object size", "mAP", ""), rows)
 
 
 def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) -> str:
@@ -97,7 +97,7 @@ def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) 
         rows.append(f'<tr><th scope="row">{html.escape(names[truth])}</th>{"".join(cells)}</tr>')
     name_width = min(_MAX_NAME, max(map(len, names)))
     attributes = f' class="confusion" style="--columns:{size};--name:{name_width}ch"'
-    return _table(attributes, ("", *(names[found] for found in order)), rows)
+    return table(attributes, ("", *(names[found] for found in order)), rows)
 
 
 def _confusion_cell(
@@ -137,7 +137,17 @@ def _short(count: int) -> str:
     return f"{count / 1000:.0f}k" if count >= 10_000 else str(count)
 
 
-def _table(attributes: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+def table(attributes: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+    """Make a table that scrolls where the page is narrower.
+
+    Args:
+        attributes: of the table element, with a blank before the first.
+        heads: of the columns, as text.
+        rows: as HTML.
+
+    Returns:
+        A div element.
+    """
     cells = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
     return (
         f'<div class="wide"><table{attributes}><thead><tr>{cells}</tr></thead>'

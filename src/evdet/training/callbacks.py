@@ -75,7 +75,9 @@ class CheckpointWriter(pl.Callback):
         Never after the last batch: the epoch's own follows its validation, and a run resumed
         between the two would leave the validation out.
         """
-        is_last = trainer.fit_loop.batch_idx + 1 == trainer.num_training_batches
+        number = trainer.fit_loop.batch_idx + 1
+        # In between, gradients of earlier batches wait for their step: no checkpoint holds them.
+        is_last = number == trainer.num_training_batches or number % trainer.accumulate_grad_batches
         is_due = time.monotonic() - self._written >= 60 * self.every_minutes
         if not is_last and trainer.strategy.reduce_boolean_decision(is_due, all=False):
             self._write(trainer, LAST_NAME)

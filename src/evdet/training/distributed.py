@@ -57,15 +57,16 @@ def mean_over_processes(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d over the frames of all processes, for CPUs, where torch's own does not run.
 
-    It has weights and a momentum, as all of ours have. The frames of every process must have
-    one shape.
+    It has weights and a momentum, as all of ours have. Processes may have different numbers of
+    frames, as where a head reads labelled frames alone.
     """
 
     def forward(self, input: Float[Tensor, "F C H W"]) -> Float[Tensor, "F C H W"]:
         """Normalise by the statistics of all processes; in evaluation by those kept."""
         if not self.training or not is_distributed():
             return super().forward(input)
-        count = input.numel() // input.shape[1] * dist.get_world_size()
+        count = input.new_tensor(float(input.numel() // input.shape[1]))
+        dist.all_reduce(count)
         mean = _sum_over_processes(input.sum(dim=(0, 2, 3))) / count
         centred = input - mean[:, None, None]
         variance = _sum_over_processes(centred.square().sum(dim=(0, 2, 3))) / count

@@ -113,7 +113,12 @@ def train(
         trainer = make_trainer(
             config,
             # In this order: the checkpoint of a batch counts that batch.
-            callbacks=[speed, writer, ValidationPictures(root, config.demo_every)],
+            callbacks=[
+                *_average_weights(config.ema_decay),
+                speed,
+                writer,
+                ValidationPictures(root, config.demo_every),
+            ],
             first_step=step,
         )
         if trainer.is_global_zero:
@@ -131,6 +136,20 @@ def train(
         frames_per_second=speed.frames_per_second,
         is_first_process=trainer.is_global_zero,
     )
+
+
+def _average_weights(decay: float) -> list[pl.Callback]:
+    """What keeps the moving average; first, so that a checkpoint knows the step before it."""
+    if not decay:
+        return []
+    try:
+        from pytorch_lightning.callbacks import EMAWeightAveraging
+    except ImportError as error:
+        raise TrainingError(
+            f"ema_decay is {decay}, but moving averages need pytorch_lightning 2.6 or newer: "
+            "pip install -U pytorch_lightning, or leave ema_decay at 0"
+        ) from error
+    return [EMAWeightAveraging(decay=decay)]
 
 
 @rank_zero_only
@@ -223,6 +242,7 @@ def _lightning_trainer(
         num_nodes=config.num_nodes,
         strategy=config.strategy,
         precision=_precision(config, on_accelerator),
+        accumulate_grad_batches=config.accumulate_batches,
         max_epochs=config.max_epochs,
         default_root_dir=config.root_dir,
         logger=logger,
@@ -279,7 +299,23 @@ def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path |
                 "a process of this run was lost, so the others stop; the run goes on from its "
                 "last checkpoint with --resume"
             ) from error
+        if _is_of_compiler(error):
+            raise TrainingError(
+                f"torch.compile cannot compile the network here: {_reason(error)}. Train without "
+                "--compile (--debug shows everything that the compiler says)."
+            ) from error
         raise
+
+
+def _is_of_compiler(error: RuntimeError) -> bool:
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
+
+
+def _reason(error: Exception) -> str:
+    """The line that says what is wrong, of many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or "ompiler" in line]
+    return (named or lines or [type(error).__name__])[0].rstrip(".")
 
 
 def _is_lost_process(error: RuntimeError) -> bool:

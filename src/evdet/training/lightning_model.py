@@ -52,6 +52,8 @@ class LightningDetectionModel(pl.LightningModule):
         # So that load_from_checkpoint hands the stored dict to `params`.
         self._hparams_name = "params"
         self.detector = build_detector(self.config)
+        if self.config.compile:
+            self.detector.compile_network()
         self.position = (0, 0)
         """(epoch, batch) that the training will consume next."""
         self.scores: AveragePrecision | None = None
@@ -78,7 +80,11 @@ class LightningDetectionModel(pl.LightningModule):
     def _build_loader(self, split: str) -> StreamLoader | MixedLoader:
         trainer = self.trainer
         return build_loader(
-            self.config, split, rank=trainer.global_rank, world_size=trainer.world_size
+            self.config,
+            split,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            for_transfer=True,
         )
 
     def transfer_batch_to_device(
@@ -89,8 +95,13 @@ class LightningDetectionModel(pl.LightningModule):
         together = torch.cat(frames).to(device, non_blocking=True)
         moved = torch.split(together, [len(frame) for frame in frames])
         num_lanes = len(batch["video_infos"])
+        inputs = batch["inputs"].to(device, non_blocking=True)
+        if "byte_divisor" in batch:
+            inputs = inputs.float()
+            if batch["byte_divisor"] != 1:
+                inputs /= batch["byte_divisor"]
         return Batch(
-            inputs=batch["inputs"].to(device, non_blocking=True),
+            inputs=inputs,
             labels=[list(moved[t : t + num_lanes]) for t in range(0, len(moved), num_lanes)],
             mask_keep_memory=batch["mask_keep_memory"].to(device, non_blocking=True),
             frame_is_labeled=batch["frame_is_labeled"],
@@ -102,7 +113,10 @@ class LightningDetectionModel(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimiser; `on_train_batch_start` gives it its learning rate."""
         weights = [weight for weight in self.parameters() if weight.requires_grad]
-        return torch.optim.Adam(weights, lr=self.config.lr, weight_decay=self.config.weight_decay)
+        config = self.config
+        if config.optimizer == "adamw":
+            return torch.optim.AdamW(weights, lr=config.lr, weight_decay=config.weight_decay)
+        return torch.optim.Adam(weights, lr=config.lr, weight_decay=config.weight_decay)
 
     def on_train_start(self) -> None:
         """Take up the lanes' memory and the random states of the checkpoint, if one is resumed."""
@@ -153,8 +167,9 @@ class LightningDetectionModel(pl.LightningModule):
     ) -> tuple[Tensor, dict[str, Tensor], Memory]:
         average = mean_over_processes if is_distributed() else None
         losses, memory = self.detector.compute_loss(batch, memory, average=average)
-        loss = losses["cls_loss"] + self.config.loc_weight * losses["loc_loss"]
-        return loss, losses, memory
+        weights = {"loc_loss": self.config.loc_weight}
+        weighted = [value * weights.get(name, 1.0) for name, value in losses.items()]
+        return torch.stack(weighted).sum(), losses, memory
 
     def configure_gradient_clipping(
         self,
@@ -178,7 +193,9 @@ class LightningDetectionModel(pl.LightningModule):
             optimizer.zero_grad(set_to_none=True)
         self._has_labels = False
         limit = self.config.gradient_clip if gradient_clip_val is None else gradient_clip_val
-        if limit > 0:
+        if limit > 0 and self.config.gradient_clip_by == "value":
+            torch.nn.utils.clip_grad_value_(weights, limit)
+        elif limit > 0:
             torch.nn.utils.clip_grads_with_norm_(weights, limit, norm)
 
     def _any_process(self, decision: bool) -> bool:
@@ -278,7 +295,9 @@ class LightningDetectionModel(pl.LightningModule):
 
     def _stop(self, batch: Batch, memory: Memory | None) -> None:
         """Find where a value that is not finite comes from, save what there is, and raise."""
-        with self.trainer.precision_plugin.train_step_context():
+        context = self.trainer.precision_plugin.train_step_context()
+        # What is compiled would not stop at every layer to be looked at.
+        with context, torch.compiler.set_stance("force_eager"):
             failure = where_forward_fails(
                 self.detector,
                 lambda: self._loss(batch, memory)[0],

@@ -6,6 +6,11 @@ from evdet.config import DetectionConfig
 
 __all__ = ["learning_rate"]
 
+LINEAR_START = 20
+"""A linear cycle starts at its peak divided by this."""
+LINEAR_END = 10_000
+"""And ends at its peak divided by this."""
+
 
 def learning_rate(
     config: DetectionConfig, *, epoch: int, batch: int, num_batches: int, max_epochs: int
@@ -24,17 +29,29 @@ def learning_rate(
     Returns:
         exponential: `lr` times a factor for each epoch before this one. one_cycle: straight up
         to `lr` over the warm-up's share of all steps, then half a cosine down to almost 0.
+        one_cycle_linear: from lr/20 straight up, then straight down to lr/10000.
 
     Source:
         Smith and Topin, "Super-convergence", 2018, https://arxiv.org/abs/1708.07120 (one_cycle,
-        here with a cosine).
+        here with a cosine); Gehrig and Scaramuzza, CVPR 2023, https://arxiv.org/abs/2212.05598
+        (one_cycle_linear).
     """
     if config.lr_schedule == "exponential":
         return config.lr * config.lr_scheduler_step_gamma**epoch
     step, num_steps = epoch * num_batches + batch, max_epochs * num_batches
     num_warmup = config.lr_warmup * num_steps
+    if config.lr_schedule == "one_cycle_linear":
+        return _linear_cycle(config.lr, step, num_steps, num_warmup)
     if step < num_warmup:
         return config.lr * min(1.0, (step + 1) / num_warmup)
     # The step after the last would be at 0: the last one still trains.
     share = (step - num_warmup) / (num_steps - num_warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def _linear_cycle(peak: float, step: int, num_steps: int, num_warmup: float) -> float:
+    first, last = peak / LINEAR_START, peak / LINEAR_END
+    if step < num_warmup:
+        return first + (peak - first) * step / num_warmup
+    share = (step - num_warmup) / max(1.0, num_steps - 1 - num_warmup)
+    return peak + (last - peak) * min(1.0, share)

@@ -1,136 +1,27 @@
-"""Detector + batches -> numbers and pictures: one loop for evaluation, demo videos and tests."""
+"""Frames, detections and truth -> pictures: what an evaluation shows of its numbers."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from evdet.boxes import to_box_events
 from evdet.data.batch import Batch
 from evdet.draw import draw_detections_and_truth, image_grid
-from evdet.metrics import (
-    AveragePrecision,
-    FrameResults,
-    average_precision,
-    confusion_matrix,
-    worst_frames,
-)
-from evdet.models import Detector
+from evdet.evaluation.detecting import Found
+from evdet.metrics import FrameKey, FrameResults, worst_frames
 
-__all__ = [
-    "ConfusionMatrix",
-    "Evaluation",
-    "SelectionThresholds",
-    "detect_batches",
-    "draw_batch",
-    "evaluate",
-]
+__all__ = ["SHOWN_SCORE", "Gallery", "Image", "ShowFrame", "draw_batch"]
 
-ConfusionMatrix = Int64[np.ndarray, "K K"]
 Image = UInt8[np.ndarray, "_ _ 3"]
-Found = list[list[dict[str, Tensor]]]
 ShowFrame = Callable[[Float[Tensor, "_ _ _"]], Image]
 
-SHOWN_SCORE = 0.5  # pictures show fewer boxes than are scored: people count the doubtful ones
-KEPT_FRAMES = 1000  # frames held for pictures, so that a long evaluation stays in memory
+SHOWN_SCORE = 0.5
+"""Pictures show fewer boxes than are scored: people count the doubtful ones."""
 STRIP_VIDEOS, STRIP_FRAMES, NUM_FAILURES = 1, 6, 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionThresholds:
-    """Which candidates become detections; `Detector.step` explains each."""
-
-    score_thresh: float = 0.05
-    nms_thresh: float = 0.6
-    max_boxes: int = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What a detector did on a data set."""
-
-    scores: AveragePrecision
-    """COCO average precision."""
-    confusion: ConfusionMatrix
-    """Counts of truth (rows) against detection (columns); row and column 0 are background."""
-    strip: list[tuple[str, Image]]
-    """Captions and pictures of a few videos over time, detections against truth."""
-    failures: list[tuple[str, Image]]
-    """The same of the frames with most errors, with what is wrong in words."""
-
-
-def detect_batches(
-    detector: Detector, batches: Iterable[Batch], thresholds: SelectionThresholds
-) -> Iterator[tuple[Batch, Found]]:
-    """Detect in batch after batch, with the memory carried along every lane.
-
-    Args:
-        detector: in evaluation mode.
-        batches: in the order of the loader.
-        thresholds: which candidates become detections.
-
-    Yields:
-        Each batch, and its detections `out[t][b]` on the CPU.
-    """
-    device = next(detector.parameters()).device
-    memory = None
-    for batch in batches:
-        with torch.no_grad():
-            if memory is not None:
-                keep = batch["mask_keep_memory"].to(device)
-                memory = tuple(part * keep for part in memory)
-            found, memory = detector.step(
-                batch["inputs"].to(device),
-                memory,
-                score_thresh=thresholds.score_thresh,
-                nms_thresh=thresholds.nms_thresh,
-                max_boxes=thresholds.max_boxes,
-            )
-        yield batch, found
-
-
-def evaluate(
-    detector: Detector,
-    batches: Iterable[Batch],
-    class_names: Sequence[str],
-    *,
-    show_frame: ShowFrame,
-    thresholds: SelectionThresholds,
-) -> Evaluation:
-    """Score a detector on batches with labels, and keep pictures of what it did.
-
-    Args:
-        detector: in evaluation mode.
-        batches: one pass over the data set; frames that nobody labelled are not scored.
-        class_names: the classes, without background.
-        show_frame: a frame as an RGB picture; the loader's `get_vis_func()`.
-        thresholds: which candidates become detections.
-
-    Returns:
-        Numbers and pictures.
-    """
-    results = FrameResults()
-    frames: dict[tuple[int, int], Image] = {}
-    for batch, found in detect_batches(detector, batches, thresholds):
-        for t, b in batch["frame_is_labeled"].nonzero().tolist():
-            info = batch["video_infos"][b]
-            key = (info.index, info.first_frame + t)
-            results.add(key, batch["labels"][t][b], found[t][b])
-            if len(frames) < KEPT_FRAMES:
-                frames[key] = show_frame(batch["inputs"][t, b])
-    truths, detections = results.truths, results.detections
-    gallery = _Gallery(results, frames, ["background", *class_names])
-    return Evaluation(
-        scores=average_precision(truths, detections, class_names),
-        confusion=confusion_matrix(truths, detections, class_names, score_thresh=SHOWN_SCORE),
-        strip=gallery.strip(),
-        failures=gallery.failures(),
-    )
 
 
 def draw_batch(
@@ -167,13 +58,19 @@ def draw_batch(
         yield image_grid(lanes, min(ncols, num_lanes))
 
 
-class _Gallery:
-    """Pictures of scored frames."""
+class Gallery:
+    """Pictures of scored frames.
+
+    Args:
+        results: truth and detections.
+        frames: pictures of some of these frames, in pixels of the boxes.
+        label_map: class names, background first.
+    """
 
     def __init__(
         self,
         results: FrameResults,
-        frames: dict[tuple[int, int], Image],
+        frames: Mapping[FrameKey, Image],
         label_map: Sequence[str],
     ) -> None:
         self.frames = frames

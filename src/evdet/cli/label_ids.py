@@ -1,0 +1,66 @@
+"""Which ids a detector's classes have on disk: those of the data set that a recording is from."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["OWN_IDS", "choose_label_ids"]
+
+OWN_IDS = "none"
+"""What --label-map is given to number the classes as the detector does."""
+
+
+def choose_label_ids(
+    class_names: Sequence[str], source: Path | None, label_map: str | None
+) -> dict[int, str]:
+    """Find the label map of a source, and match the detector's classes to it by name.
+
+    Args:
+        class_names: what the detector calls what it finds, without background.
+        source: the file that is played; None where it is no file.
+        label_map: what the user named: a file, `OWN_IDS`, or None to look for one.
+
+    Returns:
+        The id on disk and the name of each class, in the order of `class_names`.
+
+    Raises:
+        FolderError: the label map cannot be understood.
+        ValueError: it lacks a class of the detector.
+    """
+    from evdet.data.folder import read_label_map
+
+    own = dict(enumerate(class_names))
+    if label_map == OWN_IDS:
+        return own
+    if label_map is not None:
+        if not Path(label_map).is_file():
+            raise ValueError(f"there is no label map {label_map}")
+        return _match(class_names, read_label_map(Path(label_map)), label_map)
+    found = None if source is None else _find_label_map(source)
+    return own if found is None else _match(class_names, *found)
+
+
+def _match(class_names: Sequence[str], label_map: Mapping[int, str], where: str) -> dict[int, str]:
+    id_of = {name: class_id for class_id, name in label_map.items()}
+    missing = [name for name in class_names if name not in id_of]
+    if missing:
+        what = "no class" if len(missing) == len(class_names) else f"no {', '.join(missing)}"
+        raise ValueError(
+            f"the detector finds {', '.join(class_names)}, and {where} has {what} of these, but "
+            f"{', '.join(id_of)}. Give a --checkpoint that was trained on the classes of this "
+            f"source, or --label-map {OWN_IDS} to number the boxes as the detector does"
+        )
+    return {id_of[name]: name for name in class_names}
+
+
+def _find_label_map(source: Path) -> tuple[dict[int, str], str] | None:
+    """The label map of the data set that a file is from, and where it was found."""
+    from evdet.data.folder import LABEL_MAP_FILE, read_label_map
+    from evdet.data.folder_layouts import PUBLISHED_CLASSES, key_of
+
+    for folder in source.absolute().parents:
+        if (folder / LABEL_MAP_FILE).exists():
+            return read_label_map(folder / LABEL_MAP_FILE), str(folder / LABEL_MAP_FILE)
+    for pattern, names in PUBLISHED_CLASSES.items():
+        if pattern.match(key_of(source)):
+            return dict(enumerate(names)), f"the data set of {source.name}"
+    return None

@@ -1,0 +1,113 @@
+"""Scores -> what the terminal shows of them: tables, and the protocol they go with."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evdet.metrics import AveragePrecision
+
+__all__ = ["describe_rules", "describe_scores", "describe_tracks"]
+
+_MOST_CLASSES = 12
+_PIXELS = {"frame": "frame", "sensor": "sensor", "half sensor": "sensor at half its resolution"}
+
+
+def describe_scores(scores: "AveragePrecision") -> str:
+    """Put scores into a small table, with the protocol below it.
+
+    Args:
+        scores: of an evaluation.
+
+    Returns:
+        The lines.
+    """
+    rows = [f"{'class':14}{'AP':>8}{'AP50':>8}{'objects':>9}{'found':>9}"]
+    rows += [
+        f"{name:14}{_number(part.ap)}{_number(part.ap50)}"
+        f"{part.num_truths:9d}{part.num_detections:9d}"
+        for name, part in scores.per_class.items()
+    ]
+    rows += [
+        "-" * len(rows[0]),
+        f"{'all':14}{_number(scores.map)}{_number(scores.map50)}"
+        f"{scores.num_truths:9d}{scores.num_detections:9d}",
+        f"protocol {scores.protocol}: mAP {_number(scores.map).strip()}, "
+        f"mAP50 {_number(scores.map50).strip()}, mAP75 {_number(scores.map75).strip()}, "
+        f"{scores.num_frames} frames",
+        *(f"  {line}" for line in describe_rules(scores.rules)),
+    ]
+    return "\n".join(rows)
+
+
+def describe_rules(rules: Mapping[str, Any]) -> list[str]:
+    """Say in words what a protocol fixes.
+
+    Args:
+        rules: the `rules` of scores.
+
+    Returns:
+        One line for each thing, and one for each deviation from the protocol.
+    """
+    if not rules:
+        return []
+    limits = []
+    if rules["skip_until"] is not None:
+        limits.append(f"t > {rules['skip_until'] / 1e6:g} s")
+    if rules["min_diag"] or rules["min_side"]:
+        limits.append(f"diagonal >= {rules['min_diag']:g}, sides >= {rules['min_side']:g}")
+    edge = "; truth cut off at the edge" if rules["clips_truth"] else ""
+    thresholds = rules["iou_thresholds"]
+    lines = {
+        "boxes": f"{', '.join(limits) or 'all'}, in pixels of the {_PIXELS[rules['pixels']]}{edge}",
+        "times": _times(rules),
+        "frames": "those without objects count"
+        if rules["counts_empty"]
+        else "only those with objects left",
+        "ranking": rules["ranking"].replace("_", " "),
+        "classes": _classes(rules["classes"]),
+        "precision": f"IoU {thresholds[0]:.2f}:{thresholds[-1]:.2f}, the best "
+        f"{rules['max_detections']} detections of a frame and class",
+    }
+    return [
+        *(f"{name:11}{text}" for name, text in lines.items()),
+        *(f"deviation: {text}" for text in rules["deviations"]),
+    ]
+
+
+def describe_tracks(tracks: Mapping[str, Any]) -> str:
+    """Put the scores of tracks into one line.
+
+    Args:
+        tracks: `TrackScores.as_dict()`.
+
+    Returns:
+        The line.
+    """
+    numbers = ", ".join(f"{name} {_plain(tracks[name])}" for name in ("HOTA", "MOTA", "IDF1"))
+    return f"tracks ({tracks['protocol']}, IoU {tracks['iou_thresh']:g}): {numbers}"
+
+
+def _times(rules: Mapping[str, Any]) -> str:
+    if rules["tolerance"] is not None:
+        return f"each labelled time with all detections within {rules['tolerance'] / 1e3:g} ms"
+    if not rules["delta_t"]:
+        return "each labelled time with the detections of the same time"
+    return (
+        f"each labelled time with the detections of its time bin of {rules['delta_t'] / 1e3:g} ms; "
+        "of several in a bin the last"
+    )
+
+
+def _classes(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_CLASSES} more" if len(names) > _MOST_CLASSES else ""
+    return ", ".join(names[:_MOST_CLASSES]) + more
+
+
+def _number(value: float) -> str:
+    """A score in its column; a class without objects has none."""
+    return f"{'-' if math.isnan(value) else f'{value:.3f}':>8}"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

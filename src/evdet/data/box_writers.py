@@ -1,0 +1,163 @@
+"""Boxes -> files that grow window by window, hours of them: NumPy, CSV, COCO results, MOT."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evdet.boxes import BOX_DTYPE
+from evdet.data.growing_file import GrowingFile
+from evdet.data.labels import BoxEvents, to_disk_ids
+
+__all__ = ["BOX_SUFFIXES", "BoxWriter"]
+
+# Readers of MOT leave out lines with confidence 0.
+_LEAST_CONFIDENCE = 1e-6
+_CSV_COLUMNS = ("t", "x", "y", "w", "h", "class", "class_id", "track_id", "class_confidence")
+
+
+class BoxWriter:
+    """Appends boxes to a file that is complete at any moment.
+
+    The ending of its name chooses the format; `read_boxes` reads each of them back.
+
+    Args:
+        path: a name that ends as one of `BOX_SUFFIXES`; an older file is replaced.
+        label_map: names of the ids on disk, which start at 0.
+
+    Raises:
+        ValueError: no format has this ending.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, label_map: Mapping[int, str]) -> None:
+        if path.suffix.lower() not in _FORMATS:
+            raise ValueError(f"boxes are written to {', '.join(BOX_SUFFIXES)}, not to {path.name}")
+        self._format = _FORMATS[path.suffix.lower()]
+        self._label_map = label_map
+        self._num_boxes = 0
+        self._file = GrowingFile(path, self._format.head(0), self._format.tail)
+
+    def write(self, boxes: BoxEvents, *, frame: int) -> None:
+        """Append the boxes of one frame.
+
+        Args:
+            boxes: box events with ids from 1, not before those written so far.
+            frame: number of the frame, from 0, for the formats that count frames. In an event
+                recording, frame k is the k-th slice of `recording.slices`, as for labels.
+
+        Raises:
+            ValueError: a box is background, or of a class that the label map does not have.
+            OSError: the disk is full; what was written before stays.
+        """
+        if not len(boxes):
+            return
+        boxes = to_disk_ids(boxes)
+        unknown = set(np.unique(boxes["class_id"]).tolist()) - set(self._label_map)
+        if unknown:
+            raise ValueError(f"the label map has no class with the id {min(unknown)}")
+        content = self._format.encode(boxes, frame, self._label_map)
+        if self._num_boxes:
+            content = self._format.between + content
+        self._file.append(content, head=self._format.head(self._num_boxes + len(boxes)))
+        self._num_boxes += len(boxes)
+
+    def close(self) -> None:
+        """Close the file, which is complete."""
+        self._file.close()
+
+
+def _npy_head(num_boxes: int) -> bytes:
+    """The header of an array, always of one length."""
+    text = f"{{'descr': {BOX_DTYPE.descr!r}, 'fortran_order': False, 'shape': ({num_boxes},), }}"
+    # Magic, version and length are 10 bytes, and data starts at a multiple of 64.
+    length = -(-(len(text) - len(str(num_boxes)) + 20 + 11) // 64) * 64 - 10
+    return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + f"{text:{length - 1}}\n".encode()
+
+
+def _npy_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
+    rows = np.zeros(len(boxes), BOX_DTYPE)
+    for name in BOX_DTYPE.names or ():
+        rows[name] = boxes[name]
+    return rows.tobytes()
+
+
+def _csv_head(num_boxes: int) -> bytes:
+    return (",".join(_CSV_COLUMNS) + "\n").encode()
+
+
+def _csv_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
+    text = io.StringIO()
+    # float32 prints the shortest digits that are read back as the same number.
+    csv.writer(text, lineterminator="\n").writerows(
+        (
+            box["t"],
+            *(box[name] for name in ("x", "y", "w", "h")),
+            label_map[int(box["class_id"])],
+            box["class_id"],
+            box["track_id"],
+            box["class_confidence"],
+        )
+        for box in boxes
+    )
+    return text.getvalue().encode()
+
+
+def _coco_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
+    records = []
+    for box in boxes:
+        record = {
+            "image_id": frame,
+            "category_id": int(box["class_id"]) + 1,
+            "bbox": [float(str(box[name])) for name in ("x", "y", "w", "h")],
+            "score": float(str(box["class_confidence"])),
+            "t": int(box["t"]),
+        }
+        if box["track_id"]:
+            record["track_id"] = int(box["track_id"])
+        records.append(json.dumps(record))
+    return ",\n".join(records).encode()
+
+
+def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
+    lines = []
+    for box in boxes:
+        x, y, w, h, confidence = (
+            float(str(box[name])) for name in ("x", "y", "w", "h", "class_confidence")
+        )
+        cells = (
+            frame + 1,
+            int(box["track_id"]) or -1,
+            # MOT's first pixel is 1.
+            *(x + 1, y + 1, w, h),
+            max(confidence, _LEAST_CONFIDENCE),
+            int(box["class_id"]),
+            -1,
+        )
+        lines.append(",".join(map(repr, cells)) + "\n")
+    return "".join(lines).encode()
+
+
+@dataclass(frozen=True)
+class _Format:
+    head: Callable[[int], bytes]
+    """The beginning of a file with so many boxes."""
+    encode: Callable[[BoxEvents, int, Mapping[int, str]], bytes]
+    """Boxes with ids as on disk, number of their frame, label map -> what is appended."""
+    between: bytes = b""
+    tail: bytes = b""
+
+
+_FORMATS = {
+    ".npy": _Format(_npy_head, _npy_rows),
+    ".csv": _Format(_csv_head, _csv_rows),
+    ".json": _Format(lambda num_boxes: b"[\n", _coco_rows, between=b",\n", tail=b"\n]\n"),
+    ".txt": _Format(lambda num_boxes: b"", _mot_rows),
+}
+
+BOX_SUFFIXES = tuple(_FORMATS)
+"""How the names of box files end: NumPy, CSV, COCO results, MOT text."""

@@ -1,0 +1,207 @@
+"""open_live: events that are still arriving -> frames for a detector, each as its window closes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from evdet.data.event_frames import EventFrames
+from evdet.data.frame_streams import DEFAULT_DELTA_T, check_event_detector
+from evdet.data.streamed_frame import StreamedFrame
+from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.events.live import LiveEvents
+from evdet.events.live_bytes import BinaryStream, FollowedFile, Pipe
+
+__all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveStream", "open_live"]
+
+STANDARD_INPUT = "-"
+"""What standard input is called where a file could be named."""
+MAX_DELAY = 250_000
+"""Microseconds after which the windows of a silent source close by the clock on the wall."""
+MAX_BACKLOG = 10
+"""When more complete windows than these wait, all but the newest are skipped."""
+
+
+class LiveStream:
+    """The frames of a live source; a `FrameStream` that plays once. `open_live` makes it.
+
+    Each frame's `arrived` tells when its window was complete: `time.monotonic() - frame.arrived`
+    is how late its boxes are.
+
+    Args:
+        events: the source.
+        name: of the source.
+        delta_t: duration of a window, in microseconds.
+        preprocess: the representation.
+        height: of the training's frames, in pixels.
+        width: of the training's frames, in pixels.
+        in_channels: channels of the training's frames.
+    """
+
+    num_frames = None
+
+    def __init__(
+        self,
+        events: LiveEvents,
+        *,
+        name: str,
+        delta_t: int,
+        preprocess: str,
+        height: int,
+        width: int,
+        in_channels: int,
+    ) -> None:
+        self.name = name
+        self.delta_t = delta_t
+        self._events = events
+        self._frames = EventFrames(
+            events.name,
+            events.size,
+            preprocess=preprocess,
+            height=height,
+            width=width,
+            in_channels=in_channels,
+        )
+
+    @property
+    def size(self) -> SensorSize:
+        """The sensor's size."""
+        return self._frames.layout.size
+
+    @property
+    def frame_size(self) -> SensorSize:
+        """What the sensor takes up in a frame, from its top left corner on."""
+        return self._frames.layout.shown
+
+    @property
+    def num_skipped(self) -> int:
+        """Windows that were left out so far, because too many waited."""
+        return self._events.num_skipped
+
+    @property
+    def num_late(self) -> int:
+        """Events that were left out so far, because they came after their window was closed."""
+        return self._events.num_late
+
+    def __iter__(self) -> Iterator[StreamedFrame]:
+        """Play the source from where it is, up to its end, `stop`, or Ctrl-C while it waits.
+
+        Raises:
+            RecordingError: the source is damaged, or not what it was any more; the frames before
+                have been delivered.
+        """
+        for window in self._events.windows():
+            yield self._frames.make(window.time_bin, arrived=window.arrived)
+
+    def stop(self) -> None:
+        """End the source: what has arrived is still delivered, and then the iteration ends.
+
+        A signal handler may call it, so that Ctrl-C ends cleanly wherever it comes.
+        """
+        self._events.stop()
+
+
+def open_live(
+    source: Path | str | BinaryStream,
+    *,
+    preprocess: str,
+    delta_t: int | None,
+    height: int,
+    width: int,
+    in_channels: int,
+    size: SensorSize | None = None,
+    follow: bool = False,
+    idle_timeout: int | None = None,
+    max_delay: int | None = MAX_DELAY,
+    max_disorder: int = 0,
+    max_backlog: int | None = MAX_BACKLOG,
+) -> LiveStream:
+    """Open events that are still arriving: DAT, RAW (EVT2, EVT2.1, EVT3) or text.
+
+    It returns when the header has arrived. Windows are those of `Recording.slices`, from that of
+    the first event on; times are as the source has them.
+
+    Args:
+        source: "-" is standard input; a file or a named pipe; or any binary stream.
+        preprocess: as the detector's `FrameSpec` says: the name of a representation.
+        delta_t: duration of a window, in microseconds; None is `DEFAULT_DELTA_T`.
+        height: of the training's frames, in pixels.
+        width: of the training's frames, in pixels.
+        in_channels: channels of the training's frames.
+        size: the sensor's size, where the source does not state it, or states it wrong.
+        follow: go on when the end of the file is reached: somebody is writing it.
+        idle_timeout: end when nothing was added to such a file for so long, in microseconds;
+            None waits for ever.
+        max_delay: a window closes with the first event or clock word after it. Where nothing
+            comes at all for so many microseconds, it closes by the clock on the wall, so that a
+            sensor that sees nothing still has frames. None waits for events.
+        max_disorder: a window waits for events that step back in time by so many microseconds.
+            Cameras send them in order; later ones are left out, counted, and warned of.
+        max_backlog: when more complete windows than these wait, whole windows are skipped, all
+            but the newest, counted, and warned of. None skips none and lets the source wait:
+            for a file that is sent through a pipe.
+
+    Returns:
+        The stream.
+
+    Raises:
+        ValueError: the detector was not trained on events, a value is out of range, or nobody
+            says the sensor's size.
+        RecordingError: the source is no recording that can be read while it arrives.
+    """
+    delta_t = DEFAULT_DELTA_T if delta_t is None else delta_t
+    if idle_timeout is not None and idle_timeout < 0:
+        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
+    name, path = _name_of(source)
+    check_event_detector(f"{path or name} is a live source of events", preprocess)
+    if follow and path is None:
+        raise ValueError(f"follow is for files that grow, and {name} is none: leave it out")
+    events = LiveEvents(
+        _open_bytes(source, name, path, follow=follow, idle_timeout=idle_timeout),
+        name=str(path or name),
+        delta_t=delta_t,
+        size=size,
+        max_disorder=max_disorder,
+        max_delay=max_delay,
+        max_backlog=max_backlog,
+    )
+    try:
+        return LiveStream(
+            events,
+            name=path.stem if path else name.replace(" ", "_"),
+            delta_t=delta_t,
+            preprocess=preprocess,
+            height=height,
+            width=width,
+            in_channels=in_channels,
+        )
+    except ValueError:
+        events.stop()
+        raise
+
+
+def _name_of(source: Path | str | BinaryStream) -> tuple[str, Path | None]:
+    """What a source is called, and its path if it is a file."""
+    if isinstance(source, str | Path):
+        if str(source) == STANDARD_INPUT:
+            return "standard input", None
+        return Path(source).name, Path(source)
+    return "stream", None
+
+
+def _open_bytes(
+    source: Path | str | BinaryStream,
+    name: str,
+    path: Path | None,
+    *,
+    follow: bool,
+    idle_timeout: int | None,
+) -> FollowedFile | Pipe:
+    if follow and path is not None:
+        return FollowedFile(path, idle_timeout=None if idle_timeout is None else idle_timeout / 1e6)
+    if path is not None:
+        try:
+            return Pipe(path.open("rb", buffering=0), str(path), closes=True)
+        except OSError as error:
+            raise RecordingError(
+                f"{path} cannot be read: {error.strerror}. Is the name right?"
+            ) from None
+    return Pipe(None if isinstance(source, str | Path) else source, name)

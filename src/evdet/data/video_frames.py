@@ -1,0 +1,207 @@
+"""Ordinary videos -> frames for a detector that was trained on pictures. PyAV decodes them."""
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream as Track
+from jaxtyping import UInt8
+
+from evdet.data.frame_layout import fit_pictures
+from evdet.data.image_frames import picture_to_frame
+from evdet.data.streamed_frame import StreamedFrame
+from evdet.events.dtypes import RecordingError, SensorSize
+
+__all__ = ["VideoStream"]
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+_ERRORS = (av.FFmpegError, OSError, ValueError)
+_SECOND = 1_000_000
+_USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not tell
+
+
+class VideoStream:
+    """A video as frames; a `FrameStream`. `open_frames` makes it.
+
+    Its times are those of its frames, from 0 on, whether they are evenly spaced or not.
+
+    Args:
+        path: the file.
+        frame_shape: channels, height and width of the training's frames.
+        start: frames before this time are left out, in microseconds.
+        duration: frames so many microseconds after `start` are left out; None plays all.
+
+    Raises:
+        ValueError: the video ends before `start`.
+        RecordingError: the file has no video that can be decoded.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        frame_shape: tuple[int, int, int],
+        start: int = 0,
+        duration: int | None = None,
+    ) -> None:
+        self.name = path.stem
+        self._path = path
+        self._start = start
+        self._duration = duration
+        self._num_channels, *frame_size = frame_shape
+        with _open(path) as container:
+            track = _track(path, container)
+            rate = track.average_rate or track.base_rate
+            self.delta_t = max(1, round(_SECOND / rate)) if rate else _USUAL_DELTA_T
+            self._num_stated = track.frames or None
+            length = _length(container, track)
+            # Times in a file may begin anywhere.
+            self._origin = 0
+            try:
+                first = next(self._frames(container, track, start=0), None)
+            except _ERRORS as error:
+                raise self._damage(-1, _reason(error)) from None
+            if first is None:
+                raise RecordingError(f"{path}: its video has no frames. Copy or record it again.")
+            self._origin = first.pts or 0
+        if start and length is not None and start >= length:
+            raise ValueError(
+                f"nothing lies from {start / _SECOND:g} s on: {path} has {length / _SECOND:g} s"
+            )
+        size = SensorSize(*_upright(first).shape[:2])
+        self._layout = fit_pictures(path.name, size, SensorSize(*frame_size))
+
+    @property
+    def size(self) -> SensorSize:
+        """The video's size, turned upright."""
+        return self._layout.size
+
+    @property
+    def frame_size(self) -> SensorSize:
+        """What the video takes up in a frame, from its top left corner on."""
+        return self._layout.shown
+
+    @property
+    def num_frames(self) -> int | None:
+        """Frames that are played, as far as the file's header and its mean rate tell."""
+        if self._num_stated is None:
+            return None
+        rest = max(0, self._num_stated - -(-self._start // self.delta_t))
+        return rest if self._duration is None else min(rest, -(-self._duration // self.delta_t))
+
+    def __iter__(self) -> Iterator[StreamedFrame]:
+        """Play the video.
+
+        Raises:
+            RecordingError: it is damaged; the frames before have been delivered.
+        """
+        before = None
+        for t, picture in self._pictures(self._start):
+            if self._duration is not None and t >= self._start + self._duration:
+                return
+            size = SensorSize(*picture.shape[:2])
+            if size != self.size:
+                raise RecordingError(
+                    f"{self._path}: from {t / _SECOND:g} s on its frames are {size}, and those "
+                    f"before are {self.size}. Cut the video there."
+                )
+            delta_t = self.delta_t if before is None else t - before
+            before = t
+            frame = picture_to_frame(picture, self._layout, self._num_channels)
+            yield StreamedFrame(t, delta_t, frame, picture=picture)
+
+    def _pictures(self, start: int) -> Iterator[tuple[int, Picture]]:
+        """Times and pictures from a time on."""
+        with _open(self._path) as container:
+            track = _track(self._path, container)
+            base = track.time_base or Fraction(1, _SECOND)
+            latest = -1
+            frames = self._frames(container, track, start=start)
+            while True:
+                try:
+                    frame = next(frames, None)
+                except _ERRORS as error:
+                    raise self._damage(latest, _reason(error)) from None
+                if frame is None:
+                    return
+                t = latest + self.delta_t if latest >= 0 else 0
+                if frame.pts is not None:
+                    t = round((frame.pts - self._origin) * base * _SECOND)
+                if t < start:
+                    continue
+                if frame.is_corrupt:
+                    raise self._damage(latest, "the next frame can be decoded in part alone")
+                latest = max(t, latest + 1)  # no two frames at one time
+                yield latest, _upright(frame)
+
+    def _frames(
+        self, container: InputContainer, track: Track, *, start: int
+    ) -> Iterator[av.VideoFrame]:
+        """The frames in the order in which they are shown.
+
+        Raises:
+            FFmpegError, ValueError: the rest is damaged, or missing; the frames before have been
+                delivered.
+        """
+        if start and track.time_base:
+            # To the last place before from which it can be decoded.
+            container.seek(self._origin + int(start / _SECOND / track.time_base), stream=track)
+        num_packets = 0
+        try:
+            for packet in container.demux(track):
+                num_packets += packet.size > 0
+                yield from packet.decode()
+        except _ERRORS:
+            # Those that were complete, and only waited for their turn.
+            with contextlib.suppress(*_ERRORS):
+                yield from track.codec_context.decode(None)
+            raise
+        # Others count what would be there at an even rate.
+        if not start and "mp4" in container.format.name and num_packets < track.frames:
+            raise ValueError(f"there are {num_packets} frames of the {track.frames} that it states")
+
+    def _damage(self, latest: int, reason: str) -> RecordingError:
+        where = "its first frame" if latest < 0 else f"the frame after {latest / _SECOND:.3f} s"
+        return RecordingError(
+            f"{self._path}: {where} cannot be decoded: {reason}. The file is damaged there, or "
+            "was cut off: copy it again, or use what lies before."
+        )
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        return av.open(str(path))
+    except _ERRORS as error:
+        raise RecordingError(
+            f"{path} cannot be read as a video: {_reason(error)}. Is the name right, and was it "
+            "copied and finished completely?"
+        ) from None
+
+
+def _track(path: Path, container: InputContainer) -> Track:
+    if not container.streams.video:
+        raise RecordingError(f"{path} has no video in it, only other streams")
+    return container.streams.video[0]
+
+
+def _length(container: InputContainer, track: Track) -> int | None:
+    """Duration as stated, in microseconds."""
+    if track.duration is not None and track.time_base is not None:
+        return round(track.duration * track.time_base * _SECOND)
+    return container.duration  # PyAV counts it in microseconds
+
+
+def _upright(frame: av.VideoFrame) -> Picture:
+    """Red, green and blue, turned as the file says: telephones film lying on their side."""
+    picture = frame.to_ndarray(format="rgb24")
+    turned: Picture = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+    return turned
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()

@@ -1,0 +1,130 @@
+"""Pictures, boxes and trails -> an .rrd file for the viewer rerun, which no other module knows."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+
+from evdet.draw.boxes import class_color
+from evdet.draw.images import encode_jpeg, encode_png
+from evdet.draw.tracks import Trails, box_colors, box_texts
+
+__all__ = ["RerunUnavailableError", "RerunWriter", "check_rerun_available"]
+
+Picture = UInt8[np.ndarray, "H W 3"]
+BoxEvents = Shaped[np.ndarray, " _"]
+
+# Frames after which what was logged is on the disk.
+_FLUSH_PERIOD = 20
+
+
+class RerunUnavailableError(RuntimeError):
+    """The library rerun is missing; the message is one line that says so."""
+
+
+class RerunWriter:
+    """Logs frame after frame to a file; memory does not grow with it.
+
+    Args:
+        path: the file; it appears with the first frame, and replaces an older one.
+        label_map: class names by class_id, beginning with 'background'.
+
+    Raises:
+        RerunUnavailableError: rerun is not installed.
+
+    Source:
+        https://rerun.io/docs, "Timelines" and "Boxes2D".
+    """
+
+    def __init__(self, path: str | os.PathLike[str], label_map: Sequence[str]) -> None:
+        check_rerun_available()
+        self.path = Path(path)
+        self._label_map = label_map
+        self._recording: Any = None
+        self._num_frames = 0
+
+    def write(
+        self,
+        t: int,
+        picture: Picture,
+        boxes: BoxEvents,
+        trails: Trails | None = None,
+        *,
+        is_photo: bool,
+    ) -> None:
+        """Log a frame.
+
+        Args:
+            t: its time in microseconds, later than the one before.
+            picture: RGB, in the pixels of the boxes.
+            boxes: `BOX_DTYPE` records; may be empty.
+            trails: where the tracks were; colours are then those of the tracks.
+            is_photo: keep the picture as JPEG; others keep every pixel.
+
+        Raises:
+            OSError: the disk is full; the file shows what was written before.
+        """
+        import rerun
+
+        if self._recording is None:
+            self._recording = rerun.RecordingStream("evdet")
+            self.path.unlink(missing_ok=True)
+            self._recording.save(self.path)
+        log = self._recording.log
+        self._recording.set_time("time", duration=t / 1e6)
+        content, kind = (encode_jpeg, "jpeg") if is_photo else (encode_png, "png")
+        log("source", rerun.EncodedImage(contents=content(picture), media_type=f"image/{kind}"))
+        log(
+            "source/boxes",
+            rerun.Boxes2D(
+                mins=np.stack([boxes["x"], boxes["y"]], axis=-1),
+                sizes=np.stack([boxes["w"], boxes["h"]], axis=-1),
+                class_ids=boxes["class_id"],
+                labels=box_texts(boxes, self._label_map),
+                colors=box_colors(boxes, by_track=trails is not None),
+            ),
+        )
+        if trails is not None:
+            tracks = list(trails.points)
+            strips = [[point[1:] for point in trails.points[track]] for track in tracks]
+            colors = [class_color(track) for track in tracks]
+            log("source/trails", rerun.LineStrips2D(strips, colors=colors))
+        self._num_frames += 1
+        if self._num_frames % _FLUSH_PERIOD == 0:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish the file; without frames there is none. Closing it again does nothing.
+
+        Raises:
+            OSError: the disk is full; the file shows what was written before.
+        """
+        if self._recording is None:
+            return
+        try:
+            self._flush()
+        finally:
+            self._recording.disconnect()
+            self._recording = None
+
+    def _flush(self) -> None:
+        try:
+            self._recording.flush()
+        except RuntimeError as error:
+            raise OSError(f"{error}. Is the disk full?") from None
+
+
+def check_rerun_available() -> None:
+    """See that .rrd files can be written here, before any long work.
+
+    Raises:
+        RerunUnavailableError: rerun is not installed.
+    """
+    try:
+        import rerun  # noqa: F401
+    except ImportError as error:
+        message = f"no .rrd ({error}): pip install 'evdet[rerun]'"
+        raise RerunUnavailableError(message) from error

@@ -1,0 +1,244 @@
+"""A file of detections and a file of boxes, or two folders of them -> recordings to score."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from evdet.data.box_rules import BoxRules, apply_rules
+from evdet.data.classes import ClassChoice, apply_classes, choose_classes
+from evdet.data.label_files import LabelError, read_boxes
+from evdet.data.label_source import RecordingSpan
+from evdet.data.labels import BoxEvents, LabeledTimes
+from evdet.evaluation.file_pairs import FilePair, pair_files
+from evdet.events.dtypes import SensorSize
+from evdet.metrics import Protocol, ScoredRecording
+from evdet.metrics.time_pairing import rows_in_bins, rows_within
+
+__all__ = ["BoxFiles", "read_box_files"]
+
+_HALF_SIZE = SensorSize(360, 640)
+"""What `half sensor` protocols measure in: files of this size are scored as they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxFiles:
+    """What files of detections and of boxes hold, ready to be scored."""
+
+    recordings: list[ScoredRecording]
+    """In the pixels that the protocol names."""
+    class_names: tuple[str, ...]
+    """The classes that are scored; id 1 is the first."""
+    protocol: Protocol
+    """The protocol as it can be kept: truth is clipped only where the picture's size is known."""
+    notes: tuple[str, ...]
+    """What the user should know: files without a partner, boxes that were left out."""
+
+
+def read_box_files(
+    detections: Path,
+    boxes: Path,
+    protocol: Protocol,
+    *,
+    label_map: Mapping[int, str] | None = None,
+    classes: Sequence[str] = (),
+    size: SensorSize | None = None,
+    frame_period: int | None = None,
+    delta_t: int = 0,
+) -> BoxFiles:
+    """Read files of detections and of boxes, in any of the formats of labels.
+
+    Args:
+        detections: a file, or a folder of files.
+        boxes: the truth; folders are paired by the names of the files.
+        protocol: what is going to be fixed.
+        label_map: names of the ids on disk; None calls ids by their number.
+        classes: the classes to score, as `choose_classes` takes them; none takes the protocol's.
+        size: the picture that the boxes are measured in.
+        frame_period: microseconds from one frame to the next, for files that count frames.
+        delta_t: duration of a time bin of the detector, in microseconds; 0 asks for the same time.
+
+    Returns:
+        The recordings. One with boxes and no file of detections counts as nothing found; one
+        without boxes is left out.
+
+    Raises:
+        LabelError: a file cannot be understood, or the two are of different classes.
+        ValueError: the files do not belong together, or seem to be swapped.
+    """
+    pairs, notes = pair_files(detections, boxes)
+    names = label_map
+    if names is None:
+        names = {}
+        _check_numbered(pairs)
+    span = None if size is None else RecordingSpan(size, 0, None)
+    read = [
+        (
+            pair,
+            LabeledTimes.empty()
+            if pair.detections is None
+            else read_boxes(pair.detections, names, recording=span, frame_period=frame_period),
+            read_boxes(pair.boxes, names, recording=span, frame_period=frame_period),
+        )
+        for pair in pairs
+    ]
+    if label_map is None:
+        names = _numbers_as_names([part.boxes for _, *both in read for part in both])
+    _check_swapped([found.boxes for _, found, _ in read], detections, boxes)
+    choice = choose_classes(names, classes or protocol.classes)
+    counts = Counter[str]()
+    recordings = []
+    for pair, found, truth in read:
+        _check_ids(pair, found.boxes, choice)
+        recordings.append(_to_recording(pair.name, found, truth, choice, protocol, size, counts))
+    _check_classes(read, recordings, choice)
+    few = _check_times(recordings, protocol, delta_t)
+    return BoxFiles(
+        recordings=recordings,
+        class_names=choice.names,
+        protocol=replace(protocol, clips_truth=protocol.clips_truth and size is not None),
+        notes=(*notes, *few, *(f"{number:,} {what}" for what, number in counts.items())),
+    )
+
+
+def _to_recording(
+    name: str,
+    found: LabeledTimes,
+    truth: LabeledTimes,
+    choice: ClassChoice,
+    protocol: Protocol,
+    size: SensorSize | None,
+    counts: Counter[str],
+) -> ScoredRecording:
+    detections = _of_classes("detections", found.boxes, choice, counts)
+    objects = _of_classes("boxes", truth.boxes, choice, counts)
+    if protocol.clips_truth and size is not None:
+        objects, dropped = apply_rules(objects, BoxRules(), size)
+        for reason, number in dropped.items():
+            counts[f"boxes {reason}"] += number
+    if protocol.pixels == "half sensor" and size != _HALF_SIZE:
+        detections, objects = _halved(detections), _halved(objects)
+    return ScoredRecording(
+        name=name,
+        truth=objects,
+        # Somebody looked even where all objects are of other classes.
+        labeled_times=np.union1d(truth.boxes["t"], truth.empty_times),
+        detections=detections,
+    )
+
+
+def _of_classes(
+    what: str, boxes: BoxEvents, choice: ClassChoice, counts: Counter[str]
+) -> BoxEvents:
+    boxes, dropped = apply_classes(boxes, choice)
+    for reason, number in dropped.items():
+        counts[f"{what} left out: {reason}"] += number
+    bad = ~_is_sound(boxes)
+    if bad.any():
+        counts[f"{what} left out: not finite, or a negative side"] += int(bad.sum())
+    sound: BoxEvents = boxes[~bad]
+    return sound
+
+
+def _is_sound(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
+    values = np.stack([boxes[name] for name in ("x", "y", "w", "h", "class_confidence")])
+    sound: Bool[np.ndarray, " _"] = (
+        np.isfinite(values).all(axis=0) & (boxes["w"] >= 0) & (boxes["h"] >= 0)
+    )
+    return sound
+
+
+def _halved(boxes: BoxEvents) -> BoxEvents:
+    boxes = boxes.copy()
+    for name in ("x", "y", "w", "h"):
+        boxes[name] /= 2
+    return boxes
+
+
+def _check_numbered(pairs: Sequence[FilePair]) -> None:
+    for pair in pairs:
+        for path in (pair.detections, pair.boxes):
+            if path is not None and path.suffix.lower() not in (".npy", ".npz"):
+                raise LabelError(
+                    f"{path} may name its classes, so the label map is needed: give --label-map "
+                    'FILE, such as {"0": "car", "1": "pedestrian"}'
+                )
+
+
+def _numbers_as_names(parts: Sequence[BoxEvents]) -> dict[int, str]:
+    used = {int(class_id) - 1 for part in parts for class_id in np.unique(part["class_id"])}
+    return {class_id: str(class_id) for class_id in sorted(used)}
+
+
+def _check_swapped(found: Sequence[BoxEvents], detections: Path, boxes: Path) -> None:
+    scores = np.concatenate([part["class_confidence"] for part in found])
+    if len(scores) > 1 and (scores == scores[0]).all():
+        raise ValueError(
+            f"all {len(scores):,} detections of {detections} have the confidence {scores[0]:g}, so "
+            f"nothing can be ranked. Are --detections and --boxes swapped? --boxes is {boxes}"
+        )
+
+
+def _check_ids(pair: FilePair, found: BoxEvents, choice: ClassChoice) -> None:
+    on_disk = np.unique(found["class_id"]).astype(np.int64) - 1
+    unknown = [class_id for class_id in on_disk.tolist() if class_id not in choice.label_map]
+    if unknown:
+        known = ", ".join(f"{class_id} {name}" for class_id, name in choice.label_map.items())
+        raise LabelError(
+            f"{pair.detections} has detections of class id {unknown[0]}, which the label map does "
+            f"not have: {known}. Was the detector trained on other classes? Ids on disk start at 0."
+        )
+
+
+def _check_classes(
+    read: Sequence[tuple[FilePair, LabeledTimes, LabeledTimes]],
+    recordings: Sequence[ScoredRecording],
+    choice: ClassChoice,
+) -> None:
+    """Of all that was found something must be of the classes that are scored."""
+    num_read = sum(len(found.boxes) for _, found, _ in read)
+    if num_read and not any(len(one.detections) for one in recordings):
+        ids = np.unique(np.concatenate([found.boxes["class_id"] for _, found, _ in read]))
+        there = ", ".join(choice.label_map[int(class_id) - 1] for class_id in ids)
+        raise LabelError(
+            f"none of the {num_read:,} detections is of the classes that are scored, "
+            f"{', '.join(choice.names)}: they are of {there}. --classes chooses others."
+        )
+
+
+def _check_times(
+    recordings: Sequence[ScoredRecording], protocol: Protocol, delta_t: int
+) -> list[str]:
+    """At least one detection must lie where a label is given it; says where few do."""
+    num_times = sum(len(one.labeled_times) for one in recordings)
+    num_answered = sum(_count_answered(one, protocol, delta_t) for one in recordings)
+    one = next((one for one in recordings if len(one.detections)), None)
+    if one is None or 2 * num_answered >= num_times:
+        return []
+    hint = ""
+    if protocol.tolerance is None and not delta_t:
+        hint = (
+            " Where detections are stamped with the ends of time bins, give their duration, such "
+            "as --delta-t 50000."
+        )
+    if num_answered:
+        return [f"only {num_answered} of {num_times} labelled times have a detection.{hint}"]
+    spans = [
+        f"{what} from {times.min()} to {times.max()} us"
+        for what, times in (("labels", one.labeled_times), ("detections", one.detections["t"]))
+        if len(times)
+    ]
+    raise ValueError(
+        f"no detection lies at a labelled time of {protocol.name}; {one.name} has "
+        f"{' and '.join(spans)}. Are both in microseconds, on the same clock?{hint}"
+    )
+
+
+def _count_answered(one: ScoredRecording, protocol: Protocol, delta_t: int) -> int:
+    times, found = one.labeled_times, one.detections["t"]
+    if protocol.tolerance is None:
+        return len(np.unique(rows_in_bins(times, found, delta_t).frames))
+    return len(np.unique(rows_within(times, found, protocol.tolerance).frames))

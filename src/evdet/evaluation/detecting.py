@@ -1,0 +1,105 @@
+"""Batches -> detections, with the memory carried along every lane."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from evdet.data.batch import Batch
+
+__all__ = ["Found", "SelectionThresholds", "StreamDetector", "detect_batches", "rename_classes"]
+
+Found = list[list[dict[str, Tensor]]]
+"""The detections `out[t][b]` of a batch."""
+Memory = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionThresholds:
+    """Which candidates become detections; `Detector.step` explains each."""
+
+    score_thresh: float = 0.05
+    nms_thresh: float = 0.6
+    max_boxes: int = 500
+
+
+@runtime_checkable
+class StreamDetector(Protocol):
+    """A detector of any family, from a checkpoint or from ONNX: what goes on with a stream."""
+
+    def step(
+        self,
+        clip: Float[Tensor, "T B C H W"],
+        memory: Any = None,
+        *,
+        score_thresh: float,
+        nms_thresh: float,
+        max_boxes: int,
+    ) -> tuple[Found, Any]:
+        """Detect in the next T frames of each of the B lanes; see `Detector.step`."""
+
+
+def detect_batches(
+    detector: StreamDetector, batches: Iterable[Batch], thresholds: SelectionThresholds
+) -> Iterator[tuple[Batch, Found]]:
+    """Detect in batch after batch, with the memory carried along every lane.
+
+    Args:
+        detector: in evaluation mode.
+        batches: in the order of the loader.
+        thresholds: which candidates become detections.
+
+    Yields:
+        Each batch, and its detections `out[t][b]` on the CPU.
+    """
+    device = _device_of(detector)
+    memory: Memory | None = None
+    for batch in batches:
+        with torch.no_grad():
+            if memory is not None:
+                keep = batch["mask_keep_memory"].to(device)
+                memory = tuple(part * keep for part in memory)
+            found, memory = detector.step(
+                batch["inputs"].to(device),
+                memory,
+                score_thresh=thresholds.score_thresh,
+                nms_thresh=thresholds.nms_thresh,
+                max_boxes=thresholds.max_boxes,
+            )
+        yield batch, found
+
+
+def rename_classes(
+    found: Found, detector_classes: Sequence[str], class_names: Sequence[str]
+) -> Found:
+    """Give detections the labels of other classes, by name, and leave out those without one.
+
+    Args:
+        found: detections with the labels of the detector.
+        detector_classes: what it calls its classes, label 1 first.
+        class_names: the classes that are wanted, in their order.
+
+    Returns:
+        The detections of these classes; where both are the same, `found` itself.
+    """
+    if tuple(detector_classes) == tuple(class_names):
+        return found
+    labels = {name: label for label, name in enumerate(class_names, start=1)}
+    renamed = torch.tensor([0, *(labels.get(name, 0) for name in detector_classes)])
+    return [[_rename(frame, renamed) for frame in lanes] for lanes in found]
+
+
+def _rename(frame: dict[str, Tensor], renamed: Int64[Tensor, " K"]) -> dict[str, Tensor]:
+    frame = {**frame, "labels": renamed[frame["labels"]]}
+    chosen = frame["labels"] > 0
+    return {name: values[chosen] for name, values in frame.items()}
+
+
+def _device_of(detector: StreamDetector) -> torch.device:
+    """Where its weights are; the CPU for a detector that is no torch module."""
+    weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
+    weight = next(weights, None)
+    return torch.device("cpu") if weight is None else weight.device

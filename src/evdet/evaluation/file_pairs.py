@@ -1,0 +1,104 @@
+"""Which file of detections belongs to which file of boxes."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from evdet.data.folder import LABEL_MAP_FILE
+from evdet.data.folder_layouts import key_of
+from evdet.data.label_files import LABEL_SUFFIXES
+from evdet.data.label_npy import is_box_npy
+
+__all__ = ["FilePair", "pair_files"]
+
+_DETECTION_TAIL = re.compile(r"_(detections|detected|dets?|dt|predictions|preds?|results?)$", re.I)
+_NUM_NAMED = 5
+
+
+class FilePair(NamedTuple):
+    """The files of one recording."""
+
+    name: str
+    boxes: Path
+    detections: Path | None
+    """None where nothing was found, or nobody looked: nobody can tell which."""
+
+
+def pair_files(detections: Path, boxes: Path) -> tuple[list[FilePair], list[str]]:
+    """Pair two files, or the files of two folders and all folders below by their names.
+
+    Names are compared without extension and without a tail such as `_bbox` or `_detections`.
+
+    Args:
+        detections: a file or a folder.
+        boxes: likewise.
+
+    Returns:
+        The pairs in the order of their names, and what to tell about files without a partner.
+
+    Raises:
+        FileNotFoundError: one of the two does not exist.
+        ValueError: one is a file and the other a folder, a folder has no file of boxes, two files
+            have the same name, or no name is in both.
+    """
+    for path in (detections, boxes):
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}")
+    if detections.is_dir() != boxes.is_dir():
+        one, other = sorted((detections, boxes), key=lambda path: path.is_dir())
+        raise ValueError(f"{one} is a file and {other} a folder: give two files or two folders")
+    if not boxes.is_dir():
+        return [FilePair(_key(boxes), boxes, detections)], []
+    found, truth = _files_of(detections), _files_of(boxes)
+    if not found.keys() & truth.keys():
+        raise ValueError(
+            f"no file of {detections} is called like one of {boxes}: there are "
+            f"{_named(list(found))} and {_named(list(truth))}"
+        )
+    pairs = [FilePair(name, truth[name], found.get(name)) for name in sorted(truth)]
+    missing = [pair.name for pair in pairs if pair.detections is None]
+    extra = sorted(found.keys() - truth.keys())
+    notes = []
+    if missing:
+        notes.append(
+            f"{len(missing)} of {len(pairs)} recordings have no file of detections and count as "
+            f"nothing found: {_named(missing)}"
+        )
+    if extra:
+        notes.append(
+            f"{len(extra)} files of detections have no file of boxes and are left out: "
+            f"{_named(extra)}"
+        )
+    return pairs, notes
+
+
+def _key(path: Path) -> str:
+    stem = _DETECTION_TAIL.sub("", path.stem)
+    return key_of(path.with_name(stem + path.suffix))
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        is_boxes = path.suffix.lower() in LABEL_SUFFIXES and path.name != LABEL_MAP_FILE
+        # A folder of a data set has the recordings beside the labels.
+        if not is_boxes or not path.is_file() or _is_events(path):
+            continue
+        name = str(path.relative_to(folder).with_name(_key(path)))
+        if name in files:
+            raise ValueError(f"{files[name]} and {path} are both of {name}: move one of them away")
+        files[name] = path
+    if not files:
+        raise ValueError(f"{folder} has no file of boxes: those end in {', '.join(LABEL_SUFFIXES)}")
+    return files
+
+
+def _is_events(path: Path) -> bool:
+    return re.search(r"_(td|cd|events)$", path.stem) is not None and (
+        path.suffix.lower() != ".npy" or not is_box_npy(path)
+    )
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
+    return ", ".join(names[:_NUM_NAMED]) + more

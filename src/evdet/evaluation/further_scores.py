@@ -1,0 +1,104 @@
+"""What stands beside average precision: curves over stillness, size and latency, and tracks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evdet.metrics import Protocol, ScoredRecording, keep_counted
+from evdet.metrics.curves import performance_curves
+from evdet.metrics.track_scores import track_scores
+from evdet.tracking import Tracker
+
+__all__ = ["FurtherScores", "measure_further", "track_recording"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherScores:
+    """Plain types for JSON."""
+
+    curves: dict[str, Any] | None = None
+    """`Curves.as_dict()`; None where nobody knows how long a time bin lasts."""
+    tracks: dict[str, Any] | None = None
+    """`TrackScores.as_dict()`; None where they were not asked for, or cannot be had."""
+    notes: tuple[str, ...] = ()
+    """Why something is missing."""
+
+
+def measure_further(
+    recordings: Sequence[ScoredRecording],
+    class_names: Sequence[str],
+    protocol: Protocol,
+    *,
+    size: tuple[int, int],
+    delta_t: int,
+    scores_tracks: bool = False,
+    tracker: str | None = None,
+) -> FurtherScores:
+    """Compute the curves and, where wanted, the scores of tracks.
+
+    Both look at what the protocol counts, and answer a labelled time with the detections of its
+    own time bin.
+
+    Args:
+        recordings: truth and detections, in the pixels that the protocol names.
+        class_names: the classes without background; id 1 is the first.
+        protocol: its filters apply.
+        size: height and width of the picture that boxes are measured in.
+        delta_t: duration of a time bin in microseconds; 0 where it is not known.
+        scores_tracks: score tracks.
+        tracker: track the detections with this one first; None takes the tracks they have.
+
+    Returns:
+        What could be had.
+    """
+    counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
+    curves = None
+    if delta_t:
+        curves = performance_curves(counted, class_names, size=size, delta_t=delta_t).as_dict()
+    if not scores_tracks:
+        return FurtherScores(curves=curves)
+    if not any(one.truth["track_id"].any() for one in recordings):
+        note = "no track scores: the labels have no tracks, track_id is 0 everywhere"
+        return FurtherScores(curves=curves, notes=(note,))
+    if tracker is not None:
+        tracked = [track_recording(one, tracker, delta_t) for one in recordings]
+        counted = [keep_counted(one, protocol, delta_t=delta_t) for one in tracked]
+        if not any(one.detections["track_id"].any() for one in counted):
+            note = f"no track scores: {tracker} found no track, which begins with a good score"
+            return FurtherScores(curves=curves, notes=(note,))
+    try:
+        tracks = track_scores(counted, class_names, delta_t=max(1, delta_t))
+    except ValueError as error:
+        return FurtherScores(curves=curves, notes=(f"no track scores: {error}",))
+    named = {} if tracker is None else {"tracker": tracker}
+    return FurtherScores(curves=curves, tracks={**named, **tracks.as_dict()})
+
+
+def track_recording(recording: ScoredRecording, tracker: str, delta_t: int) -> ScoredRecording:
+    """Track the detections of a recording from its first to its last.
+
+    Args:
+        recording: detections stamped with the ends of time bins.
+        tracker: one of `TRACKERS`.
+        delta_t: duration of a bin in microseconds.
+
+    Returns:
+        The same with `track_id` in the detections.
+
+    Raises:
+        TrackingUnavailableError: the libraries are not installed.
+    """
+    found = recording.detections
+    if not len(found):
+        return recording
+    follow = Tracker(tracker, delta_t=delta_t)
+    # Bins in which nothing was found make tracks older, too.
+    ends = np.arange(found["t"][0], found["t"][-1] + 1, delta_t)
+    cuts = np.searchsorted(found["t"], np.append(ends, ends[-1] + 1))
+    parts = [
+        follow.update(int(end), found[start:stop])
+        for end, start, stop in zip(ends, cuts, cuts[1:], strict=False)
+    ]
+    return replace(recording, detections=np.concatenate(parts))

@@ -1,0 +1,120 @@
+"""Detector + batches -> numbers and pictures: one loop for evaluation, demo videos and tests."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int64
+
+from evdet.data.batch import Batch
+from evdet.evaluation.detecting import (
+    SelectionThresholds,
+    StreamDetector,
+    detect_batches,
+    rename_classes,
+)
+from evdet.evaluation.pictures import SHOWN_SCORE, Gallery, Image, ShowFrame
+from evdet.evaluation.played_recordings import PlayedRecording
+from evdet.evaluation.recording_results import RecordingResults
+from evdet.metrics import (
+    PROTOCOLS,
+    AveragePrecision,
+    FrameResults,
+    Protocol,
+    ScoredRecording,
+    confusion_matrix,
+    score_recordings,
+)
+
+__all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
+
+ConfusionMatrix = Int64[np.ndarray, "K K"]
+
+KEPT_FRAMES = 1000  # frames held for pictures, so that a long evaluation stays in memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a detector did on a data set."""
+
+    scores: AveragePrecision
+    """Average precision, with the protocol."""
+    confusion: ConfusionMatrix
+    """Counts of truth (rows) against detection (columns); row and column 0 are background."""
+    strip: list[tuple[str, Image]]
+    """Captions and pictures of a few videos over time, detections against truth."""
+    failures: list[tuple[str, Image]]
+    """The same of the frames with most errors, with what is wrong in words."""
+    recordings: list[ScoredRecording] = field(default_factory=list)
+    """Truth and detections of each recording, in the pixels that the protocol names."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the picture in whose pixels these are."""
+    delta_t: int = 0
+    """Duration of a time bin, in microseconds."""
+    num_frames: int = 0
+    """Labelled frames that were played."""
+
+
+def evaluate(
+    detector: StreamDetector,
+    batches: Iterable[Batch],
+    class_names: Sequence[str],
+    *,
+    show_frame: ShowFrame,
+    thresholds: SelectionThresholds,
+    protocol: Protocol = PROTOCOLS["coco"],
+    played: Sequence[PlayedRecording] | None = None,
+    detector_classes: Sequence[str] | None = None,
+    counts_events: bool = False,
+    deviations: Sequence[str] = (),
+) -> Evaluation:
+    """Score a detector on batches with labels, and keep pictures of what it did.
+
+    Args:
+        detector: in evaluation mode.
+        batches: one pass over the data set; frames that nobody labelled are not scored.
+        class_names: the classes of the labels, without background.
+        show_frame: a frame as an RGB picture; the loader's `get_vis_func()`.
+        thresholds: which candidates become detections.
+        protocol: what else is fixed; its `classes` are the caller's to see to.
+        played: the recordings with their label files, as `to_played` gives them; without them
+            the labels of the batches are all there is, at the ends of time bins.
+        detector_classes: the classes that the detector knows, where they are others or stand in
+            another order; what it finds of further classes is left out.
+        counts_events: count the events in the boxes of the truth; recordings are read again.
+        deviations: where the caller had to depart from the protocol, for the record.
+
+    Returns:
+        Numbers and pictures.
+    """
+    results, frames = FrameResults(), dict[tuple[int, int], Image]()
+    by_recording = RecordingResults(protocol, played, counts_events=counts_events)
+    for batch, everything in detect_batches(detector, batches, thresholds):
+        found = rename_classes(everything, detector_classes or class_names, class_names)
+        by_recording.add(batch, found)
+        for t, b in batch["frame_is_labeled"].nonzero().tolist():
+            info = batch["video_infos"][b]
+            key = (info.index, info.first_frame + t)
+            results.add(key, batch["labels"][t][b], found[t][b])
+            if len(frames) < KEPT_FRAMES:
+                frames[key] = show_frame(batch["inputs"][t, b])
+    recordings = by_recording.recordings()
+    gallery = Gallery(results, frames, ["background", *class_names])
+    return Evaluation(
+        scores=score_recordings(
+            recordings,
+            class_names,
+            protocol,
+            delta_t=by_recording.delta_t,
+            deviations=deviations,
+        ),
+        confusion=confusion_matrix(
+            results.truths, results.detections, class_names, score_thresh=SHOWN_SCORE
+        ),
+        strip=gallery.strip(),
+        failures=gallery.failures(),
+        recordings=recordings,
+        size=by_recording.size,
+        delta_t=by_recording.delta_t,
+        num_frames=len(results),
+    )

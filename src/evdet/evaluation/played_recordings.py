@@ -1,0 +1,185 @@
+"""What label files say about the recordings that batches play, at the labels' own times.
+
+Batches hold the boxes of each frame, in pixels of the frame: that is what a detector learns. A
+protocol wants the boxes as they were labelled: all label times of a bin, in pixels of the sensor,
+with how long an object has not moved and how many events it made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int64, Shaped
+
+from evdet.data.box_rules import BoxRules, apply_rules
+from evdet.data.classes import apply_classes, choose_classes
+from evdet.data.clips import Video
+from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
+from evdet.data.labels import BoxEvents, LabeledTimes, bins_of
+from evdet.events.dtypes import Events, RecordingError, SensorSize
+from evdet.events.recording import open_recording
+
+__all__ = ["PlayedRecording", "count_events", "select_truth", "to_played"]
+
+
+@dataclass(frozen=True, eq=False)
+class PlayedRecording:
+    """A recording as a loader plays it."""
+
+    name: str
+    path: Path
+    size: SensorSize
+    """The sensor's size, in whose pixels the labels are."""
+    first_bin: int
+    """Number of the first bin that is played; bin 0 starts at time 0."""
+    num_bins: int
+    """Bins from the first event to that of the last label; what is played after is silence."""
+    labeled: LabeledTimes | None = None
+    """The label file, ids those of the chosen classes and as many empty times as somebody looked:
+    every label time is among them. None where the batches' own labels are all there is."""
+
+
+def to_played(
+    videos: Sequence[Video],
+    folder: DatasetFolder,
+    split: str,
+    *,
+    classes: Sequence[str] = (),
+    frame_period: int | None = None,
+) -> list[PlayedRecording]:
+    """Read the label files of recordings that a loader plays.
+
+    Args:
+        videos: the loader's, in its order.
+        folder: the data set that they come from.
+        split: train, val or test.
+        classes: the classes to score, as `choose_classes` takes them.
+        frame_period: microseconds from one frame to the next, for labels numbered by frame.
+
+    Returns:
+        One per video. Ready-made frames have bins of their own, so their labels stay those of the
+        batches.
+
+    Raises:
+        LabelError: a label file cannot be understood.
+    """
+    entries = {entry.name: entry for entry in folder.splits[split]}
+    choice = choose_classes(folder.label_map, classes)
+
+    def labels_of(video: Video, entry: RecordingEntry) -> LabeledTimes | None:
+        if entry.kind == "frames":
+            return None
+        recording = open_recording(video.path, size=video.size)
+        labeled = read_labels(entry, folder, recording, frame_period=frame_period)
+        # Somebody looked even where all objects are of other classes.
+        looked = np.union1d(labeled.boxes["t"], labeled.empty_times)
+        return LabeledTimes(apply_classes(labeled.boxes, choice)[0], looked)
+
+    return [
+        PlayedRecording(
+            video.name,
+            video.path,
+            video.size,
+            video.first_bin,
+            video.num_bins,
+            labels_of(video, entries[video.name]),
+        )
+        for video in videos
+    ]
+
+
+def select_truth(
+    recording: PlayedRecording,
+    looked: Int64[np.ndarray, " _"],
+    *,
+    delta_t: int,
+    clips: bool,
+    counts_events: bool,
+) -> tuple[BoxEvents, Int64[np.ndarray, " _"]]:
+    """Choose the labels of the bins that were scored.
+
+    Args:
+        recording: with its labels.
+        looked: numbers of the bins that were played and are labelled, from bin 0 at time 0.
+        delta_t: duration of a bin, in microseconds.
+        clips: cut boxes off at the sensor's edge, and leave out those outside.
+        counts_events: add the field `num_events`; the recording is read for it.
+
+    Returns:
+        The boxes in pixels of the sensor, and every time at which somebody looked.
+    """
+    labeled = recording.labeled or LabeledTimes.empty()
+    boxes = labeled.boxes[np.isin(bins_of(labeled.boxes["t"], delta_t), looked)]
+    boxes, _ = apply_rules(boxes, BoxRules(clip=clips), recording.size)
+    times = labeled.empty_times
+    times = times[np.isin(bins_of(times, delta_t), looked)]
+    counts = count_events(recording, boxes, delta_t=delta_t) if counts_events else None
+    if counts is not None:
+        boxes = _with_field(boxes, "num_events", counts)
+    return boxes, times
+
+
+def count_events(
+    recording: PlayedRecording, boxes: BoxEvents, *, delta_t: int
+) -> Int64[np.ndarray, " _"] | None:
+    """Count the events in each box in its time bin, reading the recording once.
+
+    Args:
+        recording: where it lies, and its size.
+        boxes: boxes in order of time, in pixels of the sensor.
+        delta_t: duration of a bin, in microseconds.
+
+    Returns:
+        The counts; None where the recording is damaged before the last box.
+    """
+    counts = np.zeros(len(boxes), np.int64)
+    if not len(boxes):
+        return counts
+    bins = bins_of(boxes["t"], delta_t)
+    last = int(bins[-1])
+    try:
+        slices = open_recording(recording.path, size=recording.size).slices(
+            delta_t, since=int(bins[0]) * delta_t
+        )
+        for time_bin in slices:
+            number = time_bin.start // delta_t
+            low, high = np.searchsorted(bins, [number, number + 1])
+            if high > low:
+                counts[low:high] = _count_inside(time_bin.events, boxes[low:high], recording.size)
+            if number >= last:
+                break
+    except RecordingError:
+        return None
+    return counts
+
+
+def _count_inside(events: Events, boxes: BoxEvents, size: SensorSize) -> Int64[np.ndarray, " _"]:
+    # With sums over all pixels above and left of each, a box takes four numbers, however many
+    # events and boxes there are.
+    pixels = events["y"].astype(np.int64) * size.width + events["x"]
+    on_sensor: Bool[np.ndarray, " _"] = (events["x"] < size.width) & (events["y"] < size.height)
+    sums = np.zeros((size.height + 1, size.width + 1), np.int64)
+    per_pixel = np.bincount(pixels[on_sensor], minlength=size.height * size.width)
+    sums[1:, 1:] = per_pixel.reshape(size).cumsum(axis=0).cumsum(axis=1)
+    left, top = _edge(boxes["x"], size.width), _edge(boxes["y"], size.height)
+    right = _edge(boxes["x"].astype(np.float64) + boxes["w"], size.width)
+    bottom = _edge(boxes["y"].astype(np.float64) + boxes["h"], size.height)
+    counts: Int64[np.ndarray, " _"] = (
+        sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    )
+    return counts
+
+
+def _edge(places: Shaped[np.ndarray, " _"], end: int) -> Int64[np.ndarray, " _"]:
+    """The first pixel at or behind a place."""
+    edge: Int64[np.ndarray, " _"] = np.ceil(np.clip(places, 0, end)).astype(np.int64)
+    return edge
+
+
+def _with_field(boxes: BoxEvents, name: str, values: Int64[np.ndarray, " _"]) -> BoxEvents:
+    joined = np.zeros(len(boxes), [*boxes.dtype.descr, (name, "<i8")])
+    for field in boxes.dtype.names or ():
+        joined[field] = boxes[field]
+    joined[name] = values
+    return joined

@@ -1,0 +1,114 @@
+"""Bytes of a recording as they arrive, cut anywhere -> events: DAT, RAW and text."""
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.live_formats import LiveFormat, open_format
+from evdet.events.slicing import OrderCount, check_blocks
+
+__all__ = ["LiveDecoder"]
+
+_log = logging.getLogger(__name__)
+
+_NO_EVENTS = np.empty(0, EVENT_DTYPE)
+
+
+class LiveDecoder:
+    """Decodes one recording piece by piece; what it gives does not depend on where it is cut.
+
+    Args:
+        name: the source, for messages.
+        size: the sensor's size where the source does not state it, or states it wrong.
+    """
+
+    def __init__(self, name: str, *, size: SensorSize | None = None) -> None:
+        self.clock: int | None = None
+        """No event that comes now is earlier, but for small steps back; in microseconds."""
+        self.problem: RecordingError | None = None
+        """What is wrong with the rest; nothing more is decoded then."""
+        self._name = name
+        self._asked_size = size
+        self._start = b""
+        self._format: LiveFormat | None = None
+        self._unchecked: deque[Events] = deque()
+        self._checked = check_blocks(self._waiting(), OrderCount(), name=name, size=size)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the beginning, which says what the source is, has arrived."""
+        return self._format is not None
+
+    @property
+    def format(self) -> str:
+        """Name of the format, for people; empty before it is open."""
+        return self._format.format if self._format else ""
+
+    @property
+    def size(self) -> SensorSize | None:
+        """The sensor's size: the one asked for, or the source's; None where nobody says it."""
+        return self._asked_size or (self._format.size if self._format else None)
+
+    def feed(self, data: bytes) -> Events:
+        """Decode what has arrived.
+
+        Args:
+            data: the next bytes, as many or as few as there are.
+
+        Returns:
+            Their events in the order of the source, those before the `problem` if there is one.
+        """
+        return self._feed(data, is_last=False)
+
+    def finish(self) -> Events:
+        """Decode what is left, where nothing follows.
+
+        Returns:
+            The last events.
+        """
+        events = self._feed(b"", is_last=True)
+        if self.problem is None and self._format is not None and self._format.num_left:
+            _log.warning(
+                "%s ends within an event: its last %d bytes are left out",
+                self._name,
+                self._format.num_left,
+            )
+        return events
+
+    def _feed(self, data: bytes, *, is_last: bool) -> Events:
+        if self.problem is not None:
+            return _NO_EVENTS
+        if self._format is None:
+            self._start += data
+            try:
+                self._format = open_format(self._name, self._start, is_last=is_last)
+            except RecordingError as error:
+                self.problem = error
+            if self._format is None:
+                return _NO_EVENTS
+            data, self._start = self._start[self._format.num_header_bytes :], b""
+        events, self.problem = self._format.decode(data, is_last=is_last)
+        events = self._check(events)
+        self.clock = self._format.clock
+        return events
+
+    def _waiting(self) -> Iterator[Events]:
+        while True:
+            yield self._unchecked.popleft()
+
+    def _check(self, events: Events) -> Events:
+        """The events up to the first that cannot be right."""
+        good = events[:0]
+        if not len(events):
+            return good
+        self._unchecked.append(events)
+        try:
+            good = next(self._checked)
+            if len(good) < len(events):
+                next(self._checked)
+        except RecordingError as error:
+            self.problem = error
+        return good

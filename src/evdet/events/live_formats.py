@@ -1,0 +1,283 @@
+"""What arrives live, by format: words of RAW, records of DAT, lines of text, cut anywhere."""
+
+import re
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from evdet.events.dat_clock import RECORD_DTYPE
+from evdet.events.dat_decoder import OUTSIDE as DAT_OUTSIDE
+from evdet.events.dat_decoder import decode
+from evdet.events.dat_header import MAX_DAT_SIDE, DatHeader, parse_header
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.evt_decode import decode_words
+from evdet.events.evt_header import MAX_EVT_HEADER, EvtHeader, parse_evt_header
+from evdet.events.evt_state import (
+    BAD_TIME,
+    BAD_X,
+    BAD_Y,
+    BEFORE_CLOCK,
+    COORDINATE_BITS,
+    HIGH_TIME,
+    LATEST,
+    OK,
+    OUTSIDE,
+    STATUS,
+    TIME,
+    WORD,
+    new_state,
+)
+from evdet.events.joining import join_events
+from evdet.events.text import TEXT_MARK, TextEventFile, look_at_lines
+from evdet.events.text_parser import PROBLEMS, parse_lines
+
+__all__ = ["LiveFormat", "open_format"]
+
+_FOREVER = 1 << 60
+_BLOCK_EVENTS = 1 << 15
+_NUM_LINES = 32  # of text, that say how the others are to be read
+_MAX_LINE = 1 << 20
+_NO_EVENTS = np.empty(0, EVENT_DTYPE)
+
+
+@runtime_checkable
+class LiveFormat(Protocol):
+    """What follows the beginning of a source."""
+
+    format: str
+    """Its name, for people."""
+    size: SensorSize | None
+    """The sensor's size, where the beginning says it."""
+    num_header_bytes: int
+    """Length of the beginning: the events start here."""
+    clock: int | None
+    """No event that comes now is earlier, but for small steps back; in microseconds."""
+
+    @property
+    def num_left(self) -> int:
+        """Bytes that are not decoded yet, because their event is not whole."""
+
+    def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
+        """Decode what has arrived.
+
+        Args:
+            data: the next bytes.
+            is_last: nothing follows.
+
+        Returns:
+            Their events, and what is wrong behind the last of them.
+        """
+
+
+def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
+    """Find out what a source is.
+
+    Args:
+        name: the source, for messages.
+        start: its first bytes.
+        is_last: nothing follows.
+
+    Returns:
+        Its format; None while too little has arrived to tell.
+
+    Raises:
+        RecordingError: it is nothing that can be read while it arrives.
+    """
+    if not start:
+        if is_last:
+            raise RecordingError(f"{name}: nothing has come. Is the program that sends it running?")
+        return None
+    if start.startswith(b"%"):
+        if not (is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)):
+            return None
+        if re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE):
+            return _EvtBody(name, parse_evt_header(Path(name), start))
+        return _DatBody(name, parse_header(Path(name), start))
+    if b"\0" in start:
+        raise RecordingError(
+            f"{name} begins with {start[:8]!r}: DAT, RAW (EVT2, EVT2.1, EVT3) and text can be read "
+            "while they arrive. Save it, and name the file."
+        )
+    lines = start.removeprefix(TEXT_MARK).split(b"\n")
+    if not is_last:
+        if len(lines) <= _NUM_LINES and len(start) < MAX_EVT_HEADER:
+            return None
+        lines = lines[:-1][:_NUM_LINES]
+    return _TextBody(name, look_at_lines(Path(name), lines), start.startswith(TEXT_MARK))
+
+
+def _has_whole_header(start: bytes) -> bool:
+    """Whether a header of lines with percent signs is over, and two bytes follow."""
+    at, is_raw, has_end = 0, False, False
+    while start[at : at + 1] == b"%":
+        stop = start.find(b"\n", at)
+        if is_raw and start[at + 1 : at + 2] not in (b" ", b""):
+            return True  # words that begin so
+        if stop < 0:
+            return False
+        line = start[at + 1 : stop].strip()
+        is_raw = is_raw or line.startswith((b"evt", b"format"))
+        at = stop + 1
+        if line == b"end":
+            has_end = True
+            break
+    # Words without a line `% end` before them could still be text, if they are few.
+    return len(start) >= at + (64 if is_raw and not has_end else 2)
+
+
+class _EvtBody:
+    """Words of a RAW file."""
+
+    def __init__(self, name: str, header: EvtHeader) -> None:
+        self.format = header.encoding.name
+        self.size = header.size
+        self.num_header_bytes = header.num_bytes
+        self.clock: int | None = None
+        self._name = name
+        self._encoding = header.encoding
+        self._state = new_state()
+        self._num_words = 0
+        self._rest = b""
+
+    @property
+    def num_left(self) -> int:
+        return len(self._rest)
+
+    def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
+        encoding, state = self._encoding, self._state
+        largest = 1 << COORDINATE_BITS
+        height, width = self.size or (largest, largest)
+        data = self._rest + data
+        num_new, num_left = divmod(len(data), encoding.bytes_per_word)
+        self._rest = data[len(data) - num_left :]
+        words = np.frombuffer(data[: len(data) - num_left], encoding.dtype)
+        first, end = self._num_words, self._num_words + num_new
+        blocks, problem = [], None
+        while state[WORD] < end and problem is None:
+            out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
+            num = decode_words(
+                words, state, out, encoding=encoding, first=first, width=width, height=height
+            )
+            blocks.append(out[:num])
+            if state[STATUS] != OK:
+                problem = self._damage()
+        self._num_words = end
+        clock = int(max(state[LATEST], state[TIME], state[HIGH_TIME]))
+        self.clock = clock if clock > BEFORE_CLOCK // 2 else None
+        return join_events(blocks), problem
+
+    def _damage(self) -> RecordingError:
+        state = self._state
+        t, byte = (
+            int(state[BAD_TIME]),
+            self.num_header_bytes + int(state[WORD]) * (self._encoding.bytes_per_word),
+        )
+        what = (
+            f"an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us lies outside the sensor "
+            f"{self.size or 'of 2048x2048 that the format allows'}"
+            if state[STATUS] == OUTSIDE
+            else f"the time jumps back from {state[LATEST]} to {t} us"
+        )
+        return RecordingError(
+            f"{self._name}: before byte {byte} {what}: bytes have been lost or changed on the way, "
+            "or the header is wrong"
+        )
+
+
+class _DatBody:
+    """Records of a DAT file."""
+
+    def __init__(self, name: str, header: DatHeader) -> None:
+        self.format = "DAT"
+        self.size = header.size
+        self.num_header_bytes = header.num_bytes
+        self.clock: int | None = None
+        self._name = name
+        self._last: int | None = None
+        self._num_records = 0
+        self._rest = b""
+
+    @property
+    def num_left(self) -> int:
+        return len(self._rest)
+
+    def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
+        data = self._rest + data
+        num_left = len(data) % RECORD_DTYPE.itemsize
+        self._rest = data[len(data) - num_left :]
+        records = np.frombuffer(data[: len(data) - num_left], RECORD_DTYPE)
+        if not len(records):
+            return _NO_EVENTS, None
+        first = int(records["t"][0])
+        height, width = self.size or (MAX_DAT_SIDE, MAX_DAT_SIDE)
+        decoded = decode(
+            records,
+            0,
+            len(records),
+            clock=first if self._last is None else self._last,
+            latest=first if self.clock is None else self.clock,
+            first=-_FOREVER,
+            end=_FOREVER,
+            width=width,
+            height=height,
+        )
+        self._last, self.clock = decoded.clock, decoded.latest
+        problem = None
+        if decoded.flaw:
+            what = (
+                f"lies outside the sensor {self.size}"
+                if decoded.flaw == DAT_OUTSIDE
+                else f"steps back in time from {decoded.latest} to {decoded.clock} us"
+            )
+            problem = RecordingError(
+                f"{self._name}: event {self._num_records + decoded.stop} {what}: bytes have been "
+                "lost or changed on the way, or the header is wrong"
+            )
+        self._num_records += len(records)
+        return decoded.events, problem
+
+
+class _TextBody:
+    """Lines of a table."""
+
+    def __init__(self, name: str, table: TextEventFile, has_mark: bool) -> None:
+        self.format = "text"
+        self.num_header_bytes = len(TEXT_MARK) * has_mark
+        self.size = table.stated_size
+        self.clock: int | None = None
+        self._name = name
+        self._table = table
+        self._num_to_skip = table.num_skipped
+        self._num_lines = 0
+        self._rest = b""
+
+    @property
+    def num_left(self) -> int:
+        return 0
+
+    def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
+        data = self._rest + data
+        stop = len(data) if is_last else data.rfind(b"\n") + 1
+        data, self._rest = data[:stop], data[stop:]
+        if len(self._rest) > _MAX_LINE:
+            return _NO_EVENTS, RecordingError(
+                f"{self._name}: a line has over {_MAX_LINE} bytes, and an event takes one line"
+            )
+        while self._num_to_skip and data:
+            _, newline, data = data.partition(b"\n")
+            self._num_to_skip -= 1
+            self._num_lines += len(newline)
+        table = self._table
+        events, problem, num_lines, _ = parse_lines(
+            data, np.array(table.roles, np.int64), power=table.power, is_whole=table.is_whole
+        )
+        self._num_lines += num_lines
+        if len(events):
+            latest = int(events["t"].max())
+            self.clock = latest if self.clock is None else max(self.clock, latest)
+        if not problem:
+            return events, None
+        return events, RecordingError(
+            f"{self._name}: line {self._num_lines + 1} is no event, {PROBLEMS[problem]}"
+        )

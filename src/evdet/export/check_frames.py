@@ -1,0 +1,114 @@
+"""Streams on which an exported model is compared with PyTorch, made on the fly from a seed."""
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float32
+
+from evdet.data.moving_mnist import make_moving_mnist
+from evdet.data.scenes import MIN_SIZE, SceneOptions, draw_scene, play_scene
+from evdet.events.dtypes import SensorSize
+from evdet.events.representation_names import representation_called
+from evdet.events.simulate import SensorModel
+from evdet.events.slicing import cut_bins
+from evdet.models.frame_spec import FrameSpec
+
+__all__ = ["other_shape", "simulated_windows"]
+
+Frame = Float32[np.ndarray, "B C H W"]
+
+_LABEL_PERIOD = 50_000
+_FRAME_RATE = 200.0  # drawn frames per second: what moves is seen to move, at little cost
+_SHARE_OF_DOTS = 0.05
+_PADDING = (12, 20)  # to a size that no stride divides
+
+
+def simulated_windows(spec: FrameSpec, num_windows: int, *, seed: int = 0) -> Iterator[Frame]:
+    """Make consecutive windows such as a detector was trained on, of one lane.
+
+    Args:
+        spec: what its frames are made of. Digits move before a simulated sensor where they are
+            made of events, and on Moving MNIST where they are pictures; what somebody else
+            has made is stood in for by dots that move.
+        num_windows: how many.
+        seed: another seed makes others.
+
+    Yields:
+        Windows of the size of the training.
+
+    Raises:
+        ValueError: there is no such representation.
+    """
+    if spec.preprocess == "none" and spec.in_channels in (1, 3):
+        frames = _pictures(spec, num_windows, seed)
+    elif spec.preprocess in ("none", "ready_made"):
+        frames = _moving_dots(spec, seed)
+    else:
+        frames = _events(spec, num_windows, seed)
+    yield from itertools.islice(frames, num_windows)
+
+
+def other_shape(windows: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame]:
+    """Give windows a shape for which an export was not written, where it should take any.
+
+    Args:
+        windows: of one lane.
+        free: the dimensions that are free.
+
+    Yields:
+        With a second lane, mirrored, where batch is free; larger where the size is.
+    """
+    free = set(free)
+    for frame in windows:
+        if "batch" in free:
+            frame = np.concatenate([frame, frame[..., ::-1]])
+        if "height" in free:
+            frame = np.pad(frame, [(0, 0), (0, 0), *((0, side) for side in _PADDING)])
+        yield np.ascontiguousarray(frame)
+
+
+def _events(spec: FrameSpec, num_windows: int, seed: int) -> Iterator[Frame]:
+    size = SensorSize(max(spec.height, MIN_SIZE), max(spec.width, MIN_SIZE))
+    duration = max(num_windows * spec.delta_t, _LABEL_PERIOD)
+    options = SceneOptions(
+        height=size.height,
+        width=size.width,
+        seconds=duration / 1e6 + _LABEL_PERIOD / 1e6,
+        label_period=_LABEL_PERIOD,
+        frame_rate=_FRAME_RATE,
+        seed=seed,
+    )
+    representation = representation_called(spec.preprocess)
+    pieces = play_scene(draw_scene(options, SensorModel(), "test", 0), _LABEL_PERIOD)
+    blocks = (piece.events for piece in pieces if len(piece.events))
+    for start, delta_t, events in cut_bins(blocks, spec.delta_t, since=0):
+        frame = representation.make(
+            events, size, start=start, delta_t=delta_t, out_size=(spec.height, spec.width)
+        )
+        yield frame[None].astype(np.float32)
+
+
+def _pictures(spec: FrameSpec, num_windows: int, seed: int) -> Iterator[Frame]:
+    loader = make_moving_mnist(
+        False,
+        spec.height,
+        spec.width,
+        1,
+        batch_size=1,
+        max_frames_per_video=num_windows,
+        max_frames_per_epoch=num_windows,
+        seed=seed,
+        delta_t=spec.delta_t,
+    )
+    for batch in loader:
+        for frame in batch["inputs"].float().numpy():
+            yield frame if spec.in_channels == 3 else frame.mean(axis=1, keepdims=True)
+
+
+def _moving_dots(spec: FrameSpec, seed: int) -> Iterator[Frame]:
+    rng = np.random.default_rng(seed)
+    shape = (1, spec.in_channels, spec.height, spec.width)
+    dots = (rng.random(shape) < _SHARE_OF_DOTS).astype(np.float32)
+    for number in itertools.count():
+        yield np.roll(dots, (number, 2 * number), axis=(2, 3))

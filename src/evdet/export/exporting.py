@@ -1,0 +1,111 @@
+"""A detector -> an .onnx file: frame and memory in, boxes and memory out."""
+
+import copy
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evdet.export.errors import ExportError, check_libraries
+from evdet.export.metadata import METADATA_KEY, ModelMetadata
+from evdet.export.selection_graph import append_selection
+from evdet.export.tracing import memory_parts, trace
+from evdet.models.families import AnyDetector
+
+__all__ = ["ONNX_SUFFIX", "Exported", "export_onnx"]
+
+ONNX_SUFFIX = ".onnx"
+"""How the names of exported models end."""
+
+
+class Exported(NamedTuple):
+    """A file that was written."""
+
+    path: Path
+    """The file."""
+    num_bytes: int
+    """Its size."""
+    free: tuple[str, ...]
+    """Dimensions that may be anything: of batch, height and width."""
+
+
+def export_onnx(
+    detector: AnyDetector,
+    path: str | os.PathLike[str],
+    *,
+    raw_heads: bool = False,
+    fixed_shape: bool = False,
+) -> Exported:
+    """Write a detector as an ONNX model, for runtimes that know nothing of evdet or torch.
+
+    The model reads one window at a time: docs/export.md names its inputs and outputs. Batch and
+    frame size are free where the detector allows it. Nobody has compared the two afterwards:
+    `compare_onnx` does.
+
+    Args:
+        detector: with a `frame_spec`; it is left as it is.
+        path: file to write.
+        raw_heads: give all candidates, decoded but unsorted, and leave the selection out.
+        fixed_shape: for one lane and the frame size of the training, for runtimes that plan
+            ahead for one shape.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportError: a library is missing, torch cannot do it, or the detector does not say what
+            its frames are made of.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ONNX_SUFFIX:
+        raise ExportError(f"{path} does not end in {ONNX_SUFFIX}, by which exports are known")
+    spec = detector.frame_spec
+    if spec is None:
+        raise ExportError(
+            "the detector does not say what its frames are made of: give it a frame_spec"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ExportError(f"there is no folder {path.parent} to write {path.name} in")
+    check_libraries("onnx", "onnxscript")
+    import onnx
+
+    still = copy.deepcopy(detector).cpu().float().eval()
+    memory = memory_parts(still)
+    model, free = trace(still, (spec.height, spec.width), memory, fixed_shape=fixed_shape)
+    if not raw_heads:
+        append_selection(
+            model,
+            score_thresh=spec.score_thresh,
+            nms_thresh=spec.nms_thresh,
+            max_boxes=spec.max_boxes,
+        )
+    metadata = ModelMetadata(
+        evdet_version=version("evdet"),
+        raw_heads=raw_heads,
+        num_classes=detector.num_classes,
+        memory=memory,
+        frame_spec=spec,
+    )
+    _sign(model, metadata)
+    onnx.checker.check_model(model)
+    _write(path, model.SerializeToString())
+    return Exported(path, path.stat().st_size, free)
+
+
+def _sign(model: Any, metadata: ModelMetadata) -> None:
+    model.producer_name = "evdet"
+    model.producer_version = metadata.evdet_version
+    entry = model.metadata_props.add()
+    entry.key = METADATA_KEY
+    entry.value = metadata.to_json()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write beside the place, then rename: a file of this name is always whole."""
+    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,91 @@
+"""What an exported model says of itself beside its operators, as JSON in its metadata."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from evdet.export.errors import ExportError
+from evdet.models.frame_spec import FrameSpec
+
+__all__ = ["METADATA_KEY", "MemoryPart", "ModelMetadata", "memory_input", "memory_output"]
+
+METADATA_KEY = "evdet"
+"""Key of the JSON in the metadata of the model."""
+_FORMAT = 1
+"""Goes up when a reader of today could no longer use what is written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryPart:
+    """One tensor of the memory, of shape (batch, channels, rows, columns)."""
+
+    name: str
+    """As the detector calls it."""
+    channels: int
+    """Its second dimension."""
+    stride: int | None
+    """Pixels of the frame per row and per column, rounded up where they do not fit; None in a
+    model of one size whose memory follows another rule, and whose inputs state the shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata:
+    """All that a reader must know who has the file alone."""
+
+    evdet_version: str
+    """Of the evdet that wrote it."""
+    raw_heads: bool
+    """Whether it gives all candidates, and leaves the selection to the reader."""
+    num_classes: int
+    """Classes, without background."""
+    memory: tuple[MemoryPart, ...]
+    """The memory, in order."""
+    frame_spec: FrameSpec
+    """What its frames are made of, what its classes are called, and its thresholds."""
+
+    def to_json(self) -> str:
+        """Write it as one object."""
+        return json.dumps({"format": _FORMAT, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> "ModelMetadata":
+        """Read what `to_json` wrote.
+
+        Args:
+            text: the JSON.
+            name: the file, for messages.
+
+        Returns:
+            The metadata.
+
+        Raises:
+            ExportError: it is damaged, or of a later version of evdet.
+        """
+        try:
+            content: dict[str, Any] = json.loads(text)
+            number = content.pop("format")
+            if number != _FORMAT:
+                raise ExportError(
+                    f"{name} was written by evdet {content.get('evdet_version')}, whose files "
+                    "this one cannot read: update evdet, or export the checkpoint again"
+                )
+            spec = content.pop("frame_spec")
+            spec["class_names"] = tuple(spec["class_names"])
+            memory = tuple(MemoryPart(**part) for part in content.pop("memory"))
+            return cls(memory=memory, frame_spec=FrameSpec(**spec), **content)
+        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ExportError(
+                f"{name}: what it says of itself is damaged ({type(error).__name__}: {error}); "
+                "export the checkpoint again"
+            ) from error
+
+
+def memory_input(name: str) -> str:
+    """Name of the model's input for a tensor of the memory."""
+    return f"memory_{name}"
+
+
+def memory_output(name: str) -> str:
+    """Name of the model's output that goes into `memory_input(name)` next time."""
+    return f"next_memory_{name}"

@@ -1,0 +1,128 @@
+"""`select_boxes` as ONNX operators: what follows the candidates inside an exported model."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = [
+    "CANDIDATES",
+    "DETECTIONS",
+    "FRAME",
+    "OPSET",
+    "THRESHOLDS",
+    "append_selection",
+]
+
+OPSET = 18
+"""Version of the operators: what torch >= 2.6 writes without a conversion."""
+FRAME = "frame"
+"""Input: a window of each lane, (batch, channels, height, width)."""
+CANDIDATES = ("candidate_boxes", "candidate_scores")
+"""Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
+DETECTIONS = ("boxes", "labels", "scores", "lanes")
+"""Outputs after selection, a row per box: lane after lane, in each the best first."""
+THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes")
+"""Inputs that may be left out: the model has a default for each."""
+
+# Every step has its like in models/postprocess.py. `best` and `chosen` are the candidates of a
+# frame, best first; of equal values TopK puts the lower index first. NonMaxSuppression is given
+# places in this order instead of scores, so that nothing is left to its own rule for ties, and a
+# mask puts what it keeps back into this order.
+_SELECTION = f"""
+<ir_version: 8, opset_import: ["": {OPSET}]>
+select (
+    float[batch, channels, height, width] frame,
+    float[batch, anchors, 4] candidate_boxes,
+    float[batch, anchors, classes] candidate_scores,
+    float score_thresh, float nms_thresh, int64 max_boxes
+) => (
+    float[detections, 4] boxes, int64[detections] labels,
+    float[detections] scores, int64[detections] lanes
+) <
+    int64[1] select_flat = {{-1}}, int64[1] select_axis1 = {{1}}, int64[1] select_axis2 = {{2}},
+    int64[2] select_lane_and_place = {{0, 2}}, int64 select_zero = {{0}}, int64 select_one = {{1}},
+    int64 select_minus_one = {{-1}}, float select_0 = {{0}}, float select_half = {{0.5}},
+    float select_no_score = {{-1}}
+> {{
+    select_all = Flatten <axis = 1> (candidate_scores)
+    select_is_over = GreaterOrEqual (select_all, score_thresh)
+    select_values = Where (select_is_over, select_all, select_no_score)
+    select_num_all = Shape <start = 1> (select_all)
+    select_most = Reshape (max_boxes, select_flat)
+    select_num = Min (select_num_all, select_most)
+    select_best, select_index = TopK (select_values, select_num)
+    select_num_classes = Shape <start = 2> (candidate_scores)
+    select_class = Mod (select_index, select_num_classes)
+    select_anchor = Div (select_index, select_num_classes)
+    select_anchor_rows = Unsqueeze (select_anchor, select_axis2)
+    select_chosen = GatherND <batch_dims = 1> (candidate_boxes, select_anchor_rows)
+
+    select_count = Squeeze (select_num)
+    select_places = Range (select_count, select_zero, select_minus_one)
+    select_ranks = Cast <to = 1> (select_places)
+    select_is_valid = GreaterOrEqual (select_best, select_0)
+    select_valid_ranks = Where (select_is_valid, select_ranks, select_0)
+    select_rank_row = Unsqueeze (select_valid_ranks, select_axis1)
+    select_class_row = Unsqueeze (select_class, select_axis1)
+    select_class_count = Squeeze (select_num_classes)
+    select_classes = Range (select_zero, select_class_count, select_one)
+    select_class_column = Unsqueeze (select_classes, select_axis1)
+    select_is_of_class = Equal (select_class_row, select_class_column)
+    select_ranks_of_class = Where (select_is_of_class, select_rank_row, select_0)
+    select_kept = NonMaxSuppression (
+        select_chosen, select_ranks_of_class, select_num, nms_thresh, select_half
+    )
+
+    select_kept_at = Gather <axis = 1> (select_kept, select_lane_and_place)
+    select_num_kept = Shape <end = 1> (select_kept)
+    select_ones = Expand (select_one, select_num_kept)
+    select_zeros = Mul (select_index, select_zero)
+    select_mask = ScatterND (select_zeros, select_kept_at, select_ones)
+    select_found = NonZero (select_mask)
+    select_rows = Transpose <perm = [1, 0]> (select_found)
+    scores = GatherND (select_best, select_rows)
+    select_found_class = GatherND (select_class, select_rows)
+    labels = Add (select_found_class, select_one)
+    lanes = Gather <axis = 0> (select_found, select_zero)
+    select_found_boxes = GatherND (select_chosen, select_rows)
+    select_height = Shape <start = 2, end = 3> (frame)
+    select_width = Shape <start = 3, end = 4> (frame)
+    select_borders = Concat <axis = 0> (select_width, select_height, select_width, select_height)
+    select_limits = Cast <to = 1> (select_borders)
+    select_cut = Min (select_found_boxes, select_limits)
+    boxes = Max (select_cut, select_0)
+}}
+"""
+
+
+def append_selection(
+    model: "ModelProto", *, score_thresh: float, nms_thresh: float, max_boxes: int
+) -> None:
+    """Put the selection of the final boxes behind the candidates of a model, in place.
+
+    Args:
+        model: has the input `FRAME` and the outputs `CANDIDATES`; these become inner values,
+            and `DETECTIONS` take their place.
+        score_thresh: default of the input of this name: candidates with a lower score are
+            dropped.
+        nms_thresh: default of the input of this name: of two boxes of a class with a higher IoU
+            the better stays.
+        max_boxes: default of the input of this name: candidates per frame.
+    """
+    from onnx import helper, parser
+
+    selection: Any = parser.parse_model(_SELECTION).graph
+    graph: Any = model.graph
+    graph.node.extend(selection.node)
+    graph.initializer.extend(selection.initializer)
+    # An input that is also an initializer may be left out: the initializer is its default.
+    defaults = (float(score_thresh), float(nms_thresh), int(max_boxes))
+    for name, default in zip(THRESHOLDS, defaults, strict=True):
+        value = next(entry for entry in selection.input if entry.name == name)
+        graph.input.append(value)
+        kind = value.type.tensor_type.elem_type
+        graph.initializer.append(helper.make_tensor(name, kind, [], [default]))
+    kept = [output for output in graph.output if output.name not in CANDIDATES]
+    del graph.output[:]
+    graph.output.extend([*selection.output, *kept])

@@ -1,0 +1,339 @@
+"""An .onnx file -> a detector that onnxruntime runs, with the contract of every detector."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, Num
+from torch import Tensor
+
+from evdet.export.errors import ExportError, check_libraries
+from evdet.export.metadata import METADATA_KEY, ModelMetadata, memory_input, memory_output
+from evdet.export.selection_graph import CANDIDATES, DETECTIONS, FRAME, THRESHOLDS
+from evdet.models.frame_spec import FrameSpec
+from evdet.models.postprocess import select_boxes, to_detections
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+__all__ = [
+    "OnnxDetector",
+    "WindowBoxes",
+    "lanes_joined",
+    "load_onnx",
+    "open_session",
+    "runtime_version",
+    "threshold_arrays",
+]
+
+Clip = Num[Tensor, "T B C H W"]
+Memory = tuple[Float[Tensor, "B _ _ _"], ...]
+Detections = list[list[dict[str, Tensor]]]
+Frame = Float32[np.ndarray, "B C H W"]
+Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
+
+_ONLY_ERRORS = 3
+
+
+class WindowBoxes(NamedTuple):
+    """The boxes of one window of every lane: lane after lane, in each the best first."""
+
+    boxes: Float32[np.ndarray, "N 4"]
+    """x1 y1 x2 y2 in pixels, inside the frame."""
+    labels: Int64[np.ndarray, " N"]
+    """Classes, from 1."""
+    scores: Float32[np.ndarray, " N"]
+    """Scores."""
+    lanes: Int64[np.ndarray, " N"]
+    """The lane of each."""
+
+
+class OnnxDetector:
+    """An exported detector. `load_onnx` makes it.
+
+    Args:
+        session: of onnxruntime, on the model.
+        metadata: what the model says of itself.
+    """
+
+    def __init__(self, session: "InferenceSession", metadata: ModelMetadata) -> None:
+        self._session = session
+        self._metadata = metadata
+        names = self.memory_names
+        self._memory_inputs = [memory_input(name) for name in names]
+        results = CANDIDATES if metadata.raw_heads else DETECTIONS
+        self._outputs = [*results, *map(memory_output, names)]
+        self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+
+    @property
+    def frame_spec(self) -> FrameSpec:
+        """What its frames are made of, and what it calls what it finds."""
+        return self._metadata.frame_spec
+
+    @property
+    def memory_names(self) -> tuple[str, ...]:
+        """The name of each tensor of the memory, in order."""
+        return tuple(part.name for part in self._metadata.memory)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, without background."""
+        return self._metadata.num_classes
+
+    @property
+    def raw_heads(self) -> bool:
+        """Whether the model gives candidates, from which this class selects the boxes."""
+        return self._metadata.raw_heads
+
+    @property
+    def frame_shape(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """Lanes, channels, height and width of a window; None where any number will do."""
+        batch, channels, height, width = (
+            side if isinstance(side, int) else None for side in self._shapes[FRAME]
+        )
+        return batch, channels, height, width
+
+    def step(
+        self,
+        clip: Clip,
+        memory: Memory | None = None,
+        *,
+        score_thresh: float = 0.05,
+        nms_thresh: float = 0.6,
+        max_boxes: int = 500,
+    ) -> tuple[Detections, Memory]:
+        """Continue a stream: detect in one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+            score_thresh: detections with a lower score are dropped.
+            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
+            max_boxes: candidates of a frame that enter non-maximum suppression.
+
+        Returns:
+            `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
+            and `scores` (N,), best first; and the memory; all on the CPU.
+
+        Raises:
+            ValueError: the model takes no such frames, or the memory is of other ones.
+        """
+        num_lanes, channels, height, width = clip.shape[1:]
+        self._check((num_lanes, channels, height, width))
+        if memory is None:
+            state = self.empty_memory(num_lanes, height, width)
+        else:
+            state = tuple(part.detach().float().cpu().numpy() for part in memory)
+            self._check_memory(state, num_lanes, height, width)
+        found: Detections = []
+        for frame in clip.detach().to("cpu", torch.float32):
+            result, state = self.run(
+                frame.numpy(),
+                state,
+                score_thresh=score_thresh,
+                nms_thresh=nms_thresh,
+                max_boxes=max_boxes,
+            )
+            found.append(_by_lane(result, num_lanes))
+        return found, tuple(torch.from_numpy(part) for part in state)
+
+    def empty_memory(self, num_lanes: int, height: int, width: int) -> Arrays:
+        """Make the memory with which a stream starts.
+
+        Args:
+            num_lanes: lanes B.
+            height: of a frame, in pixels.
+            width: of a frame, in pixels.
+
+        Returns:
+            Zeros, in the order of `memory_names`.
+        """
+        shapes = self._memory_shapes(num_lanes, height, width)
+        return tuple(np.zeros(shape, np.float32) for shape in shapes)
+
+    def run(
+        self,
+        frame: Frame,
+        memory: Arrays,
+        *,
+        score_thresh: float = 0.05,
+        nms_thresh: float = 0.6,
+        max_boxes: int = 500,
+    ) -> tuple[WindowBoxes, Arrays]:
+        """Do what `step` does for one window, on arrays and without checks.
+
+        Args:
+            frame: the next window of each of the B lanes.
+            memory: what the previous call returned, or `empty_memory`.
+            score_thresh: as `step` takes it.
+            nms_thresh: as `step` takes it.
+            max_boxes: as `step` takes it.
+
+        Returns:
+            The boxes, and the memory.
+        """
+        feed = {FRAME: frame, **dict(zip(self._memory_inputs, memory, strict=True))}
+        if self.raw_heads:
+            boxes, scores, *state = self._session.run(self._outputs, feed)
+            selection = select_boxes(
+                torch.from_numpy(boxes),
+                torch.from_numpy(scores),
+                (frame.shape[2], frame.shape[3]),
+                score_thresh=score_thresh,
+                nms_thresh=nms_thresh,
+                max_boxes=max_boxes,
+            )
+            return lanes_joined(to_detections(selection, len(boxes))[0]), tuple(state)
+        feed |= threshold_arrays(score_thresh, nms_thresh, max_boxes)
+        results = self._session.run(self._outputs, feed)
+        return WindowBoxes(*results[: len(DETECTIONS)]), tuple(results[len(DETECTIONS) :])
+
+    def _memory_shapes(self, num_lanes: int, height: int, width: int) -> list[tuple[int, ...]]:
+        shapes = []
+        for part in self._metadata.memory:
+            if part.stride is None:
+                size = tuple(self._shapes[memory_input(part.name)][2:])
+            else:
+                size = (math.ceil(height / part.stride), math.ceil(width / part.stride))
+            shapes.append((num_lanes, part.channels, *size))
+        return shapes
+
+    def _check_memory(self, state: Arrays, num_lanes: int, height: int, width: int) -> None:
+        wanted = self._memory_shapes(num_lanes, height, width)
+        given = [part.shape for part in state]
+        if given != wanted:
+            raise ValueError(
+                f"the memory has the shapes {given}, and these frames need {wanted}: give what the "
+                "last step returned, and start with None where lanes or size change"
+            )
+
+    def _check(self, shape: tuple[int, int, int, int]) -> None:
+        wanted = self.frame_shape
+        if all(side in (None, given) for side, given in zip(wanted, shape, strict=True)):
+            return
+        said = " x ".join("any" if side is None else str(side) for side in wanted)
+        raise ValueError(
+            f"the exported model takes lanes x channels x height x width of {said}, got "
+            f"{' x '.join(map(str, shape))}: give it such frames, or export the checkpoint anew"
+        )
+
+
+def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDetector:
+    """Open an exported detector, to run on the CPU.
+
+    Args:
+        path: a file that `export_onnx` wrote.
+        num_threads: threads of an operator; 0 takes one per core.
+
+    Returns:
+        The detector.
+
+    Raises:
+        ExportError: onnxruntime is missing, there is no such file, it is damaged, or it is a
+            model of something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ExportError(f"{path} {what}: name a file that `evdet export` wrote")
+    session = open_session(path, path.name, num_threads=num_threads)
+    entries = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in entries:
+        raise ExportError(
+            f"{path} was not written by `evdet export`: it does not say what its frames and its "
+            "memory are. Give the checkpoint instead, or export it."
+        )
+    return OnnxDetector(session, ModelMetadata.from_json(entries[METADATA_KEY], str(path)))
+
+
+def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "InferenceSession":
+    """Let onnxruntime open a model, to run on the CPU.
+
+    Args:
+        model: the file, or what is in it.
+        name: of the model, for messages.
+        num_threads: threads of an operator; 0 takes one per core.
+
+    Returns:
+        The session.
+
+    Raises:
+        ExportError: onnxruntime is missing, or refuses the model.
+    """
+    check_libraries("onnxruntime")
+    import onnxruntime
+
+    if num_threads < 0:
+        raise ValueError(f"num_threads must be 0 or more, got {num_threads}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.log_severity_level = _ONLY_ERRORS
+    content: Any = str(model) if isinstance(model, Path) else model
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # Its errors have no common type of their own.
+        reason = str(error).strip().splitlines()[0]
+        raise ExportError(
+            f"{name} is no ONNX model that onnxruntime {onnxruntime.__version__} can run, or is "
+            f"damaged: {reason}"
+        ) from error
+
+
+def runtime_version() -> str:
+    """Version of the onnxruntime that is installed, whichever package brought it."""
+    import onnxruntime
+
+    version: str = onnxruntime.__version__
+    return version
+
+
+def threshold_arrays(
+    score_thresh: float, nms_thresh: float, max_boxes: int
+) -> dict[str, np.ndarray]:
+    """Give the thresholds as the inputs of a model; one that is left out has its default.
+
+    Args:
+        score_thresh: as `OnnxDetector.step` takes it.
+        nms_thresh: as `OnnxDetector.step` takes it.
+        max_boxes: as `OnnxDetector.step` takes it.
+
+    Returns:
+        Scalars by name.
+    """
+    values = (score_thresh, nms_thresh, max_boxes)
+    kinds = (np.float32, np.float32, np.int64)
+    return {
+        name: np.array(value, kind)
+        for name, value, kind in zip(THRESHOLDS, values, kinds, strict=True)
+    }
+
+
+def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> WindowBoxes:
+    """Put the boxes of each lane, as torch selects them, behind one another.
+
+    Args:
+        lanes: one dict of boxes, labels and scores per lane.
+
+    Returns:
+        The same as a model with the selection inside gives it.
+    """
+    boxes, labels, scores = (
+        torch.cat([lane[name] for lane in lanes]).numpy() for name in ("boxes", "labels", "scores")
+    )
+    counts = [len(lane["scores"]) for lane in lanes]
+    return WindowBoxes(boxes, labels, scores, np.repeat(np.arange(len(lanes)), counts))
+
+
+def _by_lane(found: WindowBoxes, num_lanes: int) -> list[dict[str, Tensor]]:
+    """What `run` gives, as `step` gives it."""
+    counts = np.bincount(found.lanes, minlength=num_lanes).tolist()
+    boxes, labels, scores = (torch.split(torch.from_numpy(part), counts) for part in found[:3])
+    return [
+        {"boxes": boxes[lane], "labels": labels[lane], "scores": scores[lane]}
+        for lane in range(num_lanes)
+    ]

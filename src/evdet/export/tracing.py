@@ -1,0 +1,210 @@
+"""A detector -> ONNX operators for one window: frame and memory in, candidates and memory out."""
+
+import contextlib
+import copy
+import io
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from evdet.export.errors import ExportError
+from evdet.export.metadata import MemoryPart, memory_input, memory_output
+from evdet.export.selection_graph import CANDIDATES, FRAME, OPSET
+from evdet.models.families import AnyDetector
+from evdet.shapes import Size
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["BATCH", "SIZE", "memory_parts", "trace"]
+
+BATCH = "batch"
+"""Name of the dimension that counts lanes, where it is free."""
+SIZE = ("height", "width")
+"""Names of the dimensions of a frame, where they are free."""
+
+_log = logging.getLogger(__name__)
+
+# Sizes at which no two strides below give the same rows and columns.
+_PROBES = ((1024, 1536), (1025, 1299), (1537, 2047))
+_STRIDES = tuple(1 << power for power in range(10))
+
+
+def trace(
+    detector: AnyDetector,
+    size: Size,
+    memory: Sequence[MemoryPart],
+    *,
+    fixed_shape: bool = False,
+) -> tuple["ModelProto", tuple[str, ...]]:
+    """Write down what a detector computes for one window, as far as possible for any size.
+
+    Args:
+        detector: in evaluation mode, on the CPU.
+        size: height and width of a frame, where only one size is possible.
+        memory: what `memory_parts` says of the detector.
+        fixed_shape: write it for one lane and this size in any case.
+
+    Returns:
+        The model, with the input `FRAME`, the outputs `CANDIDATES` and the memory's inputs and
+        outputs; and the names of its free dimensions.
+
+    Raises:
+        ExportError: torch cannot do it.
+    """
+    attempts: list[tuple[str, ...]] = [()]
+    if not fixed_shape:
+        attempts.insert(0, (BATCH,))
+        if all(part.stride for part in memory):
+            attempts.insert(0, (BATCH, *SIZE))
+    failure: Exception | None = None
+    for free in attempts:
+        try:
+            return _trace(detector, size, memory, free), free
+        except Exception as error:  # torch has many types for a model that asks for its sizes
+            failure = error
+            _log.debug("no export with free %s: %s", free, _first_line(error))
+    raise ExportError(
+        f"torch {torch.__version__} with onnxscript {version('onnxscript')} cannot write this "
+        f"detector as ONNX: {_first_line(failure)}"
+    ) from failure
+
+
+def memory_parts(detector: AnyDetector) -> tuple[MemoryPart, ...]:
+    """Find out which shape each tensor of a detector's memory has for a frame of any size.
+
+    Args:
+        detector: on any device; it is not run.
+
+    Returns:
+        Channels and stride of each; the stride is None where rows and columns of a frame follow
+        another rule than division by a power of two, rounded up.
+    """
+    if not detector.memory_names:
+        return ()
+    spec = detector.frame_spec
+    channels = 1 if spec is None else spec.in_channels
+    # Tensors without content: shapes are all that is computed.
+    hollow = copy.deepcopy(detector).to("meta").eval()
+    shapes = []
+    for probe in _PROBES:
+        frame = torch.empty(1, 1, channels, *probe, device="meta")
+        with torch.no_grad():
+            shapes.append([tuple(part.shape) for part in hollow.predict(frame)[2]])
+    return tuple(
+        MemoryPart(name=name, channels=of_part[0][1], stride=_stride_of(of_part))
+        for name, *of_part in zip(detector.memory_names, *shapes, strict=True)
+    )
+
+
+def _stride_of(shapes: Sequence[tuple[int, ...]]) -> int | None:
+    for stride in _STRIDES:
+        expected = [tuple(math.ceil(side / stride) for side in probe) for probe in _PROBES]
+        if [shape[2:] for shape in shapes] == expected:
+            return stride
+    return None
+
+
+def _first_line(error: Exception | None) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
+class _OneWindow(nn.Module):
+    """What is written down: tensors in, tensors out, no thresholds, no time."""
+
+    def __init__(self, detector: AnyDetector) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, frame: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        boxes, scores, new = self.detector.predict(frame[None], memory or None)
+        return boxes.float(), scores.float(), *(part.contiguous() for part in new)
+
+
+def _trace(
+    detector: AnyDetector, size: Size, parts: Sequence[MemoryPart], free: Sequence[str]
+) -> "ModelProto":
+    from onnx.inliner import inline_local_functions
+
+    names = detector.memory_names
+    spec = detector.frame_spec
+    channels = 1 if spec is None else spec.in_channels
+    if SIZE[0] in free:
+        # Two cells a side and more: torch takes a 1 for a size that stays. No two sizes alike.
+        coarsest = max([32, *(part.stride or 0 for part in parts)])
+        size = (2 * coarsest + 8, 2 * coarsest + 24)
+    frame = torch.zeros(2 if BATCH in free else 1, channels, *size)
+    with torch.no_grad():
+        memory = detector.predict(frame[None])[2]
+    axes = {axis: torch.export.Dim.DYNAMIC for axis, name in _axes() if name in free}
+    with _quiet():
+        program = torch.export.export(
+            _OneWindow(detector),
+            (frame, memory),
+            dynamic_shapes=(axes, tuple(axes for _ in memory)),
+            strict=False,
+        )
+        written: Any = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[FRAME, *map(memory_input, names)],
+            output_names=[*CANDIDATES, *map(memory_output, names)],
+            verbose=False,
+        )
+        model: ModelProto = written.model_proto
+        if model.functions:
+            model = inline_local_functions(model)
+    _tidy(model, parts)
+    return model
+
+
+def _axes() -> Iterator[tuple[int, str]]:
+    """The dimensions that may be free, of a frame and of every tensor of the memory."""
+    yield from zip((0, 2, 3), (BATCH, *SIZE), strict=True)
+
+
+def _tidy(model: Any, memory: Sequence[MemoryPart]) -> None:
+    """Name the dimensions for people, and leave out what the writing machine looked like."""
+    graph = model.graph
+    named = {
+        FRAME: [BATCH, None, *SIZE],
+        CANDIDATES[0]: [BATCH, "anchors", None],
+        CANDIDATES[1]: [BATCH, "anchors", None],
+    }
+    for part in memory:
+        shape = [BATCH, None, *(f"ceil({side}/{part.stride})" for side in SIZE)]
+        named[memory_input(part.name)] = named[memory_output(part.name)] = shape
+    for value in [*graph.input, *graph.output]:
+        for dim, name in zip(value.type.tensor_type.shape.dim, named[value.name], strict=True):
+            if dim.WhichOneof("value") == "dim_param" and name is not None:
+                dim.dim_param = name
+    # Inner values keep torch's names for sizes otherwise, and nodes the paths of source files.
+    del graph.value_info[:]
+    for thing in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        thing.ClearField("doc_string")
+        if hasattr(thing, "metadata_props"):
+            del thing.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch's progress, advice and deprecations off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,210 @@
+"""Checkpoints of the RVT project -> ours."""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evdet.build import build_detector
+from evdet.checkpoints import CheckpointError
+from evdet.config import DetectionConfig
+from evdet.events.representation_names import representation_called
+from evdet.import_weights.tensor_file import StoredTensor, open_state_dict, read_tensors
+from evdet.models.rvt import RVT_PLANS
+
+__all__ = ["RVT_NAMES", "import_rvt", "published_name"]
+
+RVT_NAMES = (
+    (r"^backbone\.(stages\.\d+)\.downsample\.", r"mdl.backbone.\1.downsample_cf2cl.conv."),
+    (r"^backbone\.(stages\.\d+)\.norm\.", r"mdl.backbone.\1.downsample_cf2cl.norm."),
+    (r"^backbone\.(stages\.\d+)\.(window|grid)\.", r"mdl.backbone.\1.att_blocks.0.att_\2."),
+    (r"^backbone\.(stages\.\d+)\.lstm\.gates\.", r"mdl.backbone.\1.lstm.conv1x1."),
+    (r"\.(qkv|proj)\.", r".self_attn.\1."),
+    (r"\.scale(\d)$", r".ls\1.gamma"),
+    (r"\.mlp\.0\.", r".mlp.net.0.0."),
+    (r"\.mlp\.2\.", r".mlp.net.2."),
+    (r"^neck\.reduce_coarse\.", r"mdl.fpn.lateral_conv0."),
+    (r"^neck\.mix_down_middle\.", r"mdl.fpn.C3_p4."),
+    (r"^neck\.reduce_middle\.", r"mdl.fpn.reduce_conv1."),
+    (r"^neck\.mix_down_fine\.", r"mdl.fpn.C3_p3."),
+    (r"^neck\.shrink_fine\.", r"mdl.fpn.bu_conv2."),
+    (r"^neck\.mix_up_middle\.", r"mdl.fpn.C3_n3."),
+    (r"^neck\.shrink_middle\.", r"mdl.fpn.bu_conv1."),
+    (r"^neck\.mix_up_coarse\.", r"mdl.fpn.C3_n4."),
+    (r"\.through\.", r".conv1."),
+    (r"\.past\.", r".conv2."),
+    (r"\.join\.", r".conv3."),
+    (r"\.blocks\.(\d+)\.0\.", r".m.\1.conv1."),
+    (r"\.blocks\.(\d+)\.1\.", r".m.\1.conv2."),
+    (r"^head\.levels\.(\d)\.stem\.", r"mdl.yolox_head.stems.\1."),
+    (r"^head\.levels\.(\d)\.class_branch\.(\d)\.", r"mdl.yolox_head.cls_convs.\1.\2."),
+    (r"^head\.levels\.(\d)\.box_branch\.(\d)\.", r"mdl.yolox_head.reg_convs.\1.\2."),
+    (r"^head\.levels\.(\d)\.class_logits\.", r"mdl.yolox_head.cls_preds.\1."),
+    (r"^head\.levels\.(\d)\.corrections\.", r"mdl.yolox_head.reg_preds.\1."),
+    (r"^head\.levels\.(\d)\.objectness\.", r"mdl.yolox_head.obj_preds.\1."),
+    (r"(?<!downsample_cf2cl)\.norm\.", r".bn."),
+)
+"""Our names of weights -> those of the RVT project: replaced one after the other."""
+
+_FIRST_LAYER = "mdl.backbone.stages.0.downsample_cf2cl.conv.weight"
+_CLASS_LAYER = "mdl.yolox_head.cls_preds.0.weight"
+_NUM_NAMED = 3
+
+_GEN1: Mapping[str, Any] = {
+    "dataset_path": "datasets/gen1",
+    "classes": ("car", "pedestrian"),
+    "height": 240,
+    "width": 304,
+    "num_tbins": 21,
+    "preprocess": "stacked_histogram_rvt",
+    "min_box_diag": 30.0,
+    "min_box_side": 10.0,
+    # All candidates, as published: those with little objectness may be sure of their class.
+    "max_boxes_per_input": 1680,
+}
+_ONE_MPX: Mapping[str, Any] = {
+    "dataset_path": "datasets/one_mpx",
+    "classes": ("pedestrian", "two wheeler", "car"),
+    "height": 360,
+    "width": 640,
+    "num_tbins": 5,
+    # RVT halves frames in a manner of its own, which the other representations do not have.
+    "preprocess": "stacked_histogram_rvt_replay",
+    "min_box_diag": 60.0,
+    "min_box_side": 20.0,
+    "max_boxes_per_input": 5040,
+}
+_DATA_SETS = {2: _GEN1, 3: _ONE_MPX}
+"""The data sets of the published checkpoints, by their number of classes."""
+
+
+def published_name(name: str) -> str:
+    """Say how the RVT project calls a weight.
+
+    Args:
+        name: what we call it, as in a detector's `state_dict`.
+
+    Returns:
+        Its name in a published checkpoint.
+    """
+    for ours, theirs in RVT_NAMES:
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+def import_rvt(
+    path: Path,
+    *,
+    classes: Sequence[str] = (),
+    height: int = 0,
+    width: int = 0,
+    preprocess: str = "",
+) -> dict[str, Any]:
+    """Turn a Lightning checkpoint of the RVT project into one of ours.
+
+    No code in the file is run: it is searched for tensors, and for nothing else.
+
+    Args:
+        path: the file.
+        classes: what its classes are called, in order; by default those of Gen1 for two, and of
+            1 Mpx for three.
+        height: of the frames it was trained on, in pixels; 0 takes the data set's.
+        width: of those frames; 0 takes the data set's.
+        preprocess: the representation it was trained on; by default RVT's stacked histogram.
+
+    Returns:
+        The content of our checkpoint: plain values and tensors, for `torch.save`.
+
+    Raises:
+        CheckpointError: the file is not a checkpoint of RVT, or of one of another build; the
+            message names what is missing and what is left over.
+    """
+    stored = open_state_dict(path)
+    config = _config_of(path, stored, tuple(classes), (height, width), preprocess)
+    # Names and shapes are all that is asked of it.
+    with torch.device("meta"):
+        wanted = build_detector(config).state_dict()
+    _check_names(path, wanted, stored)
+    found = read_tensors(path, {name: stored[published_name(name)] for name in wanted})
+    weights = {f"detector.{name}": found[name].to(own.dtype) for name, own in wanted.items()}
+    plain = dataclasses.asdict(config)
+    return {
+        "hyper_parameters": {**plain, "classes": list(config.classes)},
+        "state_dict": weights,
+    }
+
+
+def _config_of(
+    path: Path,
+    stored: Mapping[str, StoredTensor],
+    classes: tuple[str, ...],
+    size: tuple[int, int],
+    preprocess: str,
+) -> DetectionConfig:
+    """What the shapes of a checkpoint say of the detector, and its data set's settings."""
+    first, last = stored.get(_FIRST_LAYER), stored.get(_CLASS_LAYER)
+    if first is None or last is None or len(first.shape) != 4 or not last.shape:
+        lacking = [name for name in (_FIRST_LAYER, _CLASS_LAYER) if name not in stored]
+        raise CheckpointError(
+            f"{path} is no checkpoint of RVT: it has no {lacking[0] if lacking else _FIRST_LAYER}"
+        )
+    width, in_channels = first.shape[:2]
+    names = [name for name, plan in RVT_PLANS.items() if plan.channels[0] == width]
+    if not names:
+        widths = ", ".join(f"{plan.channels[0]} ({name})" for name, plan in RVT_PLANS.items())
+        raise CheckpointError(f"{path}: its first stage has {width} channels instead of {widths}")
+    num_classes = last.shape[0]
+    if not classes and num_classes not in _DATA_SETS:
+        raise CheckpointError(f"{path} knows {num_classes} classes: name them with --classes")
+    if classes and len(classes) != num_classes:
+        raise CheckpointError(f"{path} knows {num_classes} classes, and {len(classes)} are named")
+    values = {**_DATA_SETS.get(num_classes, _GEN1)}
+    if classes:
+        values["classes"] = classes
+    for name, given in (("height", size[0]), ("width", size[1]), ("preprocess", preprocess)):
+        values[name] = given or values[name]
+    made = representation_called(values["preprocess"]).num_channels
+    if made != in_channels:
+        raise CheckpointError(
+            f"{path} reads frames of {in_channels} channels, and {values['preprocess']} makes "
+            f"{made}: name the representation with --preprocess"
+        )
+    return DetectionConfig(
+        detector=names[0],
+        in_channels=in_channels,
+        score_thresh=0.001,
+        nms_thresh=0.45,
+        **values,
+    )
+
+
+def _check_names(
+    path: Path, wanted: Mapping[str, Tensor], stored: Mapping[str, StoredTensor]
+) -> None:
+    shapes = {published_name(name): tuple(weight.shape) for name, weight in wanted.items()}
+    missing = [name for name in shapes if name not in stored]
+    left_over = [name for name in stored if name not in shapes]
+    other = [
+        f"{name} {stored[name].shape} instead of {shape}"
+        for name, shape in shapes.items()
+        if name in stored and stored[name].shape != shape
+    ]
+    problems = (
+        _listed("lacks", missing),
+        _listed("has left over", left_over),
+        _listed("has", other),
+    )
+    if any(problems):
+        said = "; it ".join(filter(None, problems))
+        raise CheckpointError(f"{path} is not the RVT we know: it {said}")
+
+
+def _listed(verb: str, items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    more = f" and {len(items) - _NUM_NAMED} more" if len(items) > _NUM_NAMED else ""
+    return f"{verb} {', '.join(items[:_NUM_NAMED])}{more}"

@@ -1,0 +1,201 @@
+"""The tensors of a PyTorch file that somebody else wrote, read without running its code.
+
+A checkpoint is a pickle, and a pickle calls what it names. Here every name stands for something
+inert, but for the few that describe tensors; those become plain records, and the numbers are read
+from the file by themselves. So settings of any kind in the file do no harm and need no library.
+"""
+
+import io
+import math
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evdet.checkpoints import CheckpointError, check_file
+
+__all__ = ["StoredTensor", "open_state_dict", "read_tensors"]
+
+_DTYPES = {
+    "BFloat16Storage": torch.bfloat16,
+    "BoolStorage": torch.bool,
+    "ByteStorage": torch.uint8,
+    "CharStorage": torch.int8,
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "IntStorage": torch.int32,
+    "LongStorage": torch.int64,
+    "ShortStorage": torch.int16,
+}
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A block of numbers, by the name of its file in the archive."""
+
+    dtype: torch.dtype
+    key: str
+    num_values: int
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where the numbers of a tensor lie."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+class _Inert:
+    """What every other name in the file becomes: it takes everything and does nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __call__(self, *_: Any, **__: Any) -> "_Inert":
+        return self
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+    def __setitem__(self, _: Any, __: Any) -> None:
+        pass
+
+    def append(self, _: Any) -> None:
+        pass
+
+    def extend(self, _: Any) -> None:
+        pass
+
+    def add(self, _: Any) -> None:
+        pass
+
+
+class _PlainDict(dict[Any, Any]):
+    """An OrderedDict of the file, without the attributes that it may carry."""
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
+class _Reader(pickle.Unpickler):
+    """Gives every name in a pickle a meaning of ours."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return _PlainDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _record
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _same
+        if module == "torch" and name in _DTYPES:
+            return _DTYPES[name]
+        return _Inert
+
+    def persistent_load(self, pid: Any) -> Any:
+        kind, dtype, key, _, num_values = pid
+        # A storage of a type we do not know is of no tensor that we could use.
+        if kind != "storage" or not isinstance(dtype, torch.dtype):
+            return _Inert()
+        return _Storage(dtype, str(key), int(num_values))
+
+
+def _record(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Any:
+    if not isinstance(storage, _Storage):
+        return _Inert()
+    return StoredTensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
+
+
+def _same(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
+def open_state_dict(path: Path) -> dict[str, StoredTensor]:
+    """List the tensors in the `state_dict` of a checkpoint; no number is read yet.
+
+    Args:
+        path: a file that PyTorch 1.6 or later wrote.
+
+    Returns:
+        Where each one lies, by name.
+
+    Raises:
+        CheckpointError: there is no such file, it is damaged, or it has no `state_dict`.
+    """
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            data = archive.read(_members(archive)["data.pkl"])
+            content = _Reader(io.BytesIO(data)).load()
+    # What a hostile or broken pickle raises has no end, and none of it is a mistake of ours.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is no checkpoint, or is damaged: {reason}") from error
+    found = content.get("state_dict") if isinstance(content, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path} is no Lightning checkpoint: it has no state_dict")
+    odd = [name for name, value in found.items() if not isinstance(value, StoredTensor)]
+    if odd:
+        raise CheckpointError(f"{path}: {odd[0]} in its state_dict is not a plain tensor")
+    return {str(name): value for name, value in found.items()}
+
+
+def read_tensors(path: Path, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+    """Read the numbers of some tensors.
+
+    Args:
+        path: the file.
+        stored: what `open_state_dict` said of each.
+
+    Returns:
+        The tensors by the same names, on the CPU, contiguous.
+
+    Raises:
+        CheckpointError: the numbers are not all there.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive)
+            return {
+                name: _tensor(archive.read(members[f"data/{tensor.storage.key}"]), tensor)
+                for name, tensor in stored.items()
+            }
+    except KeyError as error:
+        raise CheckpointError(f"{path} is damaged: there is no {error} in it") from error
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+def _tensor(data: bytes, stored: StoredTensor) -> Tensor:
+    storage, num_values = stored.storage, math.prod(stored.shape)
+    last = sum((size - 1) * step for size, step in zip(stored.shape, stored.strides, strict=True))
+    is_whole = len(data) == storage.num_values * storage.dtype.itemsize
+    is_inside = min((stored.offset, *stored.strides, *stored.shape)) >= 0 and (
+        not num_values or stored.offset + last < storage.num_values
+    )
+    if not is_whole or not is_inside:
+        raise ValueError(
+            f"the {len(data)} bytes of block {storage.key} do not hold {storage.num_values} "
+            f"numbers of {storage.dtype}, with a tensor of shape {stored.shape} from number "
+            f"{stored.offset} on"
+        )
+    if not num_values:
+        return torch.empty(stored.shape, dtype=storage.dtype)
+    values = torch.frombuffer(bytearray(data), dtype=storage.dtype)
+    return values.as_strided(stored.shape, stored.strides, stored.offset).clone(
+        memory_format=torch.contiguous_format
+    )
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, str]:
+    """The archive's files by their names below its folder, which has the name of the first file."""
+    return {name.partition("/")[2]: name for name in archive.namelist()}

@@ -1,0 +1,98 @@
+"""How long after its first label an object is found for the first time."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from evdet.metrics.assignment import Assignment
+from evdet.metrics.timed_frames import TimedFrames
+
+__all__ = ["FirstDetection", "measure_first_detection"]
+
+# Points of the curve that are kept: a report needs no more.
+_MAX_POINTS = 101
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstDetection:
+    """Delays until tracks are found, in microseconds. A track that never is has none.
+
+    A quantile is the delay by which that share of all tracks is found, NaN where so many never
+    are.
+    """
+
+    num_tracks: int
+    """Tracks in the labels."""
+    num_found: int
+    """Tracks that were found at all."""
+    median_us: float
+    """Delay by which half of the tracks are found."""
+    p90_us: float
+    """Delay by which nine tenths of them are."""
+    share_never: float
+    """Share of the tracks that are never found."""
+    curve: tuple[tuple[int, float], ...]
+    """(delay, share of all tracks found by then), both rising; at most 101 points."""
+
+
+def measure_first_detection(
+    frames: TimedFrames, assignment: Assignment, *, score_thresh: float
+) -> FirstDetection | None:
+    """Measure the time from each track's first label to its first detection.
+
+    A detection finds an object if it has the object's class, takes it at IoU 0.50 and has at
+    least the given score. It happens when the detection is stamped, at the end of its window.
+
+    Args:
+        frames: objects and the detections of their own windows. Track 0 is no track.
+        assignment: which detection took which object.
+        score_thresh: detections from this score on count.
+
+    Returns:
+        The delays, or None where there are no tracks.
+    """
+    on_track = frames.truths["track_id"] > 0
+    if not on_track.any():
+        return None
+    # Two recordings may number their tracks alike.
+    keys = frames.truth_recordings << 32 | frames.truths["track_id"].astype(np.int64)
+    tracks, track_of = np.unique(keys[on_track], return_inverse=True)
+    track_of_truth = np.full(len(keys), -1)
+    track_of_truth[on_track] = track_of
+    begin = np.full(len(tracks), np.inf)
+    np.minimum.at(begin, track_of, frames.truths["t"][on_track])
+    truth = assignment.taken[:, 0]
+    finds = (truth >= 0) & (assignment.scores >= score_thresh)
+    finds[finds] = track_of_truth[truth[finds]] >= 0
+    found_at = np.full(len(tracks), np.inf)
+    stamps = frames.detections["t"][assignment.rows[finds]]
+    np.minimum.at(found_at, track_of_truth[truth[finds]], stamps)
+    return _summarise(np.sort(found_at - begin))
+
+
+def _summarise(delays: Float64[np.ndarray, " tracks"]) -> FirstDetection:
+    found = delays[np.isfinite(delays)]
+    return FirstDetection(
+        num_tracks=len(delays),
+        num_found=len(found),
+        median_us=_quantile(delays, 0.5),
+        p90_us=_quantile(delays, 0.9),
+        share_never=1 - len(found) / len(delays),
+        curve=_cumulative(found, len(delays)),
+    )
+
+
+def _quantile(delays: Float64[np.ndarray, " tracks"], share: float) -> float:
+    delay = float(delays[math.ceil(share * len(delays)) - 1])
+    return delay if math.isfinite(delay) else math.nan
+
+
+def _cumulative(
+    found: Float64[np.ndarray, " found"], num_tracks: int
+) -> tuple[tuple[int, float], ...]:
+    delays, first = np.unique(found, return_index=True)
+    num_by_then = np.append(first[1:], len(found))
+    kept = np.unique(np.linspace(0, len(delays) - 1, min(_MAX_POINTS, len(delays))).astype(int))
+    return tuple((int(delays[i]), float(num_by_then[i] / num_tracks)) for i in kept)

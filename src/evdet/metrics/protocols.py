@@ -1,0 +1,247 @@
+"""Named protocols: what has to be fixed before two figures mean the same."""
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from evdet.metrics.average_precision import AveragePrecision, average_precision_of
+from evdet.metrics.coco_matching import IOU_THRESHOLDS
+from evdet.metrics.frame_table import BoxTable, FrameTable, join_tables
+from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.time_pairing import Pairing, last_of_bins, rows_in_bins, rows_within
+
+__all__ = ["PROTOCOLS", "Protocol", "keep_counted", "protocol_called", "score_recordings"]
+
+BoxEvents = Shaped[np.ndarray, " _"]
+_CLASS_SCORE = "class_score"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Everything that is fixed; filters apply to truth and detections alike."""
+
+    name: str
+    skip_until: int | None = None
+    """Boxes up to this time are left out, in microseconds; None keeps all."""
+    min_diag: float = 0.0
+    """Boxes with a shorter diagonal are left out."""
+    min_side: float = 0.0
+    """Boxes with a shorter side are left out."""
+    pixels: Literal["frame", "sensor", "half sensor"] = "frame"
+    """The pixels in which boxes are measured: of the frames that a detector sees, of the sensor,
+    or of the sensor at half its resolution."""
+    clips_truth: bool = False
+    """Truth is cut off at the edge, and left out where nothing remains."""
+    tolerance: int | None = None
+    """A labelled time is given all detections within so many microseconds before and after it,
+    both ends included; None: those of the time bin that it lies in."""
+    counts_empty: bool = True
+    """Labelled times without an object count: what is found there is a false alarm."""
+    ranking: Literal["score", "class_score"] = "score"
+    """What detections are ranked by: their score, or that of the class alone where a detector has
+    an objectness besides, which then serves for thresholding only."""
+    classes: tuple[str, ...] = ()
+    """The classes that are scored; none takes all there are."""
+    max_detections: int = 100
+    """Detections with the best scores that count, per frame and class."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is fixed, as plain types for JSON, without the name."""
+        plain = dataclasses.asdict(self)
+        del plain["name"]
+        return {
+            **plain,
+            "classes": list(self.classes),
+            "iou_thresholds": [round(thresh, 2) for thresh in IOU_THRESHOLDS],
+        }
+
+
+_GEN1 = ("car", "pedestrian")
+_ONE_MPX = ("pedestrian", "two wheeler", "car")
+
+PROTOCOLS = {
+    row.name: row
+    for row in (
+        Protocol(name="coco", clips_truth=True),
+        Protocol(
+            name="perot2020-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, tolerance=50_000, counts_empty=False,
+        ),
+        Protocol(
+            name="perot2020-1mpx", classes=_ONE_MPX, pixels="sensor", min_diag=60.0, min_side=20.0,
+            skip_until=500_000, tolerance=50_000, counts_empty=False,
+        ),
+        Protocol(
+            name="rvt-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, ranking="class_score", counts_empty=False,
+        ),
+        # Diagonal and side as for Gen1, in pixels of twice the size.
+        Protocol(
+            name="rvt-1mpx", classes=_ONE_MPX, pixels="half sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, ranking="class_score", counts_empty=False,
+        ),
+    )
+}  # fmt: skip
+"""The protocols by name; docs/evaluate.md says where each comes from."""
+
+
+def protocol_called(name: str) -> Protocol:
+    """Give the protocol of a name.
+
+    Args:
+        name: a key of `PROTOCOLS`.
+
+    Raises:
+        ValueError: there is none; the message has the nearest name.
+    """
+    if name not in PROTOCOLS:
+        near = difflib.get_close_matches(name, PROTOCOLS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise ValueError(f"there is no protocol {name!r}, only {', '.join(PROTOCOLS)}.{hint}")
+    return PROTOCOLS[name]
+
+
+def score_recordings(
+    recordings: Sequence[ScoredRecording],
+    class_names: Sequence[str],
+    protocol: Protocol,
+    *,
+    delta_t: int = 0,
+    deviations: Sequence[str] = (),
+) -> AveragePrecision:
+    """Score recordings together, by a protocol.
+
+    Args:
+        recordings: truth and detections, in the pixels that the protocol names.
+        class_names: the classes without background; id 1 is the first.
+        protocol: what is fixed.
+        delta_t: duration of a time bin of the detector, in microseconds, for protocols that pair
+            by bin; 0 pairs what has the very same time.
+        deviations: where the caller had to depart from the protocol, for the record.
+
+    Returns:
+        The scores; their `rules` hold what is fixed, `delta_t`, and `deviations` in words.
+
+    Raises:
+        ValueError: a class id is outside 1..C, or a value is not finite.
+    """
+    ranking, said = _ranking_of(recordings, protocol)
+    counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
+    table = join_tables([_tabulate(one, protocol, ranking, delta_t) for one in counted])
+    for what, boxes in (("truth", table.truth), ("detections", table.found)):
+        _check(what, boxes, len(class_names))
+    rules = {**protocol.as_dict(), "ranking": ranking, "classes": list(class_names)}
+    if protocol.tolerance is None:
+        rules["delta_t"] = delta_t
+    return average_precision_of(
+        table,
+        class_names,
+        max_detections=protocol.max_detections,
+        protocol=protocol.name,
+        rules={**rules, "deviations": [*deviations, *said]},
+    )
+
+
+def keep_counted(
+    recording: ScoredRecording, protocol: Protocol, *, delta_t: int = 0
+) -> ScoredRecording:
+    """Leave out the boxes and the labelled times that a protocol does not look at.
+
+    Args:
+        recording: truth and detections, in the pixels that the protocol names.
+        protocol: what is fixed.
+        delta_t: duration of a time bin, in microseconds, for protocols that pair by bin: of the
+            labelled times of a bin the last counts.
+
+    Returns:
+        What counts, with all fields of the boxes.
+    """
+    truth = recording.truth[_is_counted(recording.truth, protocol)]
+    times = recording.labeled_times
+    if protocol.skip_until is not None:
+        times = times[times > protocol.skip_until]
+    if protocol.tolerance is None:
+        times = last_of_bins(times, delta_t)
+    if not protocol.counts_empty:
+        times = times[np.isin(times, truth["t"])]
+    return ScoredRecording(
+        name=recording.name,
+        truth=truth[np.isin(truth["t"], times)],
+        labeled_times=times,
+        detections=recording.detections[_is_counted(recording.detections, protocol)],
+    )
+
+
+def _ranking_of(recordings: Sequence[ScoredRecording], protocol: Protocol) -> tuple[str, list[str]]:
+    has_both = all(
+        _CLASS_SCORE in (one.detections.dtype.names or ())
+        for one in recordings
+        if len(one.detections)
+    )
+    if protocol.ranking == "score" or has_both:
+        return protocol.ranking, []
+    said = "ranked by score: these detections have no class score apart from it"
+    return "score", [said]
+
+
+def _tabulate(
+    counted: ScoredRecording, protocol: Protocol, ranking: str, delta_t: int
+) -> FrameTable:
+    truth, found, times = counted.truth, counted.detections, counted.labeled_times
+    pairs = (
+        rows_in_bins(times, found["t"], delta_t)
+        if protocol.tolerance is None
+        else rows_within(times, found["t"], protocol.tolerance)
+    )
+    # What has found nothing may lack the field.
+    has_class_score = _CLASS_SCORE in (found.dtype.names or ())
+    by_class = ranking == _CLASS_SCORE and has_class_score
+    scores = found[_CLASS_SCORE if by_class else "class_confidence"]
+    ones = np.ones(len(truth), np.float32)
+    return FrameTable(
+        _hand_out(truth, ones, rows_within(times, truth["t"], 0)),
+        _hand_out(found, scores, pairs),
+        len(times),
+    )
+
+
+def _is_counted(boxes: BoxEvents, protocol: Protocol) -> Bool[np.ndarray, " _"]:
+    w, h = boxes["w"], boxes["h"]
+    # In float32 as the files have it, so that a box on the limit is judged as the toolbox does.
+    with np.errstate(over="ignore", invalid="ignore"):
+        counted: Bool[np.ndarray, " _"] = (
+            (w * w + h * h >= protocol.min_diag**2)
+            & (w >= protocol.min_side)
+            & (h >= protocol.min_side)
+        )
+    return counted if protocol.skip_until is None else counted & (boxes["t"] > protocol.skip_until)
+
+
+def _hand_out(boxes: BoxEvents, scores: Shaped[np.ndarray, " _"], pairs: Pairing) -> BoxTable:
+    handed = boxes[pairs.rows]
+    return BoxTable(
+        pairs.frames,
+        np.stack([handed[name] for name in ("x", "y", "w", "h")], axis=1).astype(np.float64),
+        handed["class_id"].astype(np.int64),
+        scores[pairs.rows].astype(np.float64),
+    )
+
+
+def _check(what: str, boxes: BoxTable, num_classes: int) -> None:
+    finite = np.isfinite(boxes.xywh).all(axis=1) & np.isfinite(boxes.scores)
+    if not finite.all():
+        raise ValueError(
+            f"{np.count_nonzero(~finite)} of {len(finite)} {what} are not finite. "
+            "Has the training diverged?"
+        )
+    outside = boxes.labels[(boxes.labels < 1) | (boxes.labels > num_classes)]
+    if outside.size:
+        raise ValueError(
+            f"{what}: a class id is {outside[0]}, outside 1..{num_classes}: 0 is background, "
+            "1 the first class name"
+        )

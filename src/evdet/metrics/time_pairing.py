@@ -1,0 +1,87 @@
+"""Which boxes belong to which labelled time."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+__all__ = ["Pairing", "last_of_bins", "rows_in_bins", "rows_within"]
+
+Times = Int64[np.ndarray, " _"]
+
+
+class Pairing(NamedTuple):
+    """Boxes handed to labelled times; one row may go to several."""
+
+    frames: Int64[np.ndarray, " N"]
+    """Number of the labelled time, rising."""
+    rows: Int64[np.ndarray, " N"]
+    """Number of the box."""
+
+
+def rows_within(times: Times, box_times: Times, tolerance: int) -> Pairing:
+    """Hand to each labelled time the boxes near it; both ends of the span belong to it.
+
+    Args:
+        times: labelled times in microseconds, rising.
+        box_times: times of the boxes, in order.
+        tolerance: how far a box may be away, in microseconds.
+
+    Returns:
+        The pairing. Where labels lie closer than the span is wide, a box goes to several.
+
+    Example:
+        >>> pairing = rows_within(np.array([100, 130]), np.array([49, 50, 150, 181]), 50)
+        >>> pairing.frames, pairing.rows
+        (array([0, 0, 1]), array([1, 2, 2]))
+    """
+    first = np.searchsorted(box_times, times - tolerance)
+    stop = np.searchsorted(box_times, times + tolerance, side="right")
+    return _pair(first, stop)
+
+
+def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> Pairing:
+    """Hand to each labelled time the boxes of the time bin that it lies in.
+
+    Detections are stamped with the end of their bin, so where a label lies at the end of a bin it
+    is given those of the window that ends with it, and no others.
+
+    Args:
+        times: labelled times in microseconds, rising, at most one a bin.
+        box_times: times of the boxes, in order.
+        delta_t: duration of a bin in microseconds; 0 asks for the very same time.
+
+    Returns:
+        The pairing.
+    """
+    bins, box_bins = _bins_of(times, delta_t), _bins_of(box_times, delta_t)
+    return _pair(np.searchsorted(box_bins, bins), np.searchsorted(box_bins, bins, side="right"))
+
+
+def last_of_bins(times: Times, delta_t: int) -> Times:
+    """Keep the last labelled time of each time bin, which is what a frame of that bin shows.
+
+    Args:
+        times: labelled times in microseconds, rising.
+        delta_t: duration of a bin in microseconds; 0 keeps all.
+
+    Returns:
+        Those that are kept.
+    """
+    bins = _bins_of(times, delta_t)
+    is_last = np.append(bins[1:] != bins[:-1], np.ones(min(1, len(bins)), bool))
+    kept: Times = times[is_last]
+    return kept
+
+
+def _bins_of(times: Times, delta_t: int) -> Times:
+    """Bin k is k * delta_t < t <= (k + 1) * delta_t, as where labels meet frames in training."""
+    bins: Times = times if delta_t == 0 else (times - (times != 0)) // delta_t
+    return bins
+
+
+def _pair(first: Times, stop: Times) -> Pairing:
+    counts = stop - first
+    starts = np.cumsum(counts) - counts
+    rows = np.arange(counts.sum()) + np.repeat(first - starts, counts)
+    return Pairing(np.repeat(np.arange(len(counts)), counts), rows)

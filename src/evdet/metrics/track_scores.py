@@ -1,0 +1,325 @@
+"""HOTA, MOTA and IDF1 of tracks, computed by `trackers.eval`; the numbers are TrackEval's."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64, Shaped
+
+from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.timed_frames import TimedFrames, check_recordings, pair_own_window
+
+__all__ = ["TrackNumbers", "TrackScores", "TrackScoresUnavailableError", "track_scores"]
+
+BoxEvents = Shaped[np.ndarray, " _"]
+
+
+class TrackScoresUnavailableError(RuntimeError):
+    """A library of the extra `tracking` is missing; the message is one line that says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackNumbers:
+    """How well objects are followed. Without truth and tracks: NaN, and counts of 0."""
+
+    hota: float
+    """Geometric mean of `det_a` and `ass_a`, mean over IoU 0.05:0.05:0.95."""
+    det_a: float
+    """How well boxes are found; this and the six below are means over the same IoUs."""
+    ass_a: float
+    """How well the boxes of an object are kept together."""
+    det_re: float
+    """Share of the objects' boxes that are found."""
+    det_pr: float
+    """Share of the tracks' boxes that are right."""
+    ass_re: float
+    """How completely one track covers an object."""
+    ass_pr: float
+    """How purely a track keeps to one object."""
+    loc_a: float
+    """Mean IoU of the boxes that are right."""
+    mota: float
+    """1 minus misses, false boxes and switches per object box: negative where they are more."""
+    motp: float
+    """Mean IoU of the boxes that are right at the IoU threshold."""
+    recall: float
+    """Share of the objects' boxes that are found at the IoU threshold."""
+    precision: float
+    """Share of the tracks' boxes that are right at the IoU threshold."""
+    idf1: float
+    """F1 score of the boxes that the one best track of each object gets right."""
+    id_recall: float
+    """Their share of the objects' boxes."""
+    id_precision: float
+    """Their share of the tracks' boxes."""
+    num_switches: int
+    """Times an object's track is another than before."""
+    num_fragments: int
+    """Times an object is found again after it was lost."""
+    num_mostly_tracked: int
+    """Objects found in more than 80 % of their frames."""
+    num_partly_tracked: int
+    """Objects found in 20 to 80 % of their frames."""
+    num_mostly_lost: int
+    """Objects found in less than 20 % of their frames."""
+    num_objects: int
+    """Tracks of the truth."""
+    num_tracks: int
+    """Tracks of the tracker."""
+    num_truths: int
+    """Boxes of the truth."""
+    num_detections: int
+    """Boxes of the tracks; those without a track are left out."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain types for JSON: TrackEval's names, None for NaN."""
+        plain = dataclasses.asdict(self)
+        return {_JSON_NAMES.get(key, key): _or_none(value) for key, value in plain.items()}
+
+
+# TrackEval's names, under which these numbers are known; the rest keep ours.
+_JSON_NAMES = {
+    "hota": "HOTA",
+    "det_a": "DetA",
+    "ass_a": "AssA",
+    "det_re": "DetRe",
+    "det_pr": "DetPr",
+    "ass_re": "AssRe",
+    "ass_pr": "AssPr",
+    "loc_a": "LocA",
+    "mota": "MOTA",
+    "motp": "MOTP",
+    "recall": "CLR_Re",
+    "precision": "CLR_Pr",
+    "idf1": "IDF1",
+    "id_recall": "IDR",
+    "id_precision": "IDP",
+    "num_switches": "IDSW",
+    "num_fragments": "Frag",
+    "num_mostly_tracked": "MT",
+    "num_partly_tracked": "PT",
+    "num_mostly_lost": "ML",
+}
+_RATES = (*list(_JSON_NAMES)[:15],)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackScores:
+    """How well objects are followed, class by class and in all."""
+
+    overall: TrackNumbers
+    """The boxes of all classes together; a box still answers only for its own class."""
+    class_mean: TrackNumbers
+    """Means over the classes that have truth or tracks, and the counts of all."""
+    per_class: dict[str, TrackNumbers]
+    """By class name, in the order of the names."""
+    num_recordings: int
+    """Recordings that were scored."""
+    num_frames: int
+    """Labelled times in them."""
+    delta_t: int
+    """Duration in microseconds of the window that answers a labelled time."""
+    iou_thresh: float
+    """From which IoU a box is right, for all but HOTA and its parts."""
+    protocol: str
+    """Name of the rules."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain types for JSON: the protocol first, then the overall numbers."""
+        return {
+            "protocol": self.protocol,
+            "delta_t": self.delta_t,
+            "iou_thresh": self.iou_thresh,
+            "num_recordings": self.num_recordings,
+            "num_frames": self.num_frames,
+            **self.overall.as_dict(),
+            "class_mean": self.class_mean.as_dict(),
+            "per_class": {name: numbers.as_dict() for name, numbers in self.per_class.items()},
+        }
+
+
+def track_scores(
+    recordings: Sequence[ScoredRecording],
+    class_names: Sequence[str],
+    *,
+    delta_t: int,
+    iou_thresh: float = 0.5,
+) -> TrackScores:
+    """Score tracks by TrackEval's rules.
+
+    Each labelled time is answered by the window that it lies in (`pair_own_window`); detections
+    at other times are not looked at. Detections without a track (track id 0) are left out, as in
+    every file of tracks.
+
+    Args:
+        recordings: truth with the track ids of its objects, and detections with theirs.
+        class_names: the classes without background; id 1 is the first.
+        delta_t: duration of a detector's window in microseconds. Detections are stamped with
+            its end.
+        iou_thresh: IoU from which a box is right for MOTA, IDF1 and their parts.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ValueError: truth and detections do not fit the class names or each other; two boxes of
+            one class have one track id at one time; no detection has a track.
+        TrackScoresUnavailableError: the library trackers is not installed.
+
+    Source:
+        TrackEval 1.3, https://github.com/JonathonLuiten/TrackEval, whose numbers these equal:
+        `combine_sequences` of each class; over classes `combine_classes_det_averaged`, and
+        `combine_classes_class_averaged` without empty classes.
+    """
+    if len(set(class_names)) < len(class_names):
+        raise ValueError(f"class names must be all different, got {list(class_names)}")
+    if not 0 < iou_thresh <= 1:
+        raise ValueError(f"iou_thresh must be over 0 and at most 1, got {iou_thresh}")
+    check_recordings(recordings, num_classes=len(class_names), delta_t=delta_t)
+    _check_tracked(recordings)
+    library = _load_library()
+    parts: list[list[_Part]] = [[] for _ in class_names]
+    for one in recordings:
+        frames = pair_own_window([one], delta_t=delta_t)
+        for label, of_class in enumerate(parts, start=1):
+            of_class.append(_score(library, one.name, frames, label, iou_thresh))
+    numbers = [_combine(library, of_class) for of_class in parts]
+    return TrackScores(
+        overall=_combine(library, [part for of_class in parts for part in of_class]),
+        class_mean=_mean(numbers),
+        per_class=dict(zip(class_names, numbers, strict=True)),
+        num_recordings=len(recordings),
+        num_frames=sum(len(one.labeled_times) for one in recordings),
+        delta_t=delta_t,
+        iou_thresh=iou_thresh,
+        protocol="trackeval",
+    )
+
+
+class _Part(NamedTuple):
+    """The scores of one class in one recording, as the library gives them."""
+
+    hota: dict[str, Any]
+    clear: dict[str, Any]
+    identity: dict[str, Any]
+    num_objects: int
+    num_tracks: int
+
+
+def _score(
+    library: ModuleType, recording: str, frames: TimedFrames, label: int, iou_thresh: float
+) -> _Part:
+    is_tracked = (frames.detections["class_id"] == label) & (frames.detections["track_id"] > 0)
+    is_truth = frames.truths["class_id"] == label
+    truths, truth_frames = frames.truths[is_truth], frames.truth_frames[is_truth]
+    found, found_frames = frames.detections[is_tracked], frames.detection_frames[is_tracked]
+    _check_unique(f"truth boxes of {recording}", truths, truth_frames)
+    _check_unique(f"detections of {recording}", found, found_frames)
+    # Frames without either change nothing: leaving them out saves time where classes are many.
+    used = np.union1d(truth_frames, found_frames)
+    truths_by_frame = _split(truths, truth_frames, used)
+    found_by_frame = _split(found, found_frames, used)
+    truth_ids, track_ids = _ids(truths_by_frame), _ids(found_by_frame)
+    overlaps = [
+        library.box_iou(_corners(a), _corners(b))
+        for a, b in zip(truths_by_frame, found_by_frame, strict=True)
+    ]
+    tracks = (truth_ids, track_ids, overlaps)
+    return _Part(
+        hota=library.compute_hota_metrics(*tracks),
+        clear=library.compute_clear_metrics(*tracks, threshold=iou_thresh),
+        identity=library.compute_identity_metrics(*tracks, threshold=iou_thresh),
+        num_objects=len(np.unique(truths["track_id"])),
+        num_tracks=len(np.unique(found["track_id"])),
+    )
+
+
+def _combine(library: ModuleType, parts: Sequence[_Part]) -> TrackNumbers:
+    clear = library.aggregate_clear_metrics([part.clear for part in parts])
+    scores: Mapping[str, Any] = {
+        **library.aggregate_hota_metrics([part.hota for part in parts]),
+        **library.aggregate_identity_metrics([part.identity for part in parts]),
+        **clear,
+    }
+    num_truths = clear["CLR_TP"] + clear["CLR_FN"]
+    num_detections = clear["CLR_TP"] + clear["CLR_FP"]
+    values = {name: scores[key] for name, key in _JSON_NAMES.items()}
+    if not num_truths + num_detections:
+        values.update(dict.fromkeys(_RATES, math.nan))
+    return TrackNumbers(
+        **values,
+        num_objects=sum(part.num_objects for part in parts),
+        num_tracks=sum(part.num_tracks for part in parts),
+        num_truths=num_truths,
+        num_detections=num_detections,
+    )
+
+
+def _mean(numbers: Sequence[TrackNumbers]) -> TrackNumbers:
+    used = [one for one in numbers if one.num_truths + one.num_detections]
+    values: dict[str, Any] = {}
+    for item in dataclasses.fields(TrackNumbers):
+        column = [getattr(one, item.name) for one in used]
+        if item.name in _RATES:
+            values[item.name] = float(np.mean(column)) if column else math.nan
+        else:
+            values[item.name] = sum(column)
+    return TrackNumbers(**values)
+
+
+def _split(
+    boxes: BoxEvents, frames: Int64[np.ndarray, " _"], used: Int64[np.ndarray, " _"]
+) -> list[BoxEvents]:
+    """The boxes of each used frame; both are in order."""
+    return np.split(boxes, np.searchsorted(frames, used[1:])) if len(used) else []
+
+
+def _ids(boxes_by_frame: Sequence[BoxEvents]) -> list[Int64[np.ndarray, " _"]]:
+    return [boxes["track_id"].astype(np.int64) for boxes in boxes_by_frame]
+
+
+def _corners(boxes: BoxEvents) -> Float64[np.ndarray, "_ 4"]:
+    x, y, w, h = (boxes[name].astype(np.float64) for name in ("x", "y", "w", "h"))
+    return np.stack([x, y, x + w, y + h], axis=-1)
+
+
+def _check_tracked(recordings: Sequence[ScoredRecording]) -> None:
+    num_detections = sum(len(one.detections) for one in recordings)
+    if num_detections and not any(one.detections["track_id"].any() for one in recordings):
+        raise ValueError(
+            f"none of the {num_detections} detections has a track (track_id is 0 in all): track "
+            "them first, for example with `evdet detect --track bytetrack`"
+        )
+
+
+def _check_unique(what: str, boxes: BoxEvents, frames: Int64[np.ndarray, " _"]) -> None:
+    """Raise where one class has the same track id twice in a frame: which box would it be?"""
+    keys = np.stack([frames, boxes["track_id"].astype(np.int64)])
+    _, first, counts = np.unique(keys, axis=1, return_index=True, return_counts=True)
+    if (counts > 1).any():
+        box = boxes[first[counts > 1][0]]
+        raise ValueError(
+            f"{counts[counts > 1][0]} {what} have class id {box['class_id']} and track id "
+            f"{box['track_id']} at t={box['t']} us: track scores need labels that number each "
+            "object"
+        )
+
+
+def _or_none(value: float | int) -> float | int | None:
+    return None if math.isnan(value) else value
+
+
+def _load_library() -> ModuleType:
+    # The library uses OpenCV: this door says what to do where it cannot be loaded.
+    import evdet.opencv  # noqa: F401
+
+    try:
+        import trackers.eval
+    except ImportError as error:
+        message = f"no track scores ({error}): pip install 'evdet[tracking]'"
+        raise TrackScoresUnavailableError(message) from error
+    return trackers.eval

@@ -1,0 +1,74 @@
+"""What others have published of these networks: accuracies, weights, licences.
+
+None of these numbers is evdet's own: its authors do not have the automotive data sets.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["PUBLISHED", "Publication", "PublishedScore"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedScore:
+    """An accuracy as a paper reports it."""
+
+    data_set: str
+    """Where it was measured: the test recordings of this data set."""
+    protocol: str
+    """The protocol of evdet that scores in the same way."""
+    map: float
+    """COCO average precision, mean over IoU 0.50 to 0.95 and classes, in percent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """A paper on a network, and what there is besides the paper."""
+
+    title: str
+    """Of the paper."""
+    venue: str
+    """Where and when it was published."""
+    url: str
+    """Where it can be read."""
+    scores: tuple[PublishedScore, ...]
+    """What it reports."""
+    weights: str
+    """Trained weights that can be had, and what evdet does with them."""
+    licence: str
+    """Of these weights."""
+
+
+_RED = Publication(
+    title="Learning to detect objects with a 1 megapixel event camera",
+    venue="NeurIPS 2020",
+    url="https://arxiv.org/abs/2009.13436",
+    scores=(
+        PublishedScore(data_set="Gen1", protocol="perot2020-gen1", map=40.0),
+        PublishedScore(data_set="1 Mpx", protocol="perot2020-1mpx", map=43.0),
+    ),
+    weights="none published with the paper; evdet reads none",
+    licence="none; models in Prophesee's software are under Prophesee's own licence",
+)
+
+
+def _rvt(*scores: PublishedScore) -> Publication:
+    return Publication(
+        title="Recurrent vision transformers for object detection with event cameras",
+        venue="CVPR 2023",
+        url="https://arxiv.org/abs/2212.05598",
+        scores=scores,
+        weights="Gen1 and 1 Mpx, at https://github.com/uzh-rpg/RVT; `evdet import` takes them over",
+        licence="published with the MIT-licensed repository, without a licence of their own",
+    )
+
+
+PUBLISHED = {
+    "Vanilla": _RED,
+    "RVT-Tiny": _rvt(PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=44.1)),
+    "RVT-Small": _rvt(PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=46.5)),
+    "RVT-Base": _rvt(
+        PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=47.2),
+        PublishedScore(data_set="1 Mpx", protocol="rvt-1mpx", map=47.4),
+    ),
+}
+"""By the name of a detector, or, for the SSD, of its feature extractor at its standard size."""

@@ -1,0 +1,174 @@
+"""Frames -> features: four stages, each a smaller map, two attentions and a memory."""
+
+import itertools
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+from torch.nn import functional
+
+from evdet.models.rvt.attention import AttentionBlock
+from evdet.shapes import Size
+
+__all__ = ["STRIDES", "PointwiseLSTM", "RecurrentTransformer", "Stage"]
+
+Clip = Num[Tensor, "T B C H W"]
+Frames = Num[Tensor, "F C H W"]
+Output = Float[Tensor, "T B h w D"]
+Pair = tuple[Float[Tensor, "B D h w"], Float[Tensor, "B D h w"]]
+Memory = tuple[Float[Tensor, "B _ _ _"], ...]
+Maps = list[Float[Tensor, "F _ _ _"]]
+
+STRIDES = (4, 8, 16, 32)
+"""Stride of each stage, in pixels."""
+
+
+class PointwiseLSTM(nn.Module):
+    """Long short-term memory of every cell by itself: its matrix products are 1x1 convolutions.
+
+    No cell sees its neighbours, so half of the product, that with the input, needs no memory and
+    sees the whole clip at once; only the half with the hidden state walks over time.
+
+    Args:
+        channels: channels D of the input and of the memory.
+
+    Source:
+        Gehrig and Scaramuzza, "Recurrent vision transformers for object detection with event
+        cameras", CVPR 2023, https://arxiv.org/abs/2212.05598.
+    """
+
+    memory_names = ("hidden", "cell")
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # One layer over input and hidden state together: forget, input, output, candidate.
+        self.gates = nn.Conv2d(2 * channels, 4 * channels, 1)
+
+    def step(self, clip: Output, memory: Pair | None = None) -> tuple[Output, Pair]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T maps of each of the B lanes, channels last.
+            memory: hidden state and cell that the previous call returned; None starts every
+                lane anew.
+
+        Returns:
+            The hidden state after each frame, channels last, and the last hidden state and cell.
+        """
+        channels = clip.shape[-1]
+        of_input, of_hidden = self.gates.weight.flatten(1).chunk(2, dim=1)
+        driven = functional.linear(clip, of_input, self.gates.bias)
+        if memory is None:
+            hidden = cell = torch.zeros_like(clip[0], dtype=of_hidden.dtype)
+        else:
+            hidden, cell = (state.permute(0, 2, 3, 1) for state in memory)
+        # Mixed precision would cast it anew for every frame.
+        of_hidden = of_hidden.to(driven.dtype)
+        outputs = []
+        for frame in driven:
+            gates = frame + functional.linear(hidden, of_hidden)
+            # One sigmoid over three gates is one kernel instead of three.
+            forget, admit, expose = gates[..., : 3 * channels].sigmoid().chunk(3, dim=-1)
+            cell = forget * cell + admit * gates[..., 3 * channels :].tanh()
+            hidden = expose * cell.tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
+
+
+class Stage(nn.Module):
+    """A convolution to a smaller map, attention within windows and along grids, and a memory.
+
+    Args:
+        in_channels: channels of the input.
+        channels: channels D of the output and of the memory.
+        head_channels: channels of an attention head.
+        stride: how many times smaller the output is than the input, per side: 2 or 4.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, head_channels: int, stride: int) -> None:
+        super().__init__()
+        # The kernels overlap: 7 at stride 4, 3 at stride 2.
+        kernel_size = 2 * stride - 1
+        self.downsample = nn.Conv2d(
+            in_channels, channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
+        )
+        self.norm = nn.LayerNorm(channels)
+        # What comes in is normalised already.
+        self.window = AttentionBlock(channels, head_channels, dilated=False, norm_first=False)
+        self.grid = AttentionBlock(channels, head_channels, dilated=True)
+        self.lstm = PointwiseLSTM(channels)
+
+    def step(
+        self, frames: Frames, num_lanes: int, window: Size, memory: Pair | None = None
+    ) -> tuple[Float[Tensor, "F D h w"], Pair]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            frames: the F = T·B maps of the stage before, or frames, time-major.
+            num_lanes: lanes B.
+            window: height and width of a window, in cells of this stage.
+            memory: hidden state and cell that the previous call returned; None starts every
+                lane anew.
+
+        Returns:
+            The hidden state of every frame, and the last hidden state and cell.
+        """
+        cells = self.norm(self.downsample(frames).permute(0, 2, 3, 1))
+        cells = self.grid(self.window(cells, window), window)
+        outputs, memory = self.lstm.step(cells.unflatten(0, (-1, num_lanes)), memory)
+        return outputs.flatten(0, 1).permute(0, 3, 1, 2), memory
+
+
+class RecurrentTransformer(nn.Module):
+    """Four stages of which each feeds the next, at strides 4, 8, 16 and 32.
+
+    A whole clip goes through each stage at once; only the memory walks over time.
+
+    Args:
+        in_channels: channels C of a frame.
+        channels: channels of each stage.
+        head_channels: channels of an attention head.
+
+    Source:
+        Gehrig and Scaramuzza, "Recurrent vision transformers for object detection with event
+        cameras", CVPR 2023, https://arxiv.org/abs/2212.05598.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int], *, head_channels: int) -> None:
+        super().__init__()
+        steps = [STRIDES[0], *(b // a for a, b in itertools.pairwise(STRIDES))]
+        self.channels = tuple(channels)
+        self.stages = nn.ModuleList(
+            Stage(before, after, head_channels=head_channels, stride=stride)
+            for before, after, stride in zip(
+                [in_channels, *channels], channels, steps, strict=False
+            )
+        )
+        self.memory_names = tuple(
+            f"stage{number}.{name}"
+            for number in range(1, len(self.stages) + 1)
+            for name in PointwiseLSTM.memory_names
+        )
+
+    def step(self, clip: Clip, window: Size, memory: Memory | None = None) -> tuple[Maps, Memory]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes; windows divide its maps.
+            window: height and width of a window, in cells.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            A map of each stage, finest first, of F = T·B frames, time-major; and the memory.
+        """
+        maps = clip.flatten(0, 1)
+        features: Maps = []
+        carried: list[Tensor] = []
+        for number, stage in enumerate(self.stages):
+            before = None if memory is None else (memory[2 * number], memory[2 * number + 1])
+            maps, after = cast(Stage, stage).step(maps, clip.shape[1], window, before)
+            features.append(maps)
+            carried += after
+        return features, tuple(carried)

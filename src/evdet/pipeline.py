@@ -1,0 +1,264 @@
+"""Recording -> frames -> boxes -> tracks, in one generator: read this first.
+
+    for t, frame, boxes in detect("drive.raw", load_detector("best.ckpt")):
+        ...
+
+Its four hops are four lines of `_play`: cut a clip of frames from the source, let the detector go
+on with its memory, bring the boxes into the source's pixels, and give them their tracks.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from evdet.boxes import box_area, clip_boxes, to_box_events
+from evdet.data.frame_streams import FrameStream, StreamedFrame, open_frames
+from evdet.data.labels import BoxEvents
+from evdet.events.dtypes import RecordingError
+from evdet.events.recording import Recording
+from evdet.models.frame_spec import FrameSpec
+
+__all__ = [
+    "BoxTracker",
+    "DetectedFrame",
+    "FrameArguments",
+    "StreamDetector",
+    "detect",
+    "device_of",
+    "frame_arguments",
+    "frame_spec_of",
+]
+
+_log = logging.getLogger(__name__)
+
+# Frames that go through the network at once where nobody waits for them: several are faster.
+_NUM_TBINS = 8
+
+
+class DetectedFrame(NamedTuple):
+    """A frame and what was found on it; unpacks to `t, frame, boxes`."""
+
+    t: int
+    """Time of the boxes in microseconds: the end of the frame's bin of events, or the moment at
+    which a video shows it."""
+    frame: StreamedFrame
+    """The frame, with the events or the picture that it was made of."""
+    boxes: BoxEvents
+    """`BOX_DTYPE` records in pixels of the source, best first."""
+
+
+class FrameArguments(TypedDict):
+    """What makes the frames of one detector; see `open_frames`."""
+
+    preprocess: str
+    delta_t: int
+    height: int
+    width: int
+    in_channels: int
+
+
+@runtime_checkable
+class StreamDetector(Protocol):
+    """A detector of any family, from a checkpoint or from ONNX."""
+
+    @property
+    def frame_spec(self) -> FrameSpec | None:
+        """What its frames are made of."""
+
+    def step(
+        self,
+        clip: Float[Tensor, "T B C H W"],
+        memory: Any = None,
+        *,
+        score_thresh: float,
+        nms_thresh: float,
+        max_boxes: int,
+    ) -> tuple[list[list[dict[str, Tensor]]], Any]:
+        """Detect in the next T frames of each of B lanes; see `Detector.step`."""
+
+
+@runtime_checkable
+class BoxTracker(Protocol):
+    """What numbers objects: `evdet.tracking.Tracker`, or one of your own."""
+
+    def update(self, t: int, boxes: BoxEvents) -> BoxEvents:
+        """Give the boxes of the next frame with their `track_id`; see `Tracker.update`."""
+
+
+def detect(
+    source: Recording | FrameStream | Path | str,
+    detector: StreamDetector,
+    *,
+    score_thresh: float | int | None = None,
+    nms_thresh: float | int | None = None,
+    max_boxes: int | None = None,
+    tracker: BoxTracker | None = None,
+    num_tbins: int = _NUM_TBINS,
+) -> Iterator[DetectedFrame]:
+    """Detect in all of a source, frame by frame, with memory, and number the objects if asked to.
+
+    Memory does not grow with the source. `load_detector(path)` gives a detector, and
+    `.to("cuda")` moves it.
+
+    Args:
+        source: an event recording, an ordinary video, a folder of images, or a stream of frames
+            that `open_frames` or `open_live` has opened.
+        detector: in evaluation mode.
+        score_thresh: boxes with a lower score are dropped; None takes the detector's own.
+        nms_thresh: of two boxes of a class with a higher IoU the better stays; None takes the
+            detector's own.
+        max_boxes: candidates of a frame that are looked at; None takes the detector's own.
+        tracker: such as `evdet.tracking.Tracker`; None leaves the track ids 0.
+        num_tbins: frames that go through the network at once, which is faster and finds the same
+            boxes. Those of a live source go one by one, as they come.
+
+    Returns:
+        Every frame with its boxes, those without boxes too.
+
+    Raises:
+        ValueError: the detector does not take what the source gives, is in training mode, or a
+            threshold is out of range.
+        RecordingError: the source cannot be read, or is damaged; the frames before the damage
+            have been delivered.
+    """
+    spec = frame_spec_of(detector)
+    if isinstance(detector, nn.Module) and detector.training:
+        raise ValueError("the detector is in training mode: call its eval() first")
+    if num_tbins < 1:
+        raise ValueError(f"num_tbins must be at least 1, got {num_tbins}")
+    thresholds = {
+        "score_thresh": spec.score_thresh if score_thresh is None else float(score_thresh),
+        "nms_thresh": spec.nms_thresh if nms_thresh is None else float(nms_thresh),
+    }
+    for name, value in thresholds.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, got {value}")
+    if isinstance(source, Recording | Path | str):
+        source = open_frames(source, **frame_arguments(detector))
+    selection = {**thresholds, "max_boxes": spec.max_boxes if max_boxes is None else max_boxes}
+    return _play(source, detector, selection, tracker, num_tbins)
+
+
+def frame_arguments(detector: StreamDetector, *, delta_t: int | None = None) -> FrameArguments:
+    """Say how `open_frames` and `open_live` are to make the frames of a detector.
+
+    Args:
+        detector: any; a warning is logged where `delta_t` is not that of its training.
+        delta_t: duration of a window, or from one image to the next, in microseconds; None takes
+            that of the training.
+
+    Returns:
+        Keyword arguments: `open_live("-", **frame_arguments(detector))`.
+
+    Raises:
+        ValueError: the detector does not say what its frames are made of.
+    """
+    spec = frame_spec_of(detector)
+    if delta_t is not None and delta_t != spec.delta_t:
+        words = ("fewer", "faster") if delta_t < spec.delta_t else ("more", "slower")
+        _log.warning(
+            "the detector was trained on windows of %d us, and these have %d us: they hold %s "
+            "events, and its memory passes %s than in training",
+            spec.delta_t, delta_t, *words,
+        )  # fmt: skip
+    return {
+        "preprocess": spec.preprocess,
+        "delta_t": spec.delta_t if delta_t is None else delta_t,
+        "height": spec.height,
+        "width": spec.width,
+        "in_channels": spec.in_channels,
+    }
+
+
+def frame_spec_of(detector: StreamDetector) -> FrameSpec:
+    """Ask a detector what its frames are made of.
+
+    Args:
+        detector: any.
+
+    Returns:
+        Its `frame_spec`.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if detector.frame_spec is None:
+        raise ValueError(
+            "the detector does not say what its frames are made of: give it a frame_spec, as "
+            "load_detector and build_detector do"
+        )
+    return detector.frame_spec
+
+
+def device_of(detector: StreamDetector) -> torch.device:
+    """Say where a detector computes: where its weights are.
+
+    Args:
+        detector: any.
+
+    Returns:
+        The device; the CPU for a detector that is no torch module.
+    """
+    weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
+    weight = next(weights, None)
+    return torch.device("cpu") if weight is None else weight.device
+
+
+def _play(
+    stream: FrameStream,
+    detector: StreamDetector,
+    selection: dict[str, Any],
+    tracker: BoxTracker | None,
+    num_tbins: int,
+) -> Iterator[DetectedFrame]:
+    memory = None
+    for clip in _cut_clips(stream, num_tbins):
+        # Not around the yield below: what the caller does with gradients is the caller's business.
+        with torch.no_grad():
+            found, memory = detector.step(_to_tensor(clip, detector), memory, **selection)
+        for frame, (detections,) in zip(clip, found, strict=True):
+            boxes = _to_source(detections, frame.t, stream)
+            if tracker is not None:
+                boxes = tracker.update(frame.t, boxes)
+            yield DetectedFrame(frame.t, frame, boxes)
+
+
+def _cut_clips(stream: FrameStream, num_tbins: int) -> Iterator[Sequence[StreamedFrame]]:
+    clip: list[StreamedFrame] = []
+    try:
+        for frame in stream:
+            clip.append(frame)
+            is_live = frame.arrived is not None
+            if is_live or len(clip) == num_tbins:
+                yield clip
+                clip = []
+    except RecordingError:
+        # What lies before the damage counts.
+        if clip:
+            yield clip
+        raise
+    if clip:
+        yield clip
+
+
+def _to_tensor(
+    clip: Sequence[StreamedFrame], detector: StreamDetector
+) -> Float[Tensor, "T 1 C H W"]:
+    frames = torch.from_numpy(np.stack([frame.frame for frame in clip])[:, None])
+    # Counts travel as bytes.
+    return frames.to(device_of(detector)).float()
+
+
+def _to_source(detections: dict[str, Tensor], t: int, stream: FrameStream) -> BoxEvents:
+    """Boxes in pixels of the source, without what lies in a frame's empty margin."""
+    size, shown = stream.size, stream.frame_size
+    scale = (size.width / shown.width, size.height / shown.height)
+    boxes = clip_boxes(detections["boxes"] * torch.tensor([*scale, *scale]), size)
+    kept = box_area(boxes) > 0
+    return to_box_events(boxes[kept], detections["labels"][kept], detections["scores"][kept], t=t)

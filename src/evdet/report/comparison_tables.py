@@ -1,0 +1,218 @@
+"""Several runs -> HTML tables with a column for each, and what makes them hard to compare."""
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from evdet.report.contents import RunReport
+from evdet.report.elements import duration, large_number
+from evdet.report.tables import decimal, table
+
+__all__ = ["class_comparison", "difference_table", "disagreements", "score_comparison"]
+
+Scores = Mapping[str, Any]
+
+
+class _Line(NamedTuple):
+    """One row: its name, where its numbers are, and how they are written."""
+
+    name: str
+    of: Callable[[RunReport], float | None]
+    write: Callable[[float], str]
+    higher_is_better: bool = False
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _seconds(microseconds: float) -> str:
+    return f"{microseconds / 1e6:.3g} s"
+
+
+def _of_run(name: str) -> Callable[[RunReport], float | None]:
+    return lambda run: _dig(vars(run), [name])
+
+
+def _of_scores(*keys: str) -> Callable[[RunReport], float | None]:
+    return lambda run: _dig(run.scores, keys)
+
+
+def _of_curves(*keys: str) -> Callable[[RunReport], float | None]:
+    return lambda run: _dig(run.curves, keys)
+
+
+def _dig(value: Any, keys: Sequence[str]) -> float | None:
+    for key in keys:
+        if value is None:
+            return None
+        value = value.get(key)
+    return None if value is None else float(value)
+
+
+_LINES = (
+    _Line("mAP", _of_scores("mAP"), decimal, higher_is_better=True),
+    _Line("mAP50", _of_scores("mAP50"), decimal, higher_is_better=True),
+    _Line("mAP75", _of_scores("mAP75"), decimal, higher_is_better=True),
+    _Line("mAP of small objects", _of_scores("per_size", "small"), decimal, higher_is_better=True),
+    _Line("… medium", _of_scores("per_size", "medium"), decimal, higher_is_better=True),
+    _Line("… large", _of_scores("per_size", "large"), decimal, higher_is_better=True),
+    _Line("first detection, median", _of_curves("first_detection", "median_us"), _seconds),
+    _Line("HOTA", _of_scores("tracks", "HOTA"), decimal, higher_is_better=True),
+    _Line("MOTA", _of_scores("tracks", "MOTA"), decimal, higher_is_better=True),
+    _Line("IDF1", _of_scores("tracks", "IDF1"), decimal, higher_is_better=True),
+    _Line("frames scored", _of_scores("num_frames"), _count),
+    _Line("objects in them", _of_scores("num_truths"), _count),
+    _Line("parameters", _of_run("num_parameters"), lambda number: large_number(int(number))),
+    _Line("frames trained on", _of_run("num_frames"), _count),
+    _Line("training time", _of_run("training_seconds"), duration),
+)
+
+
+def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> str:
+    """Tabulate scores, sizes and times, the best score in bold; of two runs the difference too.
+
+    Args:
+        runs: the runs.
+        names: of the columns.
+
+    Returns:
+        A table element.
+    """
+    rows = []
+    for line in _LINES:
+        values = [line.of(run) for run in runs]
+        if any(value is not None for value in values):
+            cells = _written(values, line)
+            if len(runs) == 2:
+                cells.append(_difference(values, line))
+            rows.append(_row(line.name, cells))
+    protocols = ["–" if run.scores is None else str(run.scores["protocol"]) for run in runs]
+    cells = [html.escape(protocol) for protocol in protocols]
+    rows.append(_row("protocol", cells + [""] * (len(runs) == 2)))
+    heads = ["", *names, *(["difference"] if len(runs) == 2 else [])]
+    return _table(heads, rows)
+
+
+def class_comparison(scores: Sequence[Scores | None], names: Sequence[str]) -> str:
+    """Tabulate average precision by class.
+
+    Args:
+        scores: `AveragePrecision.as_dict()` of each run; None for a run without.
+        names: of the columns.
+
+    Returns:
+        A table element.
+    """
+    line = _Line("", lambda _: None, decimal, higher_is_better=True)
+    per_class: list[Scores] = [{} if one is None else one["per_class"] for one in scores]
+    classes = dict.fromkeys(name for one in per_class for name in one)
+    rows = []
+    for name in classes:
+        parts = [one.get(name, {}) for one in per_class]
+        counts = dict.fromkeys(f"{part['num_truths']:,}" for part in parts if part)
+        cells = [" / ".join(counts), *_written([part.get("ap") for part in parts], line)]
+        rows.append(_row(name, cells))
+    means = [None if one is None else one["mAP"] for one in scores]
+    rows.append(_row("all classes", ["", *_written(means, line)], ' class="total"'))
+    return _table(["AP by class", "objects", *names], rows, kind="compared by-class")
+
+
+def difference_table(head: str, columns: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """Tabulate the entries in which several mappings differ.
+
+    Args:
+        head: of the first column.
+        columns: values by name; one may lack some.
+        names: of the columns.
+
+    Returns:
+        A table element, or nothing where all are the same.
+    """
+    fields = dict.fromkeys(field for column in columns for field in column)
+    rows = []
+    for field in fields:
+        values = [_plain(column.get(field)) for column in columns]
+        if len(set(values)) > 1:
+            rows.append(_row(field, [html.escape(value) for value in values]))
+    return _table([head, *names], rows, kind="differences") if rows else ""
+
+
+def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
+    """Say why numbers of these runs do not mean the same.
+
+    Args:
+        runs: the runs.
+        names: of them.
+
+    Returns:
+        Sentences for people; none where the scores can be compared.
+    """
+    sets = {
+        name: str(run.config.get("dataset_path")) for name, run in zip(names, runs, strict=True)
+    }
+    said = _disagreement("data sets", sets)
+    for what, of in (
+        ("protocols", lambda scores: scores["protocol"]),
+        (
+            "deviations from it",
+            lambda scores: _plain((scores.get("rules") or {}).get("deviations")),
+        ),
+        (
+            "test frames",
+            lambda scores: f"{scores['num_truths']:,} objects in {scores['num_frames']:,} frames",
+        ),
+        ("classes", lambda scores: ", ".join(scores["per_class"])),
+        ("thresholds", lambda scores: _plain(scores.get("thresholds"))),
+    ):
+        values = {
+            name: str(of(run.scores))
+            for name, run in zip(names, runs, strict=True)
+            if run.scores is not None
+        }
+        said += _disagreement(what, values)
+    return said
+
+
+def _disagreement(what: str, values: Mapping[str, str]) -> list[str]:
+    if len(set(values.values())) < 2:
+        return []
+    listed = "; ".join(f"{name}: {value}" for name, value in values.items())
+    return [f"these runs have different {what}, so compare with care ({listed})"]
+
+
+def _written(values: Sequence[float | None], line: _Line) -> list[str]:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    best = max(known) if line.higher_is_better and len(set(known)) > 1 else None
+    cells = []
+    for value in values:
+        text = "–" if value is None else html.escape(line.write(value))
+        cells.append(f"<b>{text}</b>" if value is not None and value == best else text)
+    return cells
+
+
+def _difference(values: Sequence[float | None], line: _Line) -> str:
+    first, second = values
+    if first is None or second is None:
+        return ""
+    if line.higher_is_better:
+        return f"{second - first:+.3f}".replace("-", "−")
+    return "" if first in (0, second) else f"× {second / first:.2f}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {item}" for name, item in value.items())
+    return "–" if value is None else str(value)
+
+
+def _row(name: str, cells: Sequence[str], attributes: str = "") -> str:
+    listed = "".join(f"<td>{cell}</td>" for cell in cells)
+    return f'<tr{attributes}><th scope="row">{html.escape(name)}</th>{listed}</tr>'
+
+
+def _table(heads: Sequence[str], rows: Sequence[str], kind: str = "compared") -> str:
+    return table(f' class="scores {kind}"', heads, rows)

@@ -1,0 +1,67 @@
+"""Matplotlib -> SVG that takes its colours from the page, light or dark.
+
+It draws with placeholder colours, which become CSS variables in its output.
+"""
+
+import io
+import re
+from collections.abc import Callable
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["INK", "LINE", "SERIES", "draw_svg"]
+
+INK = "#010101"
+"""Text."""
+LINE = "#010102"
+"""Grid, and what stands behind."""
+SERIES = ("#010103", "#010104", "#010105", "#010106", "#010107", "#010108")
+"""Curves, in order."""
+_VARIABLES = {INK: "var(--muted)", LINE: "var(--line)"} | {
+    color: f"var(--series-{number})" for number, color in enumerate(SERIES, start=1)
+}
+# In points, which are the page's pixels: about as wide as a phone, so that text keeps its size.
+_WIDTH, _HEIGHT = 350, 215
+
+
+def draw_svg(title: str, draw: Callable[[Axes], None], *, height: int = _HEIGHT) -> str:
+    """Set up axes, let `draw` fill them, and turn the figure into SVG for this page.
+
+    Args:
+        title: what the drawing shows, for those who cannot see it.
+        draw: draws, with the colours above alone.
+        height: of the drawing, which is 350 wide.
+
+    Returns:
+        An inline SVG element.
+    """
+    # text stays text (the page's font), and ids depend on the drawing alone.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10}):
+        figure = Figure(figsize=(_WIDTH / 72, height / 72), layout="constrained")
+        axes = figure.add_subplot()
+        axes.patch.set_visible(False)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(LINE)
+        axes.grid(axis="y", color=LINE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(which="both", length=0, labelcolor=INK)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        draw(axes)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True)
+    return _for_page(file.getvalue(), title)
+
+
+def _for_page(svg: str, title: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Inside HTML the namespaces are known, and group ids would repeat from drawing to drawing.
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"| id="[a-zA-Z.]+_\d+"', "", svg)
+    svg = re.sub(r'(<svg)( width="[^"]*"| height="[^"]*"| version="[^"]*")*', r"\1", svg, count=1)
+    svg = re.sub(r"<svg[^>]*?viewBox=(\"[^\"]*\")[^>]*>", r"<svg viewBox=\1>", svg, count=1)
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip()

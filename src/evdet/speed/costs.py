@@ -1,0 +1,90 @@
+"""What a detector costs besides time: arithmetic, parameters, memory."""
+
+import contextlib
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from evdet.models.families import AnyDetector
+
+__all__ = ["PeakMemory", "count_flops", "count_parameters", "measure_memory"]
+
+_STATUS = Path("/proc/self/status")
+_RESET = Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"
+
+
+class PeakMemory(NamedTuple):
+    """The most memory that was held at once, in bytes."""
+
+    host: int
+    """Of the process: libraries, weights and everything else."""
+    host_before: int
+    """Of the process before, which is not the work's."""
+    accelerator: int | None
+    """Of tensors on the accelerator; None without one."""
+
+
+def count_flops(detector: AnyDetector, clip: Shaped[Tensor, "T B C H W"]) -> int:
+    """Count the floating-point operations of convolutions and matrix products.
+
+    Args:
+        detector: in evaluation mode.
+        clip: frames, on its device.
+
+    Returns:
+        Additions and multiplications, from frames to candidates; a multiply-accumulate is two.
+    """
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        detector.predict(clip)
+    return int(counter.get_total_flops())
+
+
+def count_parameters(detector: AnyDetector) -> int:
+    """Count the numbers that training finds."""
+    return sum(weight.numel() for weight in detector.parameters())
+
+
+def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemory:
+    """Find out how much memory some work needs.
+
+    Args:
+        work: is called once.
+        device: where it works.
+
+    Returns:
+        The peaks. Where the system cannot forget an earlier peak of the process (it can on
+        Linux), that of the host is the peak since its start.
+    """
+    on_accelerator = device.type == "cuda"
+    if on_accelerator:
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):
+        _RESET.write_text(_RESET_PEAK)
+    before = _read_status("VmRSS") or _peak_since_start()
+    work()
+    peak = _read_status("VmHWM") or _peak_since_start()
+    accelerator = int(torch.cuda.max_memory_allocated(device)) if on_accelerator else None
+    return PeakMemory(peak, before, accelerator)
+
+
+def _read_status(name: str) -> int | None:
+    """A number of this process, in bytes; None where there is no such file."""
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    kilobytes = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return 1024 * int(kilobytes[0]) if kilobytes else None
+
+
+def _peak_since_start() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

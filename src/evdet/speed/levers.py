@@ -1,0 +1,277 @@
+"""Speed levers: the same detector, made ready for inference in different ways."""
+
+import copy
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from evdet.boxes import clip_boxes
+from evdet.models.families import AnyDetector
+from evdet.models.folding import fold_batch_norm
+from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
+from evdet.speed.durations import wait_for
+from evdet.speed.selection import Thresholds, select
+
+__all__ = [
+    "DEFAULT_LEVERS",
+    "EAGER",
+    "PARTS",
+    "Difference",
+    "Lever",
+    "LeverError",
+    "in_half",
+    "parts_of",
+    "pull_lever",
+]
+
+Clip = Shaped[Tensor, "T B C H W"]
+Detections = list[list[dict[str, Tensor]]]
+Step = Callable[[Tensor, Memory | None], tuple[Detections, Memory]]
+
+EAGER = "eager"
+"""PyTorch as it comes: float32, BatchNorm in its place, weights in the usual order."""
+PARTS = ("fold", "channels-last", "half", "compile", "graphs")
+"""What can be put together with + signs, in the order in which it is done. onnx stands alone."""
+DEFAULT_LEVERS = (
+    "fold",
+    "channels-last",
+    "fold+channels-last",
+    "fold+channels-last+compile",
+    "onnx",
+    "fold+channels-last+half",
+    "fold+channels-last+graphs",
+    "fold+channels-last+half+graphs",
+)
+"""Those that are compared where nobody chooses."""
+
+_ONNX = "onnx"
+
+
+class LeverError(RuntimeError):
+    """A lever cannot be pulled here; the message is one line that says why."""
+
+
+class Difference(NamedTuple):
+    """How far two ways to compute the same are apart, over all candidates of some windows."""
+
+    boxes: float
+    """Largest difference of a corner inside the frame, in pixels."""
+    scores: float
+    """Largest difference of a score."""
+
+
+class Lever(NamedTuple):
+    """A detector that is ready."""
+
+    name: str
+    """What was done to it."""
+    step: Step
+    """From a clip and its memory to boxes and memory, with fixed thresholds."""
+    difference: Difference
+    """From the detector as it was."""
+    seconds: float
+    """Time that it took to make it ready: copying, exporting, compiling."""
+
+
+def pull_lever(
+    name: str, detector: AnyDetector, clips: Sequence[Clip], thresholds: Thresholds
+) -> Lever:
+    """Make a detector ready for inference, and compare it with what it was.
+
+    Args:
+        name: eager, onnx, or any of `PARTS` put together with + signs.
+        detector: in evaluation mode, on its device; it is left as it is.
+        clips: the start of a stream, on the same device; at least one clip, all of one shape.
+        thresholds: of the selection.
+
+    Returns:
+        What can be run.
+
+    Raises:
+        ValueError: there is no such lever.
+        LeverError: it cannot be pulled here.
+    """
+    parts = parts_of(name)
+    start = time.perf_counter()
+    if _ONNX in parts:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            step = _export(detector, path, clips[0], thresholds)
+            seconds = time.perf_counter() - start
+            return Lever(name, step, _compare_export(detector, path, clips), seconds)
+    with torch.no_grad():
+        step, predict = _prepare(parts, detector, clips[0], thresholds)
+        wait_for(clips[0].device)
+    seconds = time.perf_counter() - start
+    return Lever(name, step, _compare(detector.predict, predict, clips), seconds)
+
+
+def parts_of(name: str) -> set[str]:
+    """Take the name of a lever apart.
+
+    Args:
+        name: as `pull_lever` takes it.
+
+    Returns:
+        Some of `PARTS`, or onnx; none of them is plain PyTorch.
+
+    Raises:
+        ValueError: there is no such lever.
+    """
+    parts = set() if name == EAGER else set(name.split("+"))
+    unknown = parts - {*PARTS} if parts != {_ONNX} else ()
+    if unknown:
+        raise ValueError(
+            f"there is no lever {name!r}: choose {_ONNX}, or put some of {', '.join(PARTS)} "
+            "together with + signs"
+        )
+    return parts
+
+
+@torch.inference_mode()
+def _compare(one: Predict, other: Predict, clips: Sequence[Clip]) -> Difference:
+    memory = other_memory = None
+    boxes = scores = 0.0
+    for clip in clips:
+        size = (clip.shape[-2], clip.shape[-1])
+        first_boxes, first_scores, memory = one(clip, memory)
+        second_boxes, second_scores, other_memory = other(clip, other_memory)
+        apart = (clip_boxes(first_boxes, size) - clip_boxes(second_boxes, size)).abs()
+        boxes = max(boxes, float(apart.max()))
+        scores = max(scores, float((first_scores - second_scores).abs().max()))
+    return Difference(boxes, scores)
+
+
+def _compare_export(detector: AnyDetector, path: Path, clips: Sequence[Clip]) -> Difference:
+    from evdet.export.comparison import compare_onnx
+
+    found = compare_onnx(detector, path, [clip[0].numpy() for clip in clips])
+    return Difference(found.boxes * max(clips[0].shape[-2:]), found.scores)
+
+
+def _prepare(
+    parts: set[str], detector: AnyDetector, clip: Clip, thresholds: Thresholds
+) -> tuple[Step, Predict]:
+    on_accelerator = clip.device.type == "cuda"
+    for part in ("half", "graphs"):
+        if part in parts and not on_accelerator:
+            raise LeverError(f"{part} needs an accelerator")
+    ready = copy.deepcopy(detector).eval().requires_grad_(False)
+    # A configuration may ask for channels-last: here that is a lever of its own.
+    _order_weights(ready, torch.contiguous_format)
+    if "fold" in parts:
+        ready = fold_batch_norm(ready, lambda model: model.predict(clip)).requires_grad_(False)
+    if "channels-last" in parts:
+        _order_weights(ready, torch.channels_last)
+    predict: Predict = ready.predict
+    if "half" in parts:
+        predict = in_half(ready)
+    if "compile" in parts:
+        predict = _compile(predict, clip)
+    if "graphs" in parts:
+        return _capture(predict, clip, thresholds)
+    return partial(_step, predict, thresholds), predict
+
+
+def _order_weights(detector: AnyDetector, order: torch.memory_format) -> None:
+    for weight in detector.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=order)
+
+
+def in_half(detector: AnyDetector) -> Predict:
+    """Let a detector compute in float16; boxes and scores come out in float32.
+
+    Args:
+        detector: its weights are converted.
+
+    Returns:
+        Its `predict`, for clips of any type; the memory stays in float16.
+    """
+    detector.half()
+
+    def predict(clip: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor, Memory]:
+        boxes, scores, memory = detector.predict(clip.half(), memory)
+        return boxes.float(), scores.float(), memory
+
+    return predict
+
+
+def _compile(predict: Predict, clip: Clip) -> Predict:
+    compiled: Predict = torch.compile(predict, dynamic=False)
+    try:
+        # Compilation happens in the first call, and again in the first with a memory. It holds
+        # for the mode in which it happens, and this one is that of all measurements.
+        with torch.inference_mode():
+            memory = compiled(clip, None)[2]
+            compiled(clip, memory)
+    except RuntimeError as error:
+        raise LeverError(f"torch.compile fails: {_reason(error)}") from error
+    return compiled
+
+
+def _reason(error: Exception) -> str:
+    """The line that says what is wrong, of many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or "ompiler" in line]
+    return (named or lines or [type(error).__name__])[0]
+
+
+def _capture(predict: Predict, clip: Clip, thresholds: Thresholds) -> tuple[Step, Predict]:
+    def body(frames: Tensor, memory: Memory) -> tuple[tuple[Tensor, ...], Memory]:
+        boxes, scores, new = predict(frames, memory)
+        return (boxes, scores), new
+
+    try:
+        step = CapturedStep(
+            predict,
+            clip,
+            score_thresh=thresholds.score_thresh,
+            nms_thresh=thresholds.nms_thresh,
+            max_boxes=thresholds.max_boxes,
+        )
+        call = CapturedCall(body, clip, predict(clip, None)[2])
+    except RuntimeError as error:
+        raise LeverError(f"no CUDA graph can be captured: {_reason(error)}") from error
+
+    def replay(frames: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor, Memory]:
+        (boxes, scores), new = call(frames, memory)
+        return boxes, scores, new
+
+    return step, replay
+
+
+def _step(
+    predict: Predict, thresholds: Thresholds, clip: Tensor, memory: Memory | None
+) -> tuple[Detections, Memory]:
+    boxes, scores, memory = predict(clip, memory)
+    return select(boxes, scores, clip, thresholds), memory
+
+
+def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: Thresholds) -> Step:
+    # Optional libraries: what is missing is said where it is asked for.
+    from evdet.export.errors import ExportError
+    from evdet.export.exporting import export_onnx
+    from evdet.export.session import load_onnx
+
+    if clip.device.type != "cpu":
+        raise LeverError("onnx is measured on a CPU: --device cpu")
+    try:
+        export_onnx(detector, path, fixed_shape=True)
+        # As many threads as everything else here has.
+        session = load_onnx(path, num_threads=torch.get_num_threads())
+    except ExportError as error:
+        raise LeverError(str(error)) from error
+    return partial(
+        session.step,
+        score_thresh=thresholds.score_thresh,
+        nms_thresh=thresholds.nms_thresh,
+        max_boxes=thresholds.max_boxes,
+    )

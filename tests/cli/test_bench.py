@@ -1,0 +1,147 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from evdet.build import build_detector
+from evdet.cli import main
+from evdet.config import DetectionConfig, config_to_yaml
+from evdet.events.dat import write_dat
+from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+
+SMALL = {
+    "feature_base": 2, "feature_channels_out": 4, "num_levels": 2, "head_channels": 4,
+    "anchor_list": "MNIST_ANCHORS",
+}  # fmt: skip
+EVENTS = {**SMALL, "dataset_path": "runs/of_somebody_else", "preprocess": "histogram"}
+QUICK = ("--windows", "2", "--warm-up", "1", "--batches", "1", "2", "--device", "cpu")
+SIZE = SensorSize(32, 48)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path, **EVENTS)
+
+
+@pytest.fixture
+def drive(tmp_path):
+    path = tmp_path / "drive.dat"
+    write_dat(path, [np.zeros(9, EVENT_DTYPE)], SIZE)
+    return path
+
+
+def write_config(folder, **fields):
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return str(path)
+
+
+def bench(*words):
+    return main(["bench", *map(str, words)])
+
+
+def test_a_configuration_is_measured_from_events_to_boxes(config, capsys):
+    assert bench(config, *QUICK, "--levers", "fold", "half") == 0
+
+    text = capsys.readouterr().out
+    for part in (
+        "random weights", "digits_td.dat (128x128", "2 x 128 x 128", "2 windows after 1 to warm up",
+        "raw events in, boxes out", "eager", "fold", "half needs an accelerator", "torch",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_everything_is_written_as_json(config, drive, tmp_path, capsys):
+    words = ("--source", drive, "--levers", "none", "--json", tmp_path / "speed.json")
+    assert bench(config, *QUICK, *words) == 0
+
+    content = json.loads((tmp_path / "speed.json").read_text())
+    assert content["weights"].startswith("random weights")
+    assert content["environment"]["torch"] == torch.__version__
+    assert content["frame"] == [2, 32, 48]
+    assert set(content["frames_per_second"]) == {"1", "2"}
+    assert content["levers"] == []
+    assert set(content["stages"]["stages"]) == {"read", "represent", "network", "select", "track"}
+
+
+def test_the_worst_case_fills_the_suppression(config, drive, tmp_path, capsys):
+    words = (
+        "--source",
+        drive,
+        "--levers",
+        "none",
+        "--track",
+        "none",
+        "--json",
+        tmp_path / "speed.json",
+    )
+    assert bench(config, *QUICK, *words, "--score", "0") == 0
+
+    content = json.loads((tmp_path / "speed.json").read_text())
+    # (4 x 6 + 2 x 3) cells, 2 anchors, 10 classes.
+    assert content["stages"]["candidates"] == 600
+    assert "track" not in content["stages"]["stages"]
+
+
+def test_a_checkpoint_is_measured_on_a_recording_of_its_own(drive, tmp_path, capsys):
+    fields = {**EVENTS, "in_channels": 2, "classes": ("cat",), "height": 32, "width": 48}
+    config = DetectionConfig(**fields)
+    weights = build_detector(config).state_dict()
+    content = {
+        "hyper_parameters": yaml.safe_load(config_to_yaml(config)),
+        "state_dict": {f"detector.{name}": value for name, value in weights.items()},
+    }
+    torch.save(content, tmp_path / "small.ckpt")
+
+    words = ("--source", drive, "--levers", "none")
+    assert bench(tmp_path / "small.ckpt", *QUICK, *words) == 0
+    text = capsys.readouterr().out
+    assert "trained weights" in text
+    assert "drive.dat (48x32" in text
+    assert "at least 9 events" in text
+    assert "2 x 32 x 48" in text
+
+
+def test_frames_of_another_size_get_a_simulated_recording(tmp_path, capsys):
+    config = write_config(tmp_path, **EVENTS, height=32, width=40)
+    assert bench(config, *QUICK, "--levers", "none", "--track", "none") == 0
+    assert "simulated_40x32.dat" in capsys.readouterr().out
+
+
+def test_detectors_of_pictures_see_moving_mnist(tmp_path, capsys):
+    config = write_config(tmp_path, **SMALL, height=32, width=32)
+    assert bench(config, *QUICK, "--levers", "none") == 0
+    assert "Moving MNIST, 60 pictures in memory" in capsys.readouterr().out
+
+
+def test_threads_are_set(config, drive, capsys):
+    assert bench(config, *QUICK, "--source", drive, "--levers", "none", "--threads", "2") == 0
+    assert "2 threads" in capsys.readouterr().out
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--threads", "0"), "--threads must be at least 1, got 0"),
+        (("--score", "2"), "--score must be between 0 and 1, got 2"),
+        (("--windows", "0"), "windows must be at least 1, got 0"),
+        (("--levers", "turbo"), "there is no lever 'turbo'"),
+        (("--device", "abacus"), "there is no device 'abacus' here"),
+        (("--source", "missing.dat"), "missing.dat cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(config, drive, capsys, words, message):
+    assert bench(config, *QUICK, "--source", drive, *words) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("evdet: ")
+    assert message in said
+
+
+def test_a_file_that_is_neither_checkpoint_nor_configuration_is_named(tmp_path, capsys):
+    assert bench(tmp_path / "missing.ckpt") == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert bench(tmp_path / "missing.yaml") == 2
+    assert "there is no file" in capsys.readouterr().err

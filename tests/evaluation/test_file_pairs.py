@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from evdet.boxes import BOX_DTYPE
+from evdet.evaluation.file_pairs import pair_files
+from evdet.events.dtypes import EVENT_DTYPE
+
+
+def write(path, dtype=BOX_DTYPE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.zeros(1, dtype))
+    return path
+
+
+def test_two_files_are_a_pair_whatever_they_are_called(tmp_path):
+    found, boxes = write(tmp_path / "mine.npy"), write(tmp_path / "drive_bbox.npy")
+    [pair], notes = pair_files(found, boxes)
+    assert pair == ("drive", boxes, found)
+    assert notes == []
+
+
+def test_folders_are_paired_by_name_and_those_without_a_partner_are_named(tmp_path):
+    for name in ("a_bbox", "night/b_bbox", "c_bbox"):
+        write(tmp_path / "boxes" / f"{name}.npy")
+    for name in ("a_detections", "night/b", "d_dt"):
+        write(tmp_path / "found" / f"{name}.npy")
+    pairs, notes = pair_files(tmp_path / "found", tmp_path / "boxes")
+    assert [pair.name for pair in pairs] == ["a", "c", "night/b"]
+    assert [pair.detections is not None for pair in pairs] == [True, False, True]
+    assert notes == [
+        "1 of 3 recordings have no file of detections and count as nothing found: c",
+        "1 files of detections have no file of boxes and are left out: d",
+    ]
+
+
+def test_a_folder_of_a_data_set_has_recordings_and_a_label_map_beside_the_boxes(tmp_path):
+    boxes, found = tmp_path / "boxes", tmp_path / "found"
+    write(boxes / "a_bbox.npy")
+    write(boxes / "a_td.npy", EVENT_DTYPE)
+    (boxes / "b_td.csv").write_text("t,x,y,p\n")
+    (boxes / "label_map_dictionary.json").write_text("{}")
+    write(found / "a.npy")
+    pairs, _ = pair_files(found, boxes)
+    assert [pair.boxes.name for pair in pairs] == ["a_bbox.npy"]
+
+
+def test_what_cannot_be_paired_is_said(tmp_path):
+    one, folder = write(tmp_path / "one.npy"), tmp_path / "folder"
+    write(folder / "two_bbox.npy")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"there is no .*nowhere"):
+        pair_files(one, tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"one\.npy is a file and .*folder a folder"):
+        pair_files(folder, one)
+    with pytest.raises(ValueError, match="empty has no file of boxes: those end in"):
+        pair_files(tmp_path / "empty", folder)
+    write(tmp_path / "others" / "three.npy")
+    with pytest.raises(ValueError, match=r"no file of .*others is called like one of .*: the"):
+        pair_files(tmp_path / "others", folder)
+    write(folder / "two_labels.npy")
+    with pytest.raises(ValueError, match="are both of two: move one of them away"):
+        pair_files(folder, folder)

@@ -1,0 +1,116 @@
+import sys
+
+import numpy as np
+import pytest
+
+from evdet.cli import main
+from evdet.events import EVENT_DTYPE, SensorSize
+from evdet.events.dat import write_dat
+from evdet.export import Exported, load_onnx
+
+
+@pytest.fixture
+def drift():
+    """What the written model adds to its memory."""
+    return 0.0
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch, toy, make_toy, drift):
+    """Where the command writes to; its checkpoint is a toy, and so is what it writes."""
+
+    def write(detector, path, *, raw_heads, fixed_shape):
+        make_toy(path, raw_heads=raw_heads, drift=drift)
+        free = () if fixed_shape else ("batch", "height", "width")
+        return Exported(path, path.stat().st_size, free)
+
+    monkeypatch.setattr("evdet.checkpoints.load_detector", lambda path: toy)
+    monkeypatch.setattr("evdet.export.export_onnx", write)
+    return tmp_path / "out.onnx"
+
+
+def run(out, *more):
+    return main(["export", "some.ckpt", str(out), *map(str, more)])
+
+
+def test_what_is_the_same_gets_its_name(out, capsys):
+    assert run(out) == 0
+
+    said = capsys.readouterr().out
+    assert "24  1 x 8x12" in said
+    assert "3  2 x 20x32" in said
+    assert "free  batch, height, width" in said
+    assert f"the same as PyTorch: {out}" in said
+    assert load_onnx(out).num_classes == 2
+    assert list(out.parent.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("drift", [0.01])
+def test_what_differs_does_not_get_its_name_and_says_where(out, capsys):
+    out.write_bytes(b"of an earlier day")
+    assert run(out, "--windows", 2) == 1
+
+    said = capsys.readouterr().out
+    assert "NOT THE SAME: window 0: the values of memory sum differ by" in said
+    assert out.read_bytes() == b"of an earlier day"
+    assert out.with_name("out.unchecked.onnx").exists()
+
+
+def test_raw_heads_of_one_shape_are_compared_once(out, capsys):
+    assert run(out, "--raw-heads", "--fixed-shape") == 0
+
+    said = capsys.readouterr().out
+    assert "free  no dimension" in said
+    assert "2 x " not in said
+    assert load_onnx(out).raw_heads
+
+
+def write_recording(path, num_bins):
+    events = np.zeros(num_bins * 20, EVENT_DTYPE)
+    rng = np.random.default_rng(0)
+    events["t"] = np.arange(len(events)) * 500
+    for name, end in (("x", 12), ("y", 8), ("p", 2)):
+        events[name] = rng.integers(0, end, len(events))
+    write_dat(path, [events] if num_bins else [], SensorSize(8, 12))
+    return path
+
+
+def test_a_source_of_the_users_is_played(out, tmp_path, capsys):
+    recording = write_recording(tmp_path / "own_td.dat", 7)
+    assert run(out, "--source", recording) == 0
+    assert "7  1 x 8x12" in capsys.readouterr().out
+
+
+def test_a_source_without_windows_is_named(out, tmp_path, capsys):
+    recording = write_recording(tmp_path / "own_td.dat", 0)
+    assert run(out, "--source", recording) == 2
+    assert "has no window to compare on" in capsys.readouterr().err
+
+
+def test_a_source_of_another_kind_is_named(out, tmp_path, capsys):
+    assert run(out, "--source", tmp_path / "a.mp4") == 2
+    assert "trained on events" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("out.pt", (), "does not end in .onnx"),
+        ("nowhere/out.onnx", (), "there is no folder"),
+        ("out.onnx", ("--windows", 0), "windows must be at least 1, got 0"),
+    ],
+)
+def test_wrong_values_are_one_line(out, capsys, name, more, message):
+    assert run(out.parent / name, *more) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("library", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_library_is_named_with_its_remedy(out, capsys, monkeypatch, library):
+    monkeypatch.setitem(sys.modules, library, None)
+    assert run(out) == 2
+
+    said = capsys.readouterr().err
+    assert library in said
+    assert "pip install 'evdet[onnx]'" in said
+    assert said.count("\n") == 1

@@ -1,0 +1,187 @@
+import json
+import sys
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch.testing import assert_close
+
+from evdet.export import ExportError, load_onnx
+from evdet.export.metadata import METADATA_KEY
+from evdet.models.postprocess import select_boxes, to_detections
+
+THRESHOLDS = {"score_thresh": 0.3, "nms_thresh": 0.6, "max_boxes": 5}
+
+
+def by_torch(toy, clip, memory=None, **thresholds):
+    boxes, scores, memory = toy.predict(clip, memory)
+    selection = select_boxes(boxes, scores, clip.shape[-2:], **thresholds)
+    return to_detections(selection, clip.shape[1]), memory
+
+
+def assert_same_detections(first, second):
+    for lanes, others in zip(first, second, strict=True):
+        for found, other in zip(lanes, others, strict=True):
+            assert found.keys() == other.keys()
+            for name in found:
+                assert_close(found[name], other[name])
+
+
+def test_it_says_what_it_is(toy, toy_path):
+    detector = load_onnx(toy_path)
+
+    assert detector.frame_spec == toy.frame_spec
+    assert detector.memory_names == ("sum",)
+    assert detector.num_classes == 2
+    assert detector.frame_shape == (None, 2, None, None)
+
+
+@pytest.mark.parametrize("raw_heads", [False, True])
+def test_a_step_is_that_of_torch(toy, make_toy, tmp_path, raw_heads):
+    detector = load_onnx(make_toy(tmp_path / "toy.onnx", raw_heads=raw_heads))
+    clip = torch.randn(4, 3, 2, 8, 12)
+    found, (memory,) = detector.step(clip, **THRESHOLDS)
+    expected, (expected_memory,) = by_torch(toy, clip, **THRESHOLDS)
+
+    assert detector.raw_heads == raw_heads
+    assert sum(len(lane["scores"]) for lanes in found for lane in lanes) > 20
+    assert_same_detections(found, expected)
+    assert_close(memory, expected_memory)
+
+
+def test_nothing_found_is_empty_tensors(toy_path):
+    found, _ = load_onnx(toy_path).step(torch.zeros(1, 2, 2, 8, 12), score_thresh=0.99)
+
+    for lane in found[0]:
+        assert lane["boxes"].shape == (0, 4)
+        assert lane["labels"].dtype == torch.int64
+        assert lane["scores"].shape == (0,)
+
+
+def test_two_half_clips_equal_one_clip(toy_path):
+    detector = load_onnx(toy_path)
+    clip = torch.randn(4, 2, 2, 8, 12)
+    first, memory = detector.step(clip[:1], **THRESHOLDS)
+    second, memory = detector.step(clip[1:], memory, **THRESHOLDS)
+    whole, expected = detector.step(clip, **THRESHOLDS)
+
+    assert_same_detections(first + second, whole)
+    assert_close(memory, expected)
+
+
+def test_lanes_do_not_see_each_other(toy_path):
+    detector = load_onnx(toy_path)
+    clip = torch.randn(2, 3, 2, 8, 12)
+    whole, _ = detector.step(clip, **THRESHOLDS)
+    alone, _ = detector.step(clip[:, 1:2], **THRESHOLDS)
+
+    assert_same_detections([lanes[1:2] for lanes in whole], alone)
+
+
+def test_frames_of_bytes_and_memory_with_gradients_are_taken(toy, toy_path):
+    clip = torch.randint(0, 5, (2, 1, 2, 8, 12), dtype=torch.uint8)
+    memory = (torch.rand(1, 1, 8, 12, requires_grad=True),)
+    found, _ = load_onnx(toy_path).step(clip, memory, **THRESHOLDS)
+
+    assert_same_detections(found, by_torch(toy, clip.float(), memory, **THRESHOLDS)[0])
+
+
+def test_a_model_of_one_size_says_what_it_takes(make_toy, tmp_path):
+    detector = load_onnx(make_toy(tmp_path / "toy.onnx", size="8, 12"))
+    detector.step(torch.zeros(1, 1, 2, 8, 12))
+
+    with pytest.raises(ValueError, match=r"any x 2 x 8 x 12, got 1 x 2 x 9 x 12"):
+        detector.step(torch.zeros(1, 1, 2, 9, 12))
+
+
+def test_memory_of_other_frames_is_refused(toy_path):
+    detector = load_onnx(toy_path)
+    _, memory = detector.step(torch.zeros(1, 1, 2, 8, 12))
+    for clip, wrong in ((torch.zeros(1, 1, 2, 9, 12), memory), (torch.zeros(1, 1, 2, 8, 12), ())):
+        with pytest.raises(ValueError, match="start with None where lanes or size change"):
+            detector.step(clip, wrong)
+
+
+def test_the_memory_of_a_model_of_one_size_may_have_any_shape(make_toy, tmp_path):
+    path = make_toy(tmp_path / "toy.onnx", size="8, 12")
+    rewrite(path, lambda said: said["memory"][0].update(stride=None))
+
+    assert load_onnx(path).empty_memory(3, 8, 12)[0].shape == (3, 1, 8, 12)
+
+
+def test_a_file_that_is_not_there_or_a_folder_is_named(tmp_path):
+    with pytest.raises(ExportError, match=r"no.onnx does not exist"):
+        load_onnx(tmp_path / "no.onnx")
+    with pytest.raises(ExportError, match="is a folder"):
+        load_onnx(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_one_line(toy_path, share):
+    content = toy_path.read_bytes()
+    toy_path.write_bytes(content[: int(len(content) * share)])
+
+    with pytest.raises(ExportError) as error:
+        load_onnx(toy_path)
+    assert str(error.value).startswith(("toy.onnx is no ONNX model", str(toy_path)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_of_something_else_is_refused(toy_path):
+    model = onnx.load(toy_path)
+    del model.metadata_props[:]
+    onnx.save(model, toy_path)
+
+    with pytest.raises(ExportError, match="was not written by `evdet export`"):
+        load_onnx(toy_path)
+
+
+def rewrite(path, change):
+    """Change what a model says of itself."""
+    model = onnx.load(path)
+    said = json.loads(model.metadata_props[0].value)
+    change(said)
+    assert model.metadata_props[0].key == METADATA_KEY
+    model.metadata_props[0].value = json.dumps(said)
+    onnx.save(model, path)
+
+
+def test_a_model_of_a_later_evdet_is_refused(toy_path):
+    rewrite(toy_path, lambda said: said.update(format=2, evdet_version="9.9"))
+
+    with pytest.raises(ExportError, match=r"written by evdet 9\.9.*update evdet"):
+        load_onnx(toy_path)
+
+
+@pytest.mark.parametrize("name", ["format", "memory", "frame_spec", "num_classes"])
+def test_damaged_metadata_are_one_line(toy_path, name):
+    rewrite(toy_path, lambda said: said.pop(name))
+
+    with pytest.raises(ExportError, match="what it says of itself is damaged"):
+        load_onnx(toy_path)
+
+
+def test_threads_can_be_chosen(toy_path):
+    load_onnx(toy_path, num_threads=1).step(torch.zeros(1, 1, 2, 8, 12))
+
+    with pytest.raises(ValueError, match="num_threads must be 0 or more, got -1"):
+        load_onnx(toy_path, num_threads=-1)
+
+
+def test_without_onnxruntime_the_remedy_is_named(toy_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+    with pytest.raises(ExportError, match=r"onnxruntime .*pip install 'evdet\[onnx\]'"):
+        load_onnx(toy_path)
+
+
+def test_windows_run_on_arrays(toy, toy_path):
+    detector = load_onnx(toy_path)
+    frame = np.random.default_rng(0).standard_normal((3, 2, 8, 12)).astype(np.float32)
+    found, state = detector.run(frame, detector.empty_memory(3, 8, 12), **THRESHOLDS)
+    [lanes], memory = by_torch(toy, torch.from_numpy(frame)[None], **THRESHOLDS)
+
+    assert_close(torch.from_numpy(found.boxes), torch.cat([lane["boxes"] for lane in lanes]))
+    assert found.lanes.tolist() == [b for b, lane in enumerate(lanes) for _ in lane["scores"]]
+    assert_close(torch.from_numpy(state[0]), memory[0])

@@ -1,0 +1,154 @@
+import copy
+import dataclasses
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from evdet.speed.levers import DEFAULT_LEVERS, EAGER, LeverError, in_half, pull_lever
+
+ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+
+
+def assert_detects_the_same(lever, detector, thresholds, clips):
+    limits = dataclasses.asdict(thresholds)
+    expected_memory = memory = None
+    with torch.no_grad():
+        for clip in clips:
+            expected, expected_memory = detector.step(clip, expected_memory, **limits)
+            found, memory = lever.step(clip, memory)
+            assert len(found[0][0]["boxes"]) > 0
+            for name, value in found[0][0].items():
+                assert_close(value, expected[0][0][name], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [EAGER, "fold", "channels-last", "fold+channels-last"])
+def test_a_lever_changes_nothing_but_the_speed(any_detector, thresholds, clips, name):
+    before = {key: value.clone() for key, value in any_detector.state_dict().items()}
+    lever = pull_lever(name, any_detector, clips, thresholds)
+
+    assert lever.name == name
+    assert lever.difference.boxes < 1e-3
+    assert lever.difference.scores < 1e-5
+    assert lever.seconds > 0
+    assert_detects_the_same(lever, any_detector, thresholds, clips)
+    for key, value in any_detector.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_the_order_of_the_weights_is_a_lever_even_where_the_configuration_chose_one(
+    detector, thresholds, clips
+):
+    orders = []
+    for weight in detector.parameters():
+        if weight.dim() == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+
+    for name in (EAGER, "channels-last"):
+        lever = pull_lever(name, detector, clips, thresholds)
+        predict = lever.step.args[0]
+        weight = predict.__self__.feature_extractor.stem[1].body[0][0].weight
+        orders.append(weight.is_contiguous(memory_format=torch.channels_last))
+    assert orders == [False, True]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without an accelerator")
+@pytest.mark.parametrize("name", ["half", "fold+graphs"])
+def test_what_needs_an_accelerator_says_so(detector, thresholds, clips, name):
+    with pytest.raises(LeverError, match="needs an accelerator"):
+        pull_lever(name, detector, clips, thresholds)
+
+
+@pytest.mark.parametrize("name", ["", "flod", "fold+fast", "onnx+fold", "eager+fold"])
+def test_an_unknown_lever_is_named_with_those_there_are(detector, thresholds, clips, name):
+    with pytest.raises(
+        ValueError, match=r"there is no lever.*choose onnx, or.*fold, channels-last"
+    ):
+        pull_lever(name, detector, clips, thresholds)
+
+
+def test_half_precision_stays_near(any_detector, clips):
+    memory = half_memory = None
+    half = in_half(copy.deepcopy(any_detector))
+    with torch.no_grad():
+        for clip in clips:
+            boxes, scores, memory = any_detector.predict(clip, memory)
+            half_boxes, half_scores, half_memory = half(clip, half_memory)
+            assert half_boxes.dtype == half_scores.dtype == torch.float32
+            assert {part.dtype for part in half_memory} == {torch.float16}
+            # Which class of a candidate is the likeliest may change where two are.
+            assert_close(half_scores.amax(-1), scores.amax(-1), atol=0.05, rtol=0)
+            assert (half_boxes - boxes).abs().median() < 0.5
+
+
+@ON_GPU
+@pytest.mark.parametrize("name", [name for name in DEFAULT_LEVERS if name != "onnx"])
+def test_every_lever_can_be_pulled_on_an_accelerator(detector, thresholds, clips, name):
+    on_device = [clip.cuda() for clip in clips]
+    lever = pull_lever(name, detector.cuda(), on_device, thresholds)
+    assert lever.difference.scores < (0.05 if "half" in name else 1e-3)
+
+
+@pytest.mark.slow
+def test_an_export_detects_the_same(detector, thresholds, clips):
+    pytest.importorskip("onnxruntime")
+    lever = pull_lever("onnx", detector, clips, thresholds)
+    assert lever.difference.boxes < 1e-2
+    assert lever.difference.scores < 1e-5
+    assert_detects_the_same(lever, detector, thresholds, clips)
+
+
+# In a process of its own: the checks of shapes in this one are more than a compiler can follow.
+COMPILED = """
+import itertools, torch
+from evdet.build import build_detector
+from evdet.config import DetectionConfig
+from evdet.speed.levers import LeverError, pull_lever
+from evdet.speed.selection import Thresholds
+
+detector = build_detector(DetectionConfig(
+    dataset_path="nowhere", preprocess="histogram", in_channels=2, classes=("cat",), height=32,
+    width=32, feature_extractor="VggLike", feature_base=2, feature_channels_out=4, num_levels=1,
+    head_channels=4)).eval()
+clips = list(torch.rand(3, 1, 1, 2, 32, 32))
+thresholds = Thresholds(score_thresh=0.0, nms_thresh=0.5, max_boxes=50)
+try:
+    lever = pull_lever("fold+compile", detector, clips, thresholds)
+except LeverError as error:
+    print(error)
+else:
+    print(lever.difference.boxes < 1e-3 and lever.difference.scores < 1e-5)
+"""
+
+
+def run_compiled(**surroundings):
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **surroundings},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.slow
+def test_a_compiled_detector_gives_the_same_or_says_what_is_missing():
+    said = run_compiled()
+    assert said == "True" or "compiler" in said
+
+
+@pytest.mark.slow
+def test_without_a_compiler_one_line_says_so(tmp_path):
+    missing = {
+        "CXX": "/nonexistent",
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path),
+        "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1",
+    }
+    said = run_compiled(**missing)
+    assert said.startswith("torch.compile fails: ")
+    assert "compiler" in said
+    assert "\n" not in said

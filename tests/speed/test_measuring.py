@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from evdet.speed.measuring import measure_speed
+
+
+def measure(detector, windows, thresholds, **options):
+    few = {"num_windows": 2, "warm_up": 1, "batches": (1, 2)}
+    return measure_speed(detector, windows, thresholds, **{**few, **options})
+
+
+def test_without_levers_nothing_is_compared(detector, windows, thresholds):
+    report = measure(detector, windows, thresholds)
+
+    assert report.levers == ()
+    assert list(report.frames_per_second) == [1, 2]
+    assert report.frame == (2, 32, 32)
+    assert report.flops > 0
+    assert report.memory.host > 0
+
+
+def test_plain_pytorch_comes_first_and_only_once(detector, windows, thresholds):
+    report = measure(detector, windows, thresholds, levers=("fold", "eager", "fold"))
+
+    assert [lever.name for lever in report.levers] == ["eager", "fold"]
+    assert report.levers[0].times.speedup == 1
+    assert all(lever.seconds > 0 for lever in report.levers)
+
+
+def test_a_lever_that_cannot_be_pulled_keeps_its_row(detector, windows, thresholds):
+    report = measure(detector, windows, thresholds, levers=("half", "fold"))
+
+    assert [lever.name for lever in report.levers] == ["eager", "half", "fold"]
+    assert report.levers[1].times is None
+    assert report.levers[1].problem == "half needs an accelerator"
+    assert report.levers[2].times is not None
+
+
+def test_what_was_measured_survives_json(detector, windows, thresholds):
+    report = measure(detector, windows, thresholds, levers=("half", "fold"))
+    read = json.loads(json.dumps(report.as_dict()))
+
+    assert read["macs"] == report.flops / 2
+    assert read["source"] == "noise"
+    assert read["thresholds"] == {"score_thresh": 0.3, "nms_thresh": 0.5, "max_boxes": 50}
+    assert read["stages"]["stages"]["network"]["p50"] == report.stages.stages["network"].p50
+    assert read["stages"]["window"]["p99"] == report.stages.window.p99
+    assert set(read["frames_per_second"]) == {"1", "2"}
+    assert set(read["memory"]) == {"host", "host_before", "accelerator"}
+    eager, half, fold = read["levers"]
+    assert eager["difference"] == {"boxes": 0, "scores": 0}
+    assert half["difference"] is None
+    assert fold["times"]["window"]["best"] > 0
+
+
+def test_whoever_waits_is_told_what_happens(detector, windows, thresholds):
+    told = []
+    measure(detector, windows, thresholds, levers=("fold",), tell=told.append)
+    assert told == ["stages", "batches", "eager", "fold", "levers, in turns"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_windows": 0}, "windows must be at least 1, got 0"),
+        ({"warm_up": -1}, "warm_up must be 0 or more, got -1"),
+        ({"batches": (1, 0)}, "batches must be at least 1, got 0"),
+        ({"levers": ("fast",)}, "there is no lever 'fast'"),
+    ],
+)
+def test_values_out_of_range_are_named(detector, windows, thresholds, options, message):
+    with pytest.raises(ValueError, match=message):
+        measure(detector, windows, thresholds, **options)

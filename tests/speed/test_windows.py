@@ -1,0 +1,118 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from evdet.data.frame_layout import fit_events
+from evdet.events.dat import write_dat
+from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.events.recording import open_recording
+from evdet.events.representation_names import VARIANTS, representation_called
+from evdet.events.representations import REPRESENTATIONS, histogram
+from evdet.models import FrameSpec
+from evdet.speed.windows import open_windows, picture_windows, scatter_clips, simulate_recording
+
+SIZE = SensorSize(8, 8)
+CPU = torch.device("cpu")
+NAMES = sorted({*REPRESENTATIONS, *VARIANTS})
+
+
+def spec_of(**fields):
+    known = {
+        "preprocess": "histogram", "delta_t": 1000, "height": 8, "width": 8, "in_channels": 2,
+        "class_names": ("cat",),
+    }  # fmt: skip
+    return FrameSpec(**{**known, **fields})
+
+
+@pytest.fixture
+def recording(tmp_path):
+    path = tmp_path / "three_bins.dat"
+    events = np.array([(100, 1, 2, 1), (150, 1, 2, 1), (2500, 7, 0, 0)], EVENT_DTYPE)
+    write_dat(path, [events], SIZE)
+    return path
+
+
+def test_a_recording_without_events_has_no_windows(tmp_path):
+    path = tmp_path / "empty.dat"
+    write_dat(path, [], SIZE)
+    with pytest.raises(ValueError, match=r"the source holds no windows$"):
+        next(open_windows(path, spec_of()).play())
+
+
+def test_a_recording_is_played_over_and_over_bin_by_bin(recording):
+    windows = open_windows(recording, spec_of())
+    played = list(itertools.islice(windows.play(), 7))
+
+    assert [window.start for window in played] == [0, 1000, 2000, 0, 1000, 2000, 0]
+    assert [len(window.events) for window in played] == [2, 0, 1, 2, 0, 1, 2]
+    assert windows.delta_t == 1000
+    assert "three_bins.dat" in windows.name
+
+
+def test_two_players_do_not_see_each_other(recording):
+    windows = open_windows(recording, spec_of())
+    first, second = windows.play(), windows.play()
+    next(first)
+    assert next(first).start == 1000
+    assert next(second).start == 0
+
+
+def test_a_clip_is_what_training_makes_of_the_events(recording):
+    windows = open_windows(recording, spec_of())
+    window = next(windows.play())
+    clip = windows.represent(window)
+
+    expected = histogram(window.events, SIZE, start=0, delta_t=1000)
+    assert clip.shape == (1, 1, 2, 8, 8)
+    assert clip.dtype == torch.float32
+    np.testing.assert_array_equal(clip[0, 0].numpy(), expected)
+
+
+def test_counts_become_numbers(recording):
+    windows = open_windows(recording, spec_of(preprocess="stacked_histogram", in_channels=20))
+    clip = windows.represent(next(windows.play()))
+    assert clip.dtype == torch.float32
+    assert clip.sum() == 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_accelerator_makes_the_same_frames(name, recording):
+    channels = representation_called(name).num_channels
+    windows = open_windows(recording, spec_of(preprocess=name, in_channels=channels))
+    make = scatter_clips(name, fit_events("", SIZE, SIZE), CPU)
+    for window in itertools.islice(windows.play(), 3):
+        assert_close(make(window), windows.represent(window))
+
+
+def test_another_duration_of_a_window_can_be_asked_for(recording):
+    windows = open_windows(recording, spec_of(), delta_t=2000)
+    assert [window.start for window in itertools.islice(windows.play(), 2)] == [0, 2000]
+
+
+def test_pictures_are_refused_where_events_are_wanted(recording):
+    with pytest.raises(ValueError, match="give a recording"):
+        picture_windows(spec_of())
+    with pytest.raises(ValueError, match="trained on pictures"):
+        open_windows(recording, spec_of(preprocess="none", in_channels=3))
+
+
+def test_moving_mnist_is_played_without_end():
+    windows = picture_windows(spec_of(preprocess="none", in_channels=3, height=32, width=48))
+    clips = [windows.represent(window) for window in itertools.islice(windows.play(), 61)]
+
+    assert clips[0].shape == (1, 1, 3, 32, 48)
+    assert 0 < clips[0].max() <= 1
+    assert not torch.equal(clips[0], clips[1])
+    assert torch.equal(clips[0], clips[60])
+
+
+def test_a_simulated_recording_has_the_size_that_is_asked_for(tmp_path):
+    path = simulate_recording(tmp_path, SensorSize(32, 48))
+    recording = open_recording(path)
+
+    assert recording.size == SensorSize(32, 48)
+    assert len(recording) > 0
+    assert recording.duration == pytest.approx(2_000_000, rel=0.2)
