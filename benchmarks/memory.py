@@ -221,7 +221,7 @@ def _plot(runs: list[dict[str, Any]], path: Path) -> None:
     axes.set(ylim=(0, 1), xlabel="time since the object last moved", ylabel="AP50")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.9))
+    axes.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.5))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
