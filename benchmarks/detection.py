@@ -17,6 +17,7 @@ QUICK = DetectionConfig(
     dataset_path="runs/events_digits", preprocess="histogram", in_channels=2, height=128, width=128,
     classes=tuple("0123456789"), feature_extractor="Vanilla", feature_base=6,
     feature_channels_out=48, num_levels=4, head_channels=64, anchor_list="MNIST_ANCHORS",
+    channels_last=True,
 )  # fmt: skip
 
 

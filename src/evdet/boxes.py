@@ -182,8 +182,8 @@ def suppress(
 ) -> Bool[Tensor, "F N"]:
     """Exact greedy non-maximum suppression of all frames at once, class by class.
 
-    Walks over the N candidates, never over frames, with a number of steps that depends on shapes
-    alone: nothing is read back from an accelerator.
+    On an accelerator it walks over the N candidates, never over frames, with a number of steps
+    that depends on shapes alone: nothing is read back.
 
     Args:
         boxes: candidates of each frame, best first.
@@ -214,12 +214,25 @@ def suppress(
 
 
 def _beat_on_cpu(keep: Bool[np.ndarray, "F m"], rivals: Bool[np.ndarray, "F n m"]) -> None:
-    """The walk of `suppress` over one block, in place: NumPy's calls cost a third of torch's."""
-    for row in range(rivals.shape[1]):
-        is_kept = keep[:, row, None]
-        if is_kept.any():
-            later = keep[:, row + 1 :]
-            np.greater(later, rivals[:, row, row + 1 :] & is_kept, out=later)
+    """The walk of `suppress` over one block, in place.
+
+    A row of a frame is one large integer here, a bit per box: tensors take ten times as long,
+    since there is a call or two for every box.
+    """
+    rows = np.packbits(rivals, axis=2, bitorder="little")
+    kept = np.packbits(keep, axis=1, bitorder="little")
+    num_rows, num_bytes = rows.shape[1:]
+    for frame in range(len(keep)):
+        alive = int.from_bytes(kept[frame].tobytes(), "little")
+        data = rows[frame].tobytes()
+        for best in range(num_rows):
+            if alive >> best & 1:
+                beaten = int.from_bytes(data[best * num_bytes : (best + 1) * num_bytes], "little")
+                # Those before are settled, and nobody beats himself.
+                later = best + 1
+                alive &= ~(beaten >> later << later)
+        kept[frame] = np.frombuffer(alive.to_bytes(num_bytes, "little"), np.uint8)
+    keep[:] = np.unpackbits(kept, axis=1, count=keep.shape[1], bitorder="little")
 
 
 def _num_used(valid: Bool[Tensor, "F N"]) -> int:

@@ -1,4 +1,6 @@
 import json
+import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -38,6 +40,13 @@ def write_config(folder, **fields):
     return str(path)
 
 
+def installed_version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def bench(*words):
     return main(["bench", *map(str, words)])
 
@@ -60,6 +69,7 @@ def test_everything_is_written_as_json(config, drive, tmp_path, capsys):
     content = json.loads((tmp_path / "speed.json").read_text())
     assert content["weights"].startswith("random weights")
     assert content["environment"]["torch"] == torch.__version__
+    assert content["environment"].get("trackers") == installed_version("trackers")
     assert content["frame"] == [2, 32, 48]
     assert set(content["frames_per_second"]) == {"1", "2"}
     assert content["levers"] == []
@@ -104,6 +114,19 @@ def test_a_checkpoint_is_measured_on_a_recording_of_its_own(drive, tmp_path, cap
     assert "2 x 32 x 48" in text
 
 
+def test_missing_libraries_leave_their_rows_out_and_say_so(config, drive, monkeypatch, capsys):
+    for name in ("trackers", "onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert bench(config, *QUICK, "--source", drive, "--levers", "onnx") == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert not any(line.startswith("track  ") for line in lines)
+    [tracker] = [line for line in lines if line.startswith("tracker ")]
+    assert "pip install 'evdet[tracking]'" in tracker
+    assert lines[-1].startswith(f"{'onnx':36} ")
+    assert lines[-1].endswith("pip install 'evdet[onnx]'")
+
+
 def test_frames_of_another_size_get_a_simulated_recording(tmp_path, capsys):
     config = write_config(tmp_path, **EVENTS, height=32, width=40)
     assert bench(config, *QUICK, "--levers", "none", "--track", "none") == 0
@@ -117,7 +140,21 @@ def test_detectors_of_pictures_see_moving_mnist(tmp_path, capsys):
 
 
 def test_threads_are_set(config, drive, capsys):
-    assert bench(config, *QUICK, "--source", drive, "--levers", "none", "--threads", "2") == 0
+    assert (
+        bench(
+            config,
+            *QUICK,
+            "--source",
+            drive,
+            "--levers",
+            "none",
+            "--track",
+            "none",
+            "--threads",
+            "2",
+        )
+        == 0
+    )
     assert "2 threads" in capsys.readouterr().out
     assert torch.get_num_threads() == 2
 

@@ -5,7 +5,9 @@ import dataclasses
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["BenchOptions", "bench"]
 
 _CONFIG_SUFFIXES = (".yaml", ".yml")
+_OPTIONAL = ("onnxruntime", "trackers")
 _PLACEHOLDER_CLASSES = tuple("0123456789")
 
 
@@ -96,7 +99,7 @@ def bench(options: BenchOptions) -> None:
             tracker=tracker,
             tell=lambda what: print(f"measuring: {what}", file=sys.stderr),
         )
-    environment = describe_environment()
+    environment = {**describe_environment(), **_versions_of(_OPTIONAL)}
     lines = [f"{'model':18}{options.model}: {weights}", *notes]
     lines += [f"{name:18}{value}" for name, value in environment.items()]
     print("\n".join([*lines, describe_speed(report)]))
@@ -108,6 +111,15 @@ def bench(options: BenchOptions) -> None:
             **report.as_dict(),
         }
         options.json.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _versions_of(packages: Sequence[str]) -> dict[str, str]:
+    """The versions of those that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def _open(
