@@ -74,6 +74,7 @@ def bench(options: BenchOptions) -> None:
     """
     import torch
 
+    from evdet.cli.chosen_detector import device_called
     from evdet.report import describe_environment
     from evdet.speed import DEFAULT_LEVERS, describe_speed, measure_speed
 
@@ -83,7 +84,7 @@ def bench(options: BenchOptions) -> None:
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_LEVERS, "none": ()}
     levers = named.get(" ".join(options.levers), options.levers)
-    device = _device_called(options.device)
+    device = device_called(options.device)
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
         detector, weights, windows = _open(options, device, folder)
@@ -128,6 +129,7 @@ def _open(
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
     from evdet.checkpoints import load_detector
+    from evdet.cli.chosen_detector import checkpoint_of
     from evdet.cli.options import find_config
     from evdet.speed import open_windows, picture_windows
 
@@ -135,7 +137,7 @@ def _open(
         config = _fill_in(find_config(str(options.model)), options.source)
         detector, weights = build_detector(config), "random weights: boxes are not what it finds"
     else:
-        detector, weights = load_detector(_checkpoint_of(options.model)), "trained weights"
+        detector, weights = load_detector(checkpoint_of(options.model)), "trained weights"
     spec = detector.frame_spec
     if spec is None:
         raise ValueError(f"{options.model} does not say what its frames are made of")
@@ -205,27 +207,3 @@ def _tracker_called(name: str, delta_t: int) -> "tuple[Tracker | None, list[str]
         return Tracker(name, delta_t=delta_t), [f"{'tracker':18}{name}"]
     except TrackingUnavailableError as error:
         return None, [f"{'tracker':18}{error}"]
-
-
-def _checkpoint_of(path: Path) -> Path:
-    from evdet.checkpoints import search_latest_checkpoint
-
-    if not path.is_dir():
-        return path
-    best = path / "checkpoints" / "best.ckpt"
-    return best if best.exists() else search_latest_checkpoint(path)
-
-
-def _device_called(name: str) -> "torch.device":
-    """The device of that name, if this machine has it."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"there is no device {name!r} here: {reason} Try --device cpu.") from error
-    return device
