@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from evdet.models.rvt import RVT, RVT_PLANS
 from evdet.speed import costs
 from evdet.speed.costs import count_flops, count_parameters, measure_memory
 
@@ -54,3 +55,10 @@ def test_tensors_on_an_accelerator_are_counted():
     device = torch.device("cuda")
     peak = measure_memory(lambda: torch.ones(100 * MEGABYTE, device=device), device)
     assert peak.accelerator >= 400 * MEGABYTE
+
+
+def test_attention_is_counted_as_published():
+    with torch.device("meta"):
+        rvt = RVT(RVT_PLANS["RVT-Tiny"], 20, 2).eval()
+        flops = count_flops(rvt, torch.zeros(1, 1, 20, 256, 320))
+    assert flops / 2 == pytest.approx(1.39e9, rel=0.01)
