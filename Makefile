@@ -25,10 +25,10 @@ demo: .venv/.installed
 	$(BIN)/evdet demo
 
 test: .venv/.installed-dev
-	$(PYTEST)
+	$(PYTEST) -n auto
 
 test-all: .venv/.installed-dev
-	$(PYTEST) -m 'slow or not slow'
+	$(PYTEST) -n auto -m 'slow or not slow'
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python tests/fuzz/run.py --count 100000

@@ -5,8 +5,9 @@ import torch
 from benchmarks.measure import Row, matmul_rate
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
+from evdet.models import SelectionThresholds
 from evdet.samples import sample_recording
-from evdet.speed import Thresholds, measure_speed, open_windows
+from evdet.speed import measure_speed, open_windows
 from evdet.speed.levers import EAGER
 
 __all__ = ["rows"]
@@ -35,7 +36,7 @@ def rows(device: str = "cpu") -> list[Row]:
     report = measure_speed(
         detector,
         windows,
-        Thresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
+        SelectionThresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
         num_windows=100,
         batches=(),
         levers=LEVERS[device],

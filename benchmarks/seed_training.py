@@ -15,7 +15,8 @@ from evdet.build import build_loader
 from evdet.checkpoints import load_detector
 from evdet.cli.options import shipped_config
 from evdet.config import DetectionConfig
-from evdet.evaluation import SelectionThresholds, evaluate
+from evdet.evaluation import evaluate
+from evdet.models import SelectionThresholds
 from evdet.report import describe_environment
 from evdet.training import train
 

@@ -12,7 +12,6 @@ from evdet.build import build_detector, build_loader
 from evdet.config import DetectionConfig
 from evdet.data.folder import open_folder
 from evdet.evaluation import (
-    SelectionThresholds,
     detect_batches,
     draw_batch,
     evaluate,
@@ -21,7 +20,7 @@ from evdet.evaluation import (
 from evdet.events.dat import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.metrics import PROTOCOLS, FrameResults, average_precision
-from evdet.models import Detector
+from evdet.models import Detector, SelectionThresholds
 
 CONFIG = DetectionConfig(
     classes=tuple("0123456789"),
@@ -46,6 +45,7 @@ class Oracle(Detector):
 
     def __init__(self, batches, shift=0.0):
         torch.nn.Module.__init__(self)
+        self.frame_spec = None
         self.shift = shift
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.answers = iter(batches)

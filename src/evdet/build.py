@@ -31,8 +31,8 @@ from evdet.events.pictures import frame_to_picture
 from evdet.events.recording import open_recording
 from evdet.events.representation_names import representation_called
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
+from evdet.models.any_detector import AnyDetector
 from evdet.models.detector import Detector
-from evdet.models.families import AnyDetector
 from evdet.models.feature_extractors import Vanilla, VanillaGRU, VggLike
 from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead

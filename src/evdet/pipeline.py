@@ -22,13 +22,13 @@ from evdet.data.frame_streams import FrameStream, StreamedFrame, open_frames
 from evdet.data.labels import BoxEvents
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import Recording
+from evdet.models.any_detector import StreamDetector
 from evdet.models.frame_spec import FrameSpec
 
 __all__ = [
     "BoxTracker",
     "DetectedFrame",
     "FrameArguments",
-    "StreamDetector",
     "detect",
     "device_of",
     "frame_arguments",
@@ -61,26 +61,6 @@ class FrameArguments(TypedDict):
     height: int
     width: int
     in_channels: int
-
-
-@runtime_checkable
-class StreamDetector(Protocol):
-    """A detector of any family, from a checkpoint or from ONNX."""
-
-    @property
-    def frame_spec(self) -> FrameSpec | None:
-        """What its frames are made of."""
-
-    def step(
-        self,
-        clip: Float[Tensor, "T B C H W"],
-        memory: Any = None,
-        *,
-        score_thresh: float,
-        nms_thresh: float,
-        max_boxes: int,
-    ) -> tuple[list[list[dict[str, Tensor]]], Any]:
-        """Detect in the next T frames of each of B lanes; see `Detector.step`."""
 
 
 @runtime_checkable

@@ -43,7 +43,8 @@ Labels = Float[Tensor, "N 5"]
 """The boxes of one frame: x1 y1 x2 y2 label, label 1 being the first class."""
 Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 """What a recurrent model carries from clip to clip, in a fixed, named order."""
-Detections = dict[str, Float[Tensor, "N 4"] | Float[Tensor, " N"] | Int[Tensor, " N"]]
+# Frames of a list differ in their number of boxes, which a letter would bind to the first.
+Detections = dict[str, Float[Tensor, "_ 4"] | Float[Tensor, " _"] | Int[Tensor, " _"]]
 """The final boxes of one frame: ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,), best first."""
 Size = tuple[int, int]
 """(height, width) in pixels."""

@@ -5,7 +5,7 @@ import torch
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.speed.selection import Thresholds
+from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.windows import Windows
 
 SIZE = 32
@@ -46,7 +46,7 @@ def make_detector(**fields):
 
 @pytest.fixture
 def thresholds():
-    return Thresholds(score_thresh=0.3, nms_thresh=0.5, max_boxes=50)
+    return SelectionThresholds(score_thresh=0.3, nms_thresh=0.5, max_boxes=50)
 
 
 @pytest.fixture

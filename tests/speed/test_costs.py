@@ -1,3 +1,7 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +9,7 @@ from torch import nn
 
 from evdet.models.rvt import RVT, RVT_PLANS
 from evdet.speed import costs
-from evdet.speed.costs import count_flops, count_parameters, measure_memory
+from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 
 CPU = torch.device("cpu")
 MEGABYTE = 2**20
@@ -35,12 +39,21 @@ def test_every_weight_is_a_parameter(detector):
 
 
 def test_work_that_takes_memory_shows_in_the_peak():
-    idle = measure_memory(lambda: None, CPU)
-    busy = measure_memory(lambda: np.ones(100 * MEGABYTE, np.uint8).sum(), CPU)
+    # In a process of its own: some systems cannot forget the peak that earlier tests reached.
+    code = """
+import json, numpy, torch
+from evdet.speed.costs import measure_memory
+cpu = torch.device("cpu")
+idle = measure_memory(lambda: None, cpu)
+busy = measure_memory(lambda: numpy.ones(500 * 2**20, numpy.uint8).sum(), cpu)
+print(json.dumps([idle, busy]))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    idle, busy = (PeakMemory(*numbers) for numbers in json.loads(run.stdout))
 
     assert idle.accelerator is None
     assert idle.host >= idle.host_before > 0
-    assert busy.host - busy.host_before > 90 * MEGABYTE
+    assert busy.host - busy.host_before > 400 * MEGABYTE
 
 
 def test_a_system_that_says_less_still_says_the_peak(monkeypatch, tmp_path):

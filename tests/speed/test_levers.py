@@ -107,14 +107,14 @@ import itertools, torch
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.speed.levers import LeverError, pull_lever
-from evdet.speed.selection import Thresholds
+from evdet.models.postprocess import SelectionThresholds
 
 detector = build_detector(DetectionConfig(
     dataset_path="nowhere", preprocess="histogram", in_channels=2, classes=("cat",), height=32,
     width=32, feature_extractor="VggLike", feature_base=2, feature_channels_out=4, num_levels=1,
     head_channels=4)).eval()
 clips = list(torch.rand(3, 1, 1, 2, 32, 32))
-thresholds = Thresholds(score_thresh=0.0, nms_thresh=0.5, max_boxes=50)
+thresholds = SelectionThresholds(score_thresh=0.0, nms_thresh=0.5, max_boxes=50)
 try:
     lever = pull_lever("fold+compile", detector, clips, thresholds)
 except LeverError as error:

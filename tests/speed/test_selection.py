@@ -3,11 +3,12 @@ import dataclasses
 import torch
 from torch.testing import assert_close
 
-from evdet.speed.selection import Thresholds, select
+from evdet.models.postprocess import SelectionThresholds
+from evdet.speed.selection import select
 
 
 def test_nothing_over_the_threshold_is_nothing():
-    limits = Thresholds(score_thresh=0.5, nms_thresh=0.5, max_boxes=10)
+    limits = SelectionThresholds(score_thresh=0.5, nms_thresh=0.5, max_boxes=10)
     clip = torch.zeros(1, 2, 3, 8, 8)
     found = select(torch.zeros(2, 4, 4), torch.zeros(2, 4, 3), clip, limits)
     assert [[len(lane["boxes"]) for lane in lanes] for lanes in found] == [[0, 0]]

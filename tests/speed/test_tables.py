@@ -1,9 +1,9 @@
+from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.comparison import LeverTimes
 from evdet.speed.costs import PeakMemory
 from evdet.speed.durations import Durations
 from evdet.speed.levers import Difference
 from evdet.speed.measuring import LeverReport, SpeedReport
-from evdet.speed.selection import Thresholds
 from evdet.speed.stages import StageTimes
 from evdet.speed.tables import describe_speed
 
@@ -14,7 +14,7 @@ def report_of(**fields):
     known = {
         "source": "drive.dat", "delta_t": 50_000, "frame": (2, 240, 304), "device": "cpu",
         "threads": 1, "num_windows": 200, "warm_up": 20,
-        "thresholds": Thresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
+        "thresholds": SelectionThresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
         "parameters": 794_078, "flops": 276_000_000,
         "stages": StageTimes(
             stages={"read": TIMES, "network": TIMES}, window=TIMES, events=1234.0,

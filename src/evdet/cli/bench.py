@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     import torch
 
     from evdet.events.dtypes import SensorSize
-    from evdet.models.families import AnyDetector
+    from evdet.models.any_detector import AnyDetector
     from evdet.models.frame_spec import FrameSpec
-    from evdet.speed import Thresholds, Windows
+    from evdet.models.postprocess import SelectionThresholds
+    from evdet.speed import Windows
     from evdet.tracking import Tracker
 
 __all__ = ["BenchOptions", "bench"]
@@ -185,8 +186,8 @@ def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
     return simulate_recording(folder, SensorSize(spec.height, spec.width))
 
 
-def _thresholds(detector: "AnyDetector", options: BenchOptions) -> "Thresholds":
-    from evdet.speed import Thresholds
+def _thresholds(detector: "AnyDetector", options: BenchOptions) -> "SelectionThresholds":
+    from evdet.models.postprocess import SelectionThresholds
 
     spec = detector.frame_spec
     if spec is None:
@@ -194,7 +195,9 @@ def _thresholds(detector: "AnyDetector", options: BenchOptions) -> "Thresholds":
     score = spec.score_thresh if options.score is None else options.score
     if not 0 <= score <= 1:
         raise ValueError(f"--score must be between 0 and 1, got {score}")
-    return Thresholds(score_thresh=score, nms_thresh=spec.nms_thresh, max_boxes=spec.max_boxes)
+    return SelectionThresholds(
+        score_thresh=score, nms_thresh=spec.nms_thresh, max_boxes=spec.max_boxes
+    )
 
 
 def _tracker_called(name: str, delta_t: int) -> "tuple[Tracker | None, list[str]]":

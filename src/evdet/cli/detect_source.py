@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from evdet.data.frame_streams import FrameStream
     from evdet.data.live_frames import LiveStream
     from evdet.events.dtypes import SensorSize
-    from evdet.pipeline import FrameArguments, StreamDetector
+    from evdet.models.any_detector import StreamDetector
+    from evdet.pipeline import FrameArguments
 
 __all__ = ["ChosenSource", "OpenedSource", "choose_source", "open_chosen_source"]
 

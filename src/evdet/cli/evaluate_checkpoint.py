@@ -34,9 +34,10 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         options: what the user asked for; `checkpoint` is given.
     """
     from evdet.build import build_loader
-    from evdet.evaluation import SelectionThresholds, measure_further
     from evdet.evaluation import evaluate as score
+    from evdet.evaluation import measure_further
     from evdet.metrics import protocol_called
+    from evdet.models.postprocess import SelectionThresholds
     from evdet.tracking import Tracker
 
     protocol = protocol_called(options.protocol)

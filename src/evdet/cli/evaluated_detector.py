@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from evdet.config import ConfigError, DetectionConfig
 
 if TYPE_CHECKING:
-    from evdet.evaluation import StreamDetector
     from evdet.export import OnnxDetector
+    from evdet.models.any_detector import StreamDetector
 
 __all__ = ["Subject", "open_subject"]
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from evdet.cli.evaluated_detector import Subject
-    from evdet.evaluation import Evaluation, SelectionThresholds
+    from evdet.evaluation import Evaluation
+    from evdet.models.postprocess import SelectionThresholds
 
 __all__ = ["run_of", "write_evaluation", "write_numbers", "write_video"]
 

@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 
 from evdet.events.dtypes import SensorSize
 
-__all__ = ["FrameLayout", "fit_events", "fit_pictures"]
+__all__ = ["FrameLayout", "LaidOut", "fit_events", "fit_pictures"]
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +47,27 @@ class FrameLayout(NamedTuple):
         frame = np.zeros((len(shown), *self.frame), shown.dtype)
         frame[:, : self.shown.height, : self.shown.width] = shown
         return frame
+
+
+class LaidOut:
+    """A source whose pixels lie in its frames as a layout says.
+
+    Args:
+        layout: of all its frames.
+    """
+
+    def __init__(self, layout: FrameLayout) -> None:
+        self._layout = layout
+
+    @property
+    def size(self) -> SensorSize:
+        """The size of the source, in its own pixels."""
+        return self._layout.size
+
+    @property
+    def frame_size(self) -> SensorSize:
+        """What the source takes up in a frame, from its top left corner on."""
+        return self._layout.shown
 
 
 def fit_events(name: str, size: SensorSize, frame: SensorSize) -> FrameLayout:

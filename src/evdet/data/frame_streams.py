@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evdet.data.event_frames import EventFrames
+from evdet.data.frame_layout import LaidOut
 from evdet.data.streamed_frame import FrameStream, StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.recording import RECORDING_SUFFIXES, Recording, open_recording
@@ -32,7 +33,7 @@ _READY_MADE = "ready_made"
 _PICTURES = "none"
 
 
-class RecordingStream:
+class RecordingStream(LaidOut):
     """An event recording as frames; a `FrameStream`. `open_frames` makes it.
 
     Args:
@@ -81,21 +82,12 @@ class RecordingStream:
             width=width,
             in_channels=in_channels,
         )
+        super().__init__(self._frames.layout)
 
     @property
     def name(self) -> str:
         """The file's name without its suffix."""
         return self._recording.name
-
-    @property
-    def size(self) -> SensorSize:
-        """The sensor's size."""
-        return self._frames.layout.size
-
-    @property
-    def frame_size(self) -> SensorSize:
-        """What the sensor takes up in a frame, from its top left corner on."""
-        return self._frames.layout.shown
 
     @cached_property
     def num_frames(self) -> int | None:

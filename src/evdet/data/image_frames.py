@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
-from evdet.data.frame_layout import FrameLayout, fit_pictures
+from evdet.data.frame_layout import FrameLayout, LaidOut, fit_pictures
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.opencv import cv2
@@ -19,7 +19,7 @@ Picture = UInt8[np.ndarray, "h w 3"]
 _JPEG = b"\xff\xd8"  # how such files begin; nothing in them is transparent
 
 
-class ImageStream:
+class ImageStream(LaidOut):
     """Images as frames; a `FrameStream`. `open_frames` makes it.
 
     Image number i is shown at i·delta_t, the first at 0.
@@ -60,17 +60,9 @@ class ImageStream:
         self._numbers = range(first, min(stop, len(images)))
         self._num_channels, *frame_size = frame_shape
         height, width, _ = read_image(images[first]).shape
-        self._layout = fit_pictures(path.name, SensorSize(height, width), SensorSize(*frame_size))
-
-    @property
-    def size(self) -> SensorSize:
-        """The images' size."""
-        return self._layout.size
-
-    @property
-    def frame_size(self) -> SensorSize:
-        """What an image takes up in a frame, from its top left corner on."""
-        return self._layout.shown
+        super().__init__(
+            fit_pictures(path.name, SensorSize(height, width), SensorSize(*frame_size))
+        )
 
     @property
     def num_frames(self) -> int:

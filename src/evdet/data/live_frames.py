@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evdet.data.event_frames import EventFrames
+from evdet.data.frame_layout import LaidOut
 from evdet.data.frame_streams import DEFAULT_DELTA_T, check_event_detector
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
@@ -20,7 +21,7 @@ MAX_BACKLOG = 10
 """When more complete windows than these wait, all but the newest are skipped."""
 
 
-class LiveStream:
+class LiveStream(LaidOut):
     """The frames of a live source; a `FrameStream` that plays once. `open_live` makes it.
 
     Each frame's `arrived` tells when its window was complete: `time.monotonic() - frame.arrived`
@@ -60,16 +61,7 @@ class LiveStream:
             width=width,
             in_channels=in_channels,
         )
-
-    @property
-    def size(self) -> SensorSize:
-        """The sensor's size."""
-        return self._frames.layout.size
-
-    @property
-    def frame_size(self) -> SensorSize:
-        """What the sensor takes up in a frame, from its top left corner on."""
-        return self._frames.layout.shown
+        super().__init__(self._frames.layout)
 
     @property
     def num_skipped(self) -> int:

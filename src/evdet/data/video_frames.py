@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream as Track
 from jaxtyping import UInt8
 
-from evdet.data.frame_layout import fit_pictures
+from evdet.data.frame_layout import LaidOut, fit_pictures
 from evdet.data.image_frames import picture_to_frame
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
@@ -25,7 +25,7 @@ _SECOND = 1_000_000
 _USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not tell
 
 
-class VideoStream:
+class VideoStream(LaidOut):
     """A video as frames; a `FrameStream`. `open_frames` makes it.
 
     Its times are those of its frames, from 0 on, whether they are evenly spaced or not.
@@ -74,17 +74,7 @@ class VideoStream:
                 f"nothing lies from {start / _SECOND:g} s on: {path} has {length / _SECOND:g} s"
             )
         size = SensorSize(*_upright(first).shape[:2])
-        self._layout = fit_pictures(path.name, size, SensorSize(*frame_size))
-
-    @property
-    def size(self) -> SensorSize:
-        """The video's size, turned upright."""
-        return self._layout.size
-
-    @property
-    def frame_size(self) -> SensorSize:
-        """What the video takes up in a frame, from its top left corner on."""
-        return self._layout.shown
+        super().__init__(fit_pictures(path.name, size, SensorSize(*frame_size)))
 
     @property
     def num_frames(self) -> int | None:

@@ -1,13 +1,7 @@
 """Detectors, or files of detections, against truth: numbers by a named protocol, and pictures."""
 
 from evdet.evaluation.box_files import BoxFiles, read_box_files
-from evdet.evaluation.detecting import (
-    Found,
-    SelectionThresholds,
-    StreamDetector,
-    detect_batches,
-    rename_classes,
-)
+from evdet.evaluation.detecting import Found, detect_batches, rename_classes
 from evdet.evaluation.further_scores import FurtherScores, measure_further
 from evdet.evaluation.loop import ConfusionMatrix, Evaluation, evaluate
 from evdet.evaluation.pictures import draw_batch
@@ -20,8 +14,6 @@ __all__ = [
     "Found",
     "FurtherScores",
     "PlayedRecording",
-    "SelectionThresholds",
-    "StreamDetector",
     "detect_batches",
     "draw_batch",
     "evaluate",

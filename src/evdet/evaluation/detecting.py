@@ -1,45 +1,20 @@
 """Batches -> detections, with the memory carried along every lane."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from evdet.data.batch import Batch
+from evdet.models.any_detector import StreamDetector
+from evdet.models.postprocess import SelectionThresholds
+from evdet.shapes import Detections, Memory
 
-__all__ = ["Found", "SelectionThresholds", "StreamDetector", "detect_batches", "rename_classes"]
+__all__ = ["Found", "detect_batches", "rename_classes"]
 
-Found = list[list[dict[str, Tensor]]]
+Found = list[list[Detections]]
 """The detections `out[t][b]` of a batch."""
-Memory = tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionThresholds:
-    """Which candidates become detections; `Detector.step` explains each."""
-
-    score_thresh: float = 0.05
-    nms_thresh: float = 0.6
-    max_boxes: int = 500
-
-
-@runtime_checkable
-class StreamDetector(Protocol):
-    """A detector of any family, from a checkpoint or from ONNX: what goes on with a stream."""
-
-    def step(
-        self,
-        clip: Float[Tensor, "T B C H W"],
-        memory: Any = None,
-        *,
-        score_thresh: float,
-        nms_thresh: float,
-        max_boxes: int,
-    ) -> tuple[Found, Any]:
-        """Detect in the next T frames of each of the B lanes; see `Detector.step`."""
 
 
 def detect_batches(

@@ -7,12 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.data.batch import Batch
-from evdet.evaluation.detecting import (
-    SelectionThresholds,
-    StreamDetector,
-    detect_batches,
-    rename_classes,
-)
+from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.pictures import SHOWN_SCORE, Gallery, Image, ShowFrame
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
@@ -25,6 +20,8 @@ from evdet.metrics import (
     confusion_matrix,
     score_recordings,
 )
+from evdet.models.any_detector import StreamDetector
+from evdet.models.postprocess import SelectionThresholds
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-__all__ = ["Pairing", "last_of_bins", "rows_in_bins", "rows_within"]
+__all__ = ["Pairing", "last_of_bins", "pair_spans", "rows_in_bins", "rows_within"]
 
 Times = Int64[np.ndarray, " _"]
 
@@ -37,7 +37,7 @@ def rows_within(times: Times, box_times: Times, tolerance: int) -> Pairing:
     """
     first = np.searchsorted(box_times, times - tolerance)
     stop = np.searchsorted(box_times, times + tolerance, side="right")
-    return _pair(first, stop)
+    return pair_spans(first, stop)
 
 
 def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> Pairing:
@@ -55,7 +55,9 @@ def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> Pairing:
         The pairing.
     """
     bins, box_bins = _bins_of(times, delta_t), _bins_of(box_times, delta_t)
-    return _pair(np.searchsorted(box_bins, bins), np.searchsorted(box_bins, bins, side="right"))
+    return pair_spans(
+        np.searchsorted(box_bins, bins), np.searchsorted(box_bins, bins, side="right")
+    )
 
 
 def last_of_bins(times: Times, delta_t: int) -> Times:
@@ -74,14 +76,23 @@ def last_of_bins(times: Times, delta_t: int) -> Times:
     return kept
 
 
-def _bins_of(times: Times, delta_t: int) -> Times:
-    """Bin k is k * delta_t < t <= (k + 1) * delta_t, as where labels meet frames in training."""
-    bins: Times = times if delta_t == 0 else (times - (times != 0)) // delta_t
-    return bins
+def pair_spans(first: Times, stop: Times) -> Pairing:
+    """Hand to each labelled time a span of boxes.
 
+    Args:
+        first: number of the first box of each time.
+        stop: number of the box after the last; the same where a time has none.
 
-def _pair(first: Times, stop: Times) -> Pairing:
+    Returns:
+        The pairing.
+    """
     counts = stop - first
     starts = np.cumsum(counts) - counts
     rows = np.arange(counts.sum()) + np.repeat(first - starts, counts)
     return Pairing(np.repeat(np.arange(len(counts)), counts), rows)
+
+
+def _bins_of(times: Times, delta_t: int) -> Times:
+    """Bin k is k * delta_t < t <= (k + 1) * delta_t, as where labels meet frames in training."""
+    bins: Times = times if delta_t == 0 else (times - (times != 0)) // delta_t
+    return bins

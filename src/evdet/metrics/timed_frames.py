@@ -8,6 +8,7 @@ from jaxtyping import Int64, Shaped
 
 from evdet.boxes import BOX_DTYPE
 from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.time_pairing import pair_spans
 
 __all__ = ["TimedFrames", "check_recordings", "pair_late", "pair_own_window"]
 
@@ -132,12 +133,12 @@ def _join(
     for one, stamp in zip(recordings, stamps, strict=True):
         truths.append(_plain(one.truth))
         truth_frames.append(num_frames + np.searchsorted(one.labeled_times, one.truth["t"]))
-        start = np.searchsorted(one.detections["t"], stamp)
         # No detection is stamped -1: nothing starts and ends there.
-        counts = np.searchsorted(one.detections["t"], stamp, side="right") - start
-        rows = np.arange(counts.sum()) + np.repeat(start - np.cumsum(counts) + counts, counts)
-        found.append(_plain(one.detections)[rows])
-        detection_frames.append(num_frames + np.repeat(np.arange(len(stamp)), counts))
+        start = np.searchsorted(one.detections["t"], stamp)
+        stop = np.searchsorted(one.detections["t"], stamp, side="right")
+        answers = pair_spans(start, stop)
+        found.append(_plain(one.detections)[answers.rows])
+        detection_frames.append(num_frames + answers.frames)
         num_frames += len(one.labeled_times)
     return TimedFrames(
         truths=np.concatenate([np.zeros(0, BOX_DTYPE), *truths]),

@@ -1,8 +1,8 @@
 """Frames -> features -> boxes. Only torch is needed here."""
 
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
+from evdet.models.any_detector import AnyDetector, StreamDetector
 from evdet.models.detector import Detector
-from evdet.models.families import AnyDetector
 from evdet.models.feature_extractors import (
     FeatureExtractor,
     RecurrentPyramid,
@@ -14,6 +14,7 @@ from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.losses import DetectionLoss
+from evdet.models.postprocess import SelectionThresholds
 from evdet.models.recurrent import ConvGRU, ConvLSTM
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 
@@ -35,7 +36,9 @@ __all__ = [
     "FrameSpec",
     "RVTPlan",
     "RecurrentPyramid",
+    "SelectionThresholds",
     "SqueezeExciteBlock",
+    "StreamDetector",
     "Vanilla",
     "VanillaGRU",
     "VggLike",

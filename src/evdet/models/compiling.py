@@ -4,7 +4,7 @@ from types import MethodType
 
 import torch
 
-__all__ = ["compile_method"]
+__all__ = ["compile_method", "compile_reason"]
 
 
 def compile_method(module: object, name: str) -> None:
@@ -19,3 +19,17 @@ def compile_method(module: object, name: str) -> None:
     # On the object it hides the class's own. Bound anew, a copy of the module works with the
     # copy's weights.
     vars(module)[name] = MethodType(compiled, module)
+
+
+def compile_reason(error: Exception) -> str:
+    """Find the line that says why torch.compile or another optimiser gave up, of many.
+
+    Args:
+        error: what it raised.
+
+    Returns:
+        The first line that names an error or a compiler, else the first of all, without a dot.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error" in line or "ompiler" in line]
+    return (named or lines or [type(error).__name__])[0].rstrip(".")

@@ -1,5 +1,6 @@
 """Scores and boxes of all anchors -> the final boxes of each frame."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -11,11 +12,24 @@ from evdet.shapes import Detections, Size
 
 __all__ = [
     "Selection",
+    "SelectionThresholds",
     "choose_candidates",
     "select_boxes",
     "suppress_candidates",
     "to_detections",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionThresholds:
+    """Which candidates become detections, how many there are, and so how long they take."""
+
+    score_thresh: float = 0.05
+    """Candidates with a lower score are dropped."""
+    nms_thresh: float = 0.6
+    """Of two boxes of a class with a higher IoU the better one stays."""
+    max_boxes: int = 500
+    """Candidates of a frame that enter non-maximum suppression."""
 
 
 class Selection(NamedTuple):

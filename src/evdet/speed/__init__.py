@@ -2,14 +2,12 @@
 
 from evdet.speed.levers import DEFAULT_LEVERS
 from evdet.speed.measuring import SpeedReport, measure_speed
-from evdet.speed.selection import Thresholds
 from evdet.speed.tables import describe_speed
 from evdet.speed.windows import Windows, open_windows, picture_windows, simulate_recording
 
 __all__ = [
     "DEFAULT_LEVERS",
     "SpeedReport",
-    "Thresholds",
     "Windows",
     "describe_speed",
     "measure_speed",

@@ -13,11 +13,13 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.models.families import AnyDetector
+from evdet.models.any_detector import AnyDetector
+from evdet.models.compiling import compile_reason
 from evdet.models.folding import fold_batch_norm
+from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
 from evdet.speed.durations import wait_for
-from evdet.speed.selection import Thresholds, select
+from evdet.speed.selection import select
 
 __all__ = [
     "DEFAULT_LEVERS",
@@ -81,7 +83,7 @@ class Lever(NamedTuple):
 
 
 def pull_lever(
-    name: str, detector: AnyDetector, clips: Sequence[Clip], thresholds: Thresholds
+    name: str, detector: AnyDetector, clips: Sequence[Clip], thresholds: SelectionThresholds
 ) -> Lever:
     """Make a detector ready for inference, and compare it with what it was.
 
@@ -157,7 +159,7 @@ def _compare_export(detector: AnyDetector, path: Path, clips: Sequence[Clip]) ->
 
 
 def _prepare(
-    parts: set[str], detector: AnyDetector, clip: Clip, thresholds: Thresholds
+    parts: set[str], detector: AnyDetector, clip: Clip, thresholds: SelectionThresholds
 ) -> tuple[Step, Predict]:
     on_accelerator = clip.device.type == "cuda"
     for part in ("half", "graphs"):
@@ -213,18 +215,11 @@ def _compile(predict: Predict, clip: Clip) -> Predict:
             memory = compiled(clip, None)[2]
             compiled(clip, memory)
     except RuntimeError as error:
-        raise LeverError(f"torch.compile fails: {_reason(error)}") from error
+        raise LeverError(f"torch.compile fails: {compile_reason(error)}") from error
     return compiled
 
 
-def _reason(error: Exception) -> str:
-    """The line that says what is wrong, of many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line or "ompiler" in line]
-    return (named or lines or [type(error).__name__])[0]
-
-
-def _capture(predict: Predict, clip: Clip, thresholds: Thresholds) -> tuple[Step, Predict]:
+def _capture(predict: Predict, clip: Clip, thresholds: SelectionThresholds) -> tuple[Step, Predict]:
     def body(frames: Tensor, memory: Memory) -> tuple[tuple[Tensor, ...], Memory]:
         boxes, scores, new = predict(frames, memory)
         return (boxes, scores), new
@@ -239,7 +234,7 @@ def _capture(predict: Predict, clip: Clip, thresholds: Thresholds) -> tuple[Step
         )
         call = CapturedCall(body, clip, predict(clip, None)[2])
     except RuntimeError as error:
-        raise LeverError(f"no CUDA graph can be captured: {_reason(error)}") from error
+        raise LeverError(f"no CUDA graph can be captured: {compile_reason(error)}") from error
 
     def replay(frames: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor, Memory]:
         (boxes, scores), new = call(frames, memory)
@@ -249,13 +244,13 @@ def _capture(predict: Predict, clip: Clip, thresholds: Thresholds) -> tuple[Step
 
 
 def _step(
-    predict: Predict, thresholds: Thresholds, clip: Tensor, memory: Memory | None
+    predict: Predict, thresholds: SelectionThresholds, clip: Tensor, memory: Memory | None
 ) -> tuple[Detections, Memory]:
     boxes, scores, memory = predict(clip, memory)
     return select(boxes, scores, clip, thresholds), memory
 
 
-def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: Thresholds) -> Step:
+def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
     # Optional libraries: what is missing is said where it is asked for.
     from evdet.export.errors import ExportError
     from evdet.export.exporting import export_onnx

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from evdet.models.families import AnyDetector
+from evdet.models.any_detector import AnyDetector
+from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.comparison import LeverTimes, time_levers
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 from evdet.speed.levers import EAGER, Difference, Lever, LeverError, parts_of, pull_lever
-from evdet.speed.selection import Thresholds
 from evdet.speed.stages import StageTimes, time_batches, time_stages
 from evdet.speed.windows import Windows
 from evdet.tracking import Tracker
@@ -58,7 +58,7 @@ class SpeedReport:
     """Windows that were measured."""
     warm_up: int
     """Windows before them."""
-    thresholds: Thresholds
+    thresholds: SelectionThresholds
     """Of the selection."""
     parameters: int
     """Numbers that training finds."""
@@ -86,7 +86,7 @@ class SpeedReport:
 def measure_speed(
     detector: AnyDetector,
     windows: Windows,
-    thresholds: Thresholds,
+    thresholds: SelectionThresholds,
     *,
     num_windows: int = 200,
     warm_up: int = 20,
@@ -171,7 +171,7 @@ def _check(num_windows: int, warm_up: int, batches: Sequence[int]) -> None:
 
 
 def _pull(
-    name: str, detector: AnyDetector, clips: Sequence[torch.Tensor], thresholds: Thresholds
+    name: str, detector: AnyDetector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
 ) -> Lever | LeverReport:
     try:
         return pull_lever(name, detector, clips, thresholds)

@@ -1,32 +1,18 @@
 """Candidates -> boxes, with thresholds that are chosen once for a whole measurement."""
 
-from dataclasses import dataclass
-
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.models.postprocess import select_boxes, to_detections
+from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
 
-__all__ = ["Thresholds", "select"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Thresholds:
-    """What decides how many boxes a window has, and so how long they take."""
-
-    score_thresh: float
-    """Candidates with a lower score are dropped."""
-    nms_thresh: float
-    """Of two boxes of a class with a higher IoU the better one stays."""
-    max_boxes: int
-    """Candidates of a frame that enter non-maximum suppression."""
+__all__ = ["select"]
 
 
 def select(
     boxes: Float[Tensor, "F A 4"],
     scores: Float[Tensor, "F A C"],
     clip: Shaped[Tensor, "T B _ H W"],
-    thresholds: Thresholds,
+    thresholds: SelectionThresholds,
 ) -> list[list[dict[str, Tensor]]]:
     """Choose the boxes of a clip, and bring them to the CPU: the stage select.
 

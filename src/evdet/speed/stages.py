@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.models.families import AnyDetector
+from evdet.models.any_detector import AnyDetector
+from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.durations import Durations, summarise, wait_for
-from evdet.speed.selection import Thresholds, select
+from evdet.speed.selection import select
 from evdet.speed.windows import Windows
 from evdet.tracking import Tracker
 
@@ -44,7 +45,7 @@ class StageTimes:
 def time_stages(
     detector: AnyDetector,
     windows: Windows,
-    thresholds: Thresholds,
+    thresholds: SelectionThresholds,
     *,
     num_windows: int,
     warm_up: int,
@@ -107,7 +108,7 @@ def time_stages(
 
 @torch.inference_mode()
 def time_batches(
-    detector: AnyDetector, windows: Windows, thresholds: Thresholds, batches: Sequence[int]
+    detector: AnyDetector, windows: Windows, thresholds: SelectionThresholds, batches: Sequence[int]
 ) -> dict[int, float]:
     """Measure how many frames a second the network and the selection manage side by side.
 

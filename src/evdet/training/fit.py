@@ -29,6 +29,7 @@ from evdet.checkpoints import (
     search_latest_checkpoint,
 )
 from evdet.config import DetectionConfig, write_config
+from evdet.models.compiling import compile_reason
 from evdet.training.callbacks import (
     BEST_NAME,
     LAST_NAME,
@@ -301,21 +302,14 @@ def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path |
             ) from error
         if _is_of_compiler(error):
             raise TrainingError(
-                f"torch.compile cannot compile the network here: {_reason(error)}. Train without "
-                "--compile (--debug shows everything that the compiler says)."
+                f"torch.compile cannot compile the network here: {compile_reason(error)}. Train "
+                "without --compile (--debug shows everything that the compiler says)."
             ) from error
         raise
 
 
 def _is_of_compiler(error: RuntimeError) -> bool:
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))
-
-
-def _reason(error: Exception) -> str:
-    """The line that says what is wrong, of many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = [line for line in lines if "Error" in line or "ompiler" in line]
-    return (named or lines or [type(error).__name__])[0].rstrip(".")
 
 
 def _is_lost_process(error: RuntimeError) -> bool:

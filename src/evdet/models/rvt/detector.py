@@ -5,27 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.models.class_rows import carry_classes
+from evdet.models.any_detector import AnyDetector, Candidates, Clip
 from evdet.models.compiling import compile_method
 from evdet.models.frame_spec import FrameSpec
-from evdet.models.postprocess import select_boxes, to_detections
+from evdet.models.postprocess import SelectionThresholds
 from evdet.models.rvt.backbone import STRIDES, RecurrentTransformer
 from evdet.models.rvt.head import DecoupledHead, RVTOutputs
 from evdet.models.rvt.loss import rvt_loss
 from evdet.models.rvt.neck import PathAggregation
 from evdet.models.rvt.sizes import grid_of
+from evdet.shapes import Memory
 
 __all__ = ["RVT", "RVT_PLANS", "RVTPlan"]
 
-Clip = Num[Tensor, "T B C H W"]
-Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 Maps = list[Float[Tensor, "F _ _ _"]]
-Detections = list[list[dict[str, Tensor]]]
 
 _NUM_HEAD_LEVELS = 3
 """The head sees the stages at strides 8, 16 and 32."""
@@ -53,7 +51,7 @@ RVT_PLANS = {
 """The three published sizes."""
 
 
-class RVT(nn.Module):
+class RVT(AnyDetector):
     """Recurrent vision transformer with the neck and the head of YOLOX.
 
     Args:
@@ -67,6 +65,9 @@ class RVT(nn.Module):
         cameras", CVPR 2023, https://arxiv.org/abs/2212.05598.
     """
 
+    stream_thresholds = SelectionThresholds(score_thresh=0.1, nms_thresh=0.45)
+    clip_thresholds = stream_thresholds
+
     def __init__(
         self,
         plan: RVTPlan,
@@ -74,7 +75,7 @@ class RVT(nn.Module):
         num_classes: int,
         frame_spec: FrameSpec | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(frame_spec)
         self.backbone = RecurrentTransformer(
             in_channels, plan.channels, head_channels=plan.head_channels
         )
@@ -86,7 +87,6 @@ class RVT(nn.Module):
             num_classes=num_classes,
             hidden_channels=plan.channels[-1] // _HEAD_SHARE,
         )
-        self.frame_spec = frame_spec
 
     @property
     def memory_names(self) -> tuple[str, ...]:
@@ -98,80 +98,19 @@ class RVT(nn.Module):
         """Classes, without background."""
         return self.head.num_classes
 
-    def step(
-        self,
-        clip: Clip,
-        memory: Memory | None = None,
-        *,
-        score_thresh: float = 0.1,
-        nms_thresh: float = 0.45,
-        max_boxes: int = 500,
-    ) -> tuple[Detections, Memory]:
-        """Continue a stream: detect in one clip, starting from `memory`.
+    @property
+    def feature_parts(self) -> tuple[nn.Module, ...]:
+        """All but the head."""
+        return self.backbone, self.neck
 
-        Args:
-            clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
-            score_thresh: detections with a lower score are dropped.
-            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-            max_boxes: candidates of a frame that enter non-maximum suppression.
-
-        Returns:
-            `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1,
-            `scores` (N,), best first, and `class_scores` (N,), the same without the factor
-            of objectness; and the memory.
-        """
-        boxes, scores, class_scores, memory = self._candidates(clip, memory)
-        selection = select_boxes(
-            boxes,
-            scores,
-            (clip.shape[-2], clip.shape[-1]),
-            score_thresh=score_thresh,
-            nms_thresh=nms_thresh,
-            max_boxes=max_boxes,
-            class_scores=class_scores,
+    @property
+    def class_layers(self) -> tuple[str, ...]:
+        """The last layer of each level's class branch."""
+        return tuple(
+            f"head.levels.{level}.class_logits.{kind}"
+            for level in range(_NUM_HEAD_LEVELS)
+            for kind in ("weight", "bias")
         )
-        return to_detections(selection, clip.shape[1]), memory
-
-    def predict(
-        self, clip: Clip, memory: Memory | None = None
-    ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
-        """Give every candidate of every frame, before selection.
-
-        Args:
-            clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
-
-        Returns:
-            Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
-            time-major, and the memory. A candidate has a score for its likeliest class alone,
-            and none where it lies outside the frame.
-        """
-        boxes, scores, _, memory = self._candidates(clip, memory)
-        return boxes, scores, memory
-
-    def get_boxes(
-        self,
-        clip: Clip,
-        *,
-        score_thresh: float = 0.1,
-        nms_thresh: float = 0.45,
-        max_boxes: int = 500,
-    ) -> Detections:
-        """Detect in one clip on its own: `step` from empty memory.
-
-        Args:
-            clip: T frames of each of B lanes.
-            score_thresh: detections with a lower score are dropped.
-            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-            max_boxes: candidates of a frame that enter non-maximum suppression.
-
-        Returns:
-            `out[t][b]` as `step` gives it.
-        """
-        return self.step(
-            clip, score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes
-        )[0]
 
     def extract(self, clip: Clip, memory: Memory | None = None) -> tuple[Maps, Memory]:
         """Give the features of every stage, of the frames as they are padded.
@@ -195,6 +134,23 @@ class RVT(nn.Module):
         dtype = next(self.backbone.parameters()).dtype
         return self.backbone.step(clip.to(dtype), window, memory)
 
+    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+        """Give every cell of every frame; see `AnyDetector.find_candidates`.
+
+        A candidate has a score for its likeliest class alone, and none where it lies outside
+        the frame.
+        """
+        features, memory = self.extract(clip, memory)
+        outputs = self._outputs(features)
+        boxes = cxcywh_to_xyxy(outputs.boxes_cxcywh)
+        class_scores = outputs.class_logits.sigmoid()
+        counts = outputs.class_logits >= outputs.class_logits.amax(dim=-1, keepdim=True)
+        # What lies in the padding alone would be clipped to nothing.
+        counts = counts & (boxes[..., 0] < clip.shape[-1])[..., None]
+        counts = counts & (boxes[..., 1] < clip.shape[-2])[..., None]
+        scores = outputs.objectness.sigmoid()[..., None] * class_scores * counts
+        return Candidates(boxes, scores, class_scores), memory
+
     def compute_loss(
         self,
         batch: Mapping[str, Any],
@@ -202,19 +158,9 @@ class RVT(nn.Module):
         *,
         average: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
-        """Compare the predictions for one clip with its labels.
+        """Compare the predictions with the labels; see `AnyDetector.compute_loss`.
 
         The stages read every frame; neck and head read those that somebody labelled.
-
-        Args:
-            batch: `inputs` (T, B, C, H, W), `labels[t][b]` (N, 5) and, where not every frame
-                is labelled, `frame_is_labeled` (T, B).
-            memory: what the previous call returned; None starts every lane anew.
-            average: takes the mean of a number over all processes, where several train
-                together; the losses are then divided by the mean number of positives.
-
-        Returns:
-            The losses by name, and the memory, through which gradients still flow.
         """
         clip = batch["inputs"]
         features, memory = self.extract(clip, memory)
@@ -230,70 +176,15 @@ class RVT(nn.Module):
         kept = [labels[frame] for frame in chosen] or [labels[0][:0]]
         return rvt_loss(self._outputs(features), kept, labeled, average=average), memory
 
-    def weights_for_classes(
-        self,
-        weights: Mapping[str, Tensor],
-        old_classes: Sequence[str],
-        class_names: Sequence[str],
-    ) -> dict[str, Tensor]:
-        """Fit the weights of a detector of the same build that knows other classes to this one.
-
-        Args:
-            weights: by name, of the other detector.
-            old_classes: its classes.
-            class_names: the classes of this one.
-
-        Returns:
-            The same with the logits of the classes that both know; the other classes' logits
-            are those that this detector has now.
-        """
-        names = [
-            f"head.levels.{level}.class_logits.{kind}"
-            for level in range(_NUM_HEAD_LEVELS)
-            for kind in ("weight", "bias")
-        ]
-        return carry_classes(self.state_dict(), weights, names, old_classes, class_names)
-
-    def freeze_features(self) -> None:
-        """Leave all but the head as it is from now on: no gradients, no new statistics."""
-        for part in (self.backbone, self.neck):
-            part.requires_grad_(False)
-        self.train(self.training)
-
     def compile_network(self) -> None:
-        """Compile backbone, neck and head with torch.compile, each at its next call.
-
-        Weights keep their names. Assignment, loss and selection stay as they are.
-        """
+        """Compile backbone, neck and head; see `AnyDetector.compile_network`."""
         compile_method(self.backbone, "step")
         self.neck.compile()
         self.head.compile()
 
-    def train(self, mode: bool = True) -> "RVT":
-        """Switch to training; frozen features stay in evaluation."""
-        super().train(mode)
-        for part in (self.backbone, self.neck):
-            if not any(weight.requires_grad for weight in part.parameters()):
-                part.eval()
-        return self
-
     def _outputs(self, features: Maps) -> RVTOutputs:
         outputs: RVTOutputs = self.head(self.neck(features[-_NUM_HEAD_LEVELS:]))
         return outputs
-
-    def _candidates(
-        self, clip: Clip, memory: Memory | None
-    ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Float[Tensor, "F A _"], Memory]:
-        features, memory = self.extract(clip, memory)
-        outputs = self._outputs(features)
-        boxes = cxcywh_to_xyxy(outputs.boxes_cxcywh)
-        class_scores = outputs.class_logits.sigmoid()
-        counts = outputs.class_logits >= outputs.class_logits.amax(dim=-1, keepdim=True)
-        # What lies in the padding alone would be clipped to nothing.
-        counts = counts & (boxes[..., 0] < clip.shape[-1])[..., None]
-        counts = counts & (boxes[..., 1] < clip.shape[-2])[..., None]
-        scores = outputs.objectness.sigmoid()[..., None] * class_scores * counts
-        return boxes, scores, class_scores, memory
 
 
 def _labeled_frames(labeled: Bool[Tensor, "T B"] | None, num_frames: int) -> list[int]:

@@ -1,0 +1,255 @@
+"""What every detector can do: whoever is given one must not ask which it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float, Num
+from torch import Tensor, nn
+
+from evdet.models.class_rows import carry_classes
+from evdet.models.frame_spec import FrameSpec
+from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
+from evdet.shapes import Detections, Memory
+
+__all__ = ["AnyDetector", "Candidates", "Clip", "StreamDetector"]
+
+Clip = Num[Tensor, "T B C H W"]
+"""A batch of clips; bytes are counts."""
+
+
+class Candidates(NamedTuple):
+    """What a network says of F = T·B frames, time-major, before selection."""
+
+    boxes: Float[Tensor, "F A 4"]
+    """x1 y1 x2 y2 in pixels."""
+    scores: Float[Tensor, "F A _"]
+    """Of every class, without background."""
+    class_scores: Float[Tensor, "F A _"] | None
+    """Scores without the factor of objectness; None where there is no such factor."""
+
+
+@runtime_checkable
+class StreamDetector(Protocol):
+    """What goes on with a stream: a detector of any family, from a checkpoint or from ONNX."""
+
+    @property
+    def frame_spec(self) -> FrameSpec | None:
+        """What its frames are made of."""
+
+    def step(
+        self,
+        clip: Float[Tensor, "T B C H W"],
+        memory: Any = None,
+        *,
+        score_thresh: float,
+        nms_thresh: float,
+        max_boxes: int,
+    ) -> tuple[list[list[Detections]], Any]:
+        """Detect in the next T frames of each of B lanes; see `AnyDetector.step`."""
+
+
+class AnyDetector(nn.Module, ABC):
+    """A network with memory that finds boxes; a family of them is a subclass.
+
+    Args:
+        frame_spec: what its frames are made of; None leaves that to the caller.
+    """
+
+    stream_thresholds: ClassVar[SelectionThresholds]
+    """What `step` selects with unless told otherwise."""
+    clip_thresholds: ClassVar[SelectionThresholds]
+    """What `get_boxes` selects with unless told otherwise."""
+
+    def __init__(self, frame_spec: FrameSpec | None) -> None:
+        super().__init__()
+        self.frame_spec = frame_spec
+
+    @property
+    @abstractmethod
+    def memory_names(self) -> tuple[str, ...]:
+        """The name of each tensor of the memory, in order."""
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Classes, without background."""
+
+    @property
+    @abstractmethod
+    def feature_parts(self) -> tuple[nn.Module, ...]:
+        """The parts that know no class: what `freeze_features` freezes."""
+
+    @property
+    @abstractmethod
+    def class_layers(self) -> tuple[str, ...]:
+        """The names of the weights that have a row for each class."""
+
+    @property
+    def has_background_rows(self) -> bool:
+        """Whether the first of these rows is the background's."""
+        return False
+
+    @abstractmethod
+    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+        """Give every candidate of every frame, before selection.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            The candidates, and the memory.
+        """
+
+    @abstractmethod
+    def compute_loss(
+        self,
+        batch: Mapping[str, Any],
+        memory: Memory | None = None,
+        *,
+        average: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
+        """Compare the predictions for one clip with its labels.
+
+        The features read every frame; frames that nobody labelled enter no loss.
+
+        Args:
+            batch: `inputs` (T, B, C, H, W), `labels[t][b]` (N, 5) and, where not every frame
+                is labelled, `frame_is_labeled` (T, B).
+            memory: what the previous call returned; None starts every lane anew.
+            average: takes the mean of a number over all processes, where several train
+                together; the losses are then divided by the mean number of positives, and
+                the mean of the gradients is that of one process with all the lanes.
+
+        Returns:
+            The losses by name, and the memory, through which gradients still flow.
+        """
+
+    @abstractmethod
+    def compile_network(self) -> None:
+        """Compile the network with torch.compile, each part at its next call.
+
+        Weights keep their names. Matching, loss and selection stay as they are.
+        """
+
+    def step(
+        self,
+        clip: Clip,
+        memory: Memory | None = None,
+        *,
+        score_thresh: float | None = None,
+        nms_thresh: float | None = None,
+        max_boxes: int | None = None,
+    ) -> tuple[list[list[Detections]], Memory]:
+        """Continue a stream: detect in one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+            score_thresh: detections with a lower score are dropped; None takes that of
+                `stream_thresholds`, here as for the other two.
+            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
+            max_boxes: candidates of a frame that enter non-maximum suppression.
+
+        Returns:
+            `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
+            and `scores` (N,), best first, of some families also `class_scores` (N,), the same
+            without the factor of objectness; and the memory.
+        """
+        candidates, memory = self.find_candidates(clip, memory)
+        usual = self.stream_thresholds
+        selection = select_boxes(
+            candidates.boxes,
+            candidates.scores,
+            (clip.shape[-2], clip.shape[-1]),
+            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
+            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
+            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
+            class_scores=candidates.class_scores,
+        )
+        return to_detections(selection, clip.shape[1]), memory
+
+    def predict(
+        self, clip: Clip, memory: Memory | None = None
+    ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
+        """Give boxes and scores of every candidate of every frame, before selection.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
+            time-major, and the memory.
+        """
+        candidates, memory = self.find_candidates(clip, memory)
+        return candidates.boxes, candidates.scores, memory
+
+    def get_boxes(
+        self,
+        clip: Clip,
+        *,
+        score_thresh: float | None = None,
+        nms_thresh: float | None = None,
+        max_boxes: int | None = None,
+    ) -> list[list[Detections]]:
+        """Detect in one clip on its own: `step` from empty memory.
+
+        Args:
+            clip: T frames of each of B lanes.
+            score_thresh: detections with a lower score are dropped; None takes that of
+                `clip_thresholds`, here as for the other two.
+            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
+            max_boxes: candidates of a frame that enter non-maximum suppression.
+
+        Returns:
+            `out[t][b]` as `step` gives it.
+        """
+        usual = self.clip_thresholds
+        return self.step(
+            clip,
+            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
+            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
+            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
+        )[0]
+
+    def weights_for_classes(
+        self,
+        weights: Mapping[str, Tensor],
+        old_classes: Sequence[str],
+        class_names: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """Fit the weights of a detector of the same build that knows other classes to this one.
+
+        Args:
+            weights: by name, of the other detector.
+            old_classes: its classes.
+            class_names: the classes of this one.
+
+        Returns:
+            The same with the rows of the classes that both know, and of the background; the
+            other classes' rows are those that this detector has now.
+        """
+        background = [None] if self.has_background_rows else []
+        return carry_classes(
+            self.state_dict(),
+            weights,
+            self.class_layers,
+            [*background, *old_classes],
+            [*background, *class_names],
+        )
+
+    def freeze_features(self) -> None:
+        """Leave the features as they are from now on: no gradients, no new statistics."""
+        for part in self.feature_parts:
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "AnyDetector":
+        """Switch to training; frozen features stay in evaluation."""
+        super().train(mode)
+        for part in self.feature_parts:
+            if not any(weight.requires_grad for weight in part.parameters()):
+                part.eval()
+        return self
