@@ -103,15 +103,22 @@ def test_a_checkpoint_is_measured_on_a_recording_of_its_own(drive, tmp_path, cap
         "hyper_parameters": yaml.safe_load(config_to_yaml(config)),
         "state_dict": {f"detector.{name}": value for name, value in weights.items()},
     }
-    torch.save(content, tmp_path / "small.ckpt")
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(content, tmp_path / "checkpoints" / "best.ckpt")
 
     words = ("--source", drive, "--levers", "none")
-    assert bench(tmp_path / "small.ckpt", *QUICK, *words) == 0
+    assert bench(tmp_path / "checkpoints" / "best.ckpt", *QUICK, *words) == 0
     text = capsys.readouterr().out
     assert "trained weights" in text
     assert "drive.dat (48x32" in text
     assert "at least 9 events" in text
     assert "2 x 32 x 48" in text
+    assert not (tmp_path / "speed.json").exists()
+
+    # Where a run's folder is measured, its report finds the speed.
+    assert bench(tmp_path, *QUICK, *words) == 0
+    assert f"written to {tmp_path / 'speed.json'}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "speed.json").read_text())["frame"] == [2, 32, 48]
 
 
 def test_missing_libraries_leave_their_rows_out_and_say_so(config, drive, monkeypatch, capsys):

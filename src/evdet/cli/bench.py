@@ -61,7 +61,8 @@ class BenchOptions:
     """Candidates with a lower score are dropped; by default as configured. 0 lets as many into
     non-maximum suppression as may enter: the worst case."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write everything that was measured to this file as well."""
+    """Write everything that was measured to this file as well; that of a run's folder lies in its
+    speed.json, where `evdet report` finds it."""
 
 
 def bench(options: BenchOptions) -> None:
@@ -76,7 +77,7 @@ def bench(options: BenchOptions) -> None:
     import torch
 
     from evdet.cli.chosen_detector import device_called
-    from evdet.report import describe_environment
+    from evdet.report import SPEED_FILE, describe_environment
     from evdet.speed import DEFAULT_LEVERS, describe_speed, measure_speed
 
     if options.threads is not None:
@@ -105,14 +106,18 @@ def bench(options: BenchOptions) -> None:
     lines = [f"{'model':18}{options.model}: {weights}", *notes]
     lines += [f"{name:18}{value}" for name, value in environment.items()]
     print("\n".join([*lines, describe_speed(report)]))
+    content: dict[str, Any] = {
+        "model": str(options.model),
+        "weights": weights,
+        "environment": environment,
+        **report.as_dict(),
+    }
     if options.json is not None:
-        content: dict[str, Any] = {
-            "model": str(options.model),
-            "weights": weights,
-            "environment": environment,
-            **report.as_dict(),
-        }
         options.json.write_text(json.dumps(content, indent=1) + "\n")
+    if options.model.is_dir():
+        file = options.model / SPEED_FILE
+        file.write_text(json.dumps(content, indent=1) + "\n")
+        print(f"written to {file}; evdet report {options.model} shows it")
 
 
 def _versions_of(packages: Sequence[str]) -> dict[str, str]:

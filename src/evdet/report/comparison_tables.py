@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from evdet.report.contents import RunReport
 from evdet.report.elements import duration, large_number
+from evdet.report.speed_section import milliseconds, speed_setting
 from evdet.report.tables import decimal, table
 
 __all__ = ["class_comparison", "difference_table", "disagreements", "score_comparison"]
@@ -43,6 +44,10 @@ def _of_curves(*keys: str) -> Callable[[RunReport], float | None]:
     return lambda run: _dig(run.curves, keys)
 
 
+def _of_speed(*keys: str) -> Callable[[RunReport], float | None]:
+    return lambda run: _dig(run.speed, keys)
+
+
 def _dig(value: Any, keys: Sequence[str]) -> float | None:
     for key in keys:
         if value is None:
@@ -65,6 +70,9 @@ _LINES = (
     _Line("frames scored", _of_scores("num_frames"), _count),
     _Line("objects in them", _of_scores("num_truths"), _count),
     _Line("parameters", _of_run("num_parameters"), lambda number: large_number(int(number))),
+    _Line("GMACs a window", _of_speed("macs"), lambda number: f"{number / 1e9:.3g}"),
+    _Line("a window takes, p50", _of_speed("stages", "window", "p50"), milliseconds),
+    _Line("… p99", _of_speed("stages", "window", "p99"), milliseconds),
     _Line("frames trained on", _of_run("num_frames"), _count),
     _Line("training time", _of_run("training_seconds"), duration),
 )
@@ -172,7 +180,12 @@ def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
             if run.scores is not None
         }
         said += _disagreement(what, values)
-    return said
+    settings = {
+        name: f"{speed_setting(run.speed)}, {run.speed['source']}"
+        for name, run in zip(names, runs, strict=True)
+        if run.speed is not None
+    }
+    return said + _disagreement("speed measurements", settings)
 
 
 def _disagreement(what: str, values: Mapping[str, str]) -> list[str]:

@@ -36,6 +36,8 @@ class RunReport:
     """`AveragePrecision.as_dict()` of the final evaluation."""
     curves: Mapping[str, Any] | None = None
     """`Curves.as_dict()` of the final evaluation."""
+    speed: Mapping[str, Any] | None = None
+    """What `evdet bench` measured: `SpeedReport.as_dict()` and its environment."""
     confusion: Int[np.ndarray, "K K"] | None = None
     """Counts as `confusion_matrix` gives them: row and column 0 stand for "nothing"."""
     class_names: Sequence[str] = ()

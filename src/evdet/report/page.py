@@ -22,6 +22,7 @@ from evdet.report.elements import (
     write_page,
 )
 from evdet.report.plots import plot_curves, plot_losses, plot_precision_recall
+from evdet.report.speed_section import milliseconds, speed_section
 from evdet.report.tables import class_table, confusion_table, decimal, size_table
 
 __all__ = ["select_scalars", "write_report"]
@@ -49,6 +50,7 @@ def _page(run: RunReport) -> str:
             section("What it sees", _sight(film, run.strip)),
             section("Accuracy", _accuracy(run)),
             section("What it finds, and when", curve_section(run.curves)),
+            section("Speed", speed_section(run.speed)),
             section("Confusion", _confusion(run)),
             section("Worst frames", pictures(run.failures, "failures")),
             section("Training", _training(run.scalars)),
@@ -69,6 +71,8 @@ def _headline(run: RunReport) -> dict[str, str]:
         tiles["training time"] = duration(run.training_seconds)
         if run.num_frames is not None and run.training_seconds > 0:
             tiles["frames per second"] = f"{run.num_frames / run.training_seconds:,.0f}"
+    if run.speed is not None:
+        tiles["a window takes"] = milliseconds(run.speed["stages"]["window"]["p50"])
     if run.num_parameters is not None:
         tiles["parameters"] = large_number(run.num_parameters)
     return tiles

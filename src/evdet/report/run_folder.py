@@ -13,7 +13,10 @@ from evdet.report.contents import Picture, RunReport
 from evdet.report.environment import describe_environment
 from evdet.report.scalars import read_scalars
 
-__all__ = ["read_run"]
+__all__ = ["SPEED_FILE", "read_run"]
+
+SPEED_FILE = "speed.json"
+"""Where `evdet bench` leaves the speed of a run, in its folder."""
 
 
 def read_run(run: Path) -> RunReport:
@@ -49,6 +52,7 @@ def read_run(run: Path) -> RunReport:
         summary=_summary(numbers, config),
         scores=numbers or None,
         curves=numbers.get("curves"),
+        speed=_read_json(run / SPEED_FILE) or None,
         confusion=None if confusion is None else np.array(confusion),
         class_names=config.class_names,
         scalars=read_scalars(run / "logs"),
@@ -89,7 +93,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): evaluate or train again") from error
+        raise ValueError(f"{path} is damaged ({error}): evaluate, measure or train again") from error
     return content
 
 

@@ -1,0 +1,86 @@
+"""What `evdet bench` measured of a run -> HTML tables."""
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+from evdet.report.tables import table
+
+__all__ = ["milliseconds", "speed_section", "speed_setting"]
+
+_STAGES = {
+    "read": "file to events",
+    "represent": "events to a frame",
+    "network": "frame to candidates",
+    "select": "candidates to boxes",
+    "track": "boxes to tracks",
+}
+
+
+def speed_section(speed: Mapping[str, Any] | None) -> str:
+    """Tabulate where the time of a window goes, and what makes it shorter.
+
+    Args:
+        speed: what `evdet bench` left in the run's folder; None leaves the section out.
+
+    Returns:
+        HTML, or nothing.
+    """
+    if speed is None:
+        return ""
+    stages = speed["stages"]
+    rows = [
+        _row(name, _STAGES.get(name, ""), times, "") for name, times in stages["stages"].items()
+    ]
+    window = _row("window", "raw events in, boxes out", stages["window"], ' class="total"')
+    hint = (
+        f"Milliseconds a window of {speed['delta_t'] / 1000:g} ms, batch 1, memory carried: "
+        f"{html.escape(speed_setting(speed))}. Played: {html.escape(str(speed['source']))}, "
+        f"{stages['events']:,.0f} events a window. {speed['macs'] / 1e9:.3g} GMACs a window."
+    )
+    heads = ("stage", "p50", "p90", "p99")
+    parts = [f"<div>{table(_SCORES, heads, [*rows, window])}</div>"]
+    if speed["levers"]:
+        levers = [_lever(lever) for lever in speed["levers"]]
+        parts.append(f"<div>{table(_SCORES, ('run by', 'p50', 'times as fast'), levers)}</div>")
+    return f'<p class="hint">{hint}</p>\n<div class="columns">{"".join(parts)}</div>'
+
+
+def speed_setting(speed: Mapping[str, Any]) -> str:
+    """Say what a speed was measured on: the device, and the threads of a CPU.
+
+    Args:
+        speed: what `evdet bench` measured.
+
+    Returns:
+        A few words, as text.
+    """
+    environment = speed.get("environment", {})
+    device = str(speed["device"])
+    if not device.startswith("cpu"):
+        return f"{environment.get('accelerator', device)}"
+    threads = "1 thread" if speed["threads"] == 1 else f"{speed['threads']} threads"
+    return f"{environment.get('processor', 'CPU')}, {threads}"
+
+
+def milliseconds(duration: float) -> str:
+    """Write a duration in milliseconds with three digits."""
+    return f"{duration:.3g} ms"
+
+
+_SCORES = ' class="scores"'
+
+
+def _row(name: str, what: str, times: Mapping[str, float], attributes: str) -> str:
+    cells = "".join(f"<td>{times[key]:.2f}</td>" for key in ("p50", "p90", "p99"))
+    title = f"{html.escape(name)} <small>{what}</small>"
+    return f'<tr{attributes}><th scope="row">{title}</th>{cells}</tr>'
+
+
+def _lever(lever: Mapping[str, Any]) -> str:
+    times = lever["times"]
+    if times is None:
+        cells = f'<td colspan="2">{html.escape(lever["problem"])}</td>'
+    else:
+        cells = f"<td>{times['window']['p50']:.2f}</td><td>{times['speedup']:.2f}</td>"
+    return f'<tr><th scope="row">{html.escape(lever["name"])}</th>{cells}</tr>'

@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from evdet.config import DetectionConfig, config_to_yaml
+from evdet.models import SelectionThresholds
+from evdet.report import SPEED_FILE, RunReport, read_run, write_comparison, write_report
+from evdet.speed import SpeedReport
+from evdet.speed.comparison import LeverTimes
+from evdet.speed.costs import PeakMemory
+from evdet.speed.durations import Durations
+from evdet.speed.measuring import LeverReport
+from evdet.speed.stages import StageTimes
+
+
+def durations(p50):
+    return Durations(p50=p50, p90=p50 + 1, p99=p50 + 2, best=p50 / 2)
+
+
+def speed_of(window, *, levers=(), **fields):
+    """What `evdet bench` writes, read again."""
+    report = SpeedReport(
+        source="drive <of mine>",
+        delta_t=50_000,
+        frame=(2, 32, 48),
+        device="cpu",
+        threads=2,
+        num_windows=10,
+        warm_up=1,
+        thresholds=SelectionThresholds(),
+        parameters=7,
+        flops=2_468_000_000,
+        stages=StageTimes(
+            stages={"read": durations(0.25), "network": durations(window - 1)},
+            window=durations(window),
+            events=1234.0,
+            candidates=3.0,
+            boxes=2.0,
+        ),
+        frames_per_second={1: 10.0},
+        memory=PeakMemory(2, 1, None),
+        levers=levers,
+    )
+    content = {"environment": {"processor": "a CPU"}, **report.as_dict(), **fields}
+    return json.loads(json.dumps(content))
+
+
+def page_of(tmp_path, run):
+    write_report(tmp_path / "report.html", run)
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def compare(tmp_path, *runs):
+    write_comparison(tmp_path / "comparison.html", runs, ("first", "second"))
+    return (tmp_path / "comparison.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_never_measured_has_no_speed(tmp_path):
+    page = page_of(tmp_path, RunReport(title="a"))
+    assert "Speed" not in page
+    assert "a window takes" not in page
+
+
+def test_the_time_of_a_window_is_told_by_stage_and_lever(tmp_path):
+    levers = (
+        LeverReport(name="fold", times=LeverTimes(window=durations(4.0), speedup=1.5)),
+        LeverReport(name="half", problem="half needs an accelerator"),
+    )
+    page = page_of(tmp_path, RunReport(title="a", speed=speed_of(6.0, levers=levers)))
+
+    assert "<dt>a window takes</dt><dd>6 ms</dd>" in page
+    assert "a CPU, 2 threads" in page
+    assert "drive &lt;of mine&gt;, 1,234 events a window. 1.23 GMACs a window." in page
+    assert "<td>0.25</td><td>1.25</td><td>2.25</td>" in page
+    assert "<td>4.00</td><td>1.50</td>" in page
+    assert '<td colspan="2">half needs an accelerator</td>' in page
+
+
+def test_two_runs_are_compared_by_speed(tmp_path):
+    page = compare(
+        tmp_path,
+        RunReport(title="a", speed=speed_of(6.0)),
+        RunReport(title="b", speed=speed_of(12.0)),
+    )
+    assert "<td>6 ms</td><td>12 ms</td><td>× 2.00</td>" in page
+    assert "compare with care" not in page
+
+
+@pytest.mark.parametrize("other", [{"threads": 1}, {"device": "cuda"}, {"source": "elsewhere"}])
+def test_speeds_that_were_measured_differently_are_told_apart(tmp_path, other):
+    first, second = (RunReport(title="a", speed=speed_of(6.0, **fields)) for fields in ({}, other))
+    assert "different speed measurements, so compare with care" in compare(tmp_path, first, second)
+
+
+def test_one_run_without_a_speed_leaves_a_dash(tmp_path):
+    page = compare(
+        tmp_path, RunReport(title="a", speed=speed_of(6.0)), RunReport(title="b", num_parameters=7)
+    )
+    assert "<td>6 ms</td><td>–</td>" in page
+
+
+def test_a_run_is_read_with_the_speed_in_its_folder(tmp_path):
+    (tmp_path / "config.yaml").write_text(config_to_yaml(DetectionConfig()))
+    assert read_run(tmp_path).speed is None
+
+    (tmp_path / SPEED_FILE).write_text(json.dumps(speed_of(6.0)))
+    assert read_run(tmp_path).speed == speed_of(6.0)
+
+    (tmp_path / SPEED_FILE).write_text("{")
+    with pytest.raises(ValueError, match=r"speed\.json is damaged"):
+        read_run(tmp_path)
