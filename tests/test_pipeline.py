@@ -218,6 +218,24 @@ def test_another_window_than_in_training_is_warned_of(caplog):
     assert "trained on windows of 50000 us, and these have 10000 us: they hold fewer" in caplog.text
 
 
+def test_frames_are_cleaned_as_in_training(tmp_path):
+    events = np.zeros(2000, EVENT_DTYPE)
+    events["t"] = np.arange(2000) * 100
+    events["x"][::2] = np.arange(1000) % 32
+    events["y"][::2] = np.arange(1000) // 32
+    events["x"][1::2], events["y"][1::2] = 7, 9
+    write_dat(tmp_path / "a.dat", [events], SensorSize(32, 32))
+
+    detector = StandIn()
+    detector.frame_spec = dataclasses.replace(SPEC, remove_hot_pixels=True)
+    frames = [frame for _, frame, _ in detect(tmp_path / "a.dat", detector)]
+    assert sum(len(frame.events) for frame in frames) < 1010
+
+    detector.frame_spec = dataclasses.replace(SPEC, noise_window=150)
+    frames = [frame for _, frame, _ in detect(tmp_path / "a.dat", detector)]
+    assert sum(len(frame.events) for frame in frames) < 2000
+
+
 def test_a_detector_computes_where_its_weights_are():
     assert device_of(StandIn()) == torch.device("cpu")
     assert device_of(build_detector(TINY).to("meta")) == torch.device("meta")

@@ -129,6 +129,8 @@ def _frame_spec(config: DetectionConfig) -> FrameSpec:
         width=config.width,
         in_channels=config.in_channels,
         class_names=config.class_names,
+        remove_hot_pixels=config.remove_hot_pixels,
+        noise_window=config.noise_window,
         score_thresh=config.score_thresh,
         nms_thresh=config.nms_thresh,
         max_boxes=config.max_boxes_per_input,

@@ -61,6 +61,8 @@ class FrameArguments(TypedDict):
     height: int
     width: int
     in_channels: int
+    remove_hot_pixels: bool
+    noise_window: int
 
 
 @runtime_checkable
@@ -153,6 +155,8 @@ def frame_arguments(detector: StreamDetector, *, delta_t: int | None = None) -> 
         "height": spec.height,
         "width": spec.width,
         "in_channels": spec.in_channels,
+        "remove_hot_pixels": spec.remove_hot_pixels,
+        "noise_window": spec.noise_window,
     }
 
 

@@ -8,6 +8,7 @@ from evdet.data.frame_streams import FrameStream, RecordingStream, open_frames
 from evdet.data.recording_frames import open_recordings
 from evdet.events.dat import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events.noise import filter_background_activity
 from evdet.events.recording import open_recording
 
 SIZE = SensorSize(24, 32)
@@ -225,3 +226,51 @@ def test_real_recordings_play_from_the_first_event_to_the_last(event_data, name)
     counts = [len(frame.events) for frame in stream]
     assert sum(counts) == len(recording)
     assert len(counts) == stream.num_frames
+
+
+def noisy(path, seed=0):
+    """20 ms of events here and there, and a pixel that fires by itself."""
+    rng = np.random.default_rng(seed)
+    events = np.zeros(2000, EVENT_DTYPE)
+    events["t"] = 7_000 + rng.integers(0, 20_000, 2000)
+    events["x"], events["y"] = rng.integers(0, 32, 2000), rng.integers(0, 24, 2000)
+    events["x"][800:], events["y"][800:] = 7, 9
+    events = events[np.argsort(events["t"], kind="stable")]
+    write_dat(path, [events], SIZE)
+    return path, events
+
+
+def test_noise_stays_in_unless_training_left_it_out(tmp_path):
+    path, events = noisy(tmp_path / "a.dat")
+    shown = np.concatenate([frame.events for frame in open_frames(path, **SPEC)])
+    np.testing.assert_array_equal(shown, events)
+
+
+def test_hot_pixels_that_training_left_out_are_left_out(tmp_path):
+    path, events = noisy(tmp_path / "a.dat")
+    stream = open_frames(path, remove_hot_pixels=True, **SPEC)
+    frames = list(stream)
+    assert not any(frame.frame[:, 9, 7].any() for frame in frames)
+    is_hot = (events["x"] == 7) & (events["y"] == 9)
+    shown = np.concatenate([frame.events for frame in frames])
+    np.testing.assert_array_equal(shown, events[~is_hot])
+    assert len(frames) == stream.num_frames
+
+
+@pytest.mark.parametrize("start", [0, 1, 1000, 6500, 13_999])
+@pytest.mark.parametrize("window", [300, 1000, 2500])
+def test_background_activity_is_left_out_wherever_playing_starts(tmp_path, window, start):
+    path, events = noisy(tmp_path / "a.dat")
+    kept, _ = filter_background_activity(events, SIZE, window_us=window)
+    assert 0 < len(kept) < len(events)
+
+    frames = list(open_frames(path, noise_window=window, start=start, **SPEC))
+    first = (events["t"][0] + start) // 1000 * 1000
+    assert frames[0].t == first + 1000
+    shown = np.concatenate([frame.events for frame in frames])
+    np.testing.assert_array_equal(shown, kept[kept["t"] >= first])
+
+
+def test_a_noise_window_is_a_duration(tmp_path):
+    with pytest.raises(ValueError, match="noise_window must be 0 or more, got -1"):
+        open_frames(recorded(tmp_path / "a.dat", 1), noise_window=-1, **SPEC)

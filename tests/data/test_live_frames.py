@@ -176,3 +176,15 @@ def test_ctrl_c_ends_a_pipe_that_is_silent(path):
     assert rest.splitlines()[-1] == "end 0 0"
     assert errors == ""
     assert process.returncode == 0
+
+
+def test_background_activity_that_training_left_out_is_left_out(path):
+    expected = list(open_frames(path, noise_window=2500, **SPEC))
+    assert sum(len(frame.events) for frame in expected) < 500
+    same(list(open_live(path, noise_window=2500, **SPEC, **ALL)), expected)
+
+
+def test_hot_pixels_stay_in_and_a_warning_says_so(path, caplog):
+    stream = open_live(path, remove_hot_pixels=True, **SPEC, **ALL)
+    assert "hot pixels stay in, though the training left them out" in caplog.text
+    same(list(stream), list(open_frames(path, **SPEC)))

@@ -83,6 +83,8 @@ def _exported(path: Path, detector: "OnnxDetector", dataset_path: Path | None) -
         height=spec.height,
         width=spec.width,
         in_channels=spec.in_channels,
+        remove_hot_pixels=spec.remove_hot_pixels,
+        noise_window=spec.noise_window,
         score_thresh=spec.score_thresh,
         nms_thresh=spec.nms_thresh,
         max_boxes_per_input=spec.max_boxes,

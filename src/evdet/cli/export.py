@@ -154,6 +154,8 @@ def _windows(options: ExportOptions, spec: "FrameSpec") -> "Iterator[np.ndarray]
         height=spec.height,
         width=spec.width,
         in_channels=spec.in_channels,
+        remove_hot_pixels=spec.remove_hot_pixels,
+        noise_window=spec.noise_window,
     )
     for streamed in itertools.islice(stream, options.windows):
         yield streamed.frame[None].astype(np.float32)

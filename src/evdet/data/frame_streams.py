@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evdet.data.event_frames import EventFrames
 from evdet.data.frame_layout import LaidOut
+from evdet.data.noise_removal import Mask, NoiseRemoval, check_noise_window, find_hot_mask
 from evdet.data.streamed_frame import FrameStream, StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.recording import RECORDING_SUFFIXES, Recording, open_recording
@@ -43,6 +44,10 @@ class RecordingStream(LaidOut):
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames.
+        remove_hot_pixels: leave out the events of pixels that fire by themselves, as training did;
+            the first seconds of a recording tell which.
+        noise_window: leave out events without another beside them in so many microseconds before,
+            as training did; 0 keeps all.
         start: microseconds after the recording's start; the bin that holds it is the first.
         duration: microseconds from then on; the bin that holds the last of them is the last one.
             None plays up to the last event.
@@ -60,10 +65,13 @@ class RecordingStream(LaidOut):
         height: int,
         width: int,
         in_channels: int,
+        remove_hot_pixels: bool = False,
+        noise_window: int = 0,
         start: int = 0,
         duration: int | None = None,
     ) -> None:
         _check_times(delta_t, start, duration)
+        check_noise_window(noise_window)
         check_event_detector(f"{recording.path} is an event recording", preprocess)
         if start > 0 and len(recording) and start > recording.duration:
             raise ValueError(
@@ -74,6 +82,8 @@ class RecordingStream(LaidOut):
         self._recording = recording
         self._start = start
         self._duration = duration
+        self._remove_hot_pixels = remove_hot_pixels
+        self._noise_window = noise_window
         self._frames = EventFrames(
             recording.path.name,
             recording.size,
@@ -112,11 +122,20 @@ class RecordingStream(LaidOut):
         # Some formats have to be read once to know where they start.
         is_whole = self._start == 0 and self._duration is None
         first = 0 if is_whole else self._recording.start + self._start
-        since = first if self._start else None
+        # The filter remembers no longer than its window: it reads that much of what lies before.
+        before = -(-self._noise_window // self.delta_t) * self.delta_t
+        since = max(self._recording.start, first - before) if self._start else None
+        noise = NoiseRemoval(self.size, self._hot_mask, self._noise_window)
         for time_bin in self._recording.slices(self.delta_t, since=since):
             if self._duration is not None and time_bin.start >= first + self._duration:
                 return
-            yield self._frames.make(time_bin)
+            events, _ = noise.clean(time_bin.events)
+            if time_bin.start + self.delta_t > first:
+                yield self._frames.make(time_bin._replace(events=events))
+
+    @cached_property
+    def _hot_mask(self) -> Mask | None:
+        return find_hot_mask(self._recording, self.delta_t) if self._remove_hot_pixels else None
 
 
 def open_frames(
@@ -127,6 +146,8 @@ def open_frames(
     height: int,
     width: int,
     in_channels: int,
+    remove_hot_pixels: bool = False,
+    noise_window: int = 0,
     start: int = 0,
     duration: int | None = None,
     size: SensorSize | None = None,
@@ -143,6 +164,10 @@ def open_frames(
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames. Pictures become grey for one.
+        remove_hot_pixels: leave out the events of pixels that fire by themselves, as training did;
+            the first seconds of a recording tell which.
+        noise_window: leave out events without another beside them in so many microseconds before,
+            as training did; 0 keeps all.
         start: what comes earlier is left out, in microseconds after the source's start.
         duration: what comes later is left out, in microseconds from `start` on; None plays all.
         size: the sensor's size, where a recording does not state it, or states it wrong.
@@ -189,6 +214,8 @@ def open_frames(
         height=height,
         width=width,
         in_channels=in_channels,
+        remove_hot_pixels=remove_hot_pixels,
+        noise_window=noise_window,
         start=start,
         duration=duration,
     )

@@ -1,17 +1,21 @@
 """open_live: events that are still arriving -> frames for a detector, each as its window closes."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from evdet.data.event_frames import EventFrames
 from evdet.data.frame_layout import LaidOut
 from evdet.data.frame_streams import DEFAULT_DELTA_T, check_event_detector
+from evdet.data.noise_removal import NoiseRemoval, check_noise_window
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.live import LiveEvents
 from evdet.events.live_bytes import BinaryStream, FollowedFile, Pipe
 
 __all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveStream", "open_live"]
+
+_log = logging.getLogger(__name__)
 
 STANDARD_INPUT = "-"
 """What standard input is called where a file could be named."""
@@ -35,6 +39,7 @@ class LiveStream(LaidOut):
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames.
+        noise_window: leave out events without another beside them in so many microseconds before.
     """
 
     num_frames = None
@@ -49,6 +54,7 @@ class LiveStream(LaidOut):
         height: int,
         width: int,
         in_channels: int,
+        noise_window: int = 0,
     ) -> None:
         self.name = name
         self.delta_t = delta_t
@@ -62,6 +68,7 @@ class LiveStream(LaidOut):
             in_channels=in_channels,
         )
         super().__init__(self._frames.layout)
+        self._noise = NoiseRemoval(self.size, window=noise_window)
 
     @property
     def num_skipped(self) -> int:
@@ -81,7 +88,8 @@ class LiveStream(LaidOut):
                 have been delivered.
         """
         for window in self._events.windows():
-            yield self._frames.make(window.time_bin, arrived=window.arrived)
+            kept, _ = self._noise.clean(window.time_bin.events)
+            yield self._frames.make(window.time_bin._replace(events=kept), arrived=window.arrived)
 
     def stop(self) -> None:
         """End the source: what has arrived is still delivered, and then the iteration ends.
@@ -99,6 +107,8 @@ def open_live(
     height: int,
     width: int,
     in_channels: int,
+    remove_hot_pixels: bool = False,
+    noise_window: int = 0,
     size: SensorSize | None = None,
     follow: bool = False,
     idle_timeout: int | None = None,
@@ -118,6 +128,10 @@ def open_live(
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames.
+        remove_hot_pixels: whether training left out pixels that fire by themselves. A live source
+            cannot tell which do: they stay, and a warning says so.
+        noise_window: leave out events without another beside them in so many microseconds before,
+            as training did; 0 keeps all.
         size: the sensor's size, where the source does not state it, or states it wrong.
         follow: go on when the end of the file is reached: somebody is writing it.
         idle_timeout: end when nothing was added to such a file for so long, in microseconds;
@@ -143,6 +157,13 @@ def open_live(
     if idle_timeout is not None and idle_timeout < 0:
         raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
     name, path = _name_of(source)
+    check_noise_window(noise_window)
+    if remove_hot_pixels:
+        _log.warning(
+            "%s: hot pixels stay in, though the training left them out: which they are can be told "
+            "of recordings alone. Mask them in the camera.",
+            path or name,
+        )
     check_event_detector(f"{path or name} is a live source of events", preprocess)
     if follow and path is None:
         raise ValueError(f"follow is for files that grow, and {name} is none: leave it out")
@@ -164,6 +185,7 @@ def open_live(
             height=height,
             width=width,
             in_channels=in_channels,
+            noise_window=noise_window,
         )
     except ValueError:
         events.stop()

@@ -15,7 +15,7 @@ from evdet.events.noise import (
 )
 from evdet.events.recording import Recording
 
-__all__ = ["HOT_PIXEL_SPAN", "NoiseRemoval", "find_hot_mask"]
+__all__ = ["HOT_PIXEL_SPAN", "Mask", "NoiseRemoval", "check_noise_window", "find_hot_mask"]
 
 HOT_PIXEL_SPAN = 10_000_000
 """Microseconds at the start of a recording in which its hot pixels are looked for."""
@@ -60,6 +60,12 @@ class NoiseRemoval:
             counts["events of background activity"] = len(events) - len(kept)
             events = kept
         return events, {reason: count for reason, count in counts.items() if count}
+
+
+def check_noise_window(noise_window: int) -> None:
+    """Raise ValueError where a noise window is no duration."""
+    if noise_window < 0:
+        raise ValueError(f"noise_window must be 0 or more, got {noise_window}")
 
 
 def find_hot_mask(recording: Recording, delta_t: int) -> Mask | None:

@@ -15,7 +15,7 @@ from evdet.data.classes import choose_classes
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.labels import LabeledTimes, bins_of
-from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
+from evdet.data.noise_removal import NoiseRemoval, check_noise_window, find_hot_mask
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events.dtypes import RecordingError, SensorSize, TimeBin
 from evdet.events.recording import Recording, open_recording
@@ -62,8 +62,7 @@ class RecordingFrames:
         for name in ("delta_t", "num_tbins", "height", "width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.noise_window < 0:
-            raise ValueError(f"noise_window must be 0 or more, got {self.noise_window}")
+        check_noise_window(self.noise_window)
         representation_called(self.representation)
         for video in self.videos:
             if video.size.height < self.height or video.size.width < self.width:

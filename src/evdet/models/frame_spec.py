@@ -21,6 +21,11 @@ class FrameSpec:
     """Channels of a frame."""
     class_names: tuple[str, ...]
     """The classes without background; label 1 is the first."""
+    remove_hot_pixels: bool = False
+    """Whether the training left out the events of pixels that fire by themselves."""
+    noise_window: int = 0
+    """The training left out events without another beside them in so many microseconds before;
+    0 kept all."""
     score_thresh: float = 0.05
     """Detections with a lower score were dropped in the training's evaluation."""
     nms_thresh: float = 0.6

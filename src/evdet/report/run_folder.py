@@ -93,7 +93,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): evaluate, measure or train again") from error
+        raise ValueError(
+            f"{path} is damaged ({error}): evaluate, measure or train again"
+        ) from error
     return content
 
 

@@ -21,11 +21,12 @@ from evdet.data.frame_streams import (
     open_frames,
 )
 from evdet.data.moving_mnist import make_moving_mnist
+from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat import write_dat
 from evdet.events.dtypes import Events, SensorSize, TimeBin
 from evdet.events.event_tensors import events_to_tensors
-from evdet.events.recording import open_recording
+from evdet.events.recording import Recording, open_recording
 from evdet.events.representation_names import family_of, representation_called
 from evdet.events.representations_torch import TORCH_REPRESENTATIONS
 from evdet.events.simulate import SensorModel
@@ -97,7 +98,7 @@ def open_windows(
     def play() -> Iterator[TimeBin]:
         # Opened anew: every player has its own place in the file.
         recording = open_recording(path, size=size)
-        return _repeat(lambda: recording.slices(delta_t))
+        return _repeat(lambda: _without_noise(recording, spec, delta_t))
 
     name = f"{path.name} ({size})"
     fills = frames.layout.shown == frames.layout.frame
@@ -105,6 +106,14 @@ def open_windows(
         scatter = scatter_clips(spec.preprocess, frames.layout, device)
         return Windows(name, delta_t, play, scatter)
     return Windows(name, delta_t, play, lambda window: _to_clip(frames.make(window).frame, device))
+
+
+def _without_noise(recording: Recording, spec: FrameSpec, delta_t: int) -> Iterator[TimeBin]:
+    """The bins as training had them; leaving out noise is a part of reading."""
+    hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
+    noise = NoiseRemoval(recording.size, hot, spec.noise_window)
+    for time_bin in recording.slices(delta_t):
+        yield time_bin._replace(events=noise.clean(time_bin.events)[0])
 
 
 def _picture_files(path: Path, spec: FrameSpec, delta_t: int, device: torch.device) -> Windows:
