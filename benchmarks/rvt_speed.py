@@ -348,10 +348,14 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--detector", default=None, choices=list(RVT_PLANS))
     parser.add_argument("--quick", action="store_true", help="RVT-Tiny, T=5, B=2: for a CPU")
+    parser.add_argument("--repeats", type=int, default=None, help="rounds of training steps")
+    parser.add_argument("--windows", type=int, default=None, help="windows of inference")
+    parser.add_argument("--only", choices=("training", "inference"), help="leave the other out")
     options = parser.parse_args()
     quick = options.quick
     options.tbins, options.lanes = (5, 2) if quick else (21, 8)
-    options.repeats, options.windows = (3, 10) if quick else (10, 200)
+    options.repeats = options.repeats or (3 if quick else 10)
+    options.windows = options.windows or (10 if quick else 200)
     name = options.detector or ("RVT-Tiny" if quick else "RVT-Base")
     torch.manual_seed(0)
     detector = RVT(RVT_PLANS[name], CHANNELS, NUM_CLASSES)
@@ -365,11 +369,13 @@ def main() -> None:
     print(f"{'detector':18}{name}, {CHANNELS}x{SIZE[0]}x{SIZE[1]}, random weights")
     if quick:
         print("a quick run of a smaller problem: only the ratios say something")
-    _train(detector, options, bf16=False)
-    if options.device != "cpu":
-        _train(detector, options, bf16=True)
-    with torch.no_grad():
-        _infer(detector, options)
+    if options.only != "inference":
+        _train(detector, options, bf16=False)
+        if options.device != "cpu":
+            _train(detector, options, bf16=True)
+    if options.only != "training":
+        with torch.no_grad():
+            _infer(detector, options)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,10 @@ def train_with_bad_input(config):
     move = LightningDetectionModel.transfer_batch_to_device
 
     def spoil(self, batch, *rest):
+        moved = move(self, batch, *rest)  # before, frames may be bytes
         if self.trainer.training and self.position == (0, 1) and self.global_rank == 1:
-            batch["inputs"][0, 0, 0, 3, 4] = math.nan
-        return move(self, batch, *rest)
+            moved["inputs"][0, 0, 0, 3, 4] = math.nan
+        return moved
 
     LightningDetectionModel.transfer_batch_to_device = spoil
     try:

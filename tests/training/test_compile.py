@@ -33,21 +33,25 @@ def once(tiny, folder, **changes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("detector", "backend"),
+    ("backend", "options"),
     [
-        pytest.param("SSD", "inductor", marks=needs_compiler),
-        ("SSD", "aot_eager"),
-        ("RVT-Tiny", "aot_eager"),
+        pytest.param("inductor", {}, marks=needs_compiler),
+        pytest.param("inductor", {"detector": "RVT-Tiny"}, marks=needs_compiler),
+        ("aot_eager", {}),
+        ("aot_eager", {"detector": "RVT-Tiny"}),
+        ("aot_eager", {"ema_decay": 0.5, "accumulate_batches": 2}),
     ],
 )
-def test_a_compiled_training_ends_where_the_plain_one_does(tiny, tmp_path, detector, backend):
-    done = run(once(tiny, tmp_path, detector=detector), tmp_path, backend)
+def test_a_compiled_training_ends_where_the_plain_one_does(tiny, tmp_path, backend, options):
+    done = run(once(tiny, tmp_path, **options), tmp_path, backend)
 
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     plain, compiled = found["plain"], found["compiled"]
     assert plain["graphs"] == 0 < compiled["graphs"]
-    assert compiled["losses"] == pytest.approx(plain["losses"], rel=1e-2)
+    assert compiled["losses"][0] == pytest.approx(plain["losses"][0], rel=1e-4)
+    # From then on rounding may decide which candidate answers for an object.
+    assert compiled["losses"] == pytest.approx(plain["losses"], rel=5e-2)
     # Its checkpoint has been loaded like any other.
     assert compiled["weights"] == plain["weights"]
 
