@@ -272,6 +272,8 @@ def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "In
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _ONLY_ERRORS
+    # Between two windows its threads would keep the cores busy, which others need meanwhile.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     content: Any = str(model) if isinstance(model, Path) else model
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

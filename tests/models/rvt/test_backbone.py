@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from evdet.models.rvt import backbone as backbone_module
 from evdet.models.rvt.backbone import STRIDES, PointwiseLSTM, RecurrentTransformer
 
 T, B, C, H, W = 3, 2, 3, 64, 96
@@ -82,6 +83,27 @@ def test_their_gradients_are_those_of_the_loop(backbone):
     for name, grad in slow.items():
         assert grad.norm() > 0, name
         assert (whole[name] - grad).norm() <= 1e-4 * grad.norm(), name
+
+
+@pytest.mark.parametrize("num_bins", [1, 2, 5])
+def test_long_clips_go_in_pieces_on_a_cpu_and_nothing_changes(backbone, monkeypatch, num_bins):
+    clip = torch.randn(5, B, C, H, W)
+    pieces = []
+    monkeypatch.setattr(
+        backbone.stages[0], "step", lambda *args: pieces.append(len(args[0])) or step(*args)
+    )
+    step = type(backbone.stages[0]).step.__get__(backbone.stages[0])
+    whole, last = backbone.step(clip, WINDOW)
+    assert pieces == [5 * B]
+
+    # The largest tensor of a bin: four times the first stage's channels of every lane and cell.
+    of_a_bin = 4 * (B * (H // 4) * (W // 4) * 4 * CHANNELS[0])
+    monkeypatch.setattr(backbone_module, "_LARGEST_ON_CPU", num_bins * of_a_bin)
+    features, memory = backbone.step(clip, WINDOW)
+    assert max(pieces[1:]) == num_bins * B
+    assert sum(pieces[1:]) == 5 * B
+    assert_close(features, whole, atol=1e-5, rtol=0)
+    assert_close(memory, last, atol=1e-5, rtol=0)
 
 
 def test_maps_and_memory_have_the_stages_sizes_and_names(backbone):

@@ -7,11 +7,12 @@ from torch.nn import functional
 
 from evdet.shapes import Size
 
-__all__ = ["AttentionBlock"]
+__all__ = ["MLP_RATIO", "AttentionBlock"]
 
 Cells = Float[Tensor, "F h w D"]
 
-_MLP_RATIO = 4
+MLP_RATIO = 4
+"""The hidden layer of the two linear layers has so many times the channels of a cell."""
 _SCALE_START = 1e-5
 
 
@@ -50,9 +51,9 @@ class AttentionBlock(nn.Module):
         self.scale1 = nn.Parameter(torch.full((channels,), _SCALE_START))
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = nn.Sequential(
-            nn.Linear(channels, _MLP_RATIO * channels),
+            nn.Linear(channels, MLP_RATIO * channels),
             nn.GELU(),
-            nn.Linear(_MLP_RATIO * channels, channels),
+            nn.Linear(MLP_RATIO * channels, channels),
         )
         self.scale2 = nn.Parameter(torch.full((channels,), _SCALE_START))
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn import functional
 
-from evdet.models.rvt.attention import AttentionBlock
+from evdet.models.rvt.attention import MLP_RATIO, AttentionBlock
 from evdet.shapes import Size
 
 __all__ = ["STRIDES", "PointwiseLSTM", "RecurrentTransformer", "Stage"]
@@ -23,6 +23,9 @@ Maps = list[Float[Tensor, "F _ _ _"]]
 
 STRIDES = (4, 8, 16, 32)
 """Stride of each stage, in pixels."""
+_LARGEST_ON_CPU = 16_000_000
+"""Bytes of the largest tensor of a piece of a clip: glibc keeps memory of up to 32 MiB."""
+_BYTES = 4
 
 
 class PointwiseLSTM(nn.Module):
@@ -124,7 +127,8 @@ class Stage(nn.Module):
 class RecurrentTransformer(nn.Module):
     """Four stages of which each feeds the next, at strides 4, 8, 16 and 32.
 
-    A whole clip goes through each stage at once; only the memory walks over time.
+    A whole clip goes through each stage at once; only the memory walks over time. On a CPU long
+    clips go in pieces, which changes nothing but the speed.
 
     Args:
         in_channels: channels C of a frame.
@@ -163,6 +167,29 @@ class RecurrentTransformer(nn.Module):
         Returns:
             A map of each stage, finest first, of F = T·B frames, time-major; and the memory.
         """
+        found: list[Maps] = []
+        carried = memory
+        for piece in torch.split(clip, self._bins_at_once(clip)):
+            maps, carried = self._step_together(piece, window, carried)
+            found.append(maps)
+        joined = found[0] if len(found) == 1 else [torch.cat(m) for m in zip(*found, strict=True)]
+        return joined, carried or ()
+
+    def _bins_at_once(self, clip: Clip) -> int:
+        """All, so that an accelerator has few and large operators, but on a CPU what stays cheap.
+
+        There the order costs nothing, and a tensor beyond `_LARGEST_ON_CPU` is given back to the
+        system and fetched anew each time. What is compiled or exported is not cut either.
+        """
+        if clip.device.type != "cpu" or torch.compiler.is_compiling():
+            return len(clip)
+        num_cells = clip.shape[-2] * clip.shape[-1] // STRIDES[0] ** 2
+        largest = clip.shape[1] * num_cells * self.channels[0] * MLP_RATIO * _BYTES
+        return max(1, _LARGEST_ON_CPU // largest)
+
+    def _step_together(
+        self, clip: Clip, window: Size, memory: Memory | None
+    ) -> tuple[Maps, Memory]:
         maps = clip.flatten(0, 1)
         features: Maps = []
         carried: list[Tensor] = []
