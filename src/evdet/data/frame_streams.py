@@ -164,10 +164,8 @@ def open_frames(
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames. Pictures become grey for one.
-        remove_hot_pixels: leave out the events of pixels that fire by themselves, as training did;
-            the first seconds of a recording tell which.
-        noise_window: leave out events without another beside them in so many microseconds before,
-            as training did; 0 keeps all.
+        remove_hot_pixels: leave out the events of pixels that fire by themselves, as training did.
+        noise_window: leave out events without another beside them in so many microseconds before.
         start: what comes earlier is left out, in microseconds after the source's start.
         duration: what comes later is left out, in microseconds from `start` on; None plays all.
         size: the sensor's size, where a recording does not state it, or states it wrong.

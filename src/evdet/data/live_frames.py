@@ -25,6 +25,12 @@ MAX_BACKLOG = 10
 """When more complete windows than these wait, all but the newest are skipped."""
 
 
+_HOT_PIXELS_STAY = (
+    "%s: hot pixels stay in, though the training left them out: which they are can be told of "
+    "recordings alone. Mask them in the camera."
+)
+
+
 class LiveStream(LaidOut):
     """The frames of a live source; a `FrameStream` that plays once. `open_live` makes it.
 
@@ -128,10 +134,8 @@ def open_live(
         height: of the training's frames, in pixels.
         width: of the training's frames, in pixels.
         in_channels: channels of the training's frames.
-        remove_hot_pixels: whether training left out pixels that fire by themselves. A live source
-            cannot tell which do: they stay, and a warning says so.
-        noise_window: leave out events without another beside them in so many microseconds before,
-            as training did; 0 keeps all.
+        remove_hot_pixels: whether training did. A live source cannot: a warning says so.
+        noise_window: leave out events without another beside them in so many microseconds before.
         size: the sensor's size, where the source does not state it, or states it wrong.
         follow: go on when the end of the file is reached: somebody is writing it.
         idle_timeout: end when nothing was added to such a file for so long, in microseconds;
@@ -139,11 +143,10 @@ def open_live(
         max_delay: a window closes with the first event or clock word after it. Where nothing
             comes at all for so many microseconds, it closes by the clock on the wall, so that a
             sensor that sees nothing still has frames. None waits for events.
-        max_disorder: a window waits for events that step back in time by so many microseconds.
-            Cameras send them in order; later ones are left out, counted, and warned of.
+        max_disorder: a window waits for events that step back in time by so many microseconds;
+            later ones are left out, counted, and warned of.
         max_backlog: when more complete windows than these wait, whole windows are skipped, all
-            but the newest, counted, and warned of. None skips none and lets the source wait:
-            for a file that is sent through a pipe.
+            but the newest, counted, and warned of. None lets the source wait, as for a file.
 
     Returns:
         The stream.
@@ -154,21 +157,12 @@ def open_live(
         RecordingError: the source is no recording that can be read while it arrives.
     """
     delta_t = DEFAULT_DELTA_T if delta_t is None else delta_t
-    if idle_timeout is not None and idle_timeout < 0:
-        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
     name, path = _name_of(source)
-    check_noise_window(noise_window)
-    if remove_hot_pixels:
-        _log.warning(
-            "%s: hot pixels stay in, though the training left them out: which they are can be told "
-            "of recordings alone. Mask them in the camera.",
-            path or name,
-        )
-    check_event_detector(f"{path or name} is a live source of events", preprocess)
-    if follow and path is None:
-        raise ValueError(f"follow is for files that grow, and {name} is none: leave it out")
+    _check_options(idle_timeout, noise_window)
+    _check_detector(str(path or name), preprocess, remove_hot_pixels=remove_hot_pixels)
+    content = _open_bytes(source, name, path, follow=follow, idle_timeout=idle_timeout)
     events = LiveEvents(
-        _open_bytes(source, name, path, follow=follow, idle_timeout=idle_timeout),
+        content,
         name=str(path or name),
         delta_t=delta_t,
         size=size,
@@ -192,6 +186,18 @@ def open_live(
         raise
 
 
+def _check_detector(name: str, preprocess: str, *, remove_hot_pixels: bool) -> None:
+    check_event_detector(f"{name} is a live source of events", preprocess)
+    if remove_hot_pixels:
+        _log.warning(_HOT_PIXELS_STAY, name)
+
+
+def _check_options(idle_timeout: int | None, noise_window: int) -> None:
+    check_noise_window(noise_window)
+    if idle_timeout is not None and idle_timeout < 0:
+        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
+
+
 def _name_of(source: Path | str | BinaryStream) -> tuple[str, Path | None]:
     """What a source is called, and its path if it is a file."""
     if isinstance(source, str | Path):
@@ -209,6 +215,8 @@ def _open_bytes(
     follow: bool,
     idle_timeout: int | None,
 ) -> FollowedFile | Pipe:
+    if follow and path is None:
+        raise ValueError(f"follow is for files that grow, and {name} is none: leave it out")
     if follow and path is not None:
         return FollowedFile(path, idle_timeout=None if idle_timeout is None else idle_timeout / 1e6)
     if path is not None:
