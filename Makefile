@@ -25,7 +25,7 @@ demo: .venv/.installed
 	$(BIN)/evdet demo
 
 test: .venv/.installed-dev
-	$(PYTEST) -n auto
+	$(PYTEST) -n auto --maxprocesses 4
 
 # What only the slow tests want is large: a viewer's library of 490 MB.
 .venv/.installed-all: .venv/.installed-dev
@@ -33,7 +33,7 @@ test: .venv/.installed-dev
 	touch $@
 
 test-all: .venv/.installed-all
-	$(PYTEST) -n auto -m 'slow or not slow'
+	$(PYTEST) -n auto --maxprocesses 4 -m 'slow or not slow'
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python tests/fuzz/run.py --count 100000
