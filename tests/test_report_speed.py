@@ -106,6 +106,12 @@ def test_a_run_is_read_with_the_speed_in_its_folder(tmp_path):
     (tmp_path / SPEED_FILE).write_text(json.dumps(speed_of(6.0)))
     assert read_run(tmp_path).speed == speed_of(6.0)
 
-    (tmp_path / SPEED_FILE).write_text("{")
-    with pytest.raises(ValueError, match=r"speed\.json is damaged"):
-        read_run(tmp_path)
+    for other in ("{}", '{"stages": 1}'):
+        (tmp_path / SPEED_FILE).write_text(other)
+        with pytest.raises(ValueError, match=r"speed\.json is not what evdet bench writes"):
+            read_run(tmp_path)
+
+    for other in ("{", "[1]"):
+        (tmp_path / SPEED_FILE).write_text(other)
+        with pytest.raises(ValueError, match=r"speed\.json is damaged"):
+            read_run(tmp_path)

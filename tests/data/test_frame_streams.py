@@ -246,6 +246,13 @@ def test_noise_stays_in_unless_training_left_it_out(tmp_path):
     np.testing.assert_array_equal(shown, events)
 
 
+@pytest.mark.parametrize("noise", [{"remove_hot_pixels": True}, {"noise_window": 100}])
+def test_without_events_there_is_no_noise(tmp_path, noise):
+    (tmp_path / "a.csv").write_text("t,x,y,p\n")
+    for path in (tmp_path / "a.csv", recorded(tmp_path / "a.dat")):
+        assert list(open_frames(path, **noise, **SPEC)) == []
+
+
 def test_hot_pixels_that_training_left_out_are_left_out(tmp_path):
     path, events = noisy(tmp_path / "a.dat")
     stream = open_frames(path, remove_hot_pixels=True, **SPEC)

@@ -78,6 +78,8 @@ def find_hot_mask(recording: Recording, delta_t: int) -> Mask | None:
     Returns:
         True at hot pixels; None where there is not one.
     """
+    if not min(recording.size):
+        return None  # a file without events may not know its sensor
     pixels = find_hot_pixels(_first_seconds(recording, delta_t), recording.size)
     return hot_pixel_mask(pixels, recording.size) if len(pixels) else None
 

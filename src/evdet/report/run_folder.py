@@ -17,6 +17,7 @@ __all__ = ["SPEED_FILE", "read_run"]
 
 SPEED_FILE = "speed.json"
 """Where `evdet bench` leaves the speed of a run, in its folder."""
+_SPEED_KEYS = {"stages", "delta_t", "source", "device", "threads", "macs", "levers"}
 
 
 def read_run(run: Path) -> RunReport:
@@ -52,7 +53,7 @@ def read_run(run: Path) -> RunReport:
         summary=_summary(numbers, config),
         scores=numbers or None,
         curves=numbers.get("curves"),
-        speed=_read_json(run / SPEED_FILE) or None,
+        speed=_read_speed(run / SPEED_FILE),
         confusion=None if confusion is None else np.array(confusion),
         class_names=config.class_names,
         scalars=read_scalars(run / "logs"),
@@ -87,11 +88,23 @@ def _summary(numbers: dict[str, Any], config: DetectionConfig) -> str:
     )
 
 
+def _read_speed(path: Path) -> dict[str, Any] | None:
+    speed = _read_json(path)
+    if path.exists() and not speed.keys() >= _SPEED_KEYS:
+        raise ValueError(
+            f"{path} is not what evdet bench writes: measure again, evdet bench {path.parent}, or "
+            "remove it"
+        )
+    return speed or None
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content = json.loads(path.read_text())
+        if not isinstance(content, dict):
+            raise ValueError("it is not a table of numbers by name")
     except ValueError as error:
         raise ValueError(
             f"{path} is damaged ({error}): evaluate, measure or train again"
