@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.measure import Row, cpu_seconds
 from evdet.events import EVENT_DTYPE, SensorSize
-from evdet.events.dat import write_dat
-from evdet.events.evt_writer import write_evt3
+from evdet.events.dat.reader import write_dat
 from evdet.events.hdf5_writer import write_dsec
+from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations import REPRESENTATIONS
 

@@ -25,7 +25,7 @@ from evdet.data.recording_frames import open_recordings
 from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 from evdet.data.tensors import open_tensors
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
 from evdet.events.recording import open_recording
 from evdet.events.representations import histogram

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.decoding import SIZE, generate
-from evdet.events.dat import write_dat
-from evdet.events.evt_writer import write_evt3
+from evdet.events.dat.reader import write_dat
+from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations import histogram
 

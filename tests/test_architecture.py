@@ -12,36 +12,24 @@ import evdet
 SOURCE = Path(evdet.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-GROUND = {"shapes", "boxes"}
-ROOMS = {"data", "models", "tracking", "metrics", "draw"}  # siblings never see each other
-BELOW = GROUND | ROOMS | {"events", "config", "samples"}
-MAY_IMPORT = {
-    "shapes": set(),
-    "config": set(),
-    "opencv": set(),
-    "samples": set(),
-    "boxes": {"shapes"},
-    "events": {"shapes"},
-    "data": GROUND | {"events", "opencv"},
-    "models": GROUND,
-    "tracking": GROUND | {"opencv"},
-    "metrics": GROUND | {"opencv"},
-    "draw": GROUND | {"opencv"},
-    "build": BELOW,
-    "pipeline": BELOW,
-    "evaluation": BELOW,
-    "viewing": BELOW,
-    "report": BELOW,
-    "checkpoints": BELOW | {"build"},
-    "import_weights": BELOW | {"build", "checkpoints"},
-    "export": BELOW | {"build", "checkpoints"},
-    "speed": BELOW | {"build", "checkpoints", "pipeline", "export"},
-    "training": BELOW | {"build", "checkpoints", "evaluation"},
-    "cli": BELOW
-    | {"build", "pipeline", "evaluation", "viewing", "report"}
-    | {"checkpoints", "import_weights", "export", "speed", "training"},
-    "compat": BELOW | {"build", "checkpoints", "training"},
-}
+# A package imports from lower layers. Within layer 2 none sees another; within 3 and 4 the order counts.
+LAYER_0 = {"shapes", "frame_spec", "config", "samples", "opencv"}
+LAYER_1 = {"boxes", "events"}
+LAYER_2 = {"labels", "sources", "models", "tracking", "metrics", "draw"}
+UP_TO_2 = LAYER_0 | LAYER_1 | LAYER_2
+UP_TO_3 = UP_TO_2 | {"data", "synthetic"}
+LAYER_4 = {"build", "pipeline", "viewing", "evaluation", "report", "detectors"}
+UP_TO_4 = UP_TO_3 | LAYER_4
+LAYER_5 = {"export", "speed", "training"}
+MAY_IMPORT = (
+    dict.fromkeys(LAYER_0, LAYER_0)
+    | dict.fromkeys(LAYER_1, LAYER_0 | {"boxes"})
+    | dict.fromkeys(LAYER_2, LAYER_0 | LAYER_1)
+    | {"data": UP_TO_2, "synthetic": UP_TO_3}
+    | dict.fromkeys(LAYER_4, UP_TO_4)
+    | dict.fromkeys(LAYER_5, UP_TO_4 | LAYER_5)
+    | dict.fromkeys(("cli", "compat"), UP_TO_4 | LAYER_5)
+)
 # The only modules that may import an outside library.
 DOORS = {
     "h5py": {"events.hdf5", "events.hdf5_writer", "data.tensors"},

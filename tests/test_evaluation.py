@@ -17,7 +17,7 @@ from evdet.evaluation import (
     evaluate,
     to_played,
 )
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.metrics import PROTOCOLS, FrameResults, average_precision
 from evdet.models import Detector, SelectionThresholds

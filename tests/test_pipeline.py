@@ -10,7 +10,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.data.frame_streams import StreamedFrame, open_frames
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.models.frame_spec import FrameSpec

@@ -18,7 +18,7 @@ from evdet.build import FEATURE_EXTRACTORS, build_detector
 from evdet.config import DetectionConfig
 from evdet.data.frame_streams import open_frames
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import SensorSize
 from evdet.events.simulate import SensorModel
 from evdet.models import ConvGRU, ConvLSTM

@@ -11,7 +11,7 @@ from evdet.build import build_detector, build_loader, complete_config
 from evdet.cli.options import shipped_config
 from evdet.config import ConfigError, DetectionConfig
 from evdet.data.mixed_loader import MixedLoader
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 GEN1 = SensorSize(height=240, width=304)

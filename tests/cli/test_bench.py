@@ -10,7 +10,7 @@ import yaml
 from evdet.build import build_detector
 from evdet.cli import main
 from evdet.config import DetectionConfig, config_to_yaml
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 SMALL = {

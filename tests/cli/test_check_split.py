@@ -9,7 +9,7 @@ from evdet.cli.options import parse
 from evdet.cli.split import SplitOptions, split
 from evdet.data.folder import FolderError
 from evdet.data.label_files import write_boxes_npy
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 

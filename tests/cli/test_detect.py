@@ -19,7 +19,7 @@ from evdet.cli import main
 from evdet.config import DetectionConfig
 from evdet.data.label_files import read_boxes
 from evdet.draw import encode_png, write_video
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.models.frame_spec import FrameSpec

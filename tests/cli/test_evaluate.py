@@ -9,7 +9,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.cli import main
 from evdet.config import DetectionConfig
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 SENSOR = SensorSize(height=32, width=48)

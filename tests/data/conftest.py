@@ -8,7 +8,7 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.folder import open_folder
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 

@@ -9,7 +9,7 @@ from evdet.data.box_rules import BoxRules
 from evdet.data.check import check_folder
 from evdet.data.folder import FolderError
 from evdet.data.label_files import write_boxes_npy
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 SIZE = SensorSize(height=60, width=80)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from evdet.data.augment import Augmentation
 from evdet.data.frame_streams import FrameStream, RecordingStream, open_frames
 from evdet.data.recording_frames import open_recordings
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.noise import filter_background_activity
 from evdet.events.recording import open_recording

@@ -12,9 +12,9 @@ import pytest
 from evdet.data import live_frames
 from evdet.data.frame_streams import FrameStream, open_frames
 from evdet.data.live_frames import open_live
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.evt_writer import write_evt3
+from evdet.events.raw.writer import write_evt3
 
 SIZE = SensorSize(24, 32)
 SPEC = {"preprocess": "histogram", "delta_t": 1000, "height": 12, "width": 16, "in_channels": 2}

@@ -11,11 +11,11 @@ from evdet.data.box_rules import BoxRules
 from evdet.data.recording_frames import RecordingFrames, open_recordings
 from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError
-from evdet.events.evt_writer import write_evt3
 from evdet.events.hdf5_writer import write_dsec
 from evdet.events.noise import filter_background_activity
+from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations import histogram, stacked_histogram
 

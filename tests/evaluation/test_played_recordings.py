@@ -14,7 +14,7 @@ from evdet.evaluation.played_recordings import (
     select_truth,
     to_played,
 )
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 SIZE = SensorSize(height=24, width=32)

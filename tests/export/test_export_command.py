@@ -5,7 +5,7 @@ import pytest
 
 from evdet.cli import main
 from evdet.events import EVENT_DTYPE, SensorSize
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.export import Exported, load_onnx
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evdet.draw import encode_png
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.speed.stages import STAGES, time_batches, time_stages
 from evdet.speed.windows import Windows, open_windows

@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from evdet.data.frame_layout import fit_events
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.recording import open_recording
 from evdet.events.representation_names import VARIANTS, representation_called

@@ -13,7 +13,7 @@ import yaml
 
 from evdet.boxes import BOX_DTYPE
 from evdet.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.report import read_scalars
 from evdet.training import TrainingError, train

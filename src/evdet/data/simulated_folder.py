@@ -220,14 +220,14 @@ def _pieces(plan: SimulationPlan, split: str, number: int) -> Iterator[ScenePiec
 def _writer(file_format: str) -> Callable[[Path, Iterable[Events], SensorSize], int]:
     # Imported when needed: HDF5 is a large library.
     if file_format == "raw":
-        from evdet.events.evt_writer import write_evt3
+        from evdet.events.raw.writer import write_evt3
 
         return write_evt3
     if file_format == "hdf5":
         from evdet.events.hdf5_writer import write_dsec
 
         return write_dsec
-    from evdet.events.dat import write_dat
+    from evdet.events.dat.reader import write_dat
 
     return write_dat
 

@@ -6,14 +6,15 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from evdet.events.dat_clock import RECORD_DTYPE
-from evdet.events.dat_decoder import OUTSIDE as DAT_OUTSIDE
-from evdet.events.dat_decoder import decode
-from evdet.events.dat_header import MAX_DAT_SIDE, DatHeader, parse_header
+from evdet.events.dat.clock import RECORD_DTYPE
+from evdet.events.dat.decoder import OUTSIDE as DAT_OUTSIDE
+from evdet.events.dat.decoder import decode
+from evdet.events.dat.header import MAX_DAT_SIDE, DatHeader, parse_header
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.evt_decode import decode_words
-from evdet.events.evt_header import MAX_EVT_HEADER, EvtHeader, parse_evt_header
-from evdet.events.evt_state import (
+from evdet.events.joining import join_events
+from evdet.events.raw.decoder import decode_words
+from evdet.events.raw.header import MAX_EVT_HEADER, EvtHeader, parse_evt_header
+from evdet.events.raw.state import (
     BAD_TIME,
     BAD_X,
     BAD_Y,
@@ -28,7 +29,6 @@ from evdet.events.evt_state import (
     WORD,
     new_state,
 )
-from evdet.events.joining import join_events
 from evdet.events.text import TEXT_MARK, TextEventFile, look_at_lines
 from evdet.events.text_parser import PROBLEMS, parse_lines
 

@@ -9,13 +9,13 @@ from typing import cast
 import numpy as np
 
 from evdet.events.arrays import open_nmnist, open_npy
-from evdet.events.dat import open_dat
+from evdet.events.dat.reader import open_dat
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
 from evdet.events.event_file import MAX_STEP_BACK, EventFile, SeekableEventFile
-from evdet.events.evt import open_raw
 from evdet.events.foreign import open_aedat4, open_es
 from evdet.events.hdf5 import open_hdf5
 from evdet.events.joining import join_events
+from evdet.events.raw.reader import open_raw
 from evdet.events.slicing import (
     OrderCount,
     check_blocks,

@@ -23,7 +23,7 @@ from evdet.data.frame_streams import (
 from evdet.data.moving_mnist import make_moving_mnist
 from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
-from evdet.events.dat import write_dat
+from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import Events, SensorSize, TimeBin
 from evdet.events.event_tensors import events_to_tensors
 from evdet.events.recording import Recording, open_recording

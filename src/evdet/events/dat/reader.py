@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.events.dat_clock import (
+from evdet.events.dat.clock import (
     HALF_TURN,
     RECORD_DTYPE,
     TURN,
@@ -23,8 +23,8 @@ from evdet.events.dat_clock import (
     latest_time,
     time_at,
 )
-from evdet.events.dat_decoder import OUTSIDE, STEP_BACK, Decoded, decode
-from evdet.events.dat_header import (
+from evdet.events.dat.decoder import OUTSIDE, STEP_BACK, Decoded, decode
+from evdet.events.dat.header import (
     MAX_DAT_HEADER,
     MAX_DAT_SIDE,
     DatHeader,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.events import evt
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK, SeekableEventFile
-from evdet.events.evt import open_raw
+from evdet.events.raw import reader as evt
+from evdet.events.raw.reader import open_raw
 
 HEADERS = {
     "EVT2": b"% evt 2.0\n% geometry 64x48\n% end\n",

@@ -9,10 +9,11 @@ import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt_decode import decode_words
-from evdet.events.evt_header import EvtHeader, read_header
-from evdet.events.evt_index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
-from evdet.events.evt_state import (
+from evdet.events.joining import join_events
+from evdet.events.raw.decoder import decode_words
+from evdet.events.raw.header import EvtHeader, read_header
+from evdet.events.raw.index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
+from evdet.events.raw.state import (
     BAD_TIME,
     BAD_X,
     BAD_Y,
@@ -30,7 +31,6 @@ from evdet.events.evt_state import (
     Words,
     new_state,
 )
-from evdet.events.joining import join_events
 
 __all__ = ["RawFile", "open_raw"]
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt import open_raw
-from evdet.events.evt_writer import write_evt3
+from evdet.events.raw.reader import open_raw
+from evdet.events.raw.writer import write_evt3
 
 SIZE = SensorSize(height=48, width=640)
 DAY = 86_400_000_000

@@ -5,7 +5,7 @@ import typing
 import numpy as np
 from numba import njit
 
-from evdet.events.dat_clock import HALF_TURN, TURN, Records, unwrap
+from evdet.events.dat.clock import HALF_TURN, TURN, Records, unwrap
 from evdet.events.dtypes import EVENT_DTYPE, Events
 from evdet.events.event_file import MAX_STEP_BACK
 

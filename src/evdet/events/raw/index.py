@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt_state import (
+from evdet.events.raw.state import (
     COLUMN,
     DROPPED,
     HIGH,

@@ -7,7 +7,7 @@ from numba import njit
 
 from evdet.events.dtypes import Events
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt_state import (
+from evdet.events.raw.state import (
     BIT_POSITION,
     COLUMN,
     DE_BRUIJN,

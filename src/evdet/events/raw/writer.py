@@ -12,7 +12,7 @@ from numba import njit
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt_state import COORDINATE_BITS
+from evdet.events.raw.state import COORDINATE_BITS
 
 __all__ = ["write_evt3"]
 

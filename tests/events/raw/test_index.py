@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.events import evt_index
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.evt import open_raw
-from evdet.events.evt_state import HIGH, LATEST, WORD
-from evdet.events.evt_writer import write_evt3
+from evdet.events.raw import index as evt_index
+from evdet.events.raw.reader import open_raw
+from evdet.events.raw.state import HIGH, LATEST, WORD
+from evdet.events.raw.writer import write_evt3
 
 SIZE = SensorSize(height=48, width=64)
 
@@ -116,8 +116,8 @@ def test_a_known_index_saves_the_pass(written, monkeypatch):
     path, events = written
     num_events = open_raw(path).num_events
 
-    monkeypatch.setattr("evdet.events.evt.make_index", None)
-    monkeypatch.setattr("evdet.events.evt.decode_words", None)
+    monkeypatch.setattr("evdet.events.raw.reader.make_index", None)
+    monkeypatch.setattr("evdet.events.raw.reader.decode_words", None)
     file = open_raw(path)
 
     assert file.num_events == num_events == len(events)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from evdet.events import dat
-from evdet.events.dat import open_dat, write_dat
+from evdet.events.dat import reader as dat
+from evdet.events.dat.reader import open_dat, write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.evt_header import read_header
+from evdet.events.raw.header import read_header
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.evt_state import COORDINATE_BITS, EvtFormat
+from evdet.events.raw.state import COORDINATE_BITS, EvtFormat
 
 __all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header"]
 

@@ -1,0 +1,1 @@
+"""DAT files: mapped, searched by time, clock wraps undone; read and written."""
