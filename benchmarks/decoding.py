@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.measure import Row, cpu_seconds
 from evdet.events import EVENT_DTYPE, SensorSize
 from evdet.events.dat.reader import write_dat
-from evdet.events.hdf5_writer import write_dsec
+from evdet.events.hdf5.writer import write_dsec
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations import REPRESENTATIONS

@@ -13,7 +13,7 @@ from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError
-from evdet.events.hdf5_writer import write_dsec
+from evdet.events.hdf5.writer import write_dsec
 from evdet.events.noise import filter_background_activity
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording

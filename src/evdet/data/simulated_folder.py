@@ -224,7 +224,7 @@ def _writer(file_format: str) -> Callable[[Path, Iterable[Events], SensorSize], 
 
         return write_evt3
     if file_format == "hdf5":
-        from evdet.events.hdf5_writer import write_dsec
+        from evdet.events.hdf5.writer import write_dsec
 
         return write_dsec
     from evdet.events.dat.reader import write_dat

@@ -9,7 +9,7 @@ import numpy as np
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.hdf5_writer import write_dsec
+from evdet.events.hdf5.writer import write_dsec
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import Recording
 

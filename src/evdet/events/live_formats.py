@@ -29,8 +29,8 @@ from evdet.events.raw.state import (
     WORD,
     new_state,
 )
-from evdet.events.text import TEXT_MARK, TextEventFile, look_at_lines
-from evdet.events.text_parser import PROBLEMS, parse_lines
+from evdet.events.text.parser import PROBLEMS, parse_lines
+from evdet.events.text.reader import TEXT_MARK, TextEventFile, look_at_lines
 
 __all__ = ["LiveFormat", "open_format"]
 

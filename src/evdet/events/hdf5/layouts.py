@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Num
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.ecf import MAX_CHUNK_EVENTS, chunk_start, decode_chunk
+from evdet.events.hdf5.ecf import MAX_CHUNK_EVENTS, chunk_start, decode_chunk
 
 __all__ = ["ECF_FILTER", "ColumnLayout", "Datasets", "TableLayout", "find_columns", "find_table"]
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evdet.events import arrays
-from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.arrays import reader as arrays
+from evdet.events.arrays.reader import open_nmnist, open_npy
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.foreign import open_aedat4, open_es
+from evdet.events.aedat.reader import open_aedat4, open_es
 
 faery = pytest.importorskip("faery", reason="faery is not installed")
 WIDTH, HEIGHT = 40, 30
@@ -124,7 +124,7 @@ def test_a_process_that_dies_is_an_error_of_the_recording(tmp_path, monkeypatch)
     path = write_es(tmp_path / "a.es", random_events(10))
     file = open_es(path)
     (tmp_path / "dies.py").write_text("import os\nos.abort()\n")
-    monkeypatch.setattr("evdet.events.foreign._PROGRAM", tmp_path / "dies.py")
+    monkeypatch.setattr("evdet.events.aedat.reader._PROGRAM", tmp_path / "dies.py")
     with pytest.raises(RecordingError, match=r"ended on damaged bytes \(SIGABRT\)"):
         list(file.blocks())
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
+from evdet.events.arrays.npy_header import Column, NpyColumns, read_npy_columns
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
 from evdet.events.joining import join_events
-from evdet.events.npy_header import Column, NpyColumns, read_npy_columns
 
 __all__ = ["ArrayFile", "open_nmnist", "open_npy"]
 

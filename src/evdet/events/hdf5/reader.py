@@ -16,7 +16,7 @@ from jaxtyping import Int64
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.hdf5_layouts import (
+from evdet.events.hdf5.layouts import (
     ECF_FILTER,
     ColumnLayout,
     Datasets,

@@ -19,7 +19,7 @@ from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summari
 
 __all__ = ["ForeignEventFile", "open_aedat4", "open_es"]
 
-_PROGRAM = Path(__file__).with_name("foreign_process.py")
+_PROGRAM = Path(__file__).with_name("process.py")
 _NAMES = {"aedat4": "AEDAT4", "es": "Event Stream (ES)"}
 _MAX_TIME = 1 << 62
 

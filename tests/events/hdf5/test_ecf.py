@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.ecf import chunk_start, decode_chunk
-from evdet.events.hdf5 import open_hdf5
-from evdet.events.hdf5_layouts import ECF_FILTER
+from evdet.events.hdf5.ecf import chunk_start, decode_chunk
+from evdet.events.hdf5.layouts import ECF_FILTER
+from evdet.events.hdf5.reader import open_hdf5
 
 UNPACKED, XP_PACKED, YXP_PACKED = 0, 1, 2
 PACKINGS = st.sampled_from([UNPACKED, XP_PACKED, YXP_PACKED])

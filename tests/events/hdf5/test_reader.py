@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.hdf5 import open_hdf5
-from evdet.events.hdf5_writer import write_dsec
+from evdet.events.hdf5.reader import open_hdf5
+from evdet.events.hdf5.writer import write_dsec
 
 SIZE = SensorSize(height=30, width=40)
 EVENT = st.tuples(st.integers(0, 10**8), st.integers(0, 39), st.integers(0, 29), st.integers(0, 1))
@@ -299,8 +299,8 @@ import sys
 from pathlib import Path
 sys.modules["hdf5plugin"] = None
 from evdet.events import RecordingError, SensorSize
-from evdet.events.hdf5 import open_hdf5
-from evdet.events.hdf5_writer import write_dsec
+from evdet.events.hdf5.reader import open_hdf5
+from evdet.events.hdf5.writer import write_dsec
 for run in (lambda p: open_hdf5(p), lambda p: write_dsec(p, [], SensorSize(1, 1))):
     try:
         run(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.text import open_text
+from evdet.events.text.reader import open_text
 
 EVENT = st.tuples(
     st.integers(0, 10**9), st.integers(0, 65535), st.integers(0, 65535), st.integers(0, 1)

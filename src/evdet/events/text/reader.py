@@ -17,7 +17,7 @@ import numpy as np
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
-from evdet.events.text_parser import PROBLEMS, parse_lines
+from evdet.events.text.parser import PROBLEMS, parse_lines
 
 __all__ = ["TEXT_MARK", "TextEventFile", "look_at_lines", "open_text"]
 

@@ -1,0 +1,1 @@
+"""Arrays of events: .npy files, and the .bin files of N-MNIST."""

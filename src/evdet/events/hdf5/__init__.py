@@ -1,0 +1,1 @@
+"""HDF5 files: DSEC's layout, also written; Metavision's and its codec."""
