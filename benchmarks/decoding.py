@@ -19,7 +19,7 @@ from evdet.events.dat.reader import write_dat
 from evdet.events.hdf5.writer import write_dsec
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
-from evdet.events.representations import REPRESENTATIONS
+from evdet.events.representations.functions import REPRESENTATIONS
 
 __all__ = ["rows", "write_recordings"]
 

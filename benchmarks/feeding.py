@@ -28,7 +28,7 @@ from evdet.data.tensors import open_tensors
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
 from evdet.events.recording import open_recording
-from evdet.events.representations import histogram
+from evdet.events.representations.functions import histogram
 
 __all__ = ["rows"]
 

@@ -17,7 +17,7 @@ from benchmarks.decoding import SIZE, generate
 from evdet.events.dat.reader import write_dat
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
-from evdet.events.representations import histogram
+from evdet.events.representations.functions import histogram
 
 DELTA_T = 50_000
 

@@ -15,7 +15,7 @@ from evdet.config import (
     read_config,
     write_config,
 )
-from evdet.events.representation_names import representation_called
+from evdet.events.representations.names import representation_called
 
 SEED_TUTORIAL = argparse.Namespace(
     in_channels=3,

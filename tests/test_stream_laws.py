@@ -20,7 +20,7 @@ from evdet.data.frame_streams import open_frames
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import SensorSize
-from evdet.events.simulate import SensorModel
+from evdet.events.simulation.sensor import SensorModel
 from evdet.models import ConvGRU, ConvLSTM
 from evdet.models.frame_spec import FrameSpec
 from evdet.pipeline import detect

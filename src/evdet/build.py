@@ -29,7 +29,7 @@ from evdet.data.tensors import open_tensors
 from evdet.events.dtypes import RecordingError
 from evdet.events.pictures import frame_to_picture
 from evdet.events.recording import open_recording
-from evdet.events.representation_names import representation_called
+from evdet.events.representations.names import representation_called
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.any_detector import AnyDetector
 from evdet.models.detector import Detector

@@ -17,7 +17,7 @@ from evdet.events.hdf5.writer import write_dsec
 from evdet.events.noise import filter_background_activity
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
-from evdet.events.representations import histogram, stacked_histogram
+from evdet.events.representations.functions import histogram, stacked_histogram
 
 T = 3
 EVERYTHING = AugmentRules(

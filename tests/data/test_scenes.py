@@ -17,7 +17,7 @@ from evdet.data.scenes import (
     label_scene,
     play_scene,
 )
-from evdet.events.simulate import SensorModel, simulate_frames
+from evdet.events.simulation.sensor import SensorModel, simulate_frames
 
 QUIET = SensorModel(leak_rate_hz=0.0, shot_noise_hz=0.0)
 SMALL = {"height": 40, "width": 48, "frame_rate": 200.0}

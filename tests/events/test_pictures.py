@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from evdet.events import representations
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.pictures import events_to_picture, frame_to_picture
-from evdet.events.representations import REPRESENTATIONS
+from evdet.events.representations import functions as representations
+from evdet.events.representations.functions import REPRESENTATIONS
 
 SIZE = SensorSize(height=3, width=5)
 DARK = (24, 24, 28)

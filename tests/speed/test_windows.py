@@ -9,8 +9,8 @@ from evdet.data.frame_layout import fit_events
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.recording import open_recording
-from evdet.events.representation_names import VARIANTS, representation_called
-from evdet.events.representations import REPRESENTATIONS, histogram
+from evdet.events.representations.functions import REPRESENTATIONS, histogram
+from evdet.events.representations.names import VARIANTS, representation_called
 from evdet.models import FrameSpec
 from evdet.speed.windows import open_windows, picture_windows, scatter_clips, simulate_recording
 

@@ -156,7 +156,7 @@ def _open(
 def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
     """Choose what a configuration leaves to its data set, where that is not at hand."""
     from evdet.build import complete_config
-    from evdet.events.representation_names import representation_called
+    from evdet.events.representations.names import representation_called
 
     if config.dataset_path == TOY_PROBLEM or Path(config.dataset_path).exists():
         return complete_config(config)

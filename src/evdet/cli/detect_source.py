@@ -143,7 +143,7 @@ def _warm_up(detector: "StreamDetector", frames: "FrameArguments") -> None:
     import torch
 
     from evdet.events.dtypes import EVENT_DTYPE, SensorSize
-    from evdet.events.representation_names import representation_called
+    from evdet.events.representations.names import representation_called
     from evdet.pipeline import device_of
 
     size = SensorSize(frames["height"], frames["width"])

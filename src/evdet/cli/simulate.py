@@ -100,7 +100,7 @@ def simulate(options: SimulateOptions) -> None:
 def _plan_of(options: SimulateOptions) -> "SimulationPlan":
     from evdet.data.scenes import SceneOptions
     from evdet.data.simulated_folder import SimulationPlan, share_out
-    from evdet.events.simulate import SensorModel
+    from evdet.events.simulation.sensor import SensorModel
 
     counts = {"train": options.train, "val": options.val, "test": options.test}
     if None in counts.values():

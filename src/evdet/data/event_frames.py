@@ -5,7 +5,7 @@ from functools import partial
 from evdet.data.frame_layout import FrameLayout, fit_events
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import SensorSize, TimeBin
-from evdet.events.representation_names import representation_called
+from evdet.events.representations.names import representation_called
 
 __all__ = ["EventFrames"]
 

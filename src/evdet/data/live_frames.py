@@ -10,8 +10,8 @@ from evdet.data.frame_streams import DEFAULT_DELTA_T, check_event_detector
 from evdet.data.noise_removal import NoiseRemoval, check_noise_window
 from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.live import LiveEvents
-from evdet.events.live_bytes import BinaryStream, FollowedFile, Pipe
+from evdet.events.live.byte_sources import BinaryStream, FollowedFile, Pipe
+from evdet.events.live.live_events import LiveEvents
 
 __all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveStream", "open_live"]
 

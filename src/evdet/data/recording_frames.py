@@ -19,7 +19,7 @@ from evdet.data.noise_removal import NoiseRemoval, check_noise_window, find_hot_
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events.dtypes import RecordingError, SensorSize, TimeBin
 from evdet.events.recording import Recording, open_recording
-from evdet.events.representation_names import representation_called
+from evdet.events.representations.names import representation_called
 
 __all__ = ["RecordingFrames", "open_recordings"]
 

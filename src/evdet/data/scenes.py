@@ -17,7 +17,7 @@ from evdet.data.scene_motion import Path, draw_path, frame_times
 from evdet.data.scene_render import INK_THRESH, SceneObject, cover_of, draw_frames
 from evdet.data.scene_shapes import SHAPES, draw_shape, resize
 from evdet.events.dtypes import Events
-from evdet.events.simulate import SensorModel, simulate_frames
+from evdet.events.simulation.sensor import SensorModel, simulate_frames
 
 __all__ = [
     "KINDS",

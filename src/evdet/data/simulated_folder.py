@@ -25,7 +25,7 @@ from evdet.data.nmnist_digits import find_digits
 from evdet.data.nmnist_scenes import draw_nmnist_scene, play_nmnist_scene
 from evdet.data.scenes import SceneOptions, ScenePiece, classes_of, draw_scene, play_scene
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.simulate import SensorModel
+from evdet.events.simulation.sensor import SensorModel
 
 __all__ = [
     "FORMATS",

@@ -12,8 +12,8 @@ from numba import njit
 
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.frame_grid import check_count, frame_grid
-from evdet.events.representation_cells import count_per_pixel
+from evdet.events.representations.cells import count_per_pixel
+from evdet.events.representations.grid import check_count, frame_grid
 
 __all__ = [
     "HOT_PIXEL_DTYPE",

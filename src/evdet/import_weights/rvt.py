@@ -12,7 +12,7 @@ from torch import Tensor
 from evdet.build import build_detector
 from evdet.checkpoints import CheckpointError
 from evdet.config import DetectionConfig
-from evdet.events.representation_names import representation_called
+from evdet.events.representations.names import representation_called
 from evdet.import_weights.tensor_file import StoredTensor, open_state_dict, read_tensors
 from evdet.models.rvt import RVT_PLANS
 

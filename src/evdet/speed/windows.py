@@ -25,11 +25,11 @@ from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import Events, SensorSize, TimeBin
-from evdet.events.event_tensors import events_to_tensors
 from evdet.events.recording import Recording, open_recording
-from evdet.events.representation_names import family_of, representation_called
-from evdet.events.representations_torch import TORCH_REPRESENTATIONS
-from evdet.events.simulate import SensorModel
+from evdet.events.representations.event_tensors import events_to_tensors
+from evdet.events.representations.names import family_of, representation_called
+from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS
+from evdet.events.simulation.sensor import SensorModel
 from evdet.models.frame_spec import FrameSpec
 
 __all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips", "simulate_recording"]

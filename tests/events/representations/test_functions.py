@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
-from evdet.events.representations import (
+from evdet.events.representations.functions import (
     REPRESENTATIONS,
     diff,
     event_cube,

@@ -20,20 +20,20 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.frame_grid import (
+from evdet.events.representations.cells import (
+    count_in_micro_bins,
+    count_per_pixel,
+    divide_cells,
+    keep_latest,
+    share_between_micro_bins,
+)
+from evdet.events.representations.grid import (
     BELOW_ONE,
     check_count,
     check_variant,
     even_edges,
     frame_grid,
     rvt_edges,
-)
-from evdet.events.representation_cells import (
-    count_in_micro_bins,
-    count_per_pixel,
-    divide_cells,
-    keep_latest,
-    share_between_micro_bins,
 )
 
 __all__ = [

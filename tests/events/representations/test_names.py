@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
-from evdet.events.representation_names import VARIANTS, family_of, representation_called
-from evdet.events.representations import REPRESENTATIONS
+from evdet.events.representations.functions import REPRESENTATIONS
+from evdet.events.representations.names import VARIANTS, family_of, representation_called
 
 SIZE = SensorSize(height=3, width=4)
 

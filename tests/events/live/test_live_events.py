@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.live import LiveEvents
-from evdet.events.live_bytes import ByteSource, FollowedFile, Pipe
+from evdet.events.live.byte_sources import ByteSource, FollowedFile, Pipe
+from evdet.events.live.live_events import LiveEvents
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 

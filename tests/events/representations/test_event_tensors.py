@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize, TimeBin
-from evdet.events.event_tensors import events_to_tensors
+from evdet.events.representations.event_tensors import events_to_tensors
 
 SIZE = SensorSize(height=3, width=4)
 

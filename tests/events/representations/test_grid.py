@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.events.dtypes import SensorSize
-from evdet.events.frame_grid import MAX_DELTA_T, even_edges, frame_grid, rvt_edges
+from evdet.events.representations.grid import MAX_DELTA_T, even_edges, frame_grid, rvt_edges
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.data())

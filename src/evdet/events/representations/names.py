@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from evdet.events.representations import (
+from evdet.events.representations.functions import (
     REPRESENTATIONS,
     Representation,
     event_cube,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE
-from evdet.events.live_windows import WindowCutter
+from evdet.events.live.time_bins import WindowCutter
 from evdet.events.slicing import cut_bins
 
 STEPS = st.lists(st.integers(-30, 400), min_size=1, max_size=60)

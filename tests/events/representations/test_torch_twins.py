@@ -10,9 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evdet.events import representations, representations_torch
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize, TimeBin
-from evdet.events.event_tensors import events_to_tensors
-from evdet.events.representations import REPRESENTATIONS
-from evdet.events.representations_torch import TORCH_REPRESENTATIONS, scatter_frames
+from evdet.events.representations.event_tensors import events_to_tensors
+from evdet.events.representations.functions import REPRESENTATIONS
+from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS, scatter_frames
 
 SIZE = SensorSize(height=4, width=6)
 OUT_SIZE = st.none() | st.tuples(st.integers(1, SIZE.height), st.integers(1, SIZE.width))

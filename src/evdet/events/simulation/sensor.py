@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.simulate_pixels import PixelRates, SensorMemory, first_wait, watch
+from evdet.events.simulation.pixels import PixelRates, SensorMemory, first_wait, watch
 
 __all__ = [
     "MIN_THRESHOLD",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evdet.events.bounds import raise_if_out_of_time, raise_if_outside, readable
 from evdet.events.dtypes import SensorSize, TimeBin
-from evdet.events.frame_grid import check_count
+from evdet.events.representations.grid import check_count
 
 __all__ = ["EventTensors", "events_to_tensors"]
 

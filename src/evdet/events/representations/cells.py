@@ -15,7 +15,7 @@ from numba import njit
 
 from evdet.events.bounds import raise_if_out_of_time, raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.frame_grid import FrameGrid
+from evdet.events.representations.grid import FrameGrid
 
 __all__ = [
     "count_in_micro_bins",

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 
 from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.live_bytes import ByteSource
-from evdet.events.live_decoder import LiveDecoder
-from evdet.events.live_windows import LiveWindow, WindowCutter
+from evdet.events.live.byte_sources import ByteSource
+from evdet.events.live.decoder import LiveDecoder
+from evdet.events.live.time_bins import LiveWindow, WindowCutter
 
 __all__ = ["LiveEvents"]
 

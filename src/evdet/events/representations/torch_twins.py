@@ -13,8 +13,8 @@ from jaxtyping import Float32, Int64, Integer, Shaped, UInt8
 from torch import Tensor
 
 from evdet.events.dtypes import SensorSize
-from evdet.events.event_tensors import EventTensors
-from evdet.events.frame_grid import BELOW_ONE, check_count, check_variant, frame_grid
+from evdet.events.representations.event_tensors import EventTensors
+from evdet.events.representations.grid import BELOW_ONE, check_count, check_variant, frame_grid
 
 __all__ = [
     "TORCH_REPRESENTATIONS",

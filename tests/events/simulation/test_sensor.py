@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evdet.events import EVENT_DTYPE
-from evdet.events.simulate import SensorModel, simulate_frames, simulate_step
+from evdet.events.simulation.sensor import SensorModel, simulate_frames, simulate_step
 
 H, W = 5, 7
 DARK = SensorModel().dark_intensity

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.live_decoder import LiveDecoder
+from evdet.events.live.decoder import LiveDecoder
 from evdet.events.recording import open_recording
 
 SIZE = SensorSize(height=48, width=64)

@@ -1,0 +1,1 @@
+"""The events of a time bin -> one dense frame, on the CPU and on an accelerator."""

@@ -1,0 +1,1 @@
+"""Frames -> events: a sensor with contrast thresholds."""
