@@ -12,7 +12,7 @@ import evdet
 SOURCE = Path(evdet.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# A package imports from lower layers. Within layer 2 none sees another; within 3 and 4 the order counts.
+# A package imports from lower layers. Within layer 2 none sees another; in 3 the order counts.
 LAYER_0 = {"shapes", "frame_spec", "config", "samples", "opencv"}
 LAYER_1 = {"boxes", "events"}
 LAYER_2 = {"labels", "sources", "models", "tracking", "metrics", "draw"}

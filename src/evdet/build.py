@@ -15,8 +15,6 @@ from torch import Tensor
 
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data.augment import AugmentRules
-from evdet.data.box_rules import BoxRules
-from evdet.data.classes import choose_classes
 from evdet.data.clips import FrameSource
 from evdet.data.folder import DatasetFolder, open_folder
 from evdet.data.mixed_loader import MixedLoader
@@ -30,6 +28,8 @@ from evdet.events.dtypes import RecordingError
 from evdet.events.pictures import frame_to_picture
 from evdet.events.recording import open_recording
 from evdet.events.representations.names import representation_called
+from evdet.labels.box_rules import BoxRules
+from evdet.labels.classes import choose_classes
 from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 from evdet.models.any_detector import AnyDetector
 from evdet.models.detector import Detector

@@ -8,9 +8,9 @@ from evdet.cli.check import CheckOptions, check
 from evdet.cli.options import parse
 from evdet.cli.split import SplitOptions, split
 from evdet.data.folder import FolderError
-from evdet.data.label_files import write_boxes_npy
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.labels.files import write_boxes_npy
 
 
 def run(function, options, *words):

@@ -17,11 +17,11 @@ from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.cli import main
 from evdet.config import DetectionConfig
-from evdet.data.label_files import read_boxes
 from evdet.draw import encode_png, write_video
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
+from evdet.labels.files import read_boxes
 from evdet.models.frame_spec import FrameSpec
 
 DELTA_T = 50_000
@@ -320,7 +320,7 @@ def test_ctrl_c_waits_until_a_frame_is_written(capsys, detector, recording, tmp_
 def test_an_output_that_cannot_be_written_on_ends_it_in_one_line(
     capsys, detector, recording, tmp_path, monkeypatch
 ):
-    from evdet.data.growing_file import GrowingFile
+    from evdet.labels.growing_file import GrowingFile
 
     append = GrowingFile.append
 

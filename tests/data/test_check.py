@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.box_rules import BoxRules
 from evdet.data.check import check_folder
 from evdet.data.folder import FolderError
-from evdet.data.label_files import write_boxes_npy
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.labels.box_rules import BoxRules
+from evdet.labels.files import write_boxes_npy
 
 SIZE = SensorSize(height=60, width=80)
 SECOND = 1_000_000

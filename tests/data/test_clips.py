@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from evdet.boxes import BOX_DTYPE
 from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import VideoInfo
-from evdet.data.box_rules import BoxRules
-from evdet.data.classes import choose_classes
 from evdet.data.clips import (
     BinFrame,
     BinGrid,
@@ -20,8 +18,10 @@ from evdet.data.clips import (
     label_bins,
     make_clip,
 )
-from evdet.data.labels import LabeledTimes
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import LabeledTimes
+from evdet.labels.box_rules import BoxRules
+from evdet.labels.classes import choose_classes
 
 SIZE = SensorSize(height=10, width=20)
 CHOICE = choose_classes({0: "car", 1: "bus"})

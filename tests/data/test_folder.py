@@ -7,8 +7,8 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.folder import FolderError, open_folder, read_label_map, read_labels
-from evdet.data.label_source import RecordingSpan
 from evdet.events.dtypes import SensorSize
+from evdet.labels.source import RecordingSpan
 
 CLASSES = {"0": "car", "1": "pedestrian"}
 

@@ -7,7 +7,6 @@ import torch
 
 from evdet.data import recording_streams
 from evdet.data.augment import AugmentRules
-from evdet.data.box_rules import BoxRules
 from evdet.data.recording_frames import RecordingFrames, open_recordings
 from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams
@@ -18,6 +17,7 @@ from evdet.events.noise import filter_background_activity
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations.functions import histogram, stacked_histogram
+from evdet.labels.box_rules import BoxRules
 
 T = 3
 EVERYTHING = AugmentRules(

@@ -10,7 +10,6 @@ import torch
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.augment import AugmentRules
-from evdet.data.box_rules import BoxRules
 from evdet.data.clips import FrameSource
 from evdet.data.folder import open_folder
 from evdet.data.random_clips import RandomClips
@@ -18,6 +17,7 @@ from evdet.data.recording_streams import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 from evdet.data.tensors import is_metavision_tensors, open_tensors
 from evdet.events.dtypes import RecordingError
+from evdet.labels.box_rules import BoxRules
 
 T = 3
 LABEL_MAP = {0: "car", 1: "pedestrian"}

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.label_files import LabelError, write_boxes_coco, write_boxes_npy
-from evdet.data.labels import LabeledTimes
 from evdet.evaluation import read_box_files
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import LabeledTimes
+from evdet.labels.files import LabelError, write_boxes_coco, write_boxes_npy
 from evdet.metrics import PROTOCOLS, score_recordings
 
 COCO, PEROT, RVT_1MPX = (PROTOCOLS[name] for name in ("coco", "perot2020-gen1", "rvt-1mpx"))

@@ -6,7 +6,6 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.folder import open_folder
-from evdet.data.labels import LabeledTimes
 from evdet.data.recording_frames import open_recordings
 from evdet.evaluation.played_recordings import (
     PlayedRecording,
@@ -16,6 +15,7 @@ from evdet.evaluation.played_recordings import (
 )
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.labels.binning import LabeledTimes
 
 SIZE = SensorSize(height=24, width=32)
 DELTA_T = 1000

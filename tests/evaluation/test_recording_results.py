@@ -5,10 +5,10 @@ import torch
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.batch import Batch, VideoInfo
-from evdet.data.labels import LabeledTimes
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import LabeledTimes
 from evdet.metrics import PROTOCOLS
 
 DELTA_T = 50_000

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.labels import bins_of
+from evdet.labels.binning import bins_of
 from evdet.metrics.time_pairing import last_of_bins, rows_in_bins, rows_within
 
 NONE = np.zeros(0, np.int64)

@@ -50,8 +50,8 @@ def check(options: CheckOptions) -> int:
     """
     from tqdm import tqdm
 
-    from evdet.data.box_rules import BoxRules
     from evdet.data.check import check_folder
+    from evdet.labels.box_rules import BoxRules
 
     report = check_folder(
         options.folder,

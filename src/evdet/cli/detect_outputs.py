@@ -9,10 +9,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from evdet.data.box_writers import BOX_SUFFIXES, BoxWriter
 from evdet.draw.rerun_file import RerunWriter, check_rerun_available
 from evdet.draw.tracks import Trails, draw_tracks
 from evdet.draw.video import VideoWriter, check_video_available
+from evdet.labels.writers import BOX_SUFFIXES, BoxWriter
 
 if TYPE_CHECKING:
     import numpy as np

@@ -131,7 +131,7 @@ def _check_output(options: ViewOptions) -> None:
 
 def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
     """The boxes to draw, with the names of their classes."""
-    from evdet.data.label_files import LabelError, read_boxes
+    from evdet.labels.files import LabelError, read_boxes
     from evdet.viewing import ShownBoxes, show_boxes
 
     paths = _boxes_beside(options.recording) if options.boxes is None else [options.boxes]
@@ -153,7 +153,7 @@ def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
 def _boxes_beside(recording: Path) -> list[Path]:
     """The label files of a recording, by their names, as in a data set folder."""
     from evdet.data.folder_layouts import key_of
-    from evdet.data.label_files import LABEL_SUFFIXES
+    from evdet.labels.files import LABEL_SUFFIXES
 
     def preference(path: Path) -> tuple[bool, bool, int]:
         # `x_bbox.npy` rather than `x.npy`, and then in the order in which data sets are read.

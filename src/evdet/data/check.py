@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from evdet.data.box_rules import BoxRules, apply_rules, is_outside
-from evdet.data.classes import ClassChoice, apply_classes, choose_classes
 from evdet.data.folder import DatasetFolder, RecordingEntry, open_folder, read_labels
-from evdet.data.label_source import LabelError, RecordingSpan
-from evdet.data.labels import LabeledTimes, bin_boxes
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.events.dtypes import RecordingError
+from evdet.labels.binning import LabeledTimes, bin_boxes
+from evdet.labels.box_rules import BoxRules, apply_rules, is_outside
+from evdet.labels.classes import ClassChoice, apply_classes, choose_classes
+from evdet.labels.source import LabelError, RecordingSpan
 
 __all__ = ["CheckReport", "Finding", "SplitUse", "check_folder"]
 

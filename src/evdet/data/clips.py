@@ -12,10 +12,10 @@ from jaxtyping import Bool, Float32, Int64, Shaped
 from evdet.boxes import from_box_events
 from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Clip, ClipShape, VideoInfo
-from evdet.data.box_rules import BoxRules, apply_rules
-from evdet.data.classes import ClassChoice, apply_classes
-from evdet.data.labels import LabeledTimes, bin_boxes, bins_of
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of
+from evdet.labels.box_rules import BoxRules, apply_rules
+from evdet.labels.classes import ClassChoice, apply_classes
 
 __all__ = [
     "BinFrame",

@@ -15,9 +15,9 @@ from evdet.data.folder_layouts import (
     layout_of,
     pair_up,
 )
-from evdet.data.label_files import read_boxes
-from evdet.data.label_source import RecordingFacts
-from evdet.data.labels import LabeledTimes
+from evdet.labels.binning import LabeledTimes
+from evdet.labels.files import read_boxes
+from evdet.labels.source import RecordingFacts
 
 __all__ = [
     "LABEL_MAP_FILE",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from evdet.data.label_files import LABEL_SUFFIXES
-from evdet.data.label_npy import is_box_npy
+from evdet.labels.files import LABEL_SUFFIXES
+from evdet.labels.npy import is_box_npy
 
 __all__ = [
     "PUBLISHED_CLASSES",

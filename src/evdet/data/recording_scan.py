@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.data.label_source import RecordingSpan
 from evdet.events.dtypes import Events, RecordingError, SensorSize
+from evdet.labels.source import RecordingSpan
 
 __all__ = ["RecordingScan", "scan_recording"]
 

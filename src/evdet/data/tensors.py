@@ -15,14 +15,14 @@ from jaxtyping import Int64, Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
-from evdet.data.box_rules import BoxRules
-from evdet.data.classes import choose_classes
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
-from evdet.data.label_source import RecordingSpan
-from evdet.data.labels import LabeledTimes
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.labels.binning import LabeledTimes
+from evdet.labels.box_rules import BoxRules
+from evdet.labels.classes import choose_classes
+from evdet.labels.source import RecordingSpan
 
 __all__ = ["TensorFrames", "is_metavision_tensors", "open_tensors"]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from evdet.data.box_rules import BoxRules, apply_rules
-from evdet.data.classes import ClassChoice, apply_classes, choose_classes
-from evdet.data.label_files import LabelError, read_boxes
-from evdet.data.label_source import RecordingSpan
-from evdet.data.labels import BoxEvents, LabeledTimes
 from evdet.evaluation.file_pairs import FilePair, pair_files
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import BoxEvents, LabeledTimes
+from evdet.labels.box_rules import BoxRules, apply_rules
+from evdet.labels.classes import ClassChoice, apply_classes, choose_classes
+from evdet.labels.files import LabelError, read_boxes
+from evdet.labels.source import RecordingSpan
 from evdet.metrics import Protocol, ScoredRecording
 from evdet.metrics.time_pairing import rows_in_bins, rows_within
 

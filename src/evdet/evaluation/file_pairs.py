@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from evdet.data.folder import LABEL_MAP_FILE
 from evdet.data.folder_layouts import key_of
-from evdet.data.label_files import LABEL_SUFFIXES
-from evdet.data.label_npy import is_box_npy
+from evdet.labels.files import LABEL_SUFFIXES
+from evdet.labels.npy import is_box_npy
 
 __all__ = ["FilePair", "pair_files"]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from evdet.data.box_rules import BoxRules, apply_rules
-from evdet.data.classes import apply_classes, choose_classes
 from evdet.data.clips import Video
 from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
-from evdet.data.labels import BoxEvents, LabeledTimes, bins_of
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.recording import open_recording
+from evdet.labels.binning import BoxEvents, LabeledTimes, bins_of
+from evdet.labels.box_rules import BoxRules, apply_rules
+from evdet.labels.classes import apply_classes, choose_classes
 
 __all__ = ["PlayedRecording", "count_events", "select_truth", "to_played"]
 

@@ -1,8 +1,8 @@
 """The pixels of a simulated sensor: what they remember, and their compiled answer to frames.
 
-`evdet.events.simulation.sensor` says what the sensor is; here is how it gets through a frame. A pixel's
-state changes only when it fires, when its light changes, or when noise strikes. In between, where
-it is follows from a formula, so whoever skips a pixel at rest for some frames misses nothing.
+`evdet.events.simulation.sensor` defines the sensor; this module computes its answer to a frame. A
+pixel's state changes only when it fires, when its light changes, or when noise strikes. In between
+its state follows from a formula, so a pixel at rest can be skipped for some frames.
 """
 
 import typing

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.box_writers import BOX_SUFFIXES, BoxWriter
-from evdet.data.label_files import read_boxes
-from evdet.data.label_source import RecordingSpan
 from evdet.events.dtypes import SensorSize
+from evdet.labels.files import read_boxes
+from evdet.labels.source import RecordingSpan
+from evdet.labels.writers import BOX_SUFFIXES, BoxWriter
 
 LABELS = {0: "car", 1: "7", 2: 'a "big", thing'}
 PERIOD = 50_000

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.label_files import LabelError, read_boxes, write_boxes_coco, write_boxes_npy
-from evdet.data.label_source import RecordingSpan
-from evdet.data.labels import LabeledTimes, bins_of
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import LabeledTimes, bins_of
+from evdet.labels.files import LabelError, read_boxes, write_boxes_coco, write_boxes_npy
+from evdet.labels.source import RecordingSpan
 
 LABEL_MAP = {0: "car", 1: "pedestrian", 5: "bus"}
 RECORDING = RecordingSpan(SensorSize(height=100, width=200), 130, 999)

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.box_rules import BoxRules, apply_rules, is_outside
 from evdet.events.dtypes import SensorSize
+from evdet.labels.box_rules import BoxRules, apply_rules, is_outside
 
 SIZE = SensorSize(height=100, width=200)
 SIDE = st.floats(-300, 300, width=32)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.labels import LabeledTimes, bin_boxes, bins_of
+from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of
 
 DT = 50
 TIMES = st.lists(st.integers(-20, 520), max_size=30)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.growing_file import GrowingFile
-from evdet.data.labels import BoxEvents, to_disk_ids
+from evdet.labels.binning import BoxEvents, to_disk_ids
+from evdet.labels.growing_file import GrowingFile
 
 __all__ = ["BOX_SUFFIXES", "BoxWriter"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from evdet.data.label_source import BoxRows, LabelSource, number
-from evdet.data.label_text import read_text
+from evdet.labels.source import BoxRows, LabelSource, number
+from evdet.labels.text import read_text
 
 __all__ = ["read_voc", "read_yolo"]
 

@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Mapping
 
-from evdet.data.label_source import BoxRows, LabelSource, number, to_time
-from evdet.data.label_text import read_text
+from evdet.labels.source import BoxRows, LabelSource, number, to_time
+from evdet.labels.text import read_text
 
 __all__ = ["read_csv"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.data.labels import BoxEvents
+from evdet.labels.binning import BoxEvents
 
 __all__ = ["ClassChoice", "apply_classes", "choose_classes"]
 

@@ -1,7 +1,7 @@
 """MOT text: one line per box, `frame,id,x,y,w,h,conf,class,visibility`."""
 
-from evdet.data.label_source import BoxRows, LabelSource, number, to_time
-from evdet.data.label_text import read_text
+from evdet.labels.source import BoxRows, LabelSource, number, to_time
+from evdet.labels.text import read_text
 
 __all__ = ["read_mot"]
 

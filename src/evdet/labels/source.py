@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.labels import BoxEvents
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import BoxEvents
 
 __all__ = [
     "BoxRows",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from evdet.data.labels import BoxEvents
 from evdet.events.dtypes import SensorSize
+from evdet.labels.binning import BoxEvents
 
 __all__ = ["BoxRules", "apply_rules", "is_outside"]
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evdet.data.label_source import LabelSource
+from evdet.labels.source import LabelSource
 
 __all__ = ["read_text"]
 

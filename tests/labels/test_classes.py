@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.classes import apply_classes, choose_classes
+from evdet.labels.classes import apply_classes, choose_classes
 
 LABEL_MAP = {0: "pedestrian", 1: "two wheeler", 2: "car", 3: "truck", 7: "bus"}
 

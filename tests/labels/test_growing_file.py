@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from evdet.data.growing_file import GrowingFile
+from evdet.labels.growing_file import GrowingFile
 
 
 @pytest.fixture
