@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.data.frame_streams import StreamedFrame, open_frames
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.models.frame_spec import FrameSpec
 from evdet.pipeline import detect, device_of, frame_arguments, frame_spec_of
+from evdet.sources.opening import StreamedFrame, open_frames
 
 DELTA_T = 50_000
 SPEC = FrameSpec(

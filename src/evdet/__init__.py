@@ -21,8 +21,8 @@ _HOMES = {
     ),
     "evdet.config": ("DetectionConfig", "read_config"),
     "evdet.data": ("StreamLoader", "make_moving_mnist"),
-    "evdet.data.frame_streams": ("open_frames",),
-    "evdet.data.live_frames": ("open_live",),
+    "evdet.sources.opening": ("open_frames",),
+    "evdet.sources.live": ("open_live",),
     "evdet.draw": (
         "draw_anchors", "draw_anchors_and_predictions", "draw_box_events", "image_grid",
         "write_video",

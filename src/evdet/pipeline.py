@@ -18,12 +18,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.boxes import box_area, clip_boxes, to_box_events
-from evdet.data.frame_streams import FrameStream, StreamedFrame, open_frames
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import Recording
 from evdet.labels.binning import BoxEvents
 from evdet.models.any_detector import StreamDetector
 from evdet.models.frame_spec import FrameSpec
+from evdet.sources.opening import FrameStream, StreamedFrame, open_frames
 
 __all__ = [
     "BoxTracker",

@@ -10,9 +10,9 @@ import tyro
 if TYPE_CHECKING:
     from evdet.cli.detect_outputs import Outputs
     from evdet.cli.detect_summary import DetectionSummary
-    from evdet.data.frame_streams import FrameStream
-    from evdet.data.live_frames import LiveStream
     from evdet.pipeline import DetectedFrame
+    from evdet.sources.live import LiveStream
+    from evdet.sources.opening import FrameStream
     from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]

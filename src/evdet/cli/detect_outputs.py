@@ -17,8 +17,8 @@ from evdet.labels.writers import BOX_SUFFIXES, BoxWriter
 if TYPE_CHECKING:
     import numpy as np
 
-    from evdet.data.frame_streams import FrameStream
     from evdet.pipeline import DetectedFrame
+    from evdet.sources.opening import FrameStream
 
 __all__ = ["OutputError", "Outputs", "UnbrokenWrites", "check_outputs"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from evdet.data.frame_streams import FrameStream
-    from evdet.data.live_frames import LiveStream
     from evdet.events.dtypes import SensorSize
     from evdet.models.any_detector import StreamDetector
     from evdet.pipeline import FrameArguments
+    from evdet.sources.live import LiveStream
+    from evdet.sources.opening import FrameStream
 
 __all__ = ["ChosenSource", "OpenedSource", "choose_source", "open_chosen_source"]
 
@@ -53,8 +53,8 @@ def choose_source(source: str, *, follow: bool, start: float, delta_t: int | Non
     Raises:
         ValueError: there is no such source, or the options do not fit it.
     """
-    from evdet.data.frame_streams import IMAGE_SUFFIXES, VIDEO_SUFFIXES
     from evdet.samples import sample_recording
+    from evdet.sources.opening import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     if source == STANDARD_INPUT:
         _check_standard_input(follow)
@@ -112,10 +112,10 @@ def open_chosen_source(
         ValueError: source, options and detector do not fit.
         RecordingError: the source cannot be read.
     """
-    from evdet.data.frame_streams import open_frames
-    from evdet.data.live_frames import open_live
     from evdet.events.recording import open_recording
     from evdet.pipeline import frame_arguments
+    from evdet.sources.live import open_live
+    from evdet.sources.opening import open_frames
 
     path = chosen.path
     frames = frame_arguments(detector, delta_t=delta_t)

@@ -141,8 +141,8 @@ def _windows(options: ExportOptions, spec: "FrameSpec") -> "Iterator[np.ndarray]
     """Consecutive windows of one lane."""
     import numpy as np
 
-    from evdet.data.frame_streams import open_frames
     from evdet.export import simulated_windows
+    from evdet.sources.opening import open_frames
 
     if options.source is None:
         yield from simulated_windows(spec, options.windows)

@@ -12,16 +12,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.data.event_frames import EventFrames
-from evdet.data.frame_layout import FrameLayout
-from evdet.data.frame_streams import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    check_event_detector,
-    open_frames,
-)
 from evdet.data.moving_mnist import make_moving_mnist
-from evdet.data.noise_removal import NoiseRemoval, find_hot_mask
 from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import Events, SensorSize, TimeBin
@@ -31,6 +22,15 @@ from evdet.events.representations.names import family_of, representation_called
 from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS
 from evdet.events.simulation.sensor import SensorModel
 from evdet.models.frame_spec import FrameSpec
+from evdet.sources.event_frames import EventFrames
+from evdet.sources.frame_layout import FrameLayout
+from evdet.sources.noise_removal import NoiseRemoval, find_hot_mask
+from evdet.sources.opening import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    check_event_detector,
+    open_frames,
+)
 
 __all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips", "simulate_recording"]
 

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from evdet.data.frame_layout import FrameLayout, fit_events
-from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import SensorSize, TimeBin
 from evdet.events.representations.names import representation_called
+from evdet.sources.frame import StreamedFrame
+from evdet.sources.frame_layout import FrameLayout, fit_events
 
 __all__ = ["EventFrames"]
 

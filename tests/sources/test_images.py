@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evdet.data.frame_layout import fit_pictures
-from evdet.data.frame_streams import FrameStream, open_frames
-from evdet.data.image_frames import picture_to_frame, read_image
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.sources.frame_layout import fit_pictures
+from evdet.sources.images import picture_to_frame, read_image
+from evdet.sources.opening import FrameStream, open_frames
 
 SPEC = {"preprocess": "none", "delta_t": 1000, "height": 6, "width": 8, "in_channels": 3}
 RED = (200, 0, 0)

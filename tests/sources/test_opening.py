@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.data.augment import Augmentation
-from evdet.data.frame_streams import FrameStream, RecordingStream, open_frames
 from evdet.data.recording_frames import open_recordings
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.noise import filter_background_activity
 from evdet.events.recording import open_recording
+from evdet.sources.opening import FrameStream, RecordingStream, open_frames
 
 SIZE = SensorSize(24, 32)
 SPEC = {"preprocess": "histogram", "delta_t": 1000, "height": 24, "width": 32, "in_channels": 2}

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
-from evdet.data.frame_layout import FrameLayout, LaidOut, fit_pictures
-from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.opencv import cv2
+from evdet.sources.frame import StreamedFrame
+from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures
 
 __all__ = ["ImageStream", "picture_to_frame", "read_image"]
 

@@ -11,10 +11,10 @@ from av.container import InputContainer
 from av.video.stream import VideoStream as Track
 from jaxtyping import UInt8
 
-from evdet.data.frame_layout import LaidOut, fit_pictures
-from evdet.data.image_frames import picture_to_frame
-from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.sources.frame import StreamedFrame
+from evdet.sources.frame_layout import LaidOut, fit_pictures
+from evdet.sources.images import picture_to_frame
 
 __all__ = ["VideoStream"]
 

@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdet.data.event_frames import EventFrames
-from evdet.data.frame_layout import LaidOut
-from evdet.data.frame_streams import DEFAULT_DELTA_T, check_event_detector
-from evdet.data.noise_removal import NoiseRemoval, check_noise_window
-from evdet.data.streamed_frame import StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.live.byte_sources import BinaryStream, FollowedFile, Pipe
 from evdet.events.live.live_events import LiveEvents
+from evdet.sources.event_frames import EventFrames
+from evdet.sources.frame import StreamedFrame
+from evdet.sources.frame_layout import LaidOut
+from evdet.sources.noise_removal import NoiseRemoval, check_noise_window
+from evdet.sources.opening import DEFAULT_DELTA_T, check_event_detector
 
 __all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveStream", "open_live"]
 

@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from evdet.data.frame_streams import FrameStream, open_frames
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.sources.opening import FrameStream, open_frames
 
 SPEC = {"preprocess": "none", "delta_t": None, "height": 32, "width": 48, "in_channels": 3}
 

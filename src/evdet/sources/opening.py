@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from evdet.data.event_frames import EventFrames
-from evdet.data.frame_layout import LaidOut
-from evdet.data.noise_removal import Mask, NoiseRemoval, check_noise_window, find_hot_mask
-from evdet.data.streamed_frame import FrameStream, StreamedFrame
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.recording import RECORDING_SUFFIXES, Recording, open_recording
+from evdet.sources.event_frames import EventFrames
+from evdet.sources.frame import FrameStream, StreamedFrame
+from evdet.sources.frame_layout import LaidOut
+from evdet.sources.noise_removal import Mask, NoiseRemoval, check_noise_window, find_hot_mask
 
 __all__ = [
     "DEFAULT_DELTA_T",
@@ -263,13 +263,13 @@ def _open_pictures(
         )
     if is_video:
         try:
-            from evdet.data.video_frames import VideoStream
+            from evdet.sources.videos import VideoStream
         except ImportError as error:
             raise RecordingError(
                 f"{path} cannot be read: PyAV is not installed (pip install av)"
             ) from error
         return VideoStream(path, frame_shape=frame_shape, start=start, duration=duration)
-    from evdet.data.image_frames import ImageStream
+    from evdet.sources.images import ImageStream
 
     return ImageStream(
         path,

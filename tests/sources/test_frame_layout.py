@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.frame_layout import FrameLayout, fit_events, fit_pictures
 from evdet.events.dtypes import SensorSize
+from evdet.sources.frame_layout import FrameLayout, fit_events, fit_pictures
 
 SIZES = st.builds(SensorSize, st.integers(1, 900), st.integers(1, 900))
 GEN1 = SensorSize(240, 304)

@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from evdet.data import live_frames
-from evdet.data.frame_streams import FrameStream, open_frames
-from evdet.data.live_frames import open_live
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.raw.writer import write_evt3
+from evdet.sources import live as live_frames
+from evdet.sources.live import open_live
+from evdet.sources.opening import FrameStream, open_frames
 
 SIZE = SensorSize(24, 32)
 SPEC = {"preprocess": "histogram", "delta_t": 1000, "height": 12, "width": 16, "in_channels": 2}
@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_refused(path, tmp_path):
 
 SCRIPT = """
 import sys
-from evdet.data.live_frames import open_live
+from evdet.sources.live import open_live
 stream = open_live("-", preprocess="histogram", delta_t=1000, height=12, width=16, in_channels=2,
                    max_backlog=None, max_delay=None)
 for frame in stream:

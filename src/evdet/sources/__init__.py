@@ -1,0 +1,1 @@
+"""Any source -> frames: recordings, videos, images and live streams."""
