@@ -6,7 +6,8 @@ from itertools import islice
 import torch
 
 from benchmarks.measure import Row
-from evdet.data import StreamLoader, make_moving_mnist
+from evdet.data import StreamLoader
+from evdet.synthetic import make_moving_mnist
 
 __all__ = ["rows"]
 

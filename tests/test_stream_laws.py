@@ -16,7 +16,6 @@ from torch.testing import assert_close
 from evdet.boxes import to_box_events
 from evdet.build import FEATURE_EXTRACTORS, build_detector
 from evdet.config import DetectionConfig
-from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import SensorSize
 from evdet.events.simulation.sensor import SensorModel
@@ -24,6 +23,7 @@ from evdet.models import ConvGRU, ConvLSTM
 from evdet.models.frame_spec import FrameSpec
 from evdet.pipeline import detect
 from evdet.sources.opening import open_frames
+from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
 
 B, C, HEIGHT, WIDTH = 2, 2, 32, 48
 SMALL = {

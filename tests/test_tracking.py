@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.scenes import SceneOptions, draw_scene, label_scene
 from evdet.events.simulation.sensor import SensorModel
 from evdet.metrics.scored_recording import ScoredRecording
 from evdet.metrics.track_scores import track_scores
+from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, label_scene
 from evdet.tracking import (
     TRACKERS,
     Tracker,

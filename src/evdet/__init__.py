@@ -20,7 +20,8 @@ _HOMES = {
         "deltas_to_bbox", "xywh2xyxy",
     ),
     "evdet.config": ("DetectionConfig", "read_config"),
-    "evdet.data": ("StreamLoader", "make_moving_mnist"),
+    "evdet.data": ("StreamLoader",),
+    "evdet.synthetic": ("make_moving_mnist",),
     "evdet.sources.opening": ("open_frames",),
     "evdet.sources.live": ("open_live",),
     "evdet.draw": (

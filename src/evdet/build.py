@@ -18,7 +18,6 @@ from evdet.data.augment import AugmentRules
 from evdet.data.clips import FrameSource
 from evdet.data.folder import DatasetFolder, open_folder
 from evdet.data.mixed_loader import MixedLoader
-from evdet.data.moving_mnist import MovingMNIST
 from evdet.data.random_clips import RandomClips
 from evdet.data.recording_frames import open_recordings
 from evdet.data.recording_streams import RecordingStreams
@@ -38,6 +37,7 @@ from evdet.models.frame_spec import FrameSpec
 from evdet.models.heads import BoxHead
 from evdet.models.losses import LOSSES, DetectionLoss
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
+from evdet.synthetic.moving_mnist import MovingMNIST
 
 __all__ = [
     "ANCHORS",

@@ -4,8 +4,6 @@ from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Batch, Clip, ClipShape, VideoInfo, make_batch
 from evdet.data.lanes import LanePlan, deal_lanes
 from evdet.data.mixed_loader import MixedLoader
-from evdet.data.mnist_digits import Digits, load_digits
-from evdet.data.moving_mnist import MovingMNIST, make_moving_mnist
 from evdet.data.random_clips import RandomClips
 from evdet.data.recording_frames import open_recordings
 from evdet.data.recording_streams import RecordingStreams
@@ -18,10 +16,8 @@ __all__ = [
     "Batch",
     "Clip",
     "ClipShape",
-    "Digits",
     "LanePlan",
     "MixedLoader",
-    "MovingMNIST",
     "RandomClips",
     "RecordingStreams",
     "StreamLoader",
@@ -29,9 +25,7 @@ __all__ = [
     "VideoInfo",
     "deal_lanes",
     "frame_to_rgb",
-    "load_digits",
     "make_batch",
-    "make_moving_mnist",
     "open_recordings",
     "open_tensors",
 ]

@@ -12,8 +12,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.data.moving_mnist import make_moving_mnist
-from evdet.data.scenes import SceneOptions, draw_scene, play_scene
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import Events, SensorSize, TimeBin
 from evdet.events.recording import Recording, open_recording
@@ -31,6 +29,8 @@ from evdet.sources.opening import (
     check_event_detector,
     open_frames,
 )
+from evdet.synthetic.moving_mnist import make_moving_mnist
+from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
 
 __all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips", "simulate_recording"]
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.scene_motion import Path, draw_path, frame_times
-from evdet.data.scene_render import INK_THRESH, SceneObject, draw_frames
-from evdet.data.scene_shapes import SHAPES, draw_shape, resize
-from evdet.data.scenes import (
+from evdet.events.simulation.sensor import SensorModel, simulate_frames
+from evdet.synthetic.scenes.motion import Path, draw_path, frame_times
+from evdet.synthetic.scenes.render import INK_THRESH, SceneObject, draw_frames
+from evdet.synthetic.scenes.scene import (
     SCENE_BOX_DTYPE,
     Scene,
     SceneOptions,
@@ -17,7 +17,7 @@ from evdet.data.scenes import (
     label_scene,
     play_scene,
 )
-from evdet.events.simulation.sensor import SensorModel, simulate_frames
+from evdet.synthetic.scenes.shapes import SHAPES, draw_shape, resize
 
 QUIET = SensorModel(leak_rate_hz=0.0, shot_noise_hz=0.0)
 SMALL = {"height": 40, "width": 48, "frame_rate": 200.0}

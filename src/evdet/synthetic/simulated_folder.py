@@ -19,13 +19,19 @@ import numpy as np
 import yaml
 
 from evdet.data.folder import LABEL_MAP_FILE
-from evdet.data.mnist_digits import SPLITS
-from evdet.data.nmnist_digits import find_digits
-from evdet.data.nmnist_scenes import draw_nmnist_scene, play_nmnist_scene
-from evdet.data.scenes import SceneOptions, ScenePiece, classes_of, draw_scene, play_scene
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.simulation.sensor import SensorModel
 from evdet.labels.files import write_boxes_npy
+from evdet.synthetic.mnist.digits import SPLITS
+from evdet.synthetic.nmnist.digits import find_digits
+from evdet.synthetic.nmnist.scenes import draw_nmnist_scene, play_nmnist_scene
+from evdet.synthetic.scenes.scene import (
+    SceneOptions,
+    ScenePiece,
+    classes_of,
+    draw_scene,
+    play_scene,
+)
 
 __all__ = [
     "FORMATS",

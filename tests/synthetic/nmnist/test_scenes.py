@@ -5,17 +5,17 @@ import zipfile
 import numpy as np
 import pytest
 
-from evdet.data.mnist_digits import load_digits
-from evdet.data.nmnist_digits import PATCH, find_digits, sway_at
-from evdet.data.nmnist_scenes import (
+from evdet.events import RecordingError
+from evdet.synthetic.mnist.digits import load_digits
+from evdet.synthetic.nmnist.digits import PATCH, find_digits, sway_at
+from evdet.synthetic.nmnist.scenes import (
     NmnistScene,
     draw_nmnist_scene,
     find_support,
     play_nmnist_scene,
 )
-from evdet.data.scene_motion import Path
-from evdet.data.scenes import SceneOptions
-from evdet.events import RecordingError
+from evdet.synthetic.scenes.motion import Path
+from evdet.synthetic.scenes.scene import SceneOptions
 
 OPTIONS = {"kind": "nmnist", "height": 60, "width": 70, "frame_rate": 200.0, "seconds": 3.0}
 

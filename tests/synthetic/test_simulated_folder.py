@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from evdet.data.folder import open_folder, read_labels
-from evdet.data.scenes import SceneOptions, draw_scene, play_scene
-from evdet.data.simulated_folder import SimulationPlan, share_out, write_simulated_folder
 from evdet.events.recording import open_recording
+from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
+from evdet.synthetic.simulated_folder import SimulationPlan, share_out, write_simulated_folder
 
 SCENES = {"height": 36, "width": 44, "seconds": 0.3, "frame_rate": 200.0}
 SPLITS = ("train", "val", "test")
@@ -147,8 +147,8 @@ def test_fewer_than_one_recording_for_each_split_are_refused():
 def test_workers_change_nothing(tmp_path):
     script = (
         "import sys; from pathlib import Path\n"
-        "from evdet.data.simulated_folder import *\n"
-        "from evdet.data.scenes import SceneOptions\n"
+        "from evdet.synthetic.simulated_folder import *\n"
+        "from evdet.synthetic.scenes.scene import SceneOptions\n"
         f"plan = SimulationPlan(scenes=SceneOptions(**{SCENES}), train=3, file_format='raw')\n"
         "if __name__ == '__main__':\n"
         "    for workers in (1, 2):\n"

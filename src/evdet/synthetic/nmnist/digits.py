@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from evdet.data.mnist_digits import SPLITS
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError
+from evdet.synthetic.mnist.digits import SPLITS
 
 __all__ = ["PATCH", "NmnistDigits", "find_digits", "sway_at"]
 
@@ -128,7 +128,7 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
         RecordingError: there are none, or it cannot be told which digits they show.
     """
     if path is None:
-        with resources.as_file(resources.files("evdet.data") / "nmnist") as folder:
+        with resources.as_file(resources.files("evdet.synthetic.nmnist")) as folder:
             return find_digits(folder)
     if not path.exists():
         raise RecordingError(f"{path}: it does not exist. Give a folder or a zip file of N-MNIST.")

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
 from evdet.data.batch import Clip, ClipShape, VideoInfo
-from evdet.data.mnist_digits import SPLITS, load_digits
 from evdet.data.stream_loader import StreamLoader
+from evdet.synthetic.mnist.digits import SPLITS, load_digits
 
 __all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
 

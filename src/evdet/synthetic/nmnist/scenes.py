@@ -11,12 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from evdet.data.mnist_digits import SPLITS
-from evdet.data.nmnist_digits import PATCH, NmnistDigits, sway_at
-from evdet.data.scene_motion import Path, draw_path, frame_times
-from evdet.data.scenes import KINDS, MIN_VISIBLE, SCENE_BOX_DTYPE, SceneOptions, ScenePiece
 from evdet.events.dtypes import Events
 from evdet.events.joining import join_events
+from evdet.synthetic.mnist.digits import SPLITS
+from evdet.synthetic.nmnist.digits import PATCH, NmnistDigits, sway_at
+from evdet.synthetic.scenes.motion import Path, draw_path, frame_times
+from evdet.synthetic.scenes.scene import (
+    KINDS,
+    MIN_VISIBLE,
+    SCENE_BOX_DTYPE,
+    SceneOptions,
+    ScenePiece,
+)
 
 __all__ = [
     "NmnistScene",

@@ -5,7 +5,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
-from evdet.data.mnist_digits import SPLITS, load_digits
+from evdet.synthetic.mnist.digits import SPLITS, load_digits
 
 # Of the database's own files, unpacked: they are the same in every copy of MNIST.
 SHA256 = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from evdet.data.moving_mnist import INK_THRESHOLD, MovingMNIST, make_moving_mnist
 from evdet.data.stream_loader import StreamLoader
+from evdet.synthetic.moving_mnist import INK_THRESHOLD, MovingMNIST, make_moving_mnist
 
 T, H, W = 5, 48, 64
 SMALL = {"height": H, "width": W, "tbins": T, "max_frames_per_video": 30}

@@ -51,7 +51,7 @@ def load_digits(split: str) -> Digits:
 @functools.cache
 def _read_idx(name: str) -> UInt8[np.ndarray, "..."]:
     """Read an IDX file: a magic number that ends in the dimensions, the shape, the bytes."""
-    packed = resources.files("evdet.data").joinpath("mnist", name).read_bytes()
+    packed = resources.files("evdet.synthetic.mnist").joinpath(name).read_bytes()
     content = gzip.decompress(packed)
     num_dimensions = content[3]
     shape = np.frombuffer(content, ">i4", count=num_dimensions, offset=4)

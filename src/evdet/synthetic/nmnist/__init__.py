@@ -1,0 +1,1 @@
+"""Digits recorded by a real sensor, and scenes made of them."""

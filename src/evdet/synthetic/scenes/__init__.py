@@ -1,0 +1,1 @@
+"""Scenes of digits and shapes that move, wait and hide one another."""
