@@ -18,11 +18,11 @@ import torch
 
 from benchmarks.measure import Row
 from evdet.boxes import BOX_DTYPE
-from evdet.data.augment import AugmentRules
+from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.clips import FrameSource
 from evdet.data.folder import open_folder
 from evdet.data.recording_frames import open_recordings
-from evdet.data.recording_streams import RecordingStreams
+from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 from evdet.data.tensors import open_tensors
 from evdet.events.dat.reader import write_dat

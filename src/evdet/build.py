@@ -14,13 +14,13 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
-from evdet.data.augment import AugmentRules
+from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.clips import FrameSource
 from evdet.data.folder import DatasetFolder, open_folder
 from evdet.data.mixed_loader import MixedLoader
 from evdet.data.random_clips import RandomClips
 from evdet.data.recording_frames import open_recordings
-from evdet.data.recording_streams import RecordingStreams
+from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams, frame_to_rgb
 from evdet.data.tensors import open_tensors
 from evdet.events.dtypes import RecordingError

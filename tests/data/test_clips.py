@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.augment import Augmentation, AugmentRules
+from evdet.data.augment.augmentation import Augmentation, AugmentRules
 from evdet.data.batch import VideoInfo
 from evdet.data.clips import (
     BinFrame,

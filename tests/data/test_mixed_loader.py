@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from evdet.data.augment import AugmentRules
+from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.mixed_loader import MixedLoader
 from evdet.data.random_clips import RandomClips
 from evdet.data.recording_frames import open_recordings
-from evdet.data.recording_streams import RecordingStreams
+from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 
 T = 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from evdet.data.augment import Augmentation, AugmentRules
+from evdet.data.augment.augmentation import Augmentation, AugmentRules
 from evdet.data.random_clips import RandomClips
 from evdet.data.recording_frames import RecordingFrames, open_recordings
 from evdet.data.stream_loader import StreamLoader, Streams

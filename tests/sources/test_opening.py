@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.augment import Augmentation
+from evdet.data.augment.augmentation import Augmentation
 from evdet.data.recording_frames import open_recordings
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize

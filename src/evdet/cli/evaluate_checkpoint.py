@@ -165,7 +165,7 @@ def _played(
 ) -> "list[PlayedRecording] | None":
     """The label files of the recordings that a loader plays; None for Moving MNIST."""
     from evdet.data.folder import open_folder
-    from evdet.data.recording_streams import RecordingStreams
+    from evdet.data.sequential_clips import RecordingStreams
     from evdet.data.stream_loader import StreamLoader
     from evdet.evaluation import to_played
 

@@ -176,7 +176,7 @@ class _Reader:
 
     def _read_frames(self, entry: RecordingEntry, use: SplitUse) -> None:
         """Read ready-made frames, all of them, and the labels that belong to them."""
-        from evdet.data.augment import Augmentation
+        from evdet.data.augment.augmentation import Augmentation
         from evdet.data.tensors import open_tensors
 
         alone = replace(self.report.folder, splits={"alone": (entry,)})

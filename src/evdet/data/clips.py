@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from evdet.boxes import from_box_events
-from evdet.data.augment import Augmentation, AugmentRules
+from evdet.data.augment.augmentation import Augmentation, AugmentRules
 from evdet.data.batch import Clip, ClipShape, VideoInfo
 from evdet.events.dtypes import SensorSize
 from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Shaped
 
-from evdet.data.augment import Augmentation
+from evdet.data.augment.augmentation import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, read_labels

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from evdet.data.augment import Augmentation
+from evdet.data.augment.augmentation import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from evdet.data import recording_streams
-from evdet.data.augment import AugmentRules
+from evdet.data import sequential_clips as recording_streams
+from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.recording_frames import RecordingFrames, open_recordings
-from evdet.data.recording_streams import RecordingStreams
+from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError

@@ -3,7 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.augment import WHOLE_FRAME, Augmentation, AugmentRules, Window, draw_augmentation
+from evdet.data.augment.augmentation import (
+    WHOLE_FRAME,
+    Augmentation,
+    AugmentRules,
+    Window,
+    draw_augmentation,
+)
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
 SIZE = SensorSize(height=24, width=32)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Shaped
 
-from evdet.data.augment_events import (
+from evdet.data.augment.events import (
     Borders,
     drop_events,
     make_noise,

@@ -1,0 +1,1 @@
+"""One draw a clip: flips, zooms, noise and more, boxes included."""
