@@ -12,7 +12,7 @@ from evdet.config import DetectionConfig
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
-from evdet.models.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.pipeline import detect, device_of, frame_arguments, frame_spec_of
 from evdet.sources.opening import StreamedFrame, open_frames
 

@@ -19,8 +19,8 @@ from evdet.config import DetectionConfig
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import SensorSize
 from evdet.events.simulation.sensor import SensorModel
+from evdet.frame_spec import FrameSpec
 from evdet.models import ConvGRU, ConvLSTM
-from evdet.models.frame_spec import FrameSpec
 from evdet.pipeline import detect
 from evdet.sources.opening import open_frames
 from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene

@@ -27,16 +27,16 @@ from evdet.events.dtypes import RecordingError
 from evdet.events.pictures import frame_to_picture
 from evdet.events.recording import open_recording
 from evdet.events.representations.names import representation_called
+from evdet.frame_spec import FrameSpec
 from evdet.labels.box_rules import BoxRules
 from evdet.labels.classes import choose_classes
-from evdet.models.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
-from evdet.models.any_detector import AnyDetector
-from evdet.models.detector import Detector
-from evdet.models.feature_extractors import Vanilla, VanillaGRU, VggLike
-from evdet.models.frame_spec import FrameSpec
-from evdet.models.heads import BoxHead
-from evdet.models.losses import LOSSES, DetectionLoss
+from evdet.models.detector import AnyDetector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
+from evdet.models.ssd.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
+from evdet.models.ssd.detector import Detector
+from evdet.models.ssd.feature_extractors import Vanilla, VanillaGRU, VggLike
+from evdet.models.ssd.heads import BoxHead
+from evdet.models.ssd.losses import LOSSES, DetectionLoss
 from evdet.synthetic.moving_mnist import MovingMNIST
 
 __all__ = [

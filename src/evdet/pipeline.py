@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import Recording
+from evdet.frame_spec import FrameSpec
 from evdet.labels.binning import BoxEvents
-from evdet.models.any_detector import StreamDetector
-from evdet.models.frame_spec import FrameSpec
+from evdet.models.detector import StreamDetector
 from evdet.sources.opening import FrameStream, StreamedFrame, open_frames
 
 __all__ = [

@@ -21,8 +21,8 @@ from evdet.draw import encode_png, write_video
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
+from evdet.frame_spec import FrameSpec
 from evdet.labels.files import read_boxes
-from evdet.models.frame_spec import FrameSpec
 
 DELTA_T = 50_000
 FIRST_BIN = 20

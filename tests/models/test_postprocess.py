@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from evdet.boxes import clip_boxes, nms
-from evdet.models.anchors import Anchors
 from evdet.models.postprocess import select_boxes, to_detections
+from evdet.models.ssd.anchors import Anchors
 
 SIZE = (100, 200)
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     from evdet.events.dtypes import SensorSize
-    from evdet.models.any_detector import AnyDetector
-    from evdet.models.frame_spec import FrameSpec
+    from evdet.frame_spec import FrameSpec
+    from evdet.models.detector import AnyDetector
     from evdet.models.postprocess import SelectionThresholds
     from evdet.speed import Windows
     from evdet.tracking import Tracker

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from evdet.models.any_detector import StreamDetector
+    from evdet.models.detector import StreamDetector
 
 __all__ = ["checkpoint_of", "device_called", "load_chosen_detector"]
 

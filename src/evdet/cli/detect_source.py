@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from evdet.events.dtypes import SensorSize
-    from evdet.models.any_detector import StreamDetector
+    from evdet.models.detector import StreamDetector
     from evdet.pipeline import FrameArguments
     from evdet.sources.live import LiveStream
     from evdet.sources.opening import FrameStream

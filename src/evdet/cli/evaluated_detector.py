@@ -8,7 +8,7 @@ from evdet.config import ConfigError, DetectionConfig
 
 if TYPE_CHECKING:
     from evdet.export import OnnxDetector
-    from evdet.models.any_detector import StreamDetector
+    from evdet.models.detector import StreamDetector
 
 __all__ = ["Subject", "open_subject"]
 

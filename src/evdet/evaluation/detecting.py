@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from evdet.data.batch import Batch
-from evdet.models.any_detector import StreamDetector
+from evdet.models.detector import StreamDetector
 from evdet.models.postprocess import SelectionThresholds
 from evdet.shapes import Detections, Memory
 

@@ -20,7 +20,7 @@ from evdet.metrics import (
     confusion_matrix,
     score_recordings,
 )
-from evdet.models.any_detector import StreamDetector
+from evdet.models.detector import StreamDetector
 from evdet.models.postprocess import SelectionThresholds
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]

@@ -10,7 +10,7 @@ from evdet.events.dtypes import SensorSize
 from evdet.events.representations.names import representation_called
 from evdet.events.simulation.sensor import SensorModel
 from evdet.events.slicing import cut_bins
-from evdet.models.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.synthetic.moving_mnist import make_moving_mnist
 from evdet.synthetic.scenes.scene import MIN_SIZE, SceneOptions, draw_scene, play_scene
 

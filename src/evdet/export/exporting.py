@@ -10,7 +10,7 @@ from evdet.export.errors import ExportError, check_libraries
 from evdet.export.metadata import METADATA_KEY, ModelMetadata
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
-from evdet.models.any_detector import AnyDetector
+from evdet.models.detector import AnyDetector
 
 __all__ = ["ONNX_SUFFIX", "Exported", "export_onnx"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evdet.export.errors import ExportError
-from evdet.models.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec
 
 __all__ = ["METADATA_KEY", "MemoryPart", "ModelMetadata", "memory_input", "memory_output"]
 

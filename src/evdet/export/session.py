@@ -14,7 +14,7 @@ from torch import Tensor
 from evdet.export.errors import ExportError, check_libraries
 from evdet.export.metadata import METADATA_KEY, ModelMetadata, memory_input, memory_output
 from evdet.export.selection_graph import CANDIDATES, DETECTIONS, FRAME, THRESHOLDS
-from evdet.models.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.models.postprocess import select_boxes, to_detections
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from evdet.export.errors import ExportError
 from evdet.export.metadata import MemoryPart, memory_input, memory_output
 from evdet.export.selection_graph import CANDIDATES, FRAME, OPSET
-from evdet.models.any_detector import AnyDetector
+from evdet.models.detector import AnyDetector
 from evdet.shapes import Size
 
 if TYPE_CHECKING:

@@ -1,103 +1,108 @@
-"""Frames -> boxes: the stages of a single-shot detector, in order."""
+"""What every detector can do: whoever is given one must not ask which it is."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
-from evdet.models.anchors import Anchors
-from evdet.models.any_detector import AnyDetector, Candidates, Clip
-from evdet.models.compiling import compile_method
-from evdet.models.feature_extractors import FeatureExtractor
-from evdet.models.frame_spec import FrameSpec
-from evdet.models.heads import BoxHead
-from evdet.models.losses import DetectionLoss
-from evdet.models.postprocess import SelectionThresholds
-from evdet.shapes import Memory
+from evdet.frame_spec import FrameSpec
+from evdet.models.class_rows import carry_classes
+from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
+from evdet.shapes import Detections, Memory
 
-__all__ = ["Detector"]
+__all__ = ["AnyDetector", "Candidates", "Clip", "StreamDetector"]
+
+Clip = Num[Tensor, "T B C H W"]
+"""A batch of clips; bytes are counts."""
 
 
-class Detector(AnyDetector):
-    """Single-shot detector with recurrent features.
+class Candidates(NamedTuple):
+    """What a network says of F = T·B frames, time-major, before selection."""
+
+    boxes: Float[Tensor, "F A 4"]
+    """x1 y1 x2 y2 in pixels."""
+    scores: Float[Tensor, "F A _"]
+    """Of every class, without background."""
+    class_scores: Float[Tensor, "F A _"] | None
+    """Scores without the factor of objectness; None where there is no such factor."""
+
+
+@runtime_checkable
+class StreamDetector(Protocol):
+    """What goes on with a stream: a detector of any family, from a checkpoint or from ONNX."""
+
+    @property
+    def frame_spec(self) -> FrameSpec | None:
+        """What its frames are made of."""
+
+    def step(
+        self,
+        clip: Float[Tensor, "T B C H W"],
+        memory: Any = None,
+        *,
+        score_thresh: float,
+        nms_thresh: float,
+        max_boxes: int,
+    ) -> tuple[list[list[Detections]], Any]:
+        """Detect in the next T frames of each of B lanes; see `AnyDetector.step`."""
+
+
+class AnyDetector(nn.Module, ABC):
+    """A network with memory that finds boxes; a family of them is a subclass.
 
     Args:
-        feature_extractor: frames -> `levels` maps of `cout` channels, with memory.
-        anchors: the reference boxes, and the code between them and boxes.
-        head: maps -> corrections and logits per anchor.
-        criterion: the loss; it and the head agree on whether logit 0 is background.
         frame_spec: what its frames are made of; None leaves that to the caller.
-
-    Raises:
-        ValueError: the parts do not fit each other.
-
-    Source:
-        Liu et al., "SSD: single shot multibox detector", ECCV 2016,
-        https://arxiv.org/abs/1512.02325; with the recurrent features of Perot et al.,
-        NeurIPS 2020, https://arxiv.org/abs/2009.13436.
     """
 
-    stream_thresholds = SelectionThresholds(score_thresh=0.05, nms_thresh=0.6)
-    clip_thresholds = SelectionThresholds(score_thresh=0.4, nms_thresh=0.6)
+    stream_thresholds: ClassVar[SelectionThresholds]
+    """What `step` selects with unless told otherwise."""
+    clip_thresholds: ClassVar[SelectionThresholds]
+    """What `get_boxes` selects with unless told otherwise."""
 
-    def __init__(
-        self,
-        feature_extractor: FeatureExtractor,
-        anchors: Anchors,
-        head: BoxHead,
-        criterion: DetectionLoss,
-        frame_spec: FrameSpec | None = None,
-    ) -> None:
-        super().__init__(frame_spec)
-        if head.background != criterion.has_background:
-            raise ValueError(
-                f"the head has {'a' if head.background else 'no'} background logit, "
-                f"which the loss {criterion.name} does not expect"
-            )
-        if head.num_anchors != anchors.num_anchors:
-            raise ValueError(
-                f"the head predicts {head.num_anchors} anchors per cell, but there are "
-                f"{anchors.num_anchors}"
-            )
-        self.feature_extractor = feature_extractor
-        self.anchors = anchors
-        self.head = head
-        self.criterion = criterion
+    def __init__(self, frame_spec: FrameSpec | None) -> None:
+        super().__init__()
+        self.frame_spec = frame_spec
 
     @property
+    @abstractmethod
     def memory_names(self) -> tuple[str, ...]:
         """The name of each tensor of the memory, in order."""
-        return self.feature_extractor.memory_names
 
     @property
+    @abstractmethod
     def num_classes(self) -> int:
         """Classes, without background."""
-        return self.head.num_logits - self.head.background
 
     @property
+    @abstractmethod
     def feature_parts(self) -> tuple[nn.Module, ...]:
-        """The feature extractor."""
-        return (self.get_submodule("feature_extractor"),)
+        """The parts that know no class: what `freeze_features` freezes."""
 
     @property
+    @abstractmethod
     def class_layers(self) -> tuple[str, ...]:
-        """The head's last layer."""
-        last = f"head.cls_head.{len(self.head.cls_head) - 1}"
-        return f"{last}.weight", f"{last}.bias"
+        """The names of the weights that have a row for each class."""
 
     @property
     def has_background_rows(self) -> bool:
-        """Whether the loss compares classes with a background."""
-        return self.criterion.has_background
+        """Whether the first of these rows is the background's."""
+        return False
 
+    @abstractmethod
     def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
-        """Give every anchor of every frame; see `AnyDetector.find_candidates`."""
-        features, memory = self.feature_extractor.step(clip, memory)
-        corrections, logits = self.head(features)
-        boxes = self.anchors.decode(features, clip, corrections)
-        return Candidates(boxes, self.head.scores(logits), None), memory
+        """Give every candidate of every frame, before selection.
 
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            The candidates, and the memory.
+        """
+
+    @abstractmethod
     def compute_loss(
         self,
         batch: Mapping[str, Any],
@@ -105,34 +110,146 @@ class Detector(AnyDetector):
         *,
         average: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
-        """Compare the predictions with the labels; see `AnyDetector.compute_loss`."""
-        clip, labels = batch["inputs"], batch["labels"]
-        features, memory = self.feature_extractor.step(clip, memory)
-        corrections, logits = self.head(features)
-        targets = self.anchors.encode(
-            features, clip, _flat(labels), _flat_mask(batch.get("frame_is_labeled"), clip)
-        )
-        num_positives = (targets["cls"] > 0).sum().float()
-        if average is not None:
-            num_positives = average(num_positives)
-        losses = self.criterion(
-            corrections,
-            targets["loc"],
-            logits,
-            targets["cls"],
-            num_positives=num_positives.clamp(min=1),
-        )
-        return losses, memory
+        """Compare the predictions for one clip with its labels.
 
+        The features read every frame; frames that nobody labelled enter no loss.
+
+        Args:
+            batch: `inputs` (T, B, C, H, W), `labels[t][b]` (N, 5) and, where not every frame
+                is labelled, `frame_is_labeled` (T, B).
+            memory: what the previous call returned; None starts every lane anew.
+            average: takes the mean of a number over all processes, where several train
+                together; the losses are then divided by the mean number of positives, and
+                the mean of the gradients is that of one process with all the lanes.
+
+        Returns:
+            The losses by name, and the memory, through which gradients still flow.
+        """
+
+    @abstractmethod
     def compile_network(self) -> None:
-        """Compile feature extractor and head; see `AnyDetector.compile_network`."""
-        compile_method(self.feature_extractor, "step")
-        self.head.compile()
+        """Compile the network with torch.compile, each part at its next call.
 
+        Weights keep their names. Matching, loss and selection stay as they are.
+        """
 
-def _flat(labels: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    return [frame for lanes in labels for frame in lanes]
+    def step(
+        self,
+        clip: Clip,
+        memory: Memory | None = None,
+        *,
+        score_thresh: float | None = None,
+        nms_thresh: float | None = None,
+        max_boxes: int | None = None,
+    ) -> tuple[list[list[Detections]], Memory]:
+        """Continue a stream: detect in one clip, starting from `memory`.
 
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+            score_thresh: detections with a lower score are dropped; None takes that of
+                `stream_thresholds`, here as for the other two.
+            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
+            max_boxes: candidates of a frame that enter non-maximum suppression.
 
-def _flat_mask(labeled: Bool[Tensor, "T B"] | None, clip: Clip) -> Bool[Tensor, " F"] | None:
-    return None if labeled is None else labeled.to(clip.device).flatten()
+        Returns:
+            `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
+            and `scores` (N,), best first, of some families also `class_scores` (N,), the same
+            without the factor of objectness; and the memory.
+        """
+        candidates, memory = self.find_candidates(clip, memory)
+        usual = self.stream_thresholds
+        selection = select_boxes(
+            candidates.boxes,
+            candidates.scores,
+            (clip.shape[-2], clip.shape[-1]),
+            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
+            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
+            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
+            class_scores=candidates.class_scores,
+        )
+        return to_detections(selection, clip.shape[1]), memory
+
+    def predict(
+        self, clip: Clip, memory: Memory | None = None
+    ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
+        """Give boxes and scores of every candidate of every frame, before selection.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: what the previous call returned; None starts every lane anew.
+
+        Returns:
+            Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
+            time-major, and the memory.
+        """
+        candidates, memory = self.find_candidates(clip, memory)
+        return candidates.boxes, candidates.scores, memory
+
+    def get_boxes(
+        self,
+        clip: Clip,
+        *,
+        score_thresh: float | None = None,
+        nms_thresh: float | None = None,
+        max_boxes: int | None = None,
+    ) -> list[list[Detections]]:
+        """Detect in one clip on its own: `step` from empty memory.
+
+        Args:
+            clip: T frames of each of B lanes.
+            score_thresh: detections with a lower score are dropped; None takes that of
+                `clip_thresholds`, here as for the other two.
+            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
+            max_boxes: candidates of a frame that enter non-maximum suppression.
+
+        Returns:
+            `out[t][b]` as `step` gives it.
+        """
+        usual = self.clip_thresholds
+        return self.step(
+            clip,
+            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
+            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
+            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
+        )[0]
+
+    def weights_for_classes(
+        self,
+        weights: Mapping[str, Tensor],
+        old_classes: Sequence[str],
+        class_names: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """Fit the weights of a detector of the same build that knows other classes to this one.
+
+        Args:
+            weights: by name, of the other detector.
+            old_classes: its classes.
+            class_names: the classes of this one.
+
+        Returns:
+            The same with the rows of the classes that both know, and of the background; the
+            other classes' rows are those that this detector has now.
+        """
+        background = [None] if self.has_background_rows else []
+        return carry_classes(
+            self.state_dict(),
+            weights,
+            self.class_layers,
+            [*background, *old_classes],
+            [*background, *class_names],
+        )
+
+    def freeze_features(self) -> None:
+        """Leave the features as they are from now on: no gradients, no new statistics."""
+        for part in self.feature_parts:
+            part.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "AnyDetector":
+        """Switch to training; frozen features stay in evaluation."""
+        super().train(mode)
+        for part in self.feature_parts:
+            if not any(weight.requires_grad for weight in part.parameters()):
+                part.eval()
+        return self

@@ -13,8 +13,8 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.models.any_detector import AnyDetector
 from evdet.models.compiling import compile_reason
+from evdet.models.detector import AnyDetector
 from evdet.models.folding import fold_batch_norm
 from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict

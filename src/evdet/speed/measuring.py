@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from evdet.models.any_detector import AnyDetector
+from evdet.models.detector import AnyDetector
 from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.comparison import LeverTimes, time_levers
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory

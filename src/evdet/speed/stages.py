@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.models.any_detector import AnyDetector
+from evdet.models.detector import AnyDetector
 from evdet.models.postprocess import SelectionThresholds
 from evdet.speed.durations import Durations, summarise, wait_for
 from evdet.speed.selection import select

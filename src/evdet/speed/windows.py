@@ -19,7 +19,7 @@ from evdet.events.representations.event_tensors import events_to_tensors
 from evdet.events.representations.names import family_of, representation_called
 from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS
 from evdet.events.simulation.sensor import SensorModel
-from evdet.models.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame_layout import FrameLayout
 from evdet.sources.noise_removal import NoiseRemoval, find_hot_mask

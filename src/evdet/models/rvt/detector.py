@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.models.any_detector import AnyDetector, Candidates, Clip
+from evdet.frame_spec import FrameSpec
 from evdet.models.compiling import compile_method
-from evdet.models.frame_spec import FrameSpec
+from evdet.models.detector import AnyDetector, Candidates, Clip
 from evdet.models.postprocess import SelectionThresholds
 from evdet.models.rvt.backbone import STRIDES, RecurrentTransformer
 from evdet.models.rvt.head import DecoupledHead, RVTOutputs

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from evdet.boxes import cxcywh_to_xyxy, decode_boxes, encode_boxes, pairwise_iou, xyxy_to_cxcywh
-from evdet.models.matcher import IGNORED, MATCHED, match
+from evdet.models.ssd.matcher import IGNORED, MATCHED, match
 
 __all__ = ["COCO_ANCHORS", "MNIST_ANCHORS", "PSEE_ANCHORS", "Anchors"]
 

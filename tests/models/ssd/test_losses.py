@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from evdet.models.losses import (
+from evdet.models.ssd.losses import (
     LOSSES,
     DetectionLoss,
     sigmoid_focal_loss,

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.models.matcher import BACKGROUND, IGNORED, MATCHED, match
+from evdet.models.ssd.matcher import BACKGROUND, IGNORED, MATCHED, match
 
 # Few different values: equal overlaps, and overlaps of exactly a threshold, are common.
 OVERLAP = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.4, 0.5, 0.6, 0.9])

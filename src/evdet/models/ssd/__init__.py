@@ -1,0 +1,1 @@
+"""The single-shot detector: features with memory, anchors, heads, loss."""

@@ -1,0 +1,138 @@
+"""Frames -> boxes: the stages of a single-shot detector, in order."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from evdet.frame_spec import FrameSpec
+from evdet.models.compiling import compile_method
+from evdet.models.detector import AnyDetector, Candidates, Clip
+from evdet.models.postprocess import SelectionThresholds
+from evdet.models.ssd.anchors import Anchors
+from evdet.models.ssd.feature_extractors import FeatureExtractor
+from evdet.models.ssd.heads import BoxHead
+from evdet.models.ssd.losses import DetectionLoss
+from evdet.shapes import Memory
+
+__all__ = ["Detector"]
+
+
+class Detector(AnyDetector):
+    """Single-shot detector with recurrent features.
+
+    Args:
+        feature_extractor: frames -> `levels` maps of `cout` channels, with memory.
+        anchors: the reference boxes, and the code between them and boxes.
+        head: maps -> corrections and logits per anchor.
+        criterion: the loss; it and the head agree on whether logit 0 is background.
+        frame_spec: what its frames are made of; None leaves that to the caller.
+
+    Raises:
+        ValueError: the parts do not fit each other.
+
+    Source:
+        Liu et al., "SSD: single shot multibox detector", ECCV 2016,
+        https://arxiv.org/abs/1512.02325; with the recurrent features of Perot et al.,
+        NeurIPS 2020, https://arxiv.org/abs/2009.13436.
+    """
+
+    stream_thresholds = SelectionThresholds(score_thresh=0.05, nms_thresh=0.6)
+    clip_thresholds = SelectionThresholds(score_thresh=0.4, nms_thresh=0.6)
+
+    def __init__(
+        self,
+        feature_extractor: FeatureExtractor,
+        anchors: Anchors,
+        head: BoxHead,
+        criterion: DetectionLoss,
+        frame_spec: FrameSpec | None = None,
+    ) -> None:
+        super().__init__(frame_spec)
+        if head.background != criterion.has_background:
+            raise ValueError(
+                f"the head has {'a' if head.background else 'no'} background logit, "
+                f"which the loss {criterion.name} does not expect"
+            )
+        if head.num_anchors != anchors.num_anchors:
+            raise ValueError(
+                f"the head predicts {head.num_anchors} anchors per cell, but there are "
+                f"{anchors.num_anchors}"
+            )
+        self.feature_extractor = feature_extractor
+        self.anchors = anchors
+        self.head = head
+        self.criterion = criterion
+
+    @property
+    def memory_names(self) -> tuple[str, ...]:
+        """The name of each tensor of the memory, in order."""
+        return self.feature_extractor.memory_names
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, without background."""
+        return self.head.num_logits - self.head.background
+
+    @property
+    def feature_parts(self) -> tuple[nn.Module, ...]:
+        """The feature extractor."""
+        return (self.get_submodule("feature_extractor"),)
+
+    @property
+    def class_layers(self) -> tuple[str, ...]:
+        """The head's last layer."""
+        last = f"head.cls_head.{len(self.head.cls_head) - 1}"
+        return f"{last}.weight", f"{last}.bias"
+
+    @property
+    def has_background_rows(self) -> bool:
+        """Whether the loss compares classes with a background."""
+        return self.criterion.has_background
+
+    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+        """Give every anchor of every frame; see `AnyDetector.find_candidates`."""
+        features, memory = self.feature_extractor.step(clip, memory)
+        corrections, logits = self.head(features)
+        boxes = self.anchors.decode(features, clip, corrections)
+        return Candidates(boxes, self.head.scores(logits), None), memory
+
+    def compute_loss(
+        self,
+        batch: Mapping[str, Any],
+        memory: Memory | None = None,
+        *,
+        average: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
+        """Compare the predictions with the labels; see `AnyDetector.compute_loss`."""
+        clip, labels = batch["inputs"], batch["labels"]
+        features, memory = self.feature_extractor.step(clip, memory)
+        corrections, logits = self.head(features)
+        targets = self.anchors.encode(
+            features, clip, _flat(labels), _flat_mask(batch.get("frame_is_labeled"), clip)
+        )
+        num_positives = (targets["cls"] > 0).sum().float()
+        if average is not None:
+            num_positives = average(num_positives)
+        losses = self.criterion(
+            corrections,
+            targets["loc"],
+            logits,
+            targets["cls"],
+            num_positives=num_positives.clamp(min=1),
+        )
+        return losses, memory
+
+    def compile_network(self) -> None:
+        """Compile feature extractor and head; see `AnyDetector.compile_network`."""
+        compile_method(self.feature_extractor, "step")
+        self.head.compile()
+
+
+def _flat(labels: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    return [frame for lanes in labels for frame in lanes]
+
+
+def _flat_mask(labeled: Bool[Tensor, "T B"] | None, clip: Clip) -> Bool[Tensor, " F"] | None:
+    return None if labeled is None else labeled.to(clip.device).flatten()
