@@ -3,7 +3,7 @@ import pytest
 
 import evdet
 from evdet.boxes import BOX_DTYPE
-from evdet.checkpoints import CheckpointError
+from evdet.detectors.checkpoints import CheckpointError
 from evdet.events.recording import open_recording
 from evdet.metrics import average_precision
 from evdet.pipeline import detect

@@ -133,7 +133,7 @@ def test_validation_is_never_augmented_and_training_is(gen1):
 def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     tmp_path, name, pattern, size, classes
 ):
-    from evdet.checkpoints import load_detector
+    from evdet.detectors.checkpoints import load_detector
     from evdet.training import train
 
     folder = write_dataset(tmp_path / "data", pattern, size, classes)
@@ -158,7 +158,7 @@ SMALL_SENSOR = SensorSize(height=64, width=64)
 @pytest.mark.parametrize("detector", ["SSD", "RVT-Tiny"])
 def test_one_line_swaps_the_detector_and_all_of_the_recipe_holds(tmp_path, detector):
     """Mixed sampling, augmentation, AdamW, one cycle, accumulation, clipping, moving average."""
-    from evdet.checkpoints import load_checkpoint, load_detector
+    from evdet.detectors.checkpoints import load_checkpoint, load_detector
     from evdet.training import train
 
     root = tmp_path / "data"

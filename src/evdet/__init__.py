@@ -14,7 +14,7 @@ _HOMES = {
         "to_box_events",
     ),
     "evdet.build": ("build_detector", "build_loader"),
-    "evdet.checkpoints": ("load_detector", "search_latest_checkpoint"),
+    "evdet.detectors.checkpoints": ("load_detector", "search_latest_checkpoint"),
     "evdet.compat": (
         "EventBbox", "MovingMNISTDataset", "box_api", "box_processing", "box_vectors_to_bboxes",
         "deltas_to_bbox", "xywh2xyxy",

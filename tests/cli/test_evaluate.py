@@ -239,7 +239,7 @@ def test_an_exported_detector_scores_as_its_checkpoint(
 ):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from evdet.checkpoints import load_detector
+    from evdet.detectors.checkpoints import load_detector
     from evdet.export import export_onnx
 
     monkeypatch.chdir(tmp_path)

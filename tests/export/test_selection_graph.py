@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from onnx import parser
 from onnxruntime import InferenceSession
 
-from evdet.export.selection_graph import DETECTIONS, append_selection
+from evdet.detectors.onnx_metadata import DETECTIONS
+from evdet.export.selection_graph import append_selection
 from evdet.models.postprocess import select_boxes, to_detections
 
 SIZE = (70, 80)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 import yaml
 
-from evdet.checkpoints import CheckpointError
 from evdet.config import config_from_params
+from evdet.detectors.checkpoints import CheckpointError
 from evdet.training import LightningDetectionModel, TrainingError, fit, train
 from evdet.training.callbacks import EpochLog
 from evdet.training.fit import make_trainer, quiet_lightning

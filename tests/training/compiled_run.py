@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from evdet.checkpoints import load_checkpoint, load_detector
 from evdet.config import read_config
+from evdet.detectors.checkpoints import load_checkpoint, load_detector
 from evdet.training import LightningDetectionModel, TrainingError, train
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from evdet.checkpoints import CheckpointError, load_checkpoint
+from evdet.detectors.checkpoints import CheckpointError, load_checkpoint
 from evdet.draw import VideoUnavailableError
 from evdet.training import LightningDetectionModel, callbacks, train
 from evdet.training.checkpoint_io import AtomicCheckpointIO, link_checkpoint

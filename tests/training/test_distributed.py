@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 from torch.testing import assert_close
 
-from evdet.checkpoints import load_checkpoint
+from evdet.detectors.checkpoints import load_checkpoint
 from evdet.training.distributed import SyncBatchNorm2d, SyncBatchNormPlugin, gather
 
 SCRIPT = Path(__file__).with_name("child_process.py")

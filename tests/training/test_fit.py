@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from evdet.build import complete_config
-from evdet.checkpoints import load_checkpoint, load_detector
 from evdet.config import config_from_params
+from evdet.detectors.checkpoints import load_checkpoint, load_detector
 from evdet.training import TrainingError, train
 from evdet.training.fit import make_trainer
 

@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from evdet.build import build_loader
-from evdet.checkpoints import search_latest_checkpoint
+from evdet.detectors.checkpoints import search_latest_checkpoint
 from evdet.training import LightningDetectionModel
 from evdet.training.fit import make_trainer, quiet_lightning
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from evdet.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
+from evdet.detectors.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
 from evdet.training import LightningDetectionModel, TrainingError
 from evdet.training.fit import make_trainer, quiet_lightning
 from evdet.training.not_finite import is_finite, where_forward_fails, where_gradient_fails

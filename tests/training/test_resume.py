@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from evdet.boxes import BOX_DTYPE
-from evdet.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
+from evdet.detectors.checkpoints import CheckpointError, load_checkpoint, search_latest_checkpoint
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.report import read_scalars

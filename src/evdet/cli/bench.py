@@ -134,9 +134,9 @@ def _open(
 ) -> "tuple[AnyDetector, str, Windows]":
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
-    from evdet.checkpoints import load_detector
     from evdet.cli.chosen_detector import checkpoint_of
     from evdet.cli.options import find_config
+    from evdet.detectors.checkpoints import load_detector
     from evdet.speed import open_windows, picture_windows
 
     if options.model.suffix in _CONFIG_SUFFIXES:

@@ -36,7 +36,7 @@ def load_chosen_detector(path: Path, *, device: str) -> "StreamDetector":
                 "exported from, or leave --device out"
             )
         return load_onnx(path)
-    from evdet.checkpoints import load_detector
+    from evdet.detectors.checkpoints import load_detector
 
     # Asked first: it costs less than reading weights.
     where = device_called(device)
@@ -55,7 +55,7 @@ def checkpoint_of(path: Path) -> Path:
     Raises:
         CheckpointError: the folder has none.
     """
-    from evdet.checkpoints import search_latest_checkpoint
+    from evdet.detectors.checkpoints import search_latest_checkpoint
 
     if not path.is_dir():
         return path

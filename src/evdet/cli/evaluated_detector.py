@@ -49,8 +49,8 @@ def open_subject(path: Path, *, dataset_path: Path | None, device: str) -> Subje
     """
     from torch import nn
 
-    from evdet.checkpoints import config_of, load_checkpoint
     from evdet.cli.chosen_detector import checkpoint_of, load_chosen_detector
+    from evdet.detectors.checkpoints import config_of, load_checkpoint
     from evdet.export import OnnxDetector
 
     path = checkpoint_of(path)

@@ -50,8 +50,8 @@ def export(options: ExportOptions) -> int:
     Raises:
         ValueError: an option is out of range.
     """
-    from evdet.checkpoints import load_detector
     from evdet.cli.chosen_detector import checkpoint_of
+    from evdet.detectors.checkpoints import load_detector
     from evdet.export import (
         ONNX_SUFFIX,
         ExportError,

@@ -40,8 +40,8 @@ def import_checkpoint(options: ImportOptions) -> None:
     """
     import torch
 
-    from evdet.checkpoints import CheckpointError
-    from evdet.import_weights import import_rvt
+    from evdet.detectors import import_rvt
+    from evdet.detectors.checkpoints import CheckpointError
 
     if options.output.exists() and not options.force:
         raise CheckpointError(f"{options.output} exists already; --force replaces it")

@@ -12,10 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.export.errors import check_libraries
-from evdet.export.metadata import memory_input, memory_output
-from evdet.export.selection_graph import CANDIDATES, DETECTIONS, FRAME
-from evdet.export.session import (
+from evdet.detectors.onnx_detector import (
     OnnxDetector,
     WindowBoxes,
     lanes_joined,
@@ -24,6 +21,8 @@ from evdet.export.session import (
     runtime_version,
     threshold_arrays,
 )
+from evdet.detectors.onnx_errors import check_libraries
+from evdet.detectors.onnx_metadata import CANDIDATES, DETECTIONS, FRAME, memory_input, memory_output
 from evdet.models.postprocess import select_boxes, to_detections
 from evdet.shapes import Size
 

@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evdet.export.errors import ExportError, check_libraries
-from evdet.export.metadata import METADATA_KEY, ModelMetadata
+from evdet.detectors.onnx_errors import ExportError, check_libraries
+from evdet.detectors.onnx_metadata import METADATA_KEY, ModelMetadata
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
 from evdet.models.detector import AnyDetector

@@ -2,28 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from evdet.detectors.onnx_metadata import THRESHOLDS
+
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = [
-    "CANDIDATES",
-    "DETECTIONS",
-    "FRAME",
-    "OPSET",
-    "THRESHOLDS",
-    "append_selection",
-]
+__all__ = ["OPSET", "append_selection"]
 
 OPSET = 18
 """Version of the operators: what torch >= 2.6 writes without a conversion."""
-FRAME = "frame"
-"""Input: a window of each lane, (batch, channels, height, width)."""
-CANDIDATES = ("candidate_boxes", "candidate_scores")
-"""Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
-DETECTIONS = ("boxes", "labels", "scores", "lanes")
-"""Outputs after selection, a row per box: lane after lane, in each the best first."""
-THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes")
-"""Inputs that may be left out: the model has a default for each."""
 
 # Every step has its like in models/postprocess.py. `best` and `chosen` are the candidates of a
 # frame, best first; of equal values TopK puts the lower index first. NonMaxSuppression is given

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from evdet.export.errors import ExportError
-from evdet.export.metadata import MemoryPart, memory_input, memory_output
-from evdet.export.selection_graph import CANDIDATES, FRAME, OPSET
+from evdet.detectors.onnx_errors import ExportError
+from evdet.detectors.onnx_metadata import CANDIDATES, FRAME, MemoryPart, memory_input, memory_output
+from evdet.export.selection_graph import OPSET
 from evdet.models.detector import AnyDetector
 from evdet.shapes import Size
 

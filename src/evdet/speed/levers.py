@@ -252,9 +252,9 @@ def _step(
 
 def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
     # Optional libraries: what is missing is said where it is asked for.
-    from evdet.export.errors import ExportError
+    from evdet.detectors.onnx_detector import load_onnx
+    from evdet.detectors.onnx_errors import ExportError
     from evdet.export.exporting import export_onnx
-    from evdet.export.session import load_onnx
 
     if clip.device.type != "cpu":
         raise LeverError("onnx is measured on a CPU: --device cpu")

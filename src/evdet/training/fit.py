@@ -21,14 +21,14 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.build import complete_config
-from evdet.checkpoints import (
+from evdet.config import DetectionConfig, write_config
+from evdet.detectors.checkpoints import (
     config_of,
     load_checkpoint,
     load_matching_weights,
     load_weights,
     search_latest_checkpoint,
 )
-from evdet.config import DetectionConfig, write_config
 from evdet.models.compiling import compile_reason
 from evdet.training.callbacks import (
     BEST_NAME,

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from evdet.checkpoints import load_detector
-from evdet.import_weights import import_rvt, published_name
+from evdet.detectors import import_rvt, published_name
+from evdet.detectors.checkpoints import load_detector
 from evdet.models.rvt import RVT, RVT_PLANS
 
 SEEDS = {"tiny": 11, "small": 12, "base": 13}

@@ -9,7 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evdet.import_weights import published_name
+from evdet.detectors import published_name
 from evdet.models.rvt import RVT, RVT_PLANS
 
 SIZES = ["tiny", "small", "base"]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evdet.checkpoints import CheckpointError, check_file
+from evdet.detectors.checkpoints import CheckpointError, check_file
 
 __all__ = ["StoredTensor", "open_state_dict", "read_tensors"]
 

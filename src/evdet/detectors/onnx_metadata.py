@@ -1,17 +1,35 @@
-"""What an exported model says of itself beside its operators, as JSON in its metadata."""
+"""The contract of an exported model: names of its tensors, and its metadata as JSON."""
 
 import dataclasses
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from evdet.export.errors import ExportError
+from evdet.detectors.onnx_errors import ExportError
 from evdet.frame_spec import FrameSpec
 
-__all__ = ["METADATA_KEY", "MemoryPart", "ModelMetadata", "memory_input", "memory_output"]
+__all__ = [
+    "CANDIDATES",
+    "DETECTIONS",
+    "FRAME",
+    "METADATA_KEY",
+    "THRESHOLDS",
+    "MemoryPart",
+    "ModelMetadata",
+    "memory_input",
+    "memory_output",
+]
 
 METADATA_KEY = "evdet"
 """Key of the JSON in the metadata of the model."""
+FRAME = "frame"
+"""Input: a window of each lane, (batch, channels, height, width)."""
+CANDIDATES = ("candidate_boxes", "candidate_scores")
+"""Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
+DETECTIONS = ("boxes", "labels", "scores", "lanes")
+"""Outputs after selection, a row per box: lane after lane, in each the best first."""
+THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes")
+"""Inputs that may be left out: the model has a default for each."""
 _FORMAT = 1
 """Goes up when a reader of today could no longer use what is written."""
 

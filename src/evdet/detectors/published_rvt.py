@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from evdet.build import build_detector
-from evdet.checkpoints import CheckpointError
 from evdet.config import DetectionConfig
+from evdet.detectors.checkpoints import CheckpointError
+from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
 from evdet.events.representations.names import representation_called
-from evdet.import_weights.tensor_file import StoredTensor, open_state_dict, read_tensors
 from evdet.models.rvt import RVT_PLANS
 
 __all__ = ["RVT_NAMES", "import_rvt", "published_name"]

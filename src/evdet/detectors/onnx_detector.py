@@ -11,9 +11,17 @@ import torch
 from jaxtyping import Float, Float32, Int64, Num
 from torch import Tensor
 
-from evdet.export.errors import ExportError, check_libraries
-from evdet.export.metadata import METADATA_KEY, ModelMetadata, memory_input, memory_output
-from evdet.export.selection_graph import CANDIDATES, DETECTIONS, FRAME, THRESHOLDS
+from evdet.detectors.onnx_errors import ExportError, check_libraries
+from evdet.detectors.onnx_metadata import (
+    CANDIDATES,
+    DETECTIONS,
+    FRAME,
+    METADATA_KEY,
+    THRESHOLDS,
+    ModelMetadata,
+    memory_input,
+    memory_output,
+)
 from evdet.frame_spec import FrameSpec
 from evdet.models.postprocess import select_boxes, to_detections
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from evdet.build import build_detector
-from evdet.checkpoints import (
+from evdet.config import DetectionConfig
+from evdet.detectors.checkpoints import (
     CheckpointError,
     load_checkpoint,
     load_detector,
     load_matching_weights,
     search_latest_checkpoint,
 )
-from evdet.config import DetectionConfig
 
 SMALL = {
     "feature_base": 2,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from evdet.checkpoints import CheckpointError, load_checkpoint, load_detector
 from evdet.cli import main
-from evdet.import_weights import import_rvt, published_name
+from evdet.detectors import import_rvt, published_name
+from evdet.detectors.checkpoints import CheckpointError, load_checkpoint, load_detector
 from evdet.models.rvt import RVT, RVT_PLANS
 
 STEM = "mdl.backbone.stages.0.downsample_cf2cl.conv.weight"
@@ -106,7 +106,7 @@ def test_half_precision_is_widened(file, weights):
 
 
 def test_the_page_lists_every_name_that_is_changed(weights):
-    page = (Path(__file__).parents[1] / "docs" / "rvt.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "rvt.md").read_text()
     with torch.device("meta"):
         ours = RVT(RVT_PLANS["RVT-Tiny"], 20, 2).state_dict()
     words = {word for name in (*ours, *weights) for word in name.split(".") if not word.isdigit()}
