@@ -7,10 +7,10 @@ from evdet.boxes import BOX_DTYPE
 from evdet.cli.check import CheckOptions, check
 from evdet.cli.options import parse
 from evdet.cli.split import SplitOptions, split
-from evdet.data.folder import FolderError
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.labels.files import write_boxes_npy
+from evdet.labels.label_map import FolderError
 
 
 def run(function, options, *words):

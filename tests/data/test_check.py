@@ -6,11 +6,11 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.check import check_folder
-from evdet.data.folder import FolderError
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.labels.box_rules import BoxRules
 from evdet.labels.files import write_boxes_npy
+from evdet.labels.label_map import FolderError
 
 SIZE = SensorSize(height=60, width=80)
 SECOND = 1_000_000

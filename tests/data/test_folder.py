@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.folder import FolderError, open_folder, read_label_map, read_labels
+from evdet.data.folder import open_folder, read_labels
 from evdet.events.dtypes import SensorSize
+from evdet.labels.label_map import FolderError, read_label_map
 from evdet.labels.source import RecordingSpan
 
 CLASSES = {"0": "car", "1": "pedestrian"}

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evdet.data.folder import FolderError, open_folder
+from evdet.data.folder import open_folder
 from evdet.data.split import deal, do_split, plan_split
+from evdet.labels.label_map import FolderError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 NAMES = ["a", "a_2", "b", "sub/c", "sub/d"]

@@ -12,10 +12,11 @@ from evdet.boxes import BOX_DTYPE
 from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.clips import FrameSource
 from evdet.data.folder import open_folder
+from evdet.data.frames_file import is_metavision_tensors
 from evdet.data.random_clips import RandomClips
 from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
-from evdet.data.tensors import is_metavision_tensors, open_tensors
+from evdet.data.tensors import open_tensors
 from evdet.events.dtypes import RecordingError
 from evdet.labels.box_rules import BoxRules
 

@@ -85,22 +85,15 @@ def _check(options: "EvaluateOptions") -> None:
 
 def _label_map(given: Path | None, boxes: Path, protocol: "Protocol") -> Mapping[int, str] | None:
     """The names of the ids on disk; None calls them by their numbers."""
-    from evdet.data.folder import LABEL_MAP_FILE, read_label_map
-    from evdet.data.folder_layouts import PUBLISHED_CLASSES
+    from evdet.labels.label_map import find_label_map, published_classes, read_label_map
 
     if given is not None:
         return read_label_map(given)
-    folder = boxes.resolve() if boxes.is_dir() else boxes.resolve().parent
-    for above in (folder, *folder.parents[:2]):
-        if (above / LABEL_MAP_FILE).exists():
-            return read_label_map(above / LABEL_MAP_FILE)
-    published = [
-        names
-        for names in PUBLISHED_CLASSES.values()
-        if protocol.classes and set(protocol.classes) <= set(names)
-    ]
-    published.sort(key=len)
-    return dict(enumerate(published[0])) if published else None
+    found = find_label_map(boxes)
+    if found is not None:
+        return found.names
+    published = published_classes([], protocol.classes) if protocol.classes else ()
+    return dict(enumerate(published)) if published else None
 
 
 def _extent(recordings: "Sequence[ScoredRecording]") -> tuple[int, int]:

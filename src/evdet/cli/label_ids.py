@@ -26,7 +26,7 @@ def choose_label_ids(
         FolderError: the label map cannot be understood.
         ValueError: it lacks a class of the detector.
     """
-    from evdet.data.folder import read_label_map
+    from evdet.labels.label_map import find_label_map, read_label_map
 
     own = dict(enumerate(class_names))
     if label_map == OWN_IDS:
@@ -35,7 +35,7 @@ def choose_label_ids(
         if not Path(label_map).is_file():
             raise ValueError(f"there is no label map {label_map}")
         return _match(class_names, read_label_map(Path(label_map)), label_map)
-    found = None if source is None else _find_label_map(source)
+    found = None if source is None else find_label_map(source)
     return own if found is None else _match(class_names, *found)
 
 
@@ -50,17 +50,3 @@ def _match(class_names: Sequence[str], label_map: Mapping[int, str], where: str)
             f"source, or --label-map {OWN_IDS} to number the boxes as the detector does"
         )
     return {id_of[name]: name for name in class_names}
-
-
-def _find_label_map(source: Path) -> tuple[dict[int, str], str] | None:
-    """The label map of the data set that a file is from, and where it was found."""
-    from evdet.data.folder import LABEL_MAP_FILE, read_label_map
-    from evdet.data.folder_layouts import PUBLISHED_CLASSES, key_of
-
-    for folder in source.absolute().parents:
-        if (folder / LABEL_MAP_FILE).exists():
-            return read_label_map(folder / LABEL_MAP_FILE), str(folder / LABEL_MAP_FILE)
-    for pattern, names in PUBLISHED_CLASSES.items():
-        if pattern.match(key_of(source)):
-            return dict(enumerate(names)), f"the data set of {source.name}"
-    return None

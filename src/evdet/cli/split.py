@@ -42,8 +42,8 @@ def split(options: SplitOptions) -> None:
     """
     from tqdm import tqdm
 
-    from evdet.data.folder import LABEL_MAP_FILE
     from evdet.data.split import do_split, plan_split
+    from evdet.labels.label_map import LABEL_MAP_FILE
 
     plan = plan_split(
         options.folder,
@@ -88,7 +88,7 @@ def describe_plan(plan: "SplitPlan", *, by: str = "duration") -> str:
 
 def _duration(path: Path) -> int:
     """Duration of a recording; ready-made frames count by their size."""
-    from evdet.data.tensors import is_metavision_tensors
+    from evdet.data.frames_file import is_metavision_tensors
     from evdet.events.recording import open_recording
 
     if path.is_dir():

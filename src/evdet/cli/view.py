@@ -131,10 +131,11 @@ def _check_output(options: ViewOptions) -> None:
 
 def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
     """The boxes to draw, with the names of their classes."""
+    from evdet.data.folder_layouts import labels_beside
     from evdet.labels.files import LabelError, read_boxes
     from evdet.viewing import ShownBoxes, show_boxes
 
-    paths = _boxes_beside(options.recording) if options.boxes is None else [options.boxes]
+    paths = labels_beside(options.recording) if options.boxes is None else [options.boxes]
     label_map, reasons = _label_map(options), []
     for path in paths:
         try:
@@ -150,42 +151,10 @@ def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
     return ShownBoxes()
 
 
-def _boxes_beside(recording: Path) -> list[Path]:
-    """The label files of a recording, by their names, as in a data set folder."""
-    from evdet.data.folder_layouts import key_of
-    from evdet.labels.files import LABEL_SUFFIXES
-
-    def preference(path: Path) -> tuple[bool, bool, int]:
-        # `x_bbox.npy` rather than `x.npy`, and then in the order in which data sets are read.
-        kind = path.suffix.lower()
-        is_file = kind in LABEL_SUFFIXES and path.is_file()
-        number = LABEL_SUFFIXES.index(kind) if is_file else 0
-        return not is_file, path.stem == key_of(path), number
-
-    found = [
-        path
-        for path in recording.parent.iterdir()
-        if key_of(path) == key_of(recording)
-        and (path.suffix.lower() in LABEL_SUFFIXES or path.is_dir())
-        and path.name != recording.name
-    ]
-    # DSEC-Detection keeps both in folders of their own.
-    tracks = recording.absolute().parents[1] / ".." / "object_detections" / "left" / "tracks.npy"
-    if recording.name == "events.h5" and tracks.exists():
-        found.append(tracks.resolve())
-    return sorted(found, key=preference)
-
-
 def _label_map(options: ViewOptions) -> dict[int, str]:
-    from evdet.data.folder import LABEL_MAP_FILE, read_label_map
-    from evdet.data.folder_layouts import PUBLISHED_CLASSES, key_of
+    from evdet.labels.label_map import find_label_map, read_label_map
 
     if options.label_map is not None:
         return read_label_map(options.label_map)
-    for folder in options.recording.absolute().parents:
-        if (folder / LABEL_MAP_FILE).exists():
-            return read_label_map(folder / LABEL_MAP_FILE)
-    for pattern, names in PUBLISHED_CLASSES.items():
-        if pattern.match(key_of(options.recording)):
-            return dict(enumerate(names))
-    return {}
+    found = find_label_map(options.recording)
+    return {} if found is None else found.names

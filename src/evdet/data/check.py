@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from evdet.data.folder import DatasetFolder, RecordingEntry, open_folder, read_labels
+from evdet.data.folder import DatasetFolder, open_folder, read_labels
+from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.events.dtypes import RecordingError
 from evdet.labels.binning import LabeledTimes, bin_boxes

@@ -1,39 +1,26 @@
 """A data set folder: train, val and test with recordings and their label files."""
 
 import itertools
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evdet.data.folder_layouts import (
-    PUBLISHED_CLASSES,
-    FolderError,
-    Pairing,
-    RecordingEntry,
-    layout_of,
-    pair_up,
-)
+from evdet.data.folder_layouts import Pairing, RecordingEntry, layout_of, pair_up
 from evdet.labels.binning import LabeledTimes
 from evdet.labels.files import read_boxes
+from evdet.labels.label_map import LABEL_MAP_FILE, FolderError, published_classes, read_label_map
 from evdet.labels.source import RecordingFacts
 
 __all__ = [
-    "LABEL_MAP_FILE",
     "SPLITS",
     "DatasetFolder",
-    "FolderError",
-    "RecordingEntry",
     "open_folder",
-    "read_label_map",
     "read_labels",
 ]
 
 _log = logging.getLogger(__name__)
 
-LABEL_MAP_FILE = "label_map_dictionary.json"
-"""Name of the file at the root of a data set folder that names the classes."""
 SPLITS = ("train", "val", "test")
 """The parts of a data set."""
 
@@ -96,40 +83,6 @@ def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
         lonely={split: pairing.lonely for split, pairing in pairings.items()},
         notes=notes,
     )
-
-
-def read_label_map(path: Path) -> dict[int, str]:
-    """Read the names of the classes.
-
-    Args:
-        path: a JSON file such as `{"0": "car", "1": "pedestrian"}`.
-
-    Returns:
-        Names by id on disk, sorted by id.
-
-    Raises:
-        FolderError: the file cannot be understood.
-    """
-    example = 'It should look like {"0": "car", "1": "pedestrian"}.'
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise FolderError(f"{path} is no JSON: {error}. {example}") from error
-    if not isinstance(content, dict) or not content:
-        raise FolderError(f"{path} names no classes. {example}")
-    label_map = {}
-    for key, name in content.items():
-        if not (key.isdecimal() and len(key) < 10) or not isinstance(name, str) or not name.strip():
-            raise FolderError(f'{path} has the entry "{key}": {json.dumps(name)}. {example}')
-        label_map[int(key)] = name.strip()
-    names = list(label_map.values())
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise FolderError(
-            f"{path} calls several ids {twice[0]!r}. Give each its own name; classes are merged "
-            f"when they are chosen, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
-        )
-    return dict(sorted(label_map.items()))
 
 
 def read_labels(
@@ -203,9 +156,7 @@ def _label_map_of(
     if file.exists():
         return read_label_map(file)
     names = [Path(entry.name).name for part in entries.values() for entry in part]
-    for pattern, published in PUBLISHED_CLASSES.items():
-        if not classes and all(pattern.match(name) for name in names):
-            classes = published
+    classes = classes or published_classes(names)
     if classes:
         _log.info("%s has no %s; its classes are %s", path, LABEL_MAP_FILE, ", ".join(classes))
         return dict(enumerate(classes))

@@ -6,45 +6,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from evdet.data.frames_file import is_metavision_tensors
 from evdet.labels.files import LABEL_SUFFIXES
+from evdet.labels.label_map import LABEL_TAIL, FolderError, key_of
 from evdet.labels.npy import is_box_npy
 
 __all__ = [
-    "PUBLISHED_CLASSES",
-    "FolderError",
     "Layout",
     "Pairing",
     "RecordingEntry",
-    "key_of",
+    "labels_beside",
     "layout_of",
     "pair_up",
 ]
-
-PUBLISHED_CLASSES = {
-    # Prophesee's Gen1 and 1 Megapixel automotive detection data sets.
-    re.compile(r"\d\d-\d\d-\d\d_\d\d-\d\d-\d\d_\d+_\d+$"): ("car", "pedestrian"),
-    re.compile(r"moorea_\d{4}-\d\d-\d\d_"): (
-        "pedestrian", "two wheeler", "car", "truck", "bus", "traffic sign", "traffic light",
-    ),
-}  # fmt: skip
-"""Names of recordings in data sets that ship without a label map, and their classes."""
 
 # Text and arrays can be either; these can only be recordings. AEDAT is listed so that opening it
 # says what to convert it with.
 _RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin")
 _EITHER = (".npy", ".csv", ".txt")
-_RECORDING_TAIL = re.compile(r"_(td|cd|events)$")
-_LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
 _NO_LABELS = re.compile(
     r"(readme|licen[cs]e|notice|changelog|classes|label_map|requirements)", re.I
 )
 _RVT_FRAMES = "event_representations_v2"
 _DSEC_EVENTS = Path("events/left/events.h5")
 _DSEC_BOXES = Path("object_detections/left/tracks.npy")
-
-
-class FolderError(ValueError):
-    """A data set folder that cannot be used as it lies."""
 
 
 @dataclass(frozen=True)
@@ -137,15 +122,24 @@ def pair_up(folder: Path) -> Pairing:
     )
 
 
-def key_of(path: Path) -> str:
-    """What a recording and its labels have in common: the name without extension and tails.
+def labels_beside(recording: Path) -> list[Path]:
+    """Find the label files of one recording, as a data set folder finds them.
 
-    Example:
-        >>> key_of(Path("drive_td.dat")), key_of(Path("drive_bbox.npy")), key_of(Path("drive.raw"))
-        ('drive', 'drive', 'drive')
+    Args:
+        recording: the recording; in DSEC-Detection's layout its labels lie in a folder of their
+            own.
+
+    Returns:
+        The files, and folders of one file per frame, that share its name; the one that training
+        reads comes first.
     """
-    stem = path.name if path.is_dir() else path.stem
-    return _RECORDING_TAIL.sub("", _LABEL_TAIL.sub("", stem))
+    _, labels = _sort_out(recording.parent)
+    found = [path for path in labels.get(key_of(recording), []) if path != recording]
+    here = recording.absolute()
+    if here.parts[-len(_DSEC_EVENTS.parts) :] == _DSEC_EVENTS.parts:
+        tracks = here.parents[len(_DSEC_EVENTS.parts) - 1] / _DSEC_BOXES
+        found += [tracks] if tracks.is_file() else []
+    return found
 
 
 def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
@@ -166,13 +160,18 @@ def _is_unit(folder: Path) -> bool:
     suffixes = {path.suffix.lower() for path in folder.iterdir()}
     if not suffixes & {".txt", ".xml"} or suffixes & set(_RECORDINGS):
         return False
-    if _LABEL_TAIL.search(folder.name):
+    if LABEL_TAIL.search(folder.name):
         return True
     beside = (p for p in folder.parent.iterdir() if p.suffix.lower() in (*_RECORDINGS, *_EITHER))
     return any(key_of(path) == folder.name for path in beside if path.is_file())
 
 
 def _pair_one_folder(root: Path, here: Path) -> Pairing:
+    return _match(root, *_sort_out(here))
+
+
+def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The recordings of one folder, and its label files by the name that they share with one."""
     paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
     labels: dict[str, list[Path]] = {}
     recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
@@ -185,7 +184,7 @@ def _pair_one_folder(root: Path, here: Path) -> Pairing:
             if _is_unit(path):
                 labels.setdefault(key_of(path), []).append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:
-            if _LABEL_TAIL.search(path.stem):
+            if LABEL_TAIL.search(path.stem):
                 labels.setdefault(key_of(path), []).append(path)
             elif not _NO_LABELS.match(path.name):
                 unsure.append(path)
@@ -196,9 +195,9 @@ def _pair_one_folder(root: Path, here: Path) -> Pairing:
         if key not in keys and path.suffix.lower() in _EITHER and _holds_events(path):
             recordings.append(path)
             keys.add(key)
-        elif not any(_LABEL_TAIL.search(known.stem) for known in labels.get(key, [])):
+        elif not any(LABEL_TAIL.search(known.stem) for known in labels.get(key, [])):
             labels.setdefault(key, []).append(path)
-    return _match(root, recordings, labels)
+    return recordings, {key: sorted(files, key=_preference) for key, files in labels.items()}
 
 
 def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) -> Pairing:
@@ -211,7 +210,7 @@ def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) ->
                 f"{entries[key].recording} and {path} have the same name: is one a copy of the "
                 "other? Move it away, or rename it and its labels."
             )
-        mine = sorted(labels.pop(key, []), key=_preference)
+        mine = labels.pop(key, [])
         if len(mine) > 1:
             notes.append(f"{path} has several label files; {mine[0].name} is read")
         name = (path.parent.relative_to(root) / key).as_posix()
@@ -225,11 +224,8 @@ def _entry(path: Path, boxes: Path | None, name: str) -> RecordingEntry:
     if path.is_dir():
         inside = path / "labels_v2" / "labels.npz"
         return RecordingEntry(path, inside if inside.exists() else boxes, name, "frames")
-    if path.suffix.lower() in (".h5", ".hdf5"):
-        from evdet.data.tensors import is_metavision_tensors
-
-        if is_metavision_tensors(path):
-            return RecordingEntry(path, boxes, name, "frames")
+    if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):
+        return RecordingEntry(path, boxes, name, "frames")
     return RecordingEntry(path, boxes, name)
 
 

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from evdet.data.clips import Video
-from evdet.data.folder import DatasetFolder, RecordingEntry
+from evdet.data.folder import DatasetFolder
+from evdet.data.folder_layouts import RecordingEntry
 
 __all__ = ["entries_of", "log_labels"]
 

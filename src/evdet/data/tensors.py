@@ -4,19 +4,19 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import h5py
 import numpy as np
 from jaxtyping import Int64, Shaped
 
 from evdet.data.augment.augmentation import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
-from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
+from evdet.data.folder import DatasetFolder, read_labels
+from evdet.data.folder_layouts import RecordingEntry
+from evdet.data.frames_file import opened_frames, shape_of
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.labels.binning import LabeledTimes
@@ -24,15 +24,11 @@ from evdet.labels.box_rules import BoxRules
 from evdet.labels.classes import choose_classes
 from evdet.labels.source import RecordingSpan
 
-__all__ = ["TensorFrames", "is_metavision_tensors", "open_tensors"]
+__all__ = ["TensorFrames", "open_tensors"]
 
 _log = logging.getLogger(__name__)
 
-_KEY = "data"
 _RVT_FILES = "event_representations_v2/*/event_representations*.h5"
-_FIRST_PLUGIN = 256  # HDF5 numbers filters of its own below
-# Whatever h5py makes of damaged bytes.
-_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +102,7 @@ class TensorFrames:
                     yield BinFrame(frame)
 
     def _read(self, path: Path, first: int, stop: int) -> Shaped[np.ndarray, "_ C H W"]:
-        with _opened(path, f"frames {first} to {stop - 1}") as data:
+        with opened_frames(path, f"frames {first} to {stop - 1}") as data:
             frames: Shaped[np.ndarray, "_ C H W"] = data[first:stop].astype(self.dtype, copy=False)
         wanted = (stop - first, *self.clip_shape[1:])
         if frames.shape != wanted:
@@ -115,20 +111,6 @@ class TensorFrames:
                 "as when it was opened. Is something writing to it?"
             )
         return frames
-
-
-def is_metavision_tensors(path: Path) -> bool:
-    """Whether an HDF5 file holds ready-made frames, and not events.
-
-    Args:
-        path: the file; its structure alone is read.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            data = file.get(_KEY)
-            return isinstance(data, h5py.Dataset) and data.ndim == 4
-    except _H5PY_ERRORS:
-        return False
 
 
 def open_tensors(
@@ -222,9 +204,9 @@ class _FrameFile(NamedTuple):
 def _find(entry: RecordingEntry) -> _FrameFile:
     """A file of Metavision's."""
     path = entry.recording
-    with _opened(path, "its frames") as data:
+    with opened_frames(path, "its frames") as data:
         known = {**data.parent.attrs, **data.attrs}
-        shape = _shape_of(data)
+        shape = shape_of(data)
         is_bytes = data.dtype == np.uint8
         if "delta_t" not in known:
             raise RecordingError(
@@ -249,8 +231,8 @@ def _find_rvt(entry: RecordingEntry, height: int | None, width: int | None) -> _
     """A sequence of RVT's: of several representations or sizes the one that was asked for."""
     found, sizes = [], []
     for path in sorted(entry.recording.glob(_RVT_FILES)):
-        with _opened(path, "its frames") as data:
-            shape, is_bytes = _shape_of(data), data.dtype == np.uint8
+        with opened_frames(path, "its frames") as data:
+            shape, is_bytes = shape_of(data), data.dtype == np.uint8
         sizes.append(str(SensorSize(*shape[2:])))
         if (height or shape[2], width or shape[3]) == shape[2:]:
             found.append((path, shape, is_bytes))
@@ -334,42 +316,3 @@ def _check_alike(files: Sequence[_FrameFile]) -> None:
                     f"the frames of {file.path} have {name} {there}, those of {files[0].path} "
                     f"{first}: one training takes one kind"
                 )
-
-
-def _shape_of(data: Any) -> tuple[int, int, int, int]:
-    frames, channels, height, width = map(int, data.shape)
-    return frames, channels, height, width
-
-
-@contextmanager
-def _opened(path: Path, what: str) -> Iterator[Any]:
-    """The frames of a file; whatever goes wrong with them is a `RecordingError`."""
-    try:
-        with h5py.File(path, "r") as file:
-            data = file.get(_KEY)
-            if not isinstance(data, h5py.Dataset) or data.ndim != 4:
-                raise ValueError(
-                    f"there is no array of frames called {_KEY!r} with four dimensions (N, C, H, W)"
-                )
-            _load_plugins(data, path)
-            yield data
-    except _H5PY_ERRORS as error:
-        if isinstance(error, RecordingError):
-            raise
-        raise RecordingError(
-            f"{path}: {what} cannot be read: {error}. Was it copied completely?"
-        ) from error
-
-
-def _load_plugins(data: Any, path: Path) -> None:
-    filters = data.id.get_create_plist()
-    numbers = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
-    if all(number < _FIRST_PLUGIN for number in numbers):
-        return
-    try:
-        import hdf5plugin  # noqa: F401 - importing it registers it
-    except ImportError:
-        raise RecordingError(
-            f"{path} is compressed with filter {max(numbers)}, which h5py does not have. "
-            "Install it: pip install hdf5plugin"
-        ) from None

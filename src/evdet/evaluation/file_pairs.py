@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from evdet.data.folder import LABEL_MAP_FILE
-from evdet.data.folder_layouts import key_of
 from evdet.labels.files import LABEL_SUFFIXES
+from evdet.labels.label_map import LABEL_MAP_FILE, key_of
 from evdet.labels.npy import is_box_npy
 
 __all__ = ["FilePair", "pair_files"]

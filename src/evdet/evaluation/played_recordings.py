@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from evdet.data.clips import Video
-from evdet.data.folder import DatasetFolder, RecordingEntry, read_labels
+from evdet.data.folder import DatasetFolder, read_labels
+from evdet.data.folder_layouts import RecordingEntry
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.labels.binning import BoxEvents, LabeledTimes, bins_of

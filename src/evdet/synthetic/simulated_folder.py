@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evdet.data.folder import LABEL_MAP_FILE
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.simulation.sensor import SensorModel
 from evdet.labels.files import write_boxes_npy
+from evdet.labels.label_map import LABEL_MAP_FILE
 from evdet.synthetic.mnist.digits import SPLITS
 from evdet.synthetic.nmnist.digits import find_digits
 from evdet.synthetic.nmnist.scenes import draw_nmnist_scene, play_nmnist_scene

@@ -1,0 +1,78 @@
+"""HDF5 files of ready-made frames: is a file one, and its frames while it is open."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from evdet.events.dtypes import RecordingError
+
+__all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
+
+_KEY = "data"
+_FIRST_PLUGIN = 256  # HDF5 numbers filters of its own below
+# Whatever h5py makes of damaged bytes.
+_H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+
+
+def is_metavision_tensors(path: Path) -> bool:
+    """Whether an HDF5 file holds ready-made frames, and not events; its structure alone is read."""
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get(_KEY)
+            return isinstance(data, h5py.Dataset) and data.ndim == 4
+    except _H5PY_ERRORS:
+        return False
+
+
+def shape_of(data: Any) -> tuple[int, int, int, int]:
+    """Shape (N, C, H, W) of an open data set of frames."""
+    frames, channels, height, width = map(int, data.shape)
+    return frames, channels, height, width
+
+
+@contextmanager
+def opened_frames(path: Path, what: str) -> Iterator[Any]:
+    """Open the frames of a file; whatever goes wrong with them is a `RecordingError`.
+
+    Args:
+        path: the file.
+        what: which of its frames are wanted, for messages.
+
+    Yields:
+        The open data set.
+
+    Raises:
+        RecordingError: there are no such frames, or they cannot be read.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            data = file.get(_KEY)
+            if not isinstance(data, h5py.Dataset) or data.ndim != 4:
+                raise ValueError(
+                    f"there is no array of frames called {_KEY!r} with four dimensions (N, C, H, W)"
+                )
+            _load_plugins(data, path)
+            yield data
+    except _H5PY_ERRORS as error:
+        if isinstance(error, RecordingError):
+            raise
+        raise RecordingError(
+            f"{path}: {what} cannot be read: {error}. Was it copied completely?"
+        ) from error
+
+
+def _load_plugins(data: Any, path: Path) -> None:
+    filters = data.id.get_create_plist()
+    numbers = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    if all(number < _FIRST_PLUGIN for number in numbers):
+        return
+    try:
+        import hdf5plugin  # noqa: F401 - importing it registers it
+    except ImportError:
+        raise RecordingError(
+            f"{path} is compressed with filter {max(numbers)}, which h5py does not have. "
+            "Install it: pip install hdf5plugin"
+        ) from None

@@ -1,0 +1,136 @@
+"""What the ids of a label file are called: label maps, and the classes of published data sets."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = [
+    "LABEL_MAP_FILE",
+    "LABEL_TAIL",
+    "FolderError",
+    "FoundLabelMap",
+    "find_label_map",
+    "key_of",
+    "published_classes",
+    "read_label_map",
+]
+
+LABEL_MAP_FILE = "label_map_dictionary.json"
+"""Name of the file at the root of a data set folder that names the classes."""
+LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
+"""How the name of a label file may end, without extension."""
+
+_RECORDING_TAIL = re.compile(r"_(td|cd|events)$")
+# Names of recordings in data sets that ship without a label map, and their classes: Prophesee's
+# Gen1 and 1 Megapixel automotive detection data sets.
+_PUBLISHED = {
+    re.compile(r"\d\d-\d\d-\d\d_\d\d-\d\d-\d\d_\d+_\d+$"): ("car", "pedestrian"),
+    re.compile(r"moorea_\d{4}-\d\d-\d\d_"): (
+        "pedestrian", "two wheeler", "car", "truck", "bus", "traffic sign", "traffic light",
+    ),
+}  # fmt: skip
+
+
+class FolderError(ValueError):
+    """A data set folder that cannot be used as it lies."""
+
+
+class FoundLabelMap(NamedTuple):
+    """A label map, and where it was found."""
+
+    names: dict[int, str]
+    """Names by id on disk, sorted by id."""
+    origin: str
+    """The file, or the data set that is known by the name of its recording."""
+
+
+def find_label_map(path: Path) -> FoundLabelMap | None:
+    """Find the label map of the data set that a recording or a label file is from.
+
+    Args:
+        path: the file, or a folder of the data set.
+
+    Returns:
+        That of the nearest folder above, or of the folder itself, that has one; else that of the
+        published data set whose recordings are named like this; else None.
+
+    Raises:
+        FolderError: the nearest label map cannot be understood.
+    """
+    here = path.absolute()
+    for folder in (here, *here.parents) if path.is_dir() else here.parents:
+        if (folder / LABEL_MAP_FILE).exists():
+            return FoundLabelMap(
+                read_label_map(folder / LABEL_MAP_FILE), str(folder / LABEL_MAP_FILE)
+            )
+    published = published_classes([key_of(path)])
+    if published:
+        return FoundLabelMap(dict(enumerate(published)), f"the data set of {path.name}")
+    return None
+
+
+def read_label_map(path: Path) -> dict[int, str]:
+    """Read the names of the classes.
+
+    Args:
+        path: a JSON file such as `{"0": "car", "1": "pedestrian"}`.
+
+    Returns:
+        Names by id on disk, sorted by id.
+
+    Raises:
+        FolderError: the file cannot be understood.
+    """
+    example = 'It should look like {"0": "car", "1": "pedestrian"}.'
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise FolderError(f"{path} is no JSON: {error}. {example}") from error
+    if not isinstance(content, dict) or not content:
+        raise FolderError(f"{path} names no classes. {example}")
+    label_map = {}
+    for key, name in content.items():
+        if not (key.isdecimal() and len(key) < 10) or not isinstance(name, str) or not name.strip():
+            raise FolderError(f'{path} has the entry "{key}": {json.dumps(name)}. {example}')
+        label_map[int(key)] = name.strip()
+    names = list(label_map.values())
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FolderError(
+            f"{path} calls several ids {twice[0]!r}. Give each its own name; classes are merged "
+            f"when they are chosen, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
+        )
+    return dict(sorted(label_map.items()))
+
+
+def published_classes(names: Iterable[str], among: Iterable[str] = ()) -> tuple[str, ...]:
+    """Give the classes of the published data set whose recordings have such names.
+
+    Args:
+        names: of recordings, without extension and tail; with none, every data set fits.
+        among: classes that the data set must have.
+
+    Returns:
+        The classes in the order of their ids; of several data sets that fit, those of the one
+        with the fewest. Empty where none fits.
+    """
+    names, among = list(names), set(among)
+    fitting = [
+        classes
+        for pattern, classes in _PUBLISHED.items()
+        if all(pattern.match(name) for name in names) and among <= set(classes)
+    ]
+    return min(fitting, key=len, default=())
+
+
+def key_of(path: Path) -> str:
+    """What a recording and its labels have in common: the name without extension and tails.
+
+    Example:
+        >>> key_of(Path("drive_td.dat")), key_of(Path("drive_bbox.npy")), key_of(Path("drive.raw"))
+        ('drive', 'drive', 'drive')
+    """
+    stem = path.name if path.is_dir() else path.stem
+    return _RECORDING_TAIL.sub("", LABEL_TAIL.sub("", stem))
