@@ -4,10 +4,7 @@ import numpy as np
 
 from benchmarks.measure import Row, cpu_seconds
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics.assignment import assign_objects
-from evdet.metrics.curves import performance_curves
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.timed_frames import pair_own_window
+from evdet.metrics import ScoredRecording, assign_objects, pair_own_window, performance_curves
 
 NUM_RECORDINGS, NUM_FRAMES, NUM_OBJECTS, NUM_FALSE, NUM_CLASSES = 1000, 20, 5, 20, 2
 DELTA_T, SIZE = 50_000, (240, 304)

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Row, cpu_seconds
-from evdet.events import EVENT_DTYPE, SensorSize
-from evdet.events.dat.reader import write_dat
-from evdet.events.hdf5.writer import write_dsec
-from evdet.events.raw.writer import write_evt3
-from evdet.events.recording import open_recording
-from evdet.events.representations.functions import REPRESENTATIONS
+from evdet.events import EVENT_DTYPE, SensorSize, open_recording
+from evdet.events.dat import write_dat
+from evdet.events.hdf5 import write_dsec
+from evdet.events.raw import write_evt3
+from evdet.events.representations import REPRESENTATIONS
 
 __all__ = ["rows", "write_recordings"]
 

@@ -7,8 +7,7 @@ from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.models import SelectionThresholds
 from evdet.samples import sample_recording
-from evdet.speed import measure_speed, open_windows
-from evdet.speed.levers import EAGER
+from evdet.speed import EAGER, measure_speed, open_windows
 
 __all__ = ["rows"]
 

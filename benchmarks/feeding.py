@@ -18,17 +18,18 @@ import torch
 
 from benchmarks.measure import Row
 from evdet.boxes import BOX_DTYPE
-from evdet.data.augment.augmentation import AugmentRules
-from evdet.data.clips import FrameSource
-from evdet.data.folder import open_folder
-from evdet.data.recording_frames import open_recordings
-from evdet.data.sequential_clips import RecordingStreams
-from evdet.data.stream_loader import StreamLoader
-from evdet.data.tensors import open_tensors
-from evdet.events.dat.reader import write_dat
-from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.recording import open_recording
-from evdet.events.representations.functions import histogram
+from evdet.data import (
+    FrameSource,
+    RecordingStreams,
+    StreamLoader,
+    open_folder,
+    open_recordings,
+    open_tensors,
+)
+from evdet.data.augment import AugmentRules
+from evdet.events import EVENT_DTYPE, Events, SensorSize, open_recording
+from evdet.events.dat import write_dat
+from evdet.events.representations import histogram
 
 __all__ = ["rows"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.decoding import SIZE, generate
-from evdet.events.dat.reader import write_dat
-from evdet.events.raw.writer import write_evt3
-from evdet.events.recording import open_recording
-from evdet.events.representations.functions import histogram
+from evdet.events import open_recording
+from evdet.events.dat import write_dat
+from evdet.events.raw import write_evt3
+from evdet.events.representations import histogram
 
 DELTA_T = 50_000
 

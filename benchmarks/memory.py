@@ -27,10 +27,9 @@ from evdet.boxes import to_box_events
 from evdet.build import build_detector, build_loader, complete_config
 from evdet.cli import main as evdet
 from evdet.config import DetectionConfig
-from evdet.data.folder import DatasetFolder, open_folder, read_labels
-from evdet.events.recording import open_recording
-from evdet.metrics.curves import Curves, performance_curves
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.data import DatasetFolder, open_folder, read_labels
+from evdet.events import open_recording
+from evdet.metrics import Curves, ScoredRecording, performance_curves
 from evdet.models import Detector
 from evdet.report import describe_environment
 

@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, matmul_rate, seconds
 from evdet.build import build_detector, build_loader
-from evdet.cli.options import shipped_config
+from evdet.configs import shipped_config
 
 __all__ = ["rows"]
 

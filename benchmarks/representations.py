@@ -6,10 +6,14 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.measure import Row
-from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
-from evdet.events.noise import filter_background_activity, remove_hot_pixels
-from evdet.events.representations.event_tensors import events_to_tensors
-from evdet.events.representations.functions import REPRESENTATIONS
+from evdet.events import (
+    EVENT_DTYPE,
+    SensorSize,
+    TimeBin,
+    filter_background_activity,
+    remove_hot_pixels,
+)
+from evdet.events.representations import REPRESENTATIONS, events_to_tensors
 
 SIZE, DELTA_T, NUM_EVENTS, NUM_SLICES = SensorSize(240, 304), 50_000, 200_000, 20
 

@@ -39,17 +39,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from evdet.models.rvt import RVT, RVT_PLANS, RVTOutputs
-from evdet.models.rvt.loss import BOX_WEIGHT, rvt_loss
-from evdet.models.rvt.simota import (
+from evdet.models.rvt import (
+    BOX_WEIGHT,
     CENTRE_RADIUS,
     IOU_WEIGHT,
     NUM_BEST,
     OUTSIDE_COST,
+    RVT,
+    RVT_PLANS,
+    RVTOutputs,
     collect_objects,
+    grid_of,
     paired_iou,
+    rvt_loss,
 )  # fmt: skip
-from evdet.models.rvt.sizes import grid_of
 from evdet.report import describe_environment
 
 __all__ = ["extract_by_frame", "loss_by_frame", "main"]
@@ -323,7 +326,7 @@ def _infer(detector: RVT, options: argparse.Namespace) -> None:
 
 
 def _captured(predict: Callable[..., Any], clip: Tensor) -> Callable[[], object]:
-    from evdet.speed.captured import CapturedCall
+    from evdet.speed import CapturedCall
 
     def body(frames: Tensor, memory: Memory) -> tuple[tuple[Tensor, Tensor], Memory]:
         boxes, scores, new = predict(frames, memory)

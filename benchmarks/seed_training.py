@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from evdet.build import build_loader
-from evdet.cli.options import shipped_config
 from evdet.config import DetectionConfig
-from evdet.detectors.checkpoints import load_detector
+from evdet.configs import shipped_config
+from evdet.detectors import load_detector
 from evdet.evaluation import evaluate
 from evdet.models import SelectionThresholds
 from evdet.report import describe_environment

@@ -6,8 +6,8 @@ import torch
 
 from benchmarks.measure import Row, matmul_rate, seconds
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.models.postprocess import select_boxes, to_detections
-from evdet.models.ssd.anchors import Anchors
+from evdet.models import select_boxes, to_detections
+from evdet.models.ssd import Anchors
 
 __all__ = ["rows"]
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from evdet.build import build_detector, complete_config
-from evdet.cli.options import shipped_config
 from evdet.config import (
     ConfigError,
     DetectionConfig,
@@ -15,6 +14,7 @@ from evdet.config import (
     read_config,
     write_config,
 )
+from evdet.configs import shipped_config
 from evdet.events.representations.names import representation_called
 
 SEED_TUTORIAL = argparse.Namespace(

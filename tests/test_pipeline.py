@@ -3,8 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector

@@ -9,8 +9,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from torch.testing import assert_close
 
 from evdet.boxes import to_box_events

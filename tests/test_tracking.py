@@ -2,8 +2,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evdet.boxes import BOX_DTYPE
 from evdet.events.simulation.sensor import SensorModel

@@ -8,8 +8,8 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector, build_loader, complete_config
-from evdet.cli.options import shipped_config
 from evdet.config import ConfigError, DetectionConfig
+from evdet.configs import shipped_config
 from evdet.data.mixed_loader import MixedLoader
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize

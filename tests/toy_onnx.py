@@ -11,7 +11,7 @@ from torch import nn
 from evdet.detectors.onnx_metadata import MemoryPart, ModelMetadata
 from evdet.export.exporting import _sign
 from evdet.export.selection_graph import append_selection
-from evdet.models import FrameSpec
+from evdet.frame_spec import FrameSpec
 
 CORNERS = [[0.0, 0, 6, 6], [1, 0, 7, 6], [-2, -2, 9, 9], [8, 8, 20, 30]]
 WEIGHTS = [[1.0, -2], [1.5, 0.25], [-1, 1], [2, 2]]

@@ -14,30 +14,40 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
-from evdet.data.augment.augmentation import AugmentRules
-from evdet.data.clips import FrameSource
-from evdet.data.folder import DatasetFolder, open_folder
-from evdet.data.mixed_loader import MixedLoader
-from evdet.data.random_clips import RandomClips
-from evdet.data.recording_frames import open_recordings
-from evdet.data.sequential_clips import RecordingStreams
-from evdet.data.stream_loader import StreamLoader, Streams, frame_to_rgb
-from evdet.data.tensors import open_tensors
-from evdet.events.dtypes import RecordingError
-from evdet.events.pictures import frame_to_picture
-from evdet.events.recording import open_recording
-from evdet.events.representations.names import representation_called
+from evdet.data import (
+    DatasetFolder,
+    FrameSource,
+    MixedLoader,
+    RandomClips,
+    RecordingStreams,
+    StreamLoader,
+    Streams,
+    frame_to_rgb,
+    open_folder,
+    open_recordings,
+    open_tensors,
+)
+from evdet.data.augment import AugmentRules
+from evdet.events import RecordingError, frame_to_picture, open_recording
+from evdet.events.representations import representation_called
 from evdet.frame_spec import FrameSpec
-from evdet.labels.box_rules import BoxRules
-from evdet.labels.classes import choose_classes
-from evdet.models.detector import AnyDetector
+from evdet.labels import BoxRules, choose_classes
+from evdet.models import AnyDetector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
-from evdet.models.ssd.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
-from evdet.models.ssd.detector import Detector
-from evdet.models.ssd.feature_extractors import Vanilla, VanillaGRU, VggLike
-from evdet.models.ssd.heads import BoxHead
-from evdet.models.ssd.losses import LOSSES, DetectionLoss
-from evdet.synthetic.moving_mnist import MovingMNIST
+from evdet.models.ssd import (
+    COCO_ANCHORS,
+    LOSSES,
+    MNIST_ANCHORS,
+    PSEE_ANCHORS,
+    Anchors,
+    BoxHead,
+    DetectionLoss,
+    Detector,
+    Vanilla,
+    VanillaGRU,
+    VggLike,
+)
+from evdet.synthetic import MovingMNIST
 
 __all__ = [
     "ANCHORS",

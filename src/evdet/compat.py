@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from evdet.boxes import BOX_DTYPE, cxcywh_to_xyxy, decode_boxes, to_box_events
-from evdet.synthetic.moving_mnist import make_moving_mnist
+from evdet.synthetic import make_moving_mnist
 
 __all__ = [
     "EventBbox",

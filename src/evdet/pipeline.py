@@ -18,12 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.boxes import box_area, clip_boxes, to_box_events
-from evdet.events.dtypes import RecordingError
-from evdet.events.recording import Recording
+from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec
-from evdet.labels.binning import BoxEvents
-from evdet.models.detector import StreamDetector
-from evdet.sources.opening import FrameStream, StreamedFrame, open_frames
+from evdet.labels import BoxEvents
+from evdet.models import StreamDetector
+from evdet.sources import FrameStream, StreamedFrame, open_frames
 
 __all__ = [
     "BoxTracker",

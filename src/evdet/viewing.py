@@ -8,12 +8,9 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from evdet.boxes import BOX_DTYPE
-from evdet.draw import draw_box_events, image_grid, scale_box_events, upscale
-from evdet.draw.caption import draw_caption
-from evdet.events.dtypes import TimeBin
-from evdet.events.pictures import events_to_picture
-from evdet.events.recording import Recording
-from evdet.labels.binning import BinnedBoxes, BoxEvents, LabeledTimes, bin_boxes, bins_of
+from evdet.draw import draw_box_events, draw_caption, image_grid, scale_box_events, upscale
+from evdet.events import Recording, TimeBin, events_to_picture
+from evdet.labels import BinnedBoxes, BoxEvents, LabeledTimes, bin_boxes, bins_of
 
 __all__ = [
     "HOLD",

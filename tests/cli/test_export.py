@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from evdet.cli import main
+from evdet.detectors import load_onnx
 from evdet.events import EVENT_DTYPE, SensorSize
 from evdet.events.dat.reader import write_dat
-from evdet.export import Exported, load_onnx
+from evdet.export import Exported
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ import itertools
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.data.folder import open_folder
 from evdet.data.split import deal, do_split, plan_split

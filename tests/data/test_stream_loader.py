@@ -7,8 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evdet.data.batch import Clip, VideoInfo
 from evdet.data.stream_loader import StreamLoader, frame_to_rgb

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from evdet.detectors import ExportError, load_onnx
 from evdet.detectors.onnx_metadata import METADATA_KEY
-from evdet.export import ExportError, load_onnx
 from evdet.models.postprocess import select_boxes, to_detections
 
 THRESHOLDS = {"score_thresh": 0.3, "nms_thresh": 0.6, "max_boxes": 5}

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from evdet.events.convert import WRITERS, check_output, convert
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize

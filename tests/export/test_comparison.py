@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evdet.export import compare_onnx, other_shape, simulated_windows
-from evdet.models import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.models.postprocess import select_boxes
 
 

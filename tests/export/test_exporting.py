@@ -16,10 +16,12 @@ from torch import nn
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.export import ExportError, compare_onnx, export_onnx, load_onnx, simulated_windows
+from evdet.detectors import ExportError, load_onnx
+from evdet.export import compare_onnx, export_onnx, simulated_windows
 from evdet.export.exporting import _write
 from evdet.export.tracing import memory_parts
-from evdet.models import Anchors, BoxHead, DetectionLoss, Detector, FrameSpec
+from evdet.frame_spec import FrameSpec
+from evdet.models import Anchors, BoxHead, DetectionLoss, Detector
 from evdet.models.rvt import RVT, RVTPlan
 from evdet.pipeline import detect
 from evdet.samples import sample_recording

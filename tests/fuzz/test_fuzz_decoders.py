@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from fuzz_loop import Job, damage, exercise, fuzz, memory_bound
 from fuzz_samples import FOREIGN, SAMPLES, events
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import open_recording

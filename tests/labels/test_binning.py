@@ -2,8 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
 from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of

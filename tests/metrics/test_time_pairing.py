@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.labels.binning import bins_of
 from evdet.metrics.time_pairing import last_of_bins, rows_in_bins, rows_within

@@ -10,7 +10,7 @@ from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.recording import open_recording
 from evdet.events.representations.functions import REPRESENTATIONS, histogram
 from evdet.events.representations.names import VARIANTS, representation_called
-from evdet.models import FrameSpec
+from evdet.frame_spec import FrameSpec
 from evdet.sources.frame_layout import fit_events
 from evdet.speed.windows import open_windows, picture_windows, scatter_clips, simulate_recording
 

@@ -18,10 +18,9 @@ from evdet.config import TOY_PROBLEM, DetectionConfig
 if TYPE_CHECKING:
     import torch
 
-    from evdet.events.dtypes import SensorSize
+    from evdet.events import SensorSize
     from evdet.frame_spec import FrameSpec
-    from evdet.models.detector import AnyDetector
-    from evdet.models.postprocess import SelectionThresholds
+    from evdet.models import AnyDetector, SelectionThresholds
     from evdet.speed import Windows
     from evdet.tracking import Tracker
 
@@ -135,8 +134,8 @@ def _open(
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
     from evdet.cli.chosen_detector import checkpoint_of
-    from evdet.cli.options import find_config
-    from evdet.detectors.checkpoints import load_detector
+    from evdet.configs import find_config
+    from evdet.detectors import load_detector
     from evdet.speed import open_windows, picture_windows
 
     if options.model.suffix in _CONFIG_SUFFIXES:
@@ -156,7 +155,7 @@ def _open(
 def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
     """Choose what a configuration leaves to its data set, where that is not at hand."""
     from evdet.build import complete_config
-    from evdet.events.representations.names import representation_called
+    from evdet.events.representations import representation_called
 
     if config.dataset_path == TOY_PROBLEM or Path(config.dataset_path).exists():
         return complete_config(config)
@@ -173,7 +172,7 @@ def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
 
 
 def _size_of(source: Path | None) -> "SensorSize":
-    from evdet.events.recording import open_recording
+    from evdet.events import open_recording
     from evdet.samples import sample_recording
 
     return open_recording(source or sample_recording()).size
@@ -181,7 +180,7 @@ def _size_of(source: Path | None) -> "SensorSize":
 
 def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
     """The bundled recording, or one that is as large as the frames."""
-    from evdet.events.dtypes import SensorSize
+    from evdet.events import SensorSize
     from evdet.samples import sample_recording
     from evdet.speed import simulate_recording
 
@@ -192,7 +191,7 @@ def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
 
 
 def _thresholds(detector: "AnyDetector", options: BenchOptions) -> "SelectionThresholds":
-    from evdet.models.postprocess import SelectionThresholds
+    from evdet.models import SelectionThresholds
 
     spec = detector.frame_spec
     if spec is None:

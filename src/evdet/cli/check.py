@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.data.check import CheckReport, Finding
+    from evdet.data import CheckReport, Finding
 
 __all__ = ["CheckOptions", "check", "describe_report"]
 
@@ -50,8 +50,8 @@ def check(options: CheckOptions) -> int:
     """
     from tqdm import tqdm
 
-    from evdet.data.check import check_folder
-    from evdet.labels.box_rules import BoxRules
+    from evdet.data import check_folder
+    from evdet.labels import BoxRules
 
     report = check_folder(
         options.folder,

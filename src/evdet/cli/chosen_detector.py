@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from evdet.models.detector import StreamDetector
+    from evdet.models import StreamDetector
 
 __all__ = ["checkpoint_of", "device_called", "load_chosen_detector"]
 
@@ -28,7 +28,7 @@ def load_chosen_detector(path: Path, *, device: str) -> "StreamDetector":
         ValueError: there is no such device.
     """
     if path.suffix.lower() == ".onnx":
-        from evdet.export import load_onnx
+        from evdet.detectors import load_onnx
 
         if device not in ("auto", "cpu"):
             raise ValueError(
@@ -36,7 +36,7 @@ def load_chosen_detector(path: Path, *, device: str) -> "StreamDetector":
                 "exported from, or leave --device out"
             )
         return load_onnx(path)
-    from evdet.detectors.checkpoints import load_detector
+    from evdet.detectors import load_detector
 
     # Asked first: it costs less than reading weights.
     where = device_called(device)
@@ -55,7 +55,7 @@ def checkpoint_of(path: Path) -> Path:
     Raises:
         CheckpointError: the folder has none.
     """
-    from evdet.detectors.checkpoints import search_latest_checkpoint
+    from evdet.detectors import search_latest_checkpoint
 
     if not path.is_dir():
         return path

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.events.convert import Conversion
-    from evdet.events.dtypes import Events, SensorSize
-    from evdet.events.noise import HotPixels
-    from evdet.events.recording import Recording
+    from evdet.events import Conversion, Events, HotPixels, Recording, SensorSize
 
 __all__ = ["ConvertOptions", "convert", "parse_size"]
 
@@ -52,10 +49,7 @@ def convert(options: ConvertOptions) -> None:
     """
     from tqdm import tqdm
 
-    from evdet.events.convert import check_output
-    from evdet.events.convert import convert as write
-    from evdet.events.dtypes import RecordingError
-    from evdet.events.recording import open_recording
+    from evdet.events import RecordingError, check_output, convert as write, open_recording
 
     check_output(options.output, overwrite=options.force)
     size = None if options.size is None else parse_size(options.size)
@@ -97,7 +91,7 @@ def parse_size(text: str) -> "SensorSize":
     Raises:
         ValueError: the text is none.
     """
-    from evdet.events.dtypes import SensorSize
+    from evdet.events import SensorSize
 
     match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.strip().lower())
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
@@ -110,8 +104,12 @@ def _filters(
     recording: "Recording", options: ConvertOptions
 ) -> "dict[str, Callable[[Events], Events]]":
     """What is removed, by name, in the order in which it is."""
-    from evdet.events.convert import readable_size
-    from evdet.events.noise import filter_background_activity, hot_pixel_mask, remove_hot_pixels
+    from evdet.events import (
+        filter_background_activity,
+        hot_pixel_mask,
+        readable_size,
+        remove_hot_pixels,
+    )
 
     filters: dict[str, Callable[[Events], Events]] = {}
     if options.remove_hot_pixels:
@@ -135,8 +133,7 @@ def _find_hot_pixels(recording: "Recording") -> "HotPixels":
     """The first of two passes: over what can be read."""
     from tqdm import tqdm
 
-    from evdet.events.noise import pick_hot_pixels
-    from evdet.events.summary import summarize
+    from evdet.events import pick_hot_pixels, summarize
 
     with tqdm(desc="Finding hot pixels", unit=" events", unit_scale=True, leave=False) as bar:
         summary = summarize(recording, progress=bar.update)
@@ -145,7 +142,7 @@ def _find_hot_pixels(recording: "Recording") -> "HotPixels":
 
 def _num_events(recording: "Recording") -> int | None:
     """The goal of the progress bar; a damaged recording may have none."""
-    from evdet.events.dtypes import RecordingError
+    from evdet.events import RecordingError
 
     try:
         return len(recording)

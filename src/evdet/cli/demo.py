@@ -8,11 +8,11 @@ from pathlib import Path
 import tyro
 
 from evdet.cli.evaluate import EvaluateOptions, evaluate
-from evdet.cli.options import shipped_config
 from evdet.cli.report import ReportOptions, report
 from evdet.cli.simulate import SimulateOptions, simulate
 from evdet.cli.train import describe_result, keep_record
 from evdet.config import DetectionConfig
+from evdet.configs import shipped_config
 
 __all__ = ["DemoOptions", "demo"]
 

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from evdet.cli.detect_outputs import Outputs
     from evdet.cli.detect_summary import DetectionSummary
     from evdet.pipeline import DetectedFrame
-    from evdet.sources.live import LiveStream
-    from evdet.sources.opening import FrameStream
+    from evdet.sources import FrameStream, LiveStream
     from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
@@ -96,8 +95,7 @@ def detect(options: DetectOptions) -> None:
     from evdet.cli.detect_source import choose_source, open_chosen_source
     from evdet.cli.detect_summary import DetectionSummary
     from evdet.cli.label_ids import choose_label_ids
-    from evdet.pipeline import detect as play
-    from evdet.pipeline import frame_spec_of
+    from evdet.pipeline import detect as play, frame_spec_of
 
     chosen = choose_source(
         options.source, follow=options.follow, start=options.start, delta_t=options.delta_t
@@ -167,7 +165,7 @@ def _write_all(
     from tqdm import tqdm
 
     from evdet.cli.detect_outputs import OutputError, UnbrokenWrites
-    from evdet.events.dtypes import RecordingError
+    from evdet.events import RecordingError
 
     total = None if is_live else stream.num_frames
     bar = tqdm(found, desc="Detecting", unit="frame", total=total, leave=False, disable=is_live)

@@ -9,16 +9,21 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
-from evdet.draw.rerun_file import RerunWriter, check_rerun_available
-from evdet.draw.tracks import Trails, draw_tracks
-from evdet.draw.video import VideoWriter, check_video_available
-from evdet.labels.writers import BOX_SUFFIXES, BoxWriter
+from evdet.draw import (
+    RerunWriter,
+    Trails,
+    VideoWriter,
+    check_rerun_available,
+    check_video_available,
+    draw_tracks,
+)
+from evdet.labels import BOX_SUFFIXES, BoxWriter
 
 if TYPE_CHECKING:
     import numpy as np
 
     from evdet.pipeline import DetectedFrame
-    from evdet.sources.opening import FrameStream
+    from evdet.sources import FrameStream
 
 __all__ = ["OutputError", "Outputs", "UnbrokenWrites", "check_outputs"]
 
@@ -185,8 +190,7 @@ class Outputs:
         return _Writer(write, writer.close)
 
     def _picture(self, found: "DetectedFrame", number: int, scale: int) -> "np.ndarray":
-        from evdet.draw import upscale
-        from evdet.draw.caption import draw_caption
+        from evdet.draw import draw_caption, upscale
 
         plain = upscale(_plain_picture(found, self._stream), scale)
         drawn = draw_tracks(
@@ -272,7 +276,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 def _plain_picture(found: "DetectedFrame", stream: "FrameStream") -> "np.ndarray":
     """The events of a frame, or the picture as its source has it."""
-    from evdet.events.pictures import events_to_picture
+    from evdet.events import events_to_picture
 
     if found.frame.picture is not None:
         return found.frame.picture

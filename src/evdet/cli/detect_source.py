@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from evdet.events.dtypes import SensorSize
-    from evdet.models.detector import StreamDetector
+    from evdet.events import SensorSize
+    from evdet.models import StreamDetector
     from evdet.pipeline import FrameArguments
-    from evdet.sources.live import LiveStream
-    from evdet.sources.opening import FrameStream
+    from evdet.sources import FrameStream, LiveStream
 
 __all__ = ["ChosenSource", "OpenedSource", "choose_source", "open_chosen_source"]
 
@@ -54,7 +53,7 @@ def choose_source(source: str, *, follow: bool, start: float, delta_t: int | Non
         ValueError: there is no such source, or the options do not fit it.
     """
     from evdet.samples import sample_recording
-    from evdet.sources.opening import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+    from evdet.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     if source == STANDARD_INPUT:
         _check_standard_input(follow)
@@ -112,10 +111,9 @@ def open_chosen_source(
         ValueError: source, options and detector do not fit.
         RecordingError: the source cannot be read.
     """
-    from evdet.events.recording import open_recording
+    from evdet.events import open_recording
     from evdet.pipeline import frame_arguments
-    from evdet.sources.live import open_live
-    from evdet.sources.opening import open_frames
+    from evdet.sources import open_frames, open_live
 
     path = chosen.path
     frames = frame_arguments(detector, delta_t=delta_t)
@@ -142,8 +140,8 @@ def _warm_up(detector: "StreamDetector", frames: "FrameArguments") -> None:
     import numpy as np
     import torch
 
-    from evdet.events.dtypes import EVENT_DTYPE, SensorSize
-    from evdet.events.representations.names import representation_called
+    from evdet.events import EVENT_DTYPE, SensorSize
+    from evdet.events.representations import representation_called
     from evdet.pipeline import device_of
 
     size = SensorSize(frames["height"], frames["width"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evdet.draw.tracks import box_texts
+from evdet.draw import box_texts
 
 if TYPE_CHECKING:
     from evdet.pipeline import DetectedFrame

@@ -15,10 +15,8 @@ from evdet.cli.score_table import describe_scores, describe_tracks
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 
 if TYPE_CHECKING:
-    from evdet.cli.evaluate import EvaluateOptions
-    from evdet.data.batch import Batch
-    from evdet.data.mixed_loader import MixedLoader
-    from evdet.data.stream_loader import StreamLoader
+    from evdet.cli.evaluate_options import EvaluateOptions
+    from evdet.data import Batch, MixedLoader, StreamLoader
     from evdet.evaluation import PlayedRecording
     from evdet.metrics import Protocol
 
@@ -34,10 +32,9 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         options: what the user asked for; `checkpoint` is given.
     """
     from evdet.build import build_loader
-    from evdet.evaluation import evaluate as score
-    from evdet.evaluation import measure_further
+    from evdet.evaluation import evaluate as score, measure_further
     from evdet.metrics import protocol_called
-    from evdet.models.postprocess import SelectionThresholds
+    from evdet.models import SelectionThresholds
     from evdet.tracking import Tracker
 
     protocol = protocol_called(options.protocol)
@@ -164,9 +161,7 @@ def _played(
     config: DetectionConfig, loader: "StreamLoader | MixedLoader", split: str
 ) -> "list[PlayedRecording] | None":
     """The label files of the recordings that a loader plays; None for Moving MNIST."""
-    from evdet.data.folder import open_folder
-    from evdet.data.sequential_clips import RecordingStreams
-    from evdet.data.stream_loader import StreamLoader
+    from evdet.data import RecordingStreams, StreamLoader, open_folder
     from evdet.evaluation import to_played
 
     if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, RecordingStreams):

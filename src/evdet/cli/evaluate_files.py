@@ -12,7 +12,7 @@ from evdet.cli.evaluation_output import write_numbers
 from evdet.cli.score_table import describe_scores, describe_tracks
 
 if TYPE_CHECKING:
-    from evdet.cli.evaluate import EvaluateOptions
+    from evdet.cli.evaluate_options import EvaluateOptions
     from evdet.metrics import Protocol, ScoredRecording
 
 __all__ = ["evaluate_files"]
@@ -85,7 +85,7 @@ def _check(options: "EvaluateOptions") -> None:
 
 def _label_map(given: Path | None, boxes: Path, protocol: "Protocol") -> Mapping[int, str] | None:
     """The names of the ids on disk; None calls them by their numbers."""
-    from evdet.labels.label_map import find_label_map, published_classes, read_label_map
+    from evdet.labels import find_label_map, published_classes, read_label_map
 
     if given is not None:
         return read_label_map(given)

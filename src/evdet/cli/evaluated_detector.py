@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from evdet.config import ConfigError, DetectionConfig
 
 if TYPE_CHECKING:
-    from evdet.export import OnnxDetector
-    from evdet.models.detector import StreamDetector
+    from evdet.detectors import OnnxDetector
+    from evdet.models import StreamDetector
 
 __all__ = ["Subject", "open_subject"]
 
@@ -50,8 +50,7 @@ def open_subject(path: Path, *, dataset_path: Path | None, device: str) -> Subje
     from torch import nn
 
     from evdet.cli.chosen_detector import checkpoint_of, load_chosen_detector
-    from evdet.detectors.checkpoints import config_of, load_checkpoint
-    from evdet.export import OnnxDetector
+    from evdet.detectors import OnnxDetector, config_of, load_checkpoint
 
     path = checkpoint_of(path)
     detector = load_chosen_detector(path, device=device)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evdet.cli.evaluated_detector import Subject
     from evdet.evaluation import Evaluation
-    from evdet.models.postprocess import SelectionThresholds
+    from evdet.models import SelectionThresholds
 
 __all__ = ["run_of", "write_evaluation", "write_numbers", "write_video"]
 

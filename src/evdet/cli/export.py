@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from evdet.export import Comparison, Exported
-    from evdet.models import FrameSpec
+    from evdet.frame_spec import FrameSpec
 
 __all__ = ["ExportOptions", "describe_comparisons", "export"]
 
@@ -51,15 +51,8 @@ def export(options: ExportOptions) -> int:
         ValueError: an option is out of range.
     """
     from evdet.cli.chosen_detector import checkpoint_of
-    from evdet.detectors.checkpoints import load_detector
-    from evdet.export import (
-        ONNX_SUFFIX,
-        ExportError,
-        check_libraries,
-        compare_onnx,
-        export_onnx,
-        other_shape,
-    )
+    from evdet.detectors import ExportError, check_libraries, load_detector
+    from evdet.export import ONNX_SUFFIX, compare_onnx, export_onnx, other_shape
 
     if options.windows < 1:
         raise ValueError(f"windows must be at least 1, got {options.windows}")
@@ -142,7 +135,7 @@ def _windows(options: ExportOptions, spec: "FrameSpec") -> "Iterator[np.ndarray]
     import numpy as np
 
     from evdet.export import simulated_windows
-    from evdet.sources.opening import open_frames
+    from evdet.sources import open_frames
 
     if options.source is None:
         yield from simulated_windows(spec, options.windows)

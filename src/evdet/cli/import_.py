@@ -40,8 +40,7 @@ def import_checkpoint(options: ImportOptions) -> None:
     """
     import torch
 
-    from evdet.detectors import import_rvt
-    from evdet.detectors.checkpoints import CheckpointError
+    from evdet.detectors import CheckpointError, import_rvt
 
     if options.output.exists() and not options.force:
         raise CheckpointError(f"{options.output} exists already; --force replaces it")

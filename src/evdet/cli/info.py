@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.events.noise import HotPixels
-    from evdet.events.recording import Recording
-    from evdet.events.summary import RateOverTime, RecordingSummary
+    from evdet.events import HotPixels, RateOverTime, Recording, RecordingSummary
 
 __all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
 
@@ -44,8 +42,7 @@ def info(options: InfoOptions) -> None:
     Raises:
         RecordingError: one of them could not be read, or not to its end.
     """
-    from evdet.events.dtypes import RecordingError
-    from evdet.events.recording import open_recording
+    from evdet.events import RecordingError, open_recording
 
     if not options.files:
         raise ValueError("name at least one recording: evdet info FILE [FILE ...]")
@@ -81,7 +78,7 @@ def describe_recording(
     Returns:
         The lines, without the picture of the rate.
     """
-    from evdet.events.summary import PEAK_WINDOW
+    from evdet.events import PEAK_WINDOW
 
     num_bytes = recording.path.stat().st_size
     lines = [
@@ -136,8 +133,7 @@ def _describe(recording: "Recording", png: Path | None) -> str | None:
     """Print what is known of a recording, and return what is wrong with it."""
     from tqdm import tqdm
 
-    from evdet.events.noise import pick_hot_pixels
-    from evdet.events.summary import summarize
+    from evdet.events import pick_hot_pixels, summarize
 
     is_small = recording.path.stat().st_size < _LARGE_FILE
     with tqdm(
@@ -152,7 +148,7 @@ def _describe(recording: "Recording", png: Path | None) -> str | None:
         highest = summary.rate.resample(columns).per_second().sum(axis=0).max()
         print(f"  |rate over time; the highest column is {_rate(float(highest))}")
     if png is not None and summary.num_events:
-        from evdet.report.recording_plot import plot_recording
+        from evdet.report import plot_recording
 
         png.write_bytes(plot_recording(recording.path.name, summary, hot_pixels))
         print(_line("picture", str(png)))
@@ -170,7 +166,7 @@ def _line(name: str, value: str) -> str:
 
 
 def _sensor(recording: "Recording", summary: "RecordingSummary") -> str:
-    from evdet.events.dtypes import SensorSize
+    from evdet.events import SensorSize
 
     # Not `recording.size`: it may need another pass over the events, which the damage ends.
     size = SensorSize(*summary.pixel_counts.shape)
@@ -196,7 +192,7 @@ def _order(summary: "RecordingSummary") -> str:
 
 
 def _gaps(summary: "RecordingSummary") -> str:
-    from evdet.events.summary import LONG_GAP
+    from evdet.events import LONG_GAP
 
     if summary.longest_gap_start is None or summary.start is None:
         return "none"

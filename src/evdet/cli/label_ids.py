@@ -26,7 +26,7 @@ def choose_label_ids(
         FolderError: the label map cannot be understood.
         ValueError: it lacks a class of the detector.
     """
-    from evdet.labels.label_map import find_label_map, read_label_map
+    from evdet.labels import find_label_map, read_label_map
 
     own = dict(enumerate(class_names))
     if label_map == OWN_IDS:

@@ -10,7 +10,7 @@ import tyro
 from evdet.config import DetectionConfig
 
 if TYPE_CHECKING:
-    from evdet.models.published import Publication
+    from evdet.models import Publication
 
 __all__ = ["ModelsOptions", "models"]
 
@@ -77,7 +77,7 @@ def models(options: ModelsOptions) -> None:
 def _choices() -> list[tuple[str, str, DetectionConfig]]:
     """Name, how it is chosen, and a configuration of it."""
     from evdet.build import DETECTORS, FEATURE_EXTRACTORS
-    from evdet.cli.options import shipped_config
+    from evdet.configs import shipped_config
 
     standard = DetectionConfig()
     listed = [
@@ -101,9 +101,9 @@ def _measure(options: ModelsOptions, name: str, chosen_by: str, config: Detectio
     import torch
 
     from evdet.build import build_detector
-    from evdet.models.published import PUBLISHED
+    from evdet.models import PUBLISHED
     from evdet.samples import WEIGHTS
-    from evdet.speed.costs import count_flops, count_parameters
+    from evdet.speed import count_flops, count_parameters
 
     config = dataclasses.replace(
         config,

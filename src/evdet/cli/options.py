@@ -2,15 +2,15 @@
 
 import argparse
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
-from evdet.config import ConfigError, DetectionConfig, read_config
+from evdet.config import DetectionConfig, read_config
+from evdet.configs import find_config, shipped_config
 
-__all__ = ["find_config", "parse", "shipped_config"]
+__all__ = ["parse"]
 
 Options = TypeVar("Options")
 
@@ -40,19 +40,6 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
     return tyro.cli(options_type, args=list(words), prog=prog, description=summary, default=default)
 
 
-def shipped_config(name: str) -> DetectionConfig:
-    """Read one of the configurations that come with evdet.
-
-    Args:
-        name: its file's name.
-
-    Returns:
-        The configuration.
-    """
-    with resources.as_file(resources.files("evdet") / "configs" / name) as path:
-        return read_config(path)
-
-
 def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--config", "--root-dir", "--root_dir"):
@@ -68,28 +55,3 @@ def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
         path = Path(known.root_dir) / "config.yaml"
         return read_config(path) if path.exists() else None
     return None
-
-
-def find_config(name: str) -> DetectionConfig:
-    """Read a configuration that a user names.
-
-    Args:
-        name: a file, or the name of a configuration that comes with evdet.
-
-    Returns:
-        The configuration.
-
-    Raises:
-        ConfigError: there is none, or it cannot be used.
-    """
-    shipped = sorted(
-        entry.name
-        for entry in (resources.files("evdet") / "configs").iterdir()
-        if entry.name.endswith(".yaml")
-    )
-    if not Path(name).exists():
-        # The two that are shipped are known by name, wherever evdet is installed.
-        if Path(name).name in shipped:
-            return shipped_config(Path(name).name)
-        raise ConfigError(f"there is no file {name}, nor is it one of {', '.join(shipped)}")
-    return read_config(Path(name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.synthetic.simulated_folder import SimulationPlan
+    from evdet.synthetic import SimulationPlan
 
 __all__ = ["SimulateOptions", "simulate"]
 
@@ -76,7 +76,7 @@ def simulate(options: SimulateOptions) -> None:
     """
     from tqdm import tqdm
 
-    from evdet.synthetic.simulated_folder import check_free, write_simulated_folder
+    from evdet.synthetic import check_free, write_simulated_folder
 
     check_free(options.output)
     plan = _plan_of(options)
@@ -98,9 +98,9 @@ def simulate(options: SimulateOptions) -> None:
 
 
 def _plan_of(options: SimulateOptions) -> "SimulationPlan":
-    from evdet.events.simulation.sensor import SensorModel
-    from evdet.synthetic.scenes.scene import SceneOptions
-    from evdet.synthetic.simulated_folder import SimulationPlan, share_out
+    from evdet.events.simulation import SensorModel
+    from evdet.synthetic import SimulationPlan, share_out
+    from evdet.synthetic.scenes import SceneOptions
 
     counts = {"train": options.train, "val": options.val, "test": options.test}
     if None in counts.values():
@@ -140,7 +140,7 @@ def _plan_of(options: SimulateOptions) -> "SimulationPlan":
 
 
 def _tell_of_digits(options: SimulateOptions) -> None:
-    from evdet.synthetic.nmnist.digits import find_digits
+    from evdet.synthetic.nmnist import find_digits
 
     if find_digits(options.digits).is_shared:
         print(

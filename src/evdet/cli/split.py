@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.data.split import SplitPlan
+    from evdet.data import SplitPlan
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
 
@@ -42,8 +42,8 @@ def split(options: SplitOptions) -> None:
     """
     from tqdm import tqdm
 
-    from evdet.data.split import do_split, plan_split
-    from evdet.labels.label_map import LABEL_MAP_FILE
+    from evdet.data import do_split, plan_split
+    from evdet.labels import LABEL_MAP_FILE
 
     plan = plan_split(
         options.folder,
@@ -88,8 +88,8 @@ def describe_plan(plan: "SplitPlan", *, by: str = "duration") -> str:
 
 def _duration(path: Path) -> int:
     """Duration of a recording; ready-made frames count by their size."""
-    from evdet.data.frames_file import is_metavision_tensors
-    from evdet.events.recording import open_recording
+    from evdet.data import is_metavision_tensors
+    from evdet.events import open_recording
 
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -10,7 +10,7 @@ import tyro
 if TYPE_CHECKING:
     import numpy as np
 
-    from evdet.events.recording import Recording
+    from evdet.events import Recording
     from evdet.viewing import ShownBoxes
 
 __all__ = ["ViewOptions", "view"]
@@ -69,8 +69,7 @@ def view(options: ViewOptions) -> None:
     from tqdm import tqdm
 
     from evdet.draw import encode_png, write_video
-    from evdet.events.dtypes import RecordingError
-    from evdet.events.recording import open_recording
+    from evdet.events import RecordingError, open_recording
     from evdet.viewing import View, bins_to_show, contact_sheet, view_frames
 
     _check_output(options)
@@ -131,8 +130,8 @@ def _check_output(options: ViewOptions) -> None:
 
 def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
     """The boxes to draw, with the names of their classes."""
-    from evdet.data.folder_layouts import labels_beside
-    from evdet.labels.files import LabelError, read_boxes
+    from evdet.data import labels_beside
+    from evdet.labels import LabelError, read_boxes
     from evdet.viewing import ShownBoxes, show_boxes
 
     paths = labels_beside(options.recording) if options.boxes is None else [options.boxes]
@@ -152,7 +151,7 @@ def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
 
 
 def _label_map(options: ViewOptions) -> dict[int, str]:
-    from evdet.labels.label_map import find_label_map, read_label_map
+    from evdet.labels import find_label_map, read_label_map
 
     if options.label_map is not None:
         return read_label_map(options.label_map)

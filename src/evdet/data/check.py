@@ -13,11 +13,19 @@ from jaxtyping import Shaped
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.recording_scan import RecordingScan, scan_recording
-from evdet.events.dtypes import RecordingError
-from evdet.labels.binning import LabeledTimes, bin_boxes
-from evdet.labels.box_rules import BoxRules, apply_rules, is_outside
-from evdet.labels.classes import ClassChoice, apply_classes, choose_classes
-from evdet.labels.source import LabelError, RecordingSpan
+from evdet.events import RecordingError
+from evdet.labels import (
+    BoxRules,
+    ClassChoice,
+    LabeledTimes,
+    LabelError,
+    RecordingSpan,
+    apply_classes,
+    apply_rules,
+    bin_boxes,
+    choose_classes,
+    is_outside,
+)
 
 __all__ = ["CheckReport", "Finding", "SplitUse", "check_folder"]
 
@@ -177,7 +185,7 @@ class _Reader:
 
     def _read_frames(self, entry: RecordingEntry, use: SplitUse) -> None:
         """Read ready-made frames, all of them, and the labels that belong to them."""
-        from evdet.data.augment.augmentation import Augmentation
+        from evdet.data.augment import Augmentation
         from evdet.data.tensors import open_tensors
 
         alone = replace(self.report.folder, splits={"alone": (entry,)})

@@ -10,12 +10,18 @@ import torch
 from jaxtyping import Bool, Float32, Int64, Shaped
 
 from evdet.boxes import from_box_events
-from evdet.data.augment.augmentation import Augmentation, AugmentRules
+from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Clip, ClipShape, VideoInfo
-from evdet.events.dtypes import SensorSize
-from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of
-from evdet.labels.box_rules import BoxRules, apply_rules
-from evdet.labels.classes import ClassChoice, apply_classes
+from evdet.events import SensorSize
+from evdet.labels import (
+    BoxRules,
+    ClassChoice,
+    LabeledTimes,
+    apply_classes,
+    apply_rules,
+    bin_boxes,
+    bins_of,
+)
 
 __all__ = [
     "BinFrame",

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evdet.data.folder_layouts import Pairing, RecordingEntry, layout_of, pair_up
-from evdet.labels.binning import LabeledTimes
-from evdet.labels.files import read_boxes
-from evdet.labels.label_map import LABEL_MAP_FILE, FolderError, published_classes, read_label_map
-from evdet.labels.source import RecordingFacts
+from evdet.labels import (
+    LABEL_MAP_FILE,
+    FolderError,
+    LabeledTimes,
+    RecordingFacts,
+    published_classes,
+    read_boxes,
+    read_label_map,
+)
 
 __all__ = [
     "SPLITS",

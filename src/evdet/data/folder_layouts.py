@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from evdet.data.frames_file import is_metavision_tensors
-from evdet.labels.files import LABEL_SUFFIXES
-from evdet.labels.label_map import LABEL_TAIL, FolderError, key_of
-from evdet.labels.npy import is_box_npy
+from evdet.labels import LABEL_SUFFIXES, LABEL_TAIL, FolderError, is_box_npy, key_of
 
 __all__ = [
     "Layout",

@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from evdet.events.dtypes import RecordingError
+from evdet.events import RecordingError
 
 __all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
 

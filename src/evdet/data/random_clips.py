@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.data.augment.augmentation import Augmentation, AugmentRules, draw_augmentation
+from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
 from evdet.data.batch import Clip, ClipShape, VideoInfo
 from evdet.data.clips import FrameSource, check_rules, make_clip
 

@@ -8,18 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Shaped
 
-from evdet.data.augment.augmentation import Augmentation
+from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.split_videos import entries_of, log_labels
-from evdet.events.dtypes import RecordingError, SensorSize, TimeBin
-from evdet.events.recording import Recording, open_recording
-from evdet.events.representations.names import representation_called
-from evdet.labels.binning import LabeledTimes, bins_of
-from evdet.labels.box_rules import BoxRules
-from evdet.labels.classes import choose_classes
-from evdet.sources.noise_removal import NoiseRemoval, check_noise_window, find_hot_mask
+from evdet.events import Recording, RecordingError, SensorSize, TimeBin, open_recording
+from evdet.events.representations import representation_called
+from evdet.labels import BoxRules, LabeledTimes, bins_of, choose_classes
+from evdet.sources import NoiseRemoval, check_noise_window, find_hot_mask
 
 __all__ = ["RecordingFrames", "open_recordings"]
 

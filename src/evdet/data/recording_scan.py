@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.labels.source import RecordingSpan
+from evdet.events import Events, RecordingError, SensorSize
+from evdet.labels import RecordingSpan
 
 __all__ = ["RecordingScan", "scan_recording"]
 
@@ -39,7 +39,7 @@ def scan_recording(path: Path) -> RecordingScan:
     Returns:
         What was found.
     """
-    from evdet.events.recording import open_recording
+    from evdet.events import open_recording
 
     pass_ = _Pass()
     error, recording = "", None

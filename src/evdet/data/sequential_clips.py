@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from evdet.data.augment.augmentation import Augmentation, AugmentRules, draw_augmentation
+from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
 from evdet.data.batch import Clip, ClipShape, VideoInfo
 from evdet.data.clips import FrameSource, check_rules, make_clip
 

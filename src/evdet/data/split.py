@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from evdet.data.folder_layouts import RecordingEntry, pair_up
-from evdet.labels.label_map import FolderError, key_of
+from evdet.labels import FolderError, key_of
 
 __all__ = ["SplitPart", "SplitPlan", "deal", "do_split", "plan_split"]
 

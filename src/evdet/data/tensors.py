@@ -11,18 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, Shaped
 
-from evdet.data.augment.augmentation import Augmentation
+from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.frames_file import opened_frames, shape_of
 from evdet.data.split_videos import entries_of, log_labels
-from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.labels.binning import LabeledTimes
-from evdet.labels.box_rules import BoxRules
-from evdet.labels.classes import choose_classes
-from evdet.labels.source import RecordingSpan
+from evdet.events import RecordingError, SensorSize
+from evdet.labels import BoxRules, LabeledTimes, RecordingSpan, choose_classes
 
 __all__ = ["TensorFrames", "open_tensors"]
 

@@ -1,5 +1,5 @@
 """Whatever names a detector -> the detector: checkpoints, runs, ONNX files, bundled weights."""
 
-from evdet.detectors.published_rvt import RVT_NAMES, import_rvt, published_name
+import lazy_loader
 
-__all__ = ["RVT_NAMES", "import_rvt", "published_name"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

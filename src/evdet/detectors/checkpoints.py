@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
-from evdet.models.detector import AnyDetector
+from evdet.models import AnyDetector
 from evdet.samples import WEIGHTS, weights_called
 
 __all__ = [

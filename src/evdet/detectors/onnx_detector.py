@@ -23,7 +23,7 @@ from evdet.detectors.onnx_metadata import (
     memory_output,
 )
 from evdet.frame_spec import FrameSpec
-from evdet.models.postprocess import select_boxes, to_detections
+from evdet.models import select_boxes, to_detections
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -13,7 +13,7 @@ from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.detectors.checkpoints import CheckpointError
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
-from evdet.events.representations.names import representation_called
+from evdet.events.representations import representation_called
 from evdet.models.rvt import RVT_PLANS
 
 __all__ = ["RVT_NAMES", "import_rvt", "published_name"]

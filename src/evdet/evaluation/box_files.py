@@ -9,14 +9,20 @@ import numpy as np
 from jaxtyping import Bool
 
 from evdet.evaluation.file_pairs import FilePair, pair_files
-from evdet.events.dtypes import SensorSize
-from evdet.labels.binning import BoxEvents, LabeledTimes
-from evdet.labels.box_rules import BoxRules, apply_rules
-from evdet.labels.classes import ClassChoice, apply_classes, choose_classes
-from evdet.labels.files import LabelError, read_boxes
-from evdet.labels.source import RecordingSpan
-from evdet.metrics import Protocol, ScoredRecording
-from evdet.metrics.time_pairing import rows_in_bins, rows_within
+from evdet.events import SensorSize
+from evdet.labels import (
+    BoxEvents,
+    BoxRules,
+    ClassChoice,
+    LabeledTimes,
+    LabelError,
+    RecordingSpan,
+    apply_classes,
+    apply_rules,
+    choose_classes,
+    read_boxes,
+)
+from evdet.metrics import Protocol, ScoredRecording, rows_in_bins, rows_within
 
 __all__ = ["BoxFiles", "read_box_files"]
 

@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from evdet.data.batch import Batch
-from evdet.models.detector import StreamDetector
-from evdet.models.postprocess import SelectionThresholds
+from evdet.data import Batch
+from evdet.models import SelectionThresholds, StreamDetector
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]

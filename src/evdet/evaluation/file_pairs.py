@@ -4,9 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from evdet.labels.files import LABEL_SUFFIXES
-from evdet.labels.label_map import LABEL_MAP_FILE, key_of
-from evdet.labels.npy import is_box_npy
+from evdet.labels import LABEL_MAP_FILE, LABEL_SUFFIXES, is_box_npy, key_of
 
 __all__ = ["FilePair", "pair_files"]
 

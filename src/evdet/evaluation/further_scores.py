@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from evdet.metrics import Protocol, ScoredRecording, keep_counted
-from evdet.metrics.curves import performance_curves
-from evdet.metrics.track_scores import track_scores
+from evdet.metrics import Protocol, ScoredRecording, keep_counted, performance_curves, track_scores
 from evdet.tracking import Tracker
 
 __all__ = ["FurtherScores", "measure_further", "track_recording"]

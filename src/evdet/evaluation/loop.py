@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.data.batch import Batch
+from evdet.data import Batch
 from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.pictures import SHOWN_SCORE, Gallery, Image, ShowFrame
 from evdet.evaluation.played_recordings import PlayedRecording
@@ -20,8 +20,7 @@ from evdet.metrics import (
     confusion_matrix,
     score_recordings,
 )
-from evdet.models.detector import StreamDetector
-from evdet.models.postprocess import SelectionThresholds
+from evdet.models import SelectionThresholds, StreamDetector
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.data.batch import Batch
+from evdet.data import Batch
 from evdet.draw import draw_detections_and_truth, image_grid
 from evdet.evaluation.detecting import Found
 from evdet.metrics import FrameKey, FrameResults, worst_frames

@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from evdet.data.clips import Video
-from evdet.data.folder import DatasetFolder, read_labels
-from evdet.data.folder_layouts import RecordingEntry
-from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.recording import open_recording
-from evdet.labels.binning import BoxEvents, LabeledTimes, bins_of
-from evdet.labels.box_rules import BoxRules, apply_rules
-from evdet.labels.classes import apply_classes, choose_classes
+from evdet.data import DatasetFolder, RecordingEntry, Video, read_labels
+from evdet.events import Events, RecordingError, SensorSize, open_recording
+from evdet.labels import (
+    BoxEvents,
+    BoxRules,
+    LabeledTimes,
+    apply_classes,
+    apply_rules,
+    bins_of,
+    choose_classes,
+)
 
 __all__ = ["PlayedRecording", "count_events", "select_truth", "to_played"]
 

@@ -6,11 +6,11 @@ import numpy as np
 from torch import Tensor
 
 from evdet.boxes import BOX_DTYPE, to_box_events
-from evdet.data.batch import Batch
+from evdet.data import Batch
 from evdet.evaluation.detecting import Found
 from evdet.evaluation.played_recordings import PlayedRecording, select_truth
-from evdet.events.dtypes import SensorSize
-from evdet.labels.binning import BoxEvents
+from evdet.events import SensorSize
+from evdet.labels import BoxEvents
 from evdet.metrics import Protocol, ScoredRecording
 
 __all__ = ["RecordingResults"]

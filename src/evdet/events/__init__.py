@@ -1,5 +1,5 @@
 """Event files -> events -> frames."""
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
+import lazy_loader
 
-__all__ = ["EVENT_DTYPE", "Events", "RecordingError", "SensorSize", "TimeBin"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

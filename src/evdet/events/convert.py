@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.events.dat.reader import write_dat
+from evdet.events.dat import write_dat
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.hdf5.writer import write_dsec
-from evdet.events.raw.writer import write_evt3
+from evdet.events.hdf5 import write_dsec
+from evdet.events.raw import write_evt3
 from evdet.events.recording import Recording
 
 __all__ = ["WRITERS", "Conversion", "check_output", "convert", "readable_size"]

@@ -12,8 +12,7 @@ from numba import njit
 
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.representations.cells import count_per_pixel
-from evdet.events.representations.grid import check_count, frame_grid
+from evdet.events.representations import check_count, count_per_pixel, frame_grid
 
 __all__ = [
     "HOT_PIXEL_DTYPE",

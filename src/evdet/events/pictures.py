@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.representations.functions import histogram
-from evdet.events.representations.names import family_of
+from evdet.events.representations import family_of, histogram
 
 __all__ = ["events_to_picture", "frame_to_picture"]
 

@@ -8,14 +8,14 @@ from typing import cast
 
 import numpy as np
 
-from evdet.events.aedat.reader import open_aedat4, open_es
-from evdet.events.arrays.reader import open_nmnist, open_npy
-from evdet.events.dat.reader import open_dat
+from evdet.events.aedat import open_aedat4, open_es
+from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.dat import open_dat
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
 from evdet.events.event_file import MAX_STEP_BACK, EventFile, SeekableEventFile
-from evdet.events.hdf5.reader import open_hdf5
+from evdet.events.hdf5 import open_hdf5
 from evdet.events.joining import join_events
-from evdet.events.raw.reader import open_raw
+from evdet.events.raw import open_raw
 from evdet.events.slicing import (
     OrderCount,
     check_blocks,
@@ -24,7 +24,7 @@ from evdet.events.slicing import (
     cut_windows,
     sort_by_time,
 )
-from evdet.events.text.reader import open_text
+from evdet.events.text import open_text
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Recording", "open_recording"]
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from jaxtyping import Float32
 
-from evdet.events.dtypes import SensorSize
-from evdet.events.representations.names import representation_called
-from evdet.events.simulation.sensor import SensorModel
-from evdet.events.slicing import cut_bins
+from evdet.events import SensorSize, cut_bins
+from evdet.events.representations import representation_called
+from evdet.events.simulation import SensorModel
 from evdet.frame_spec import FrameSpec
-from evdet.synthetic.moving_mnist import make_moving_mnist
-from evdet.synthetic.scenes.scene import MIN_SIZE, SceneOptions, draw_scene, play_scene
+from evdet.synthetic import make_moving_mnist
+from evdet.synthetic.scenes import MIN_SIZE, SceneOptions, draw_scene, play_scene
 
 __all__ = ["other_shape", "simulated_windows"]
 

@@ -12,18 +12,22 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.detectors.onnx_detector import (
+from evdet.detectors import (
+    CANDIDATES,
+    DETECTIONS,
+    FRAME,
     OnnxDetector,
     WindowBoxes,
+    check_libraries,
     lanes_joined,
     load_onnx,
+    memory_input,
+    memory_output,
     open_session,
     runtime_version,
     threshold_arrays,
 )
-from evdet.detectors.onnx_errors import check_libraries
-from evdet.detectors.onnx_metadata import CANDIDATES, DETECTIONS, FRAME, memory_input, memory_output
-from evdet.models.postprocess import select_boxes, to_detections
+from evdet.models import select_boxes, to_detections
 from evdet.shapes import Size
 
 __all__ = ["TOLERANCE", "Comparison", "GivesCandidates", "compare_onnx"]

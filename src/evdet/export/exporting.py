@@ -6,11 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evdet.detectors.onnx_errors import ExportError, check_libraries
-from evdet.detectors.onnx_metadata import METADATA_KEY, ModelMetadata
+from evdet.detectors import METADATA_KEY, ExportError, ModelMetadata, check_libraries
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
-from evdet.models.detector import AnyDetector
+from evdet.models import AnyDetector
 
 __all__ = ["ONNX_SUFFIX", "Exported", "export_onnx"]
 

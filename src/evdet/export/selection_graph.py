@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from evdet.detectors.onnx_metadata import CANDIDATES, THRESHOLDS
+from evdet.detectors import CANDIDATES, THRESHOLDS
 
 if TYPE_CHECKING:
     from onnx import ModelProto

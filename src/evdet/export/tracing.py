@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from evdet.detectors.onnx_errors import ExportError
-from evdet.detectors.onnx_metadata import CANDIDATES, FRAME, MemoryPart, memory_input, memory_output
+from evdet.detectors import CANDIDATES, FRAME, ExportError, MemoryPart, memory_input, memory_output
 from evdet.export.selection_graph import OPSET
-from evdet.models.detector import AnyDetector
+from evdet.models import AnyDetector
 from evdet.shapes import Size
 
 if TYPE_CHECKING:

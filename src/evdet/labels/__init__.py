@@ -1,1 +1,5 @@
 """Label files <-> box events: one module a format, the classes, which boxes are used."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from evdet.events.dtypes import SensorSize
+from evdet.events import SensorSize
 from evdet.labels.binning import BoxEvents
 
 __all__ = ["BoxRules", "apply_rules", "is_outside"]

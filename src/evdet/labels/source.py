@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from evdet.boxes import BOX_DTYPE
-from evdet.events.dtypes import SensorSize
+from evdet.events import SensorSize
 from evdet.labels.binning import BoxEvents
 
 __all__ = [

@@ -1,44 +1,5 @@
 """Boxes + truth -> numbers: average precision, confusion between classes, the worst frames."""
 
-from evdet.metrics.average_precision import (
-    RECALL_POINTS,
-    AveragePrecision,
-    ClassPrecision,
-    average_precision,
-)
-from evdet.metrics.confusion import confusion_matrix
-from evdet.metrics.failures import FrameErrors, worst_frames
-from evdet.metrics.frames import Detection, FrameKey, FrameResults, Truth, merge
-from evdet.metrics.protocols import (
-    PROTOCOLS,
-    Protocol,
-    keep_counted,
-    protocol_called,
-    score_recordings,
-)
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.track_scores import TrackNumbers, TrackScores, track_scores
+import lazy_loader
 
-__all__ = [
-    "PROTOCOLS",
-    "RECALL_POINTS",
-    "AveragePrecision",
-    "ClassPrecision",
-    "Detection",
-    "FrameErrors",
-    "FrameKey",
-    "FrameResults",
-    "Protocol",
-    "ScoredRecording",
-    "TrackNumbers",
-    "TrackScores",
-    "Truth",
-    "average_precision",
-    "confusion_matrix",
-    "keep_counted",
-    "merge",
-    "protocol_called",
-    "score_recordings",
-    "track_scores",
-    "worst_frames",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

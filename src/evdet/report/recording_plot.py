@@ -9,8 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullLocator
 
-from evdet.events.noise import HotPixels
-from evdet.events.summary import RateOverTime, RecordingSummary
+from evdet.events import HotPixels, RateOverTime, RecordingSummary
 
 __all__ = ["plot_recording"]
 

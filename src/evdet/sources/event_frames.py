@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from evdet.events.dtypes import SensorSize, TimeBin
-from evdet.events.representations.names import representation_called
+from evdet.events import SensorSize, TimeBin
+from evdet.events.representations import representation_called
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, fit_events
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from evdet.events.dtypes import Events, SensorSize
+from evdet.events import Events, SensorSize
 
 __all__ = ["FrameStream", "StreamedFrame"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-from evdet.events.dtypes import SensorSize
+from evdet.events import SensorSize
 
 __all__ = ["FrameLayout", "LaidOut", "fit_events", "fit_pictures"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt8
 
-from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.events import RecordingError, SensorSize
 from evdet.opencv import cv2
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures

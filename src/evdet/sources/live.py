@@ -4,9 +4,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.live.byte_sources import BinaryStream, FollowedFile, Pipe
-from evdet.events.live.live_events import LiveEvents
+from evdet.events import RecordingError, SensorSize
+from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import LaidOut

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.noise import (
+from evdet.events import (
+    Events,
+    Recording,
+    RecordingError,
+    SensorSize,
     filter_background_activity,
     find_hot_pixels,
     hot_pixel_mask,
     remove_hot_pixels,
 )
-from evdet.events.recording import Recording
 
 __all__ = ["HOT_PIXEL_SPAN", "Mask", "NoiseRemoval", "check_noise_window", "find_hot_mask"]
 

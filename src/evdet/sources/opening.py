@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.recording import RECORDING_SUFFIXES, Recording, open_recording
+from evdet.events import RECORDING_SUFFIXES, Recording, RecordingError, SensorSize, open_recording
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame import FrameStream, StreamedFrame
 from evdet.sources.frame_layout import LaidOut

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream as Track
 from jaxtyping import UInt8
 
-from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.events import RecordingError, SensorSize
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import LaidOut, fit_pictures
 from evdet.sources.images import picture_to_frame

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.models.postprocess import (
+from evdet.models import (
     Selection,
     choose_candidates,
     suppress_candidates,

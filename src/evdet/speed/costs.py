@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evdet.models.detector import AnyDetector
+from evdet.models import AnyDetector
 
 __all__ = ["PeakMemory", "count_flops", "count_parameters", "measure_memory"]
 

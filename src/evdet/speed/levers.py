@@ -13,10 +13,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.models.compiling import compile_reason
-from evdet.models.detector import AnyDetector
-from evdet.models.folding import fold_batch_norm
-from evdet.models.postprocess import SelectionThresholds
+from evdet.models import AnyDetector, SelectionThresholds, compile_reason, fold_batch_norm
 from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
 from evdet.speed.durations import wait_for
 from evdet.speed.selection import select
@@ -152,7 +149,7 @@ def _compare(one: Predict, other: Predict, clips: Sequence[Clip]) -> Difference:
 
 
 def _compare_export(detector: AnyDetector, path: Path, clips: Sequence[Clip]) -> Difference:
-    from evdet.export.comparison import compare_onnx
+    from evdet.export import compare_onnx
 
     found = compare_onnx(detector, path, [clip[0].numpy() for clip in clips])
     return Difference(found.boxes * max(clips[0].shape[-2:]), found.scores)
@@ -252,9 +249,8 @@ def _step(
 
 def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
     # Optional libraries: what is missing is said where it is asked for.
-    from evdet.detectors.onnx_detector import load_onnx
-    from evdet.detectors.onnx_errors import ExportError
-    from evdet.export.exporting import export_onnx
+    from evdet.detectors import ExportError, load_onnx
+    from evdet.export import export_onnx
 
     if clip.device.type != "cpu":
         raise LeverError("onnx is measured on a CPU: --device cpu")

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from evdet.models.detector import AnyDetector
-from evdet.models.postprocess import SelectionThresholds
+from evdet.models import AnyDetector, SelectionThresholds
 from evdet.speed.comparison import LeverTimes, time_levers
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 from evdet.speed.levers import EAGER, Difference, Lever, LeverError, parts_of, pull_lever

@@ -3,7 +3,7 @@
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
+from evdet.models import SelectionThresholds, select_boxes, to_detections
 
 __all__ = ["select"]
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.models.detector import AnyDetector
-from evdet.models.postprocess import SelectionThresholds
+from evdet.models import AnyDetector, SelectionThresholds
 from evdet.speed.durations import Durations, summarise, wait_for
 from evdet.speed.selection import select
 from evdet.speed.windows import Windows

@@ -12,25 +12,28 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.events.dat.reader import write_dat
-from evdet.events.dtypes import Events, SensorSize, TimeBin
-from evdet.events.recording import Recording, open_recording
-from evdet.events.representations.event_tensors import events_to_tensors
-from evdet.events.representations.names import family_of, representation_called
-from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS
-from evdet.events.simulation.sensor import SensorModel
+from evdet.events import Events, Recording, SensorSize, TimeBin, open_recording
+from evdet.events.dat import write_dat
+from evdet.events.representations import (
+    TORCH_REPRESENTATIONS,
+    events_to_tensors,
+    family_of,
+    representation_called,
+)
+from evdet.events.simulation import SensorModel
 from evdet.frame_spec import FrameSpec
-from evdet.sources.event_frames import EventFrames
-from evdet.sources.frame_layout import FrameLayout
-from evdet.sources.noise_removal import NoiseRemoval, find_hot_mask
-from evdet.sources.opening import (
+from evdet.sources import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
+    EventFrames,
+    FrameLayout,
+    NoiseRemoval,
     check_event_detector,
+    find_hot_mask,
     open_frames,
 )
-from evdet.synthetic.moving_mnist import make_moving_mnist
-from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
+from evdet.synthetic import make_moving_mnist
+from evdet.synthetic.scenes import SceneOptions, draw_scene, play_scene
 
 __all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips", "simulate_recording"]
 

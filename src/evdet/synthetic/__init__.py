@@ -1,6 +1,5 @@
 """Data made on the fly: Moving MNIST, scenes of digits and shapes, N-MNIST scenes, folders."""
 
-from evdet.synthetic.mnist.digits import Digits, load_digits
-from evdet.synthetic.moving_mnist import MovingMNIST, make_moving_mnist
+import lazy_loader
 
-__all__ = ["Digits", "MovingMNIST", "load_digits", "make_moving_mnist"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

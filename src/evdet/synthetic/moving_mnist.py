@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from evdet.data.batch import Clip, ClipShape, VideoInfo
-from evdet.data.stream_loader import StreamLoader
-from evdet.synthetic.mnist.digits import SPLITS, load_digits
+from evdet.data import Clip, ClipShape, StreamLoader, VideoInfo
+from evdet.synthetic.mnist import SPLITS, load_digits
 
 __all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
 

@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evdet.events.dtypes import Events, SensorSize
-from evdet.events.simulation.sensor import SensorModel
-from evdet.labels.files import write_boxes_npy
-from evdet.labels.label_map import LABEL_MAP_FILE
-from evdet.synthetic.mnist.digits import SPLITS
-from evdet.synthetic.nmnist.digits import find_digits
-from evdet.synthetic.nmnist.scenes import draw_nmnist_scene, play_nmnist_scene
-from evdet.synthetic.scenes.scene import (
+from evdet.events import Events, SensorSize
+from evdet.events.simulation import SensorModel
+from evdet.labels import LABEL_MAP_FILE, write_boxes_npy
+from evdet.synthetic.mnist import SPLITS
+from evdet.synthetic.nmnist import draw_nmnist_scene, find_digits, play_nmnist_scene
+from evdet.synthetic.scenes import (
     SceneOptions,
     ScenePiece,
     classes_of,
@@ -226,14 +224,14 @@ def _pieces(plan: SimulationPlan, split: str, number: int) -> Iterator[ScenePiec
 def _writer(file_format: str) -> Callable[[Path, Iterable[Events], SensorSize], int]:
     # Imported when needed: HDF5 is a large library.
     if file_format == "raw":
-        from evdet.events.raw.writer import write_evt3
+        from evdet.events.raw import write_evt3
 
         return write_evt3
     if file_format == "hdf5":
-        from evdet.events.hdf5.writer import write_dsec
+        from evdet.events.hdf5 import write_dsec
 
         return write_dsec
-    from evdet.events.dat.reader import write_dat
+    from evdet.events.dat import write_dat
 
     return write_dat
 

@@ -1,7 +1,5 @@
 """Config -> trained detector. The only folder that knows Lightning."""
 
-from evdet.training.errors import TrainingError
-from evdet.training.fit import TrainResult, train
-from evdet.training.lightning_model import LightningDetectionModel
+import lazy_loader
 
-__all__ = ["LightningDetectionModel", "TrainResult", "TrainingError", "train"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

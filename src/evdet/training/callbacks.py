@@ -14,9 +14,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from evdet.data.batch import Batch
-from evdet.data.mixed_loader import MixedLoader
-from evdet.data.stream_loader import StreamLoader, frame_to_rgb
+from evdet.data import Batch, MixedLoader, StreamLoader, frame_to_rgb
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import draw_batch
 from evdet.training.checkpoint_io import link_checkpoint

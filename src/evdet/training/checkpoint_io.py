@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from evdet.detectors.checkpoints import CheckpointError, load_checkpoint
+from evdet.detectors import CheckpointError, load_checkpoint
 
 __all__ = ["AtomicCheckpointIO", "link_checkpoint"]
 

@@ -22,14 +22,14 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.build import complete_config
 from evdet.config import DetectionConfig, write_config
-from evdet.detectors.checkpoints import (
+from evdet.detectors import (
     config_of,
     load_checkpoint,
     load_matching_weights,
     load_weights,
     search_latest_checkpoint,
 )
-from evdet.models.compiling import compile_reason
+from evdet.models import compile_reason
 from evdet.training.callbacks import (
     BEST_NAME,
     LAST_NAME,

@@ -13,10 +13,8 @@ from torch import Tensor
 
 from evdet.build import build_detector, build_loader, complete_config
 from evdet.config import DetectionConfig, config_from_params
-from evdet.data.batch import Batch
-from evdet.data.mixed_loader import MixedLoader
-from evdet.data.stream_loader import StreamLoader
-from evdet.detectors.checkpoints import POST_MORTEM_NAME, CheckpointError
+from evdet.data import Batch, MixedLoader, StreamLoader
+from evdet.detectors import POST_MORTEM_NAME, CheckpointError
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
 from evdet.training.errors import TrainingError

@@ -7,8 +7,7 @@ import itertools
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.hdf5.ecf import chunk_start, decode_chunk

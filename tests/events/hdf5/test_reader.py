@@ -10,8 +10,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.hdf5.reader import open_hdf5

@@ -1,6 +1,5 @@
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE
 from evdet.events.live.time_bins import WindowCutter

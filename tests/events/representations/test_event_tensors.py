@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize, TimeBin
 from evdet.events.representations.event_tensors import events_to_tensors

@@ -2,8 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.representations.functions import (

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import SensorSize
 from evdet.events.representations.grid import MAX_DELTA_T, even_edges, frame_grid, rvt_edges

@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize, TimeBin
-from evdet.events.representations import functions as representations
-from evdet.events.representations import torch_twins as representations_torch
+from evdet.events.representations import (
+    functions as representations,
+    torch_twins as representations_torch,
+)
 from evdet.events.representations.event_tensors import events_to_tensors
 from evdet.events.representations.functions import REPRESENTATIONS
 from evdet.events.representations.torch_twins import TORCH_REPRESENTATIONS, scatter_frames

@@ -2,8 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from hypothesis import assume, given, strategies as st
 
 from evdet.events import EVENT_DTYPE
 from evdet.events.simulation.sensor import SensorModel, simulate_frames, simulate_step

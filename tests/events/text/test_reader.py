@@ -5,8 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.text.reader import open_text

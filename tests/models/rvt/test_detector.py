@@ -5,8 +5,7 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from evdet.models.rvt import RVT, RVTPlan
-from evdet.models.rvt import detector as detector_module
+from evdet.models.rvt import RVT, RVTPlan, detector as detector_module
 
 T, B, C, SIZE = 3, 2, 3, 64
 PLAN = RVTPlan(channels=(4, 8, 12, 16), head_channels=4, num_blocks=1)

@@ -2,8 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from evdet.events.simulation.sensor import SensorModel, simulate_frames
 from evdet.synthetic.scenes.motion import Path, draw_path, frame_times

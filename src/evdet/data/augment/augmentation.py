@@ -14,8 +14,7 @@ from evdet.data.augment.events import (
     reverse_events,
     swap_polarity,
 )
-from evdet.events.dtypes import Events, SensorSize
-from evdet.events.joining import join_events
+from evdet.events import Events, SensorSize, join_events
 
 __all__ = ["WHOLE_FRAME", "AugmentRules", "Augmentation", "Window", "draw_augmentation"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 from numba import njit
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
+from evdet.events import EVENT_DTYPE, Events, SensorSize
 
 __all__ = [
     "Borders",

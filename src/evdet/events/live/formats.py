@@ -6,15 +6,17 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from evdet.events.dat.clock import RECORD_DTYPE
-from evdet.events.dat.decoder import OUTSIDE as DAT_OUTSIDE
-from evdet.events.dat.decoder import decode
-from evdet.events.dat.header import MAX_DAT_SIDE, DatHeader, parse_header
+from evdet.events.dat import (
+    MAX_DAT_SIDE,
+    OUTSIDE as DAT_OUTSIDE,
+    RECORD_DTYPE,
+    DatHeader,
+    decode,
+    parse_header,
+)
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.joining import join_events
-from evdet.events.raw.decoder import decode_words
-from evdet.events.raw.header import MAX_EVT_HEADER, EvtHeader, parse_evt_header
-from evdet.events.raw.state import (
+from evdet.events.raw import (
     BAD_TIME,
     BAD_X,
     BAD_Y,
@@ -22,15 +24,18 @@ from evdet.events.raw.state import (
     COORDINATE_BITS,
     HIGH_TIME,
     LATEST,
+    MAX_EVT_HEADER,
     OK,
     OUTSIDE,
     STATUS,
     TIME,
     WORD,
+    EvtHeader,
+    decode_words,
     new_state,
+    parse_evt_header,
 )
-from evdet.events.text.parser import PROBLEMS, parse_lines
-from evdet.events.text.reader import TEXT_MARK, TextEventFile, look_at_lines
+from evdet.events.text import PROBLEMS, TEXT_MARK, TextEventFile, look_at_lines, parse_lines
 
 __all__ = ["LiveFormat", "open_format"]
 

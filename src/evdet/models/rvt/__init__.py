@@ -1,6 +1,5 @@
 """RVT, the recurrent vision transformer: backbone, neck, head and loss."""
 
-from evdet.models.rvt.detector import RVT, RVT_PLANS, RVTPlan
-from evdet.models.rvt.head import RVTOutputs
+import lazy_loader
 
-__all__ = ["RVT", "RVT_PLANS", "RVTOutputs", "RVTPlan"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """Digits recorded by a real sensor, and scenes made of them."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

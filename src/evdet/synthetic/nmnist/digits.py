@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError
-from evdet.synthetic.mnist.digits import SPLITS
+from evdet.events import EVENT_DTYPE, Events, RecordingError
+from evdet.synthetic.mnist import SPLITS
 
 __all__ = ["PATCH", "NmnistDigits", "find_digits", "sway_at"]
 

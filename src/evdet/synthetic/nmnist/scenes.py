@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from evdet.events.dtypes import Events
-from evdet.events.joining import join_events
-from evdet.synthetic.mnist.digits import SPLITS
+from evdet.events import Events, join_events
+from evdet.synthetic.mnist import SPLITS
 from evdet.synthetic.nmnist.digits import PATCH, NmnistDigits, sway_at
-from evdet.synthetic.scenes.motion import Path, draw_path, frame_times
-from evdet.synthetic.scenes.scene import (
+from evdet.synthetic.scenes import (
     KINDS,
     MIN_VISIBLE,
     SCENE_BOX_DTYPE,
+    Path,
     SceneOptions,
     ScenePiece,
+    draw_path,
+    frame_times,
 )
 
 __all__ = [

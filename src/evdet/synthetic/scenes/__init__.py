@@ -1,1 +1,5 @@
 """Scenes of digits and shapes that move, wait and hide one another."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from evdet.boxes import BOX_DTYPE
-from evdet.events.dtypes import Events
-from evdet.events.simulation.sensor import SensorModel, simulate_frames
-from evdet.synthetic.mnist.digits import SPLITS, load_digits
+from evdet.events import Events
+from evdet.events.simulation import SensorModel, simulate_frames
+from evdet.synthetic.mnist import SPLITS, load_digits
 from evdet.synthetic.scenes.motion import Path, draw_path, frame_times
 from evdet.synthetic.scenes.render import INK_THRESH, SceneObject, cover_of, draw_frames
 from evdet.synthetic.scenes.shapes import SHAPES, draw_shape, resize

@@ -1,0 +1,29 @@
+from .augment.augmentation import Augmentation as Augmentation, AugmentRules as AugmentRules
+from .batch import (
+    Batch as Batch,
+    Clip as Clip,
+    ClipShape as ClipShape,
+    VideoInfo as VideoInfo,
+    make_batch as make_batch,
+)
+from .check import CheckReport as CheckReport, Finding as Finding, check_folder as check_folder
+from .clips import FrameSource as FrameSource, Video as Video
+from .folder import (
+    DatasetFolder as DatasetFolder,
+    open_folder as open_folder,
+    read_labels as read_labels,
+)
+from .folder_layouts import RecordingEntry as RecordingEntry, labels_beside as labels_beside
+from .frames_file import is_metavision_tensors as is_metavision_tensors
+from .lanes import LanePlan as LanePlan, deal_lanes as deal_lanes
+from .mixed_loader import MixedLoader as MixedLoader
+from .random_clips import RandomClips as RandomClips
+from .recording_frames import open_recordings as open_recordings
+from .sequential_clips import RecordingStreams as RecordingStreams
+from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as plan_split
+from .stream_loader import (
+    StreamLoader as StreamLoader,
+    Streams as Streams,
+    frame_to_rgb as frame_to_rgb,
+)
+from .tensors import open_tensors as open_tensors

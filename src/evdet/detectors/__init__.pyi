@@ -1,0 +1,36 @@
+from .checkpoints import (
+    POST_MORTEM_NAME as POST_MORTEM_NAME,
+    CheckpointError as CheckpointError,
+    config_of as config_of,
+    load_checkpoint as load_checkpoint,
+    load_detector as load_detector,
+    load_matching_weights as load_matching_weights,
+    load_weights as load_weights,
+    search_latest_checkpoint as search_latest_checkpoint,
+)
+from .onnx_detector import (
+    OnnxDetector as OnnxDetector,
+    WindowBoxes as WindowBoxes,
+    lanes_joined as lanes_joined,
+    load_onnx as load_onnx,
+    open_session as open_session,
+    runtime_version as runtime_version,
+    threshold_arrays as threshold_arrays,
+)
+from .onnx_errors import ExportError as ExportError, check_libraries as check_libraries
+from .onnx_metadata import (
+    CANDIDATES as CANDIDATES,
+    DETECTIONS as DETECTIONS,
+    FRAME as FRAME,
+    METADATA_KEY as METADATA_KEY,
+    THRESHOLDS as THRESHOLDS,
+    MemoryPart as MemoryPart,
+    ModelMetadata as ModelMetadata,
+    memory_input as memory_input,
+    memory_output as memory_output,
+)
+from .published_rvt import (
+    RVT_NAMES as RVT_NAMES,
+    import_rvt as import_rvt,
+    published_name as published_name,
+)

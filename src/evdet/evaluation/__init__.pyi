@@ -1,0 +1,10 @@
+from .box_files import BoxFiles as BoxFiles, read_box_files as read_box_files
+from .detecting import (
+    Found as Found,
+    detect_batches as detect_batches,
+    rename_classes as rename_classes,
+)
+from .further_scores import FurtherScores as FurtherScores, measure_further as measure_further
+from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
+from .pictures import draw_batch as draw_batch
+from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played

@@ -1,0 +1,36 @@
+from .convert import (
+    Conversion as Conversion,
+    check_output as check_output,
+    convert as convert,
+    readable_size as readable_size,
+)
+from .dtypes import (
+    EVENT_DTYPE as EVENT_DTYPE,
+    Events as Events,
+    RecordingError as RecordingError,
+    SensorSize as SensorSize,
+    TimeBin as TimeBin,
+)
+from .joining import join_events as join_events
+from .noise import (
+    HotPixels as HotPixels,
+    filter_background_activity as filter_background_activity,
+    find_hot_pixels as find_hot_pixels,
+    hot_pixel_mask as hot_pixel_mask,
+    pick_hot_pixels as pick_hot_pixels,
+    remove_hot_pixels as remove_hot_pixels,
+)
+from .pictures import events_to_picture as events_to_picture, frame_to_picture as frame_to_picture
+from .recording import (
+    RECORDING_SUFFIXES as RECORDING_SUFFIXES,
+    Recording as Recording,
+    open_recording as open_recording,
+)
+from .slicing import cut_bins as cut_bins
+from .summary import (
+    LONG_GAP as LONG_GAP,
+    PEAK_WINDOW as PEAK_WINDOW,
+    RateOverTime as RateOverTime,
+    RecordingSummary as RecordingSummary,
+    summarize as summarize,
+)

@@ -1,0 +1,1 @@
+from .reader import open_nmnist as open_nmnist, open_npy as open_npy

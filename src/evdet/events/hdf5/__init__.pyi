@@ -1,0 +1,2 @@
+from .reader import open_hdf5 as open_hdf5
+from .writer import write_dsec as write_dsec

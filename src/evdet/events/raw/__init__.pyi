@@ -1,0 +1,23 @@
+from .decoder import decode_words as decode_words
+from .header import (
+    MAX_EVT_HEADER as MAX_EVT_HEADER,
+    EvtHeader as EvtHeader,
+    parse_evt_header as parse_evt_header,
+)
+from .reader import open_raw as open_raw
+from .state import (
+    BAD_TIME as BAD_TIME,
+    BAD_X as BAD_X,
+    BAD_Y as BAD_Y,
+    BEFORE_CLOCK as BEFORE_CLOCK,
+    COORDINATE_BITS as COORDINATE_BITS,
+    HIGH_TIME as HIGH_TIME,
+    LATEST as LATEST,
+    OK as OK,
+    OUTSIDE as OUTSIDE,
+    STATUS as STATUS,
+    TIME as TIME,
+    WORD as WORD,
+    new_state as new_state,
+)
+from .writer import write_evt3 as write_evt3

@@ -1,0 +1,13 @@
+from .cells import count_per_pixel as count_per_pixel
+from .event_tensors import events_to_tensors as events_to_tensors
+from .functions import (
+    REPRESENTATIONS as REPRESENTATIONS,
+    histogram as histogram,
+    stacked_histogram as stacked_histogram,
+)
+from .grid import check_count as check_count, frame_grid as frame_grid
+from .names import family_of as family_of, representation_called as representation_called
+from .torch_twins import (
+    TORCH_REPRESENTATIONS as TORCH_REPRESENTATIONS,
+    scatter_frames as scatter_frames,
+)

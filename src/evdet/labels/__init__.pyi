@@ -1,0 +1,31 @@
+from .binning import (
+    BinnedBoxes as BinnedBoxes,
+    BoxEvents as BoxEvents,
+    LabeledTimes as LabeledTimes,
+    bin_boxes as bin_boxes,
+    bins_of as bins_of,
+)
+from .box_rules import BoxRules as BoxRules, apply_rules as apply_rules, is_outside as is_outside
+from .classes import (
+    ClassChoice as ClassChoice,
+    apply_classes as apply_classes,
+    choose_classes as choose_classes,
+)
+from .files import (
+    LABEL_SUFFIXES as LABEL_SUFFIXES,
+    LabelError as LabelError,
+    read_boxes as read_boxes,
+    write_boxes_npy as write_boxes_npy,
+)
+from .label_map import (
+    LABEL_MAP_FILE as LABEL_MAP_FILE,
+    LABEL_TAIL as LABEL_TAIL,
+    FolderError as FolderError,
+    find_label_map as find_label_map,
+    key_of as key_of,
+    published_classes as published_classes,
+    read_label_map as read_label_map,
+)
+from .npy import is_box_npy as is_box_npy
+from .source import RecordingFacts as RecordingFacts, RecordingSpan as RecordingSpan
+from .writers import BOX_SUFFIXES as BOX_SUFFIXES, BoxWriter as BoxWriter

@@ -1,0 +1,31 @@
+from .compiling import compile_reason as compile_reason
+from .detector import AnyDetector as AnyDetector, StreamDetector as StreamDetector
+from .folding import fold_batch_norm as fold_batch_norm
+from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock
+from .postprocess import (
+    Selection as Selection,
+    SelectionThresholds as SelectionThresholds,
+    choose_candidates as choose_candidates,
+    select_boxes as select_boxes,
+    suppress_candidates as suppress_candidates,
+    to_detections as to_detections,
+)
+from .published import PUBLISHED as PUBLISHED, Publication as Publication
+from .recurrent import ConvGRU as ConvGRU, ConvLSTM as ConvLSTM
+from .rvt import RVT as RVT, RVT_PLANS as RVT_PLANS, RVTPlan as RVTPlan
+from .ssd.anchors import (
+    COCO_ANCHORS as COCO_ANCHORS,
+    MNIST_ANCHORS as MNIST_ANCHORS,
+    PSEE_ANCHORS as PSEE_ANCHORS,
+    Anchors as Anchors,
+)
+from .ssd.detector import Detector as Detector
+from .ssd.feature_extractors import (
+    FeatureExtractor as FeatureExtractor,
+    RecurrentPyramid as RecurrentPyramid,
+    Vanilla as Vanilla,
+    VanillaGRU as VanillaGRU,
+    VggLike as VggLike,
+)
+from .ssd.heads import BoxHead as BoxHead
+from .ssd.losses import DetectionLoss as DetectionLoss

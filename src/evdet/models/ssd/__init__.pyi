@@ -1,0 +1,10 @@
+from .anchors import (
+    COCO_ANCHORS as COCO_ANCHORS,
+    MNIST_ANCHORS as MNIST_ANCHORS,
+    PSEE_ANCHORS as PSEE_ANCHORS,
+    Anchors as Anchors,
+)
+from .detector import Detector as Detector
+from .feature_extractors import Vanilla as Vanilla, VanillaGRU as VanillaGRU, VggLike as VggLike
+from .heads import BoxHead as BoxHead
+from .losses import LOSSES as LOSSES, DetectionLoss as DetectionLoss

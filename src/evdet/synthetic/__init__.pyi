@@ -1,0 +1,8 @@
+from .mnist.digits import Digits as Digits, load_digits as load_digits
+from .moving_mnist import MovingMNIST as MovingMNIST, make_moving_mnist as make_moving_mnist
+from .simulated_folder import (
+    SimulationPlan as SimulationPlan,
+    check_free as check_free,
+    share_out as share_out,
+    write_simulated_folder as write_simulated_folder,
+)

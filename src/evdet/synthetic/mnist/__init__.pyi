@@ -1,0 +1,1 @@
+from .digits import SPLITS as SPLITS, load_digits as load_digits
