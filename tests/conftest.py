@@ -1,5 +1,6 @@
 """Options and profiles for the whole suite."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,17 @@ def pytest_addoption(parser):
     parser.addoption(
         "--event-data", type=Path, help="folder of real recordings; without it those tests skip"
     )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible():
+    """Ctrl-C works in tests and in what they start, under `nohup` and in the background, too.
+
+    A shell has these ignore SIGINT, and what they start inherits that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
