@@ -1,20 +1,51 @@
-"""Options and profiles for the whole suite."""
+"""Options, profiles and limits for the whole suite."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("default")
+
+# Seconds; the limit of all others stands in pyproject.toml.
+SLOW_LIMIT = 1200
 
 
 def pytest_addoption(parser):
     parser.addoption(
         "--event-data", type=Path, help="folder of real recordings; without it those tests skip"
     )
+
+
+def pytest_collection_modifyitems(config, items):
+    """More time for tests that train or try thousands of examples; laws end with their process."""
+    is_long = config.getoption("--hypothesis-profile") == "long"
+    for item in items:
+        is_law = is_hypothesis_test(getattr(item, "obj", None))
+        limits = {}
+        if "slow" in item.keywords or (is_law and is_long):
+            limits["timeout"] = SLOW_LIMIT
+        if is_law:
+            # hypothesis takes the signal's exception for a failed example, and tries it again,
+            # without a limit.
+            limits["method"] = "thread"
+        if limits:
+            item.add_marker(pytest.mark.timeout(**limits))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible():
+    """Ctrl-C works in tests and in what they start, under `nohup` and in the background, too.
+
+    A shell has these ignore SIGINT, and what they start inherits that.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import argparse
 import dataclasses
+import math
 from importlib import resources
 
 import pytest
@@ -165,6 +166,11 @@ def test_the_seeds_config_is_the_seeds():
         ({"lr": 0.0}, "lr must be positive, got 0.0"),
         ({"lr": float("nan")}, "lr must be positive, got nan"),
         ({"score_thresh": 1.5}, "score_thresh must be between 0 and 1, got 1.5"),
+        *(
+            ({name: value}, f"{name} must be in [0, 1), got {value}")
+            for name in ("lr_warmup", "ema_decay")
+            for value in (-1e-9, 1.0)
+        ),
         ({"preprocess": "histogram"}, "preprocess must be none for toy_problem, got histogram"),
         ({"sampling": "all"}, "sampling must be one of stream, random, mixed, got all"),
         ({"classes": ["a", "a"]}, "classes must be all different (twice: a), got ('a', 'a')"),
@@ -180,6 +186,12 @@ def test_a_wrong_field_is_named_with_its_value(fields, message):
     with pytest.raises(ConfigError) as raised:
         config_from_params(fields)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("name", ["lr_warmup", "ema_decay"])
+@pytest.mark.parametrize("value", [0.0, math.nextafter(1, 0)])
+def test_a_share_may_be_nothing_and_all_but_everything(name, value):
+    assert getattr(config_from_params({name: value}), name) == value
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,13 @@ def test_no_overlap_in_times_is_refused_with_both_spans(tmp_path):
 
 def test_few_times_with_a_detection_are_said(tmp_path):
     times = boxes_of(*((k * SECOND, 0, 0, 40, 40, 1, 1) for k in range(1, 6)))
-    [note] = read(tmp_path, FOUND[:1], times).notes
-    assert note.startswith("only 1 of 5 labelled times have a detection.")
+    [note] = read(tmp_path, FOUND, times).notes
+    assert note.startswith("only 2 of 5 labelled times have a detection.")
+
+
+def test_half_of_the_times_with_a_detection_are_not_few(tmp_path):
+    times = boxes_of(*((k * SECOND, 0, 0, 40, 40, 1, 1) for k in range(1, 5)))
+    assert read(tmp_path, FOUND, times).notes == ()
 
 
 def test_files_with_names_of_classes_need_the_label_map(tmp_path):

@@ -32,19 +32,19 @@ def checked(blocks, **options):
     return check_blocks(blocks, OrderCount(), name="drive.dat", **options)
 
 
-# Times that wander forward and step back by less than the limit.
-STEPS = st.lists(st.integers(-900, 5000), max_size=60)
-CUTS = st.lists(st.integers(0, 60), max_size=5)
+# Blocks of steps in time, short ones and such that pass over whole bins or as far back as allowed.
+STEP = st.integers(-900, 5000) | st.integers(-MAX_STEP_BACK, 50_000)
+BLOCKS = st.lists(st.lists(STEP, max_size=10), max_size=10)
 
 
-def wandering(steps, start):
-    """Times whose distance below their running maximum stays within the limit."""
+def wandering(blocks, start):
+    """Events whose distance below their running maximum stays within the limit."""
     times, latest, t = [], start, start
-    for step in steps:
+    for step in itertools.chain(*blocks):
         t = max(t + step, latest - MAX_STEP_BACK)
         latest = max(latest, t)
         times.append(t)
-    return times
+    return split(events_at(*times), np.cumsum([len(steps) for steps in blocks[:-1]], dtype=int))
 
 
 def test_no_blocks_make_no_bins():
@@ -60,10 +60,25 @@ def test_bins_lie_on_the_grid_and_empty_ones_are_there():
     assert {b.delta_t for b in bins} == {10}
 
 
-@given(STEPS, CUTS, st.integers(0, 10**15), st.integers(300, 30_000))
-def test_every_event_is_in_the_bin_of_its_time_however_the_blocks_fall(steps, cuts, start, dt):
-    events = events_at(*wandering(steps, start))
-    bins = list(cut_bins(split(events, cuts), dt))
+# The first bin is 50 ms long and ends at 3 s; the last event but one comes late, in a new block.
+@pytest.mark.parametrize("step_back", [1003, MAX_STEP_BACK])
+def test_an_event_that_comes_late_in_the_next_block_is_in_the_bin_of_its_time(step_back):
+    late = 3_000_000 - 3
+    blocks = [events_at(2_970_000, late + step_back), events_at(late, 3_050_000)]
+
+    bins = list(cut_bins(checked(blocks), 50_000))
+
+    assert [b.start for b in bins] == [2_950_000, 3_000_000, 3_050_000]
+    assert [b.events["t"].tolist() for b in bins] == [
+        [2_970_000, late], [late + step_back], [3_050_000],
+    ]  # fmt: skip
+
+
+@given(BLOCKS, st.integers(0, 10**15), st.integers(300, 60_000))
+def test_every_event_is_in_the_bin_of_its_time_however_the_blocks_fall(blocks, start, dt):
+    blocks = wandering(blocks, start)
+    events = np.concatenate(blocks)
+    bins = list(cut_bins(checked(blocks), dt))
 
     joined = np.concatenate([b.events for b in bins]) if bins else events
     np.testing.assert_array_equal(joined, events[np.argsort(events["t"], kind="stable")])
@@ -77,11 +92,11 @@ def test_every_event_is_in_the_bin_of_its_time_however_the_blocks_fall(steps, cu
         assert bins[-1].events.size
 
 
-@given(STEPS, CUTS, st.integers(0, 300_000))
-def test_starting_late_gives_the_same_bins_from_there_on(steps, cuts, since):
-    events = events_at(*wandering(steps, 0))
-    whole = {b.start: b.events.tolist() for b in cut_bins(split(events, cuts), 1000)}
-    late = {b.start: b.events.tolist() for b in cut_bins(split(events, cuts), 1000, since=since)}
+@given(BLOCKS, st.integers(0, 300_000))
+def test_starting_late_gives_the_same_bins_from_there_on(blocks, since):
+    blocks = wandering(blocks, 0)
+    whole = {b.start: b.events.tolist() for b in cut_bins(blocks, 1000)}
+    late = {b.start: b.events.tolist() for b in cut_bins(blocks, 1000, since=since)}
 
     wanted = {start: found for start, found in whole.items() if start > since - 1000}
     assert {start: late[start] for start in wanted} == wanted
@@ -120,6 +135,15 @@ def test_steps_back_are_counted():
 
     assert len(list(check_blocks(blocks, count, name="drive.dat"))) == 2
     assert count == OrderCount(num_steps_back=2, largest_step_back=3)
+
+
+@pytest.mark.parametrize("places", [[], [2], [1, 2, 3, 4, 5]])
+def test_late_events_of_one_time_step_back_once(places):
+    count = OrderCount()
+    blocks = split(events_at(10, 7, 7, 8, 8, 10, 10), places)
+
+    assert len(list(check_blocks(blocks, count, name="drive.dat"))) == len(places) + 1
+    assert count == OrderCount(num_steps_back=1, largest_step_back=3)
 
 
 def test_a_jump_back_that_no_camera_makes_is_damage_and_the_rest_is_delivered():

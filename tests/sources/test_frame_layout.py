@@ -28,6 +28,19 @@ def test_what_training_did_is_done_without_a_word(fit, size, frame, caplog):
     assert not caplog.records
 
 
+# In thousands: 3 % of the larger proportion is 30.
+@pytest.mark.parametrize("frame", [(970, 1000), (1000, 970)])
+def test_proportions_that_differ_by_3_percent_are_taken_for_rounding(fit, frame, caplog):
+    assert fit("a.dat", SensorSize(1000, 1000), SensorSize(*frame)).shown == frame
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("frame", [(969, 1000), (1000, 969)])
+def test_proportions_that_differ_by_more_are_kept(fit, frame, caplog):
+    assert fit("a.dat", SensorSize(1000, 1000), SensorSize(*frame)).shown == (969, 969)
+    assert len(caplog.records) == 1
+
+
 def test_a_larger_sensor_is_scaled_with_its_proportions_and_that_is_said_once(caplog):
     layout = fit_events("drive.dat", SensorSize(720, 1280), GEN1)
     assert layout.shown == SensorSize(171, 304)
