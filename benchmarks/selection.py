@@ -32,14 +32,14 @@ def rows(device: str = "cpu") -> list[Row]:
     features = [torch.zeros(NUM_FRAMES, 1, 16 >> n, 16 >> n, device=device) for n in range(5)]
     num_anchors = len(anchors(features, x))
     targets = [_random_labels(generator) for _ in range(NUM_FRAMES)]
-    corrections = 0.3 * torch.randn(NUM_FRAMES, num_anchors, 4, generator=generator)
-    corrections = corrections.to(device)
+    deltas = 0.3 * torch.randn(NUM_FRAMES, num_anchors, 4, generator=generator)
+    deltas = deltas.to(device)
 
     def encode() -> None:
         anchors.encode(features, x, targets)
 
     def select(scores: torch.Tensor) -> None:
-        boxes = anchors.decode(features, x, corrections)
+        boxes = anchors.decode(features, x, deltas)
         selection = select_boxes(
             boxes, scores, SIZE, score_thresh=0.05, nms_thresh=0.6, max_boxes=MAX_BOXES
         )

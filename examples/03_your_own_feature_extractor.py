@@ -17,7 +17,7 @@ def main() -> None:
     features = small_features(cin=3, cout=32, levels=3)
     anchors = evdet.Anchors(num_levels=features.levels)
     head = evdet.BoxHead(features.cout, anchors.num_anchors, 11, hidden_channels=32)
-    detector = evdet.Detector(features, anchors, head, evdet.DetectionLoss("softmax_focal_loss"))
+    detector = evdet.SSD(features, anchors, head, evdet.DetectionLoss("softmax_focal_loss"))
 
     loader = evdet.make_moving_mnist(
         train=True, height=64, width=64, tbins=4, max_frames_per_video=8, max_frames_per_epoch=160

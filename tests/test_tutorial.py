@@ -28,7 +28,7 @@ WANTED = [
     "341 cells x 6 anchors = 2046 anchors",
     "(36, 4)",
     "Conv2d(256, 24, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))",
-    "corrections: (30, 2046, 4)",
+    "deltas: (30, 2046, 4)",
     "dict_keys(['loc', 'cls'])",
     "class target:        (80, 2046)",
     "localisation target: (80, 2046, 4)",

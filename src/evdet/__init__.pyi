@@ -46,6 +46,7 @@ from .metrics import (
     track_scores as track_scores,
 )
 from .models import (
+    SSD as SSD,
     Anchors as Anchors,
     BoxHead as BoxHead,
     DetectionLoss as DetectionLoss,

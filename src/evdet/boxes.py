@@ -113,12 +113,12 @@ def encode_boxes(
     anchors_cxcywh: Float[Tensor, "*#batch 4"],
     variances: tuple[float, float] = (0.1, 0.2),
 ) -> Float[Tensor, "*#batch 4"]:
-    """Express boxes as corrections of anchors.
+    """Express boxes as deltas from anchors.
 
     Args:
         boxes_cxcywh: boxes with a positive size.
         anchors_cxcywh: the anchor of each box.
-        variances: what the corrections of centre and of size are divided by.
+        variances: what the deltas of centre and of size are divided by.
 
     Returns:
         Corrections (dx, dy, dw, dh): offsets in units of the anchor's size, and logarithms of
@@ -139,11 +139,11 @@ def decode_boxes(
     anchors_cxcywh: Float[Tensor, "*#batch 4"],
     variances: tuple[float, float] = (0.1, 0.2),
 ) -> Float[Tensor, "*#batch 4"]:
-    """Apply corrections to anchors: the inverse of `encode_boxes`, and corners at once.
+    """Apply deltas to anchors: the inverse of `encode_boxes`, and corners at once.
 
     Args:
-        deltas: corrections (dx, dy, dw, dh).
-        anchors_cxcywh: the anchor of each correction.
+        deltas: (dx, dy, dw, dh).
+        anchors_cxcywh: the anchor of each box.
         variances: as given to `encode_boxes`.
 
     Returns:

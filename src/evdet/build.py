@@ -32,17 +32,17 @@ from evdet.events import RecordingError, frame_to_picture, open_recording
 from evdet.events.representations import representation_called
 from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxRules, choose_classes
-from evdet.models import AnyDetector
+from evdet.models import Detector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 from evdet.models.ssd import (
     COCO_ANCHORS,
     LOSSES,
     MNIST_ANCHORS,
     PSEE_ANCHORS,
+    SSD,
     Anchors,
     BoxHead,
     DetectionLoss,
-    Detector,
     Vanilla,
     VanillaGRU,
     VggLike,
@@ -72,7 +72,7 @@ Choice = TypeVar("Choice")
 Picture = UInt8[np.ndarray, "H W 3"]
 
 
-def build_detector(config: DetectionConfig) -> AnyDetector:
+def build_detector(config: DetectionConfig) -> Detector:
     """Make the detector that a config names, with fresh weights.
 
     The weights are a function of `config.seed`; torch's own random state is left alone.
@@ -100,7 +100,7 @@ def build_detector(config: DetectionConfig) -> AnyDetector:
     return detector
 
 
-def _build_ssd(config: DetectionConfig) -> Detector:
+def _build_ssd(config: DetectionConfig) -> SSD:
     make_features = _choose("feature_extractor", config.feature_extractor, FEATURE_EXTRACTORS)
     shapes = _choose("anchor_list", config.anchor_list, ANCHORS)
     _choose("loss", config.loss, LOSSES)
@@ -117,14 +117,14 @@ def _build_ssd(config: DetectionConfig) -> Detector:
         hidden_channels=config.head_channels,
         background=criterion.has_background,
     )
-    return Detector(features, anchors, head, criterion, _frame_spec(config))
+    return SSD(features, anchors, head, criterion, _frame_spec(config))
 
 
 def _build_rvt(config: DetectionConfig, plan: RVTPlan) -> RVT:
     return RVT(plan, config.in_channels, len(config.classes), _frame_spec(config))
 
 
-DETECTORS: dict[str, Callable[[DetectionConfig], AnyDetector]] = {
+DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
     "SSD": _build_ssd,
     **{name: partial(_build_rvt, plan=plan) for name, plan in RVT_PLANS.items()},
 }

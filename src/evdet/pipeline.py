@@ -21,7 +21,7 @@ from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxEvents
-from evdet.models import StreamDetector
+from evdet.models import DetectorProtocol
 from evdet.sources import FrameStream, StreamedFrame, open_frames
 
 __all__ = [
@@ -74,7 +74,7 @@ class BoxTracker(Protocol):
 
 def detect(
     source: Recording | FrameStream | Path | str,
-    detector: StreamDetector,
+    detector: DetectorProtocol,
     *,
     score_thresh: float | int | None = None,
     nms_thresh: float | int | None = None,
@@ -126,7 +126,7 @@ def detect(
     return _play(source, detector, selection, tracker, num_tbins)
 
 
-def frame_arguments(detector: StreamDetector, *, delta_t: int | None = None) -> FrameArguments:
+def frame_arguments(detector: DetectorProtocol, *, delta_t: int | None = None) -> FrameArguments:
     """Say how `open_frames` and `open_live` are to make the frames of a detector.
 
     Args:
@@ -159,7 +159,7 @@ def frame_arguments(detector: StreamDetector, *, delta_t: int | None = None) -> 
     }
 
 
-def frame_spec_of(detector: StreamDetector) -> FrameSpec:
+def frame_spec_of(detector: DetectorProtocol) -> FrameSpec:
     """Ask a detector what its frames are made of.
 
     Args:
@@ -179,7 +179,7 @@ def frame_spec_of(detector: StreamDetector) -> FrameSpec:
     return detector.frame_spec
 
 
-def device_of(detector: StreamDetector) -> torch.device:
+def device_of(detector: DetectorProtocol) -> torch.device:
     """Say where a detector computes: where its weights are.
 
     Args:
@@ -195,7 +195,7 @@ def device_of(detector: StreamDetector) -> torch.device:
 
 def _play(
     stream: FrameStream,
-    detector: StreamDetector,
+    detector: DetectorProtocol,
     selection: dict[str, Any],
     tracker: BoxTracker | None,
     num_tbins: int,
@@ -231,7 +231,7 @@ def _cut_clips(stream: FrameStream, num_tbins: int) -> Iterator[Sequence[Streame
 
 
 def _to_tensor(
-    clip: Sequence[StreamedFrame], detector: StreamDetector
+    clip: Sequence[StreamedFrame], detector: DetectorProtocol
 ) -> Float[Tensor, "T 1 C H W"]:
     frames = torch.from_numpy(np.stack([frame.frame for frame in clip])[:, None])
     # Counts travel as bytes.

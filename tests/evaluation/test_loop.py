@@ -20,7 +20,7 @@ from evdet.evaluation import (
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.metrics import PROTOCOLS, FrameResults, average_precision
-from evdet.models import Detector, SelectionThresholds
+from evdet.models import SSD, SelectionThresholds
 
 CONFIG = DetectionConfig(
     classes=tuple("0123456789"),
@@ -40,7 +40,7 @@ def detector():
     return detector
 
 
-class Oracle(Detector):
+class Oracle(SSD):
     """Finds what the labels say, perhaps a bit beside it: it is given the batches beforehand."""
 
     def __init__(self, batches, shift=0.0):

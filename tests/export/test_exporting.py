@@ -21,7 +21,7 @@ from evdet.export import compare_onnx, export_onnx, simulated_windows
 from evdet.export.exporting import _write
 from evdet.export.tracing import memory_parts
 from evdet.frame_spec import FrameSpec
-from evdet.models import Anchors, BoxHead, DetectionLoss, Detector
+from evdet.models import SSD, Anchors, BoxHead, DetectionLoss, Detector
 from evdet.models.rvt import RVT, RVTPlan
 from evdet.pipeline import detect
 from evdet.samples import sample_recording
@@ -86,7 +86,7 @@ def make_forgetful():
     anchors = Anchors(1)
     head = BoxHead(4, anchors.num_anchors, 3, hidden_channels=4)
     criterion = DetectionLoss("softmax_focal_loss")
-    return loud(Detector(Forgetful(), anchors, head, criterion, SPEC))
+    return loud(SSD(Forgetful(), anchors, head, criterion, SPEC))
 
 
 def windows_of(detector, lanes, height, width, *, count=4):

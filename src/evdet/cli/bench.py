@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from evdet.events import SensorSize
     from evdet.frame_spec import FrameSpec
-    from evdet.models import AnyDetector, SelectionThresholds
+    from evdet.models import Detector, SelectionThresholds
     from evdet.speed import Windows
     from evdet.tracking import Tracker
 
@@ -130,7 +130,7 @@ def _versions_of(packages: Sequence[str]) -> dict[str, str]:
 
 def _open(
     options: BenchOptions, device: "torch.device", folder: Path
-) -> "tuple[AnyDetector, str, Windows]":
+) -> "tuple[Detector, str, Windows]":
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
     from evdet.cli.chosen_detector import checkpoint_of
@@ -190,7 +190,7 @@ def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
     return simulate_recording(folder, SensorSize(spec.height, spec.width))
 
 
-def _thresholds(detector: "AnyDetector", options: BenchOptions) -> "SelectionThresholds":
+def _thresholds(detector: "Detector", options: BenchOptions) -> "SelectionThresholds":
     from evdet.models import SelectionThresholds
 
     spec = detector.frame_spec

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from evdet.models import StreamDetector
+    from evdet.models import DetectorProtocol
 
 __all__ = ["checkpoint_of", "device_called", "load_chosen_detector"]
 
 
-def load_chosen_detector(path: Path, *, device: str) -> "StreamDetector":
+def load_chosen_detector(path: Path, *, device: str) -> "DetectorProtocol":
     """Load a detector of any kind.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from evdet.events import SensorSize
-    from evdet.models import StreamDetector
+    from evdet.models import DetectorProtocol
     from evdet.pipeline import FrameArguments
     from evdet.sources import FrameStream, LiveStream
 
@@ -83,7 +83,7 @@ def choose_source(source: str, *, follow: bool, start: float, delta_t: int | Non
 
 def open_chosen_source(
     chosen: ChosenSource,
-    detector: "StreamDetector",
+    detector: "DetectorProtocol",
     *,
     delta_t: int | None,
     start: float,
@@ -135,7 +135,7 @@ def open_chosen_source(
     return OpenedSource(events, recording.start // events.delta_t)
 
 
-def _warm_up(detector: "StreamDetector", frames: "FrameArguments") -> None:
+def _warm_up(detector: "DetectorProtocol", frames: "FrameArguments") -> None:
     """Do once what takes long the first time: windows that wait for it would be skipped."""
     import numpy as np
     import torch

@@ -8,7 +8,7 @@ from evdet.config import ConfigError, DetectionConfig
 
 if TYPE_CHECKING:
     from evdet.detectors import OnnxDetector
-    from evdet.models import StreamDetector
+    from evdet.models import DetectorProtocol
 
 __all__ = ["Subject", "open_subject"]
 
@@ -18,7 +18,7 @@ class Subject:
     """What is evaluated."""
 
     path: Path
-    detector: "StreamDetector"
+    detector: "DetectorProtocol"
     config: DetectionConfig
     """Of its training; for an exported detector what it says of its frames."""
     num_parameters: int | None

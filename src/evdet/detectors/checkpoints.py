@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
-from evdet.models import AnyDetector
+from evdet.models import Detector
 from evdet.samples import WEIGHTS, weights_called
 
 __all__ = [
@@ -149,7 +149,7 @@ def config_of(checkpoint: Mapping[str, Any]) -> DetectionConfig:
         raise CheckpointError(f"the checkpoint's hyper_parameters: {error}") from error
 
 
-def load_detector(path: str | os.PathLike[str]) -> AnyDetector:
+def load_detector(path: str | os.PathLike[str]) -> Detector:
     """Build the detector of a checkpoint, with its weights.
 
     Args:
@@ -180,7 +180,7 @@ def detector_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     }
 
 
-def load_weights(detector: AnyDetector, checkpoint: Mapping[str, Any]) -> None:
+def load_weights(detector: Detector, checkpoint: Mapping[str, Any]) -> None:
     """Copy all weights of a checkpoint into a detector of the same build.
 
     Args:
@@ -220,7 +220,7 @@ def _shortened(verb: str, items: Sequence[str]) -> str:
 
 
 def load_matching_weights(
-    detector: AnyDetector, checkpoint: Mapping[str, Any], class_names: Sequence[str]
+    detector: Detector, checkpoint: Mapping[str, Any], class_names: Sequence[str]
 ) -> list[str]:
     """Carry weights over to a detector of the same build that knows other classes.
 

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from evdet.data import Batch
-from evdet.models import SelectionThresholds, StreamDetector
+from evdet.models import DetectorProtocol, SelectionThresholds
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -17,7 +17,7 @@ Found = list[list[Detections]]
 
 
 def detect_batches(
-    detector: StreamDetector, batches: Iterable[Batch], thresholds: SelectionThresholds
+    detector: DetectorProtocol, batches: Iterable[Batch], thresholds: SelectionThresholds
 ) -> Iterator[tuple[Batch, Found]]:
     """Detect in batch after batch, with the memory carried along every lane.
 
@@ -72,7 +72,7 @@ def _rename(frame: dict[str, Tensor], renamed: Int64[Tensor, " K"]) -> dict[str,
     return {name: values[chosen] for name, values in frame.items()}
 
 
-def _device_of(detector: StreamDetector) -> torch.device:
+def _device_of(detector: DetectorProtocol) -> torch.device:
     """Where its weights are; the CPU for a detector that is no torch module."""
     weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
     weight = next(weights, None)

@@ -20,7 +20,7 @@ from evdet.metrics import (
     confusion_matrix,
     score_recordings,
 )
-from evdet.models import SelectionThresholds, StreamDetector
+from evdet.models import DetectorProtocol, SelectionThresholds
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
@@ -52,7 +52,7 @@ class Evaluation:
 
 
 def evaluate(
-    detector: StreamDetector,
+    detector: DetectorProtocol,
     batches: Iterable[Batch],
     class_names: Sequence[str],
     *,

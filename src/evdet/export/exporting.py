@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from evdet.detectors import METADATA_KEY, ExportError, ModelMetadata, check_libraries
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
-from evdet.models import AnyDetector
+from evdet.models import Detector
 
 __all__ = ["ONNX_SUFFIX", "Exported", "export_onnx"]
 
@@ -29,7 +29,7 @@ class Exported(NamedTuple):
 
 
 def export_onnx(
-    detector: AnyDetector,
+    detector: Detector,
     path: str | os.PathLike[str],
     *,
     raw_heads: bool = False,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from evdet.detectors import CANDIDATES, FRAME, ExportError, MemoryPart, memory_input, memory_output
 from evdet.export.selection_graph import OPSET
-from evdet.models import AnyDetector
+from evdet.models import Detector
 from evdet.shapes import Size
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _STRIDES = tuple(1 << power for power in range(10))
 
 
 def trace(
-    detector: AnyDetector,
+    detector: Detector,
     size: Size,
     memory: Sequence[MemoryPart],
     *,
@@ -75,7 +75,7 @@ def trace(
     ) from failure
 
 
-def memory_parts(detector: AnyDetector) -> tuple[MemoryPart, ...]:
+def memory_parts(detector: Detector) -> tuple[MemoryPart, ...]:
     """Find out which shape each tensor of a detector's memory has for a frame of any size.
 
     Args:
@@ -117,7 +117,7 @@ def _first_line(error: Exception | None) -> str:
 class _OneWindow(nn.Module):
     """What is written down: tensors in, tensors out, no thresholds, no time."""
 
-    def __init__(self, detector: AnyDetector) -> None:
+    def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
@@ -127,7 +127,7 @@ class _OneWindow(nn.Module):
 
 
 def _trace(
-    detector: AnyDetector, size: Size, parts: Sequence[MemoryPart], free: Sequence[str]
+    detector: Detector, size: Size, parts: Sequence[MemoryPart], free: Sequence[str]
 ) -> "ModelProto":
     from onnx.inliner import inline_local_functions
 

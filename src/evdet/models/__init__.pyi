@@ -1,5 +1,5 @@
 from .compiling import compile_reason as compile_reason
-from .detector import AnyDetector as AnyDetector, StreamDetector as StreamDetector
+from .detector import Detector as Detector, DetectorProtocol as DetectorProtocol
 from .folding import fold_batch_norm as fold_batch_norm
 from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock
 from .postprocess import (
@@ -19,7 +19,7 @@ from .ssd.anchors import (
     PSEE_ANCHORS as PSEE_ANCHORS,
     Anchors as Anchors,
 )
-from .ssd.detector import Detector as Detector
+from .ssd.detector import SSD as SSD
 from .ssd.feature_extractors import (
     FeatureExtractor as FeatureExtractor,
     RecurrentPyramid as RecurrentPyramid,

@@ -12,7 +12,7 @@ from evdet.models.class_rows import carry_classes
 from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
 from evdet.shapes import Detections, Memory
 
-__all__ = ["AnyDetector", "Candidates", "Clip", "StreamDetector"]
+__all__ = ["Candidates", "Clip", "Detector", "DetectorProtocol"]
 
 Clip = Num[Tensor, "T B C H W"]
 """A batch of clips; bytes are counts."""
@@ -30,7 +30,7 @@ class Candidates(NamedTuple):
 
 
 @runtime_checkable
-class StreamDetector(Protocol):
+class DetectorProtocol(Protocol):
     """What goes on with a stream: a detector of any family, from a checkpoint or from ONNX."""
 
     @property
@@ -46,10 +46,10 @@ class StreamDetector(Protocol):
         nms_thresh: float,
         max_boxes: int,
     ) -> tuple[list[list[Detections]], Any]:
-        """Detect in the next T frames of each of B lanes; see `AnyDetector.step`."""
+        """Detect in the next T frames of each of B lanes; see `Detector.step`."""
 
 
-class AnyDetector(nn.Module, ABC):
+class Detector(nn.Module, ABC):
     """A network with memory that finds boxes; a family of them is a subclass.
 
     Args:
@@ -246,7 +246,7 @@ class AnyDetector(nn.Module, ABC):
             part.requires_grad_(False)
         self.train(self.training)
 
-    def train(self, mode: bool = True) -> "AnyDetector":
+    def train(self, mode: bool = True) -> "Detector":
         """Switch to training; frozen features stay in evaluation."""
         super().train(mode)
         for part in self.feature_parts:

@@ -50,19 +50,22 @@ class ConvLSTM(nn.Module):
         Returns:
             The hidden state after each frame, and the last hidden state and cell.
         """
-        driven = _whole_clip(self.input_to_hidden, clip)
+        projected = _whole_clip(self.input_to_hidden, clip)
         if memory is None:
-            empty = driven.new_zeros(driven.shape[1], self.hidden_channels, *driven.shape[3:])
+            empty = projected.new_zeros(
+                projected.shape[1], self.hidden_channels, *projected.shape[3:]
+            )
             memory = (empty, empty)
         hidden, cell = memory
         outputs = []
-        for frame in driven:
+        for frame in projected:
             gates = frame + self.hidden_to_hidden(hidden)
             # One sigmoid over three gates is one kernel instead of three.
-            admit, forget, expose = gates[:, : 3 * self.hidden_channels].sigmoid().chunk(3, dim=1)
+            sigmoids = gates[:, : 3 * self.hidden_channels].sigmoid()
+            input_gate, forget_gate, output_gate = sigmoids.chunk(3, dim=1)
             candidate = gates[:, 3 * self.hidden_channels :].tanh()
-            cell = forget * cell + admit * candidate
-            hidden = expose * cell.tanh()
+            cell = forget_gate * cell + input_gate * candidate
+            hidden = output_gate * cell.tanh()
             outputs.append(hidden)
         return torch.stack(outputs), (hidden, cell)
 
@@ -107,13 +110,13 @@ class ConvGRU(nn.Module):
         Returns:
             The hidden state after each frame, and the last of them.
         """
-        driven = _whole_clip(self.input_to_hidden, clip)
+        projected = _whole_clip(self.input_to_hidden, clip)
         if memory is None:
-            shape = (driven.shape[1], self.hidden_channels, *driven.shape[3:])
-            memory = (driven.new_zeros(shape),)
+            shape = (projected.shape[1], self.hidden_channels, *projected.shape[3:])
+            memory = (projected.new_zeros(shape),)
         (hidden,) = memory
         outputs = []
-        for frame in driven:
+        for frame in projected:
             gates_in, candidate_in = frame.split(
                 (2 * self.hidden_channels, self.hidden_channels), dim=1
             )

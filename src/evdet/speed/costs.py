@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evdet.models import AnyDetector
+from evdet.models import Detector
 
 __all__ = ["PeakMemory", "count_flops", "count_parameters", "measure_memory"]
 
@@ -33,7 +33,7 @@ class PeakMemory(NamedTuple):
     """Of tensors on the accelerator; None without one."""
 
 
-def count_flops(detector: AnyDetector, clip: Shaped[Tensor, "T B C H W"]) -> int:
+def count_flops(detector: Detector, clip: Shaped[Tensor, "T B C H W"]) -> int:
     """Count the floating-point operations of convolutions and matrix products.
 
     Args:
@@ -53,7 +53,7 @@ def count_flops(detector: AnyDetector, clip: Shaped[Tensor, "T B C H W"]) -> int
     return int(counter.get_total_flops())
 
 
-def count_parameters(detector: AnyDetector) -> int:
+def count_parameters(detector: Detector) -> int:
     """Count the numbers that training finds."""
     return sum(weight.numel() for weight in detector.parameters())
 

@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.models import AnyDetector, SelectionThresholds, compile_reason, fold_batch_norm
+from evdet.models import Detector, SelectionThresholds, compile_reason, fold_batch_norm
 from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
 from evdet.speed.durations import wait_for
 from evdet.speed.selection import select
@@ -80,7 +80,7 @@ class Lever(NamedTuple):
 
 
 def pull_lever(
-    name: str, detector: AnyDetector, clips: Sequence[Clip], thresholds: SelectionThresholds
+    name: str, detector: Detector, clips: Sequence[Clip], thresholds: SelectionThresholds
 ) -> Lever:
     """Make a detector ready for inference, and compare it with what it was.
 
@@ -148,7 +148,7 @@ def _compare(one: Predict, other: Predict, clips: Sequence[Clip]) -> Difference:
     return Difference(boxes, scores)
 
 
-def _compare_export(detector: AnyDetector, path: Path, clips: Sequence[Clip]) -> Difference:
+def _compare_export(detector: Detector, path: Path, clips: Sequence[Clip]) -> Difference:
     from evdet.export import compare_onnx
 
     found = compare_onnx(detector, path, [clip[0].numpy() for clip in clips])
@@ -156,7 +156,7 @@ def _compare_export(detector: AnyDetector, path: Path, clips: Sequence[Clip]) ->
 
 
 def _prepare(
-    parts: set[str], detector: AnyDetector, clip: Clip, thresholds: SelectionThresholds
+    parts: set[str], detector: Detector, clip: Clip, thresholds: SelectionThresholds
 ) -> tuple[Step, Predict]:
     on_accelerator = clip.device.type == "cuda"
     for part in ("half", "graphs"):
@@ -179,13 +179,13 @@ def _prepare(
     return partial(_step, predict, thresholds), predict
 
 
-def _order_weights(detector: AnyDetector, order: torch.memory_format) -> None:
+def _order_weights(detector: Detector, order: torch.memory_format) -> None:
     for weight in detector.parameters():
         if weight.dim() == 4:
             weight.data = weight.data.contiguous(memory_format=order)
 
 
-def in_half(detector: AnyDetector) -> Predict:
+def in_half(detector: Detector) -> Predict:
     """Let a detector compute in float16; boxes and scores come out in float32.
 
     Args:
@@ -247,7 +247,7 @@ def _step(
     return select(boxes, scores, clip, thresholds), memory
 
 
-def _export(detector: AnyDetector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
+def _export(detector: Detector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
     # Optional libraries: what is missing is said where it is asked for.
     from evdet.detectors import ExportError, load_onnx
     from evdet.export import export_onnx

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from evdet.models import AnyDetector, SelectionThresholds
+from evdet.models import Detector, SelectionThresholds
 from evdet.speed.comparison import LeverTimes, time_levers
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 from evdet.speed.levers import EAGER, Difference, Lever, LeverError, parts_of, pull_lever
@@ -83,7 +83,7 @@ class SpeedReport:
 
 
 def measure_speed(
-    detector: AnyDetector,
+    detector: Detector,
     windows: Windows,
     thresholds: SelectionThresholds,
     *,
@@ -170,7 +170,7 @@ def _check(num_windows: int, warm_up: int, batches: Sequence[int]) -> None:
 
 
 def _pull(
-    name: str, detector: AnyDetector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
+    name: str, detector: Detector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
 ) -> Lever | LeverReport:
     try:
         return pull_lever(name, detector, clips, thresholds)

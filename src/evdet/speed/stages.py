@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.models import AnyDetector, SelectionThresholds
+from evdet.models import Detector, SelectionThresholds
 from evdet.speed.durations import Durations, summarise, wait_for
 from evdet.speed.selection import select
 from evdet.speed.windows import Windows
@@ -42,7 +42,7 @@ class StageTimes:
 
 @torch.inference_mode()
 def time_stages(
-    detector: AnyDetector,
+    detector: Detector,
     windows: Windows,
     thresholds: SelectionThresholds,
     *,
@@ -107,7 +107,7 @@ def time_stages(
 
 @torch.inference_mode()
 def time_batches(
-    detector: AnyDetector, windows: Windows, thresholds: SelectionThresholds, batches: Sequence[int]
+    detector: Detector, windows: Windows, thresholds: SelectionThresholds, batches: Sequence[int]
 ) -> dict[int, float]:
     """Measure how many frames a second the network and the selection manage side by side.
 

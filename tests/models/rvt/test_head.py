@@ -28,7 +28,7 @@ def test_candidates_go_by_level_row_and_column():
     ]  # fmt: skip
 
 
-def test_a_correction_is_counted_in_strides_from_the_cells_corner():
+def test_a_delta_is_counted_in_strides_from_the_cells_corner():
     head = make()
     for level in head.levels:
         torch.nn.init.zeros_(level.corrections.weight)
@@ -39,7 +39,7 @@ def test_a_correction_is_counted_in_strides_from_the_cells_corner():
     assert_close(boxes[:, 7], torch.tensor([[16 + 4.0, 0 + 8.0, 16.0, 48.0]] * F))
 
 
-def test_a_wild_correction_stays_finite():
+def test_a_wild_delta_stays_finite():
     head = make()
     for level in head.levels:
         level.corrections.bias.data.fill_(1e4)

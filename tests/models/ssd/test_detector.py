@@ -4,7 +4,7 @@ from torch.testing import assert_close
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.models import PSEE_ANCHORS, Anchors, BoxHead, DetectionLoss, Detector, Vanilla
+from evdet.models import PSEE_ANCHORS, SSD, Anchors, BoxHead, DetectionLoss, Vanilla
 
 T, B, SIZE = 3, 2, 32
 SMALL = {
@@ -121,9 +121,9 @@ def test_frozen_features_do_not_move():
 def test_parts_that_do_not_fit_are_refused():
     features = Vanilla(3, 2, 4, 2)
     with pytest.raises(ValueError, match="a background logit"):
-        Detector(features, Anchors(2), BoxHead(4, 6, 3), DetectionLoss("sigmoid_focal_loss"))
+        SSD(features, Anchors(2), BoxHead(4, 6, 3), DetectionLoss("sigmoid_focal_loss"))
     with pytest.raises(ValueError, match="2 anchors per cell, but there are 6"):
-        Detector(
+        SSD(
             features,
             Anchors(2, anchor_list=PSEE_ANCHORS),
             BoxHead(4, 2, 3),

@@ -39,12 +39,12 @@ def test_anchors_come_in_the_order_level_row_column_anchor(cell):
     maps = [torch.randn(1, 4, 3, 4), torch.randn(1, 4, 2, 2)]
     y, x = cell
 
-    corrections, _ = head(maps)
+    deltas, _ = head(maps)
 
     expected = head.box_head(maps[0])[0, :, y, x].view(2, 4)
     first = (y * 4 + x) * 2
-    assert_close(corrections[0, first : first + 2], expected)
-    assert corrections.shape == (1, 3 * 4 * 2 + 2 * 2 * 2, 4)
+    assert_close(deltas[0, first : first + 2], expected)
+    assert deltas.shape == (1, 3 * 4 * 2 + 2 * 2 * 2, 4)
 
 
 def test_scores_leave_background_out():

@@ -62,20 +62,21 @@ class PointwiseLSTM(nn.Module):
         """
         channels = clip.shape[-1]
         of_input, of_hidden = self.gates.weight.flatten(1).chunk(2, dim=1)
-        driven = functional.linear(clip, of_input, self.gates.bias)
+        projected = functional.linear(clip, of_input, self.gates.bias)
         if memory is None:
             hidden = cell = torch.zeros_like(clip[0], dtype=of_hidden.dtype)
         else:
             hidden, cell = (state.permute(0, 2, 3, 1) for state in memory)
         # Mixed precision would cast it anew for every frame.
-        of_hidden = of_hidden.to(driven.dtype)
+        of_hidden = of_hidden.to(projected.dtype)
         outputs = []
-        for frame in driven:
+        for frame in projected:
             gates = frame + functional.linear(hidden, of_hidden)
             # One sigmoid over three gates is one kernel instead of three.
-            forget, admit, expose = gates[..., : 3 * channels].sigmoid().chunk(3, dim=-1)
-            cell = forget * cell + admit * gates[..., 3 * channels :].tanh()
-            hidden = expose * cell.tanh()
+            sigmoids = gates[..., : 3 * channels].sigmoid()
+            forget_gate, input_gate, output_gate = sigmoids.chunk(3, dim=-1)
+            cell = forget_gate * cell + input_gate * gates[..., 3 * channels :].tanh()
+            hidden = output_gate * cell.tanh()
             outputs.append(hidden)
         return torch.stack(outputs), (hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2))
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from evdet.boxes import cxcywh_to_xyxy
 from evdet.frame_spec import FrameSpec
 from evdet.models.compiling import compile_method
-from evdet.models.detector import AnyDetector, Candidates, Clip
+from evdet.models.detector import Candidates, Clip, Detector
 from evdet.models.postprocess import SelectionThresholds
 from evdet.models.rvt.backbone import STRIDES, RecurrentTransformer
 from evdet.models.rvt.head import DecoupledHead, RVTOutputs
@@ -51,7 +51,7 @@ RVT_PLANS = {
 """The three published sizes."""
 
 
-class RVT(AnyDetector):
+class RVT(Detector):
     """Recurrent vision transformer with the neck and the head of YOLOX.
 
     Args:
@@ -135,7 +135,7 @@ class RVT(AnyDetector):
         return self.backbone.step(clip.to(dtype), window, memory)
 
     def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
-        """Give every cell of every frame; see `AnyDetector.find_candidates`.
+        """Give every cell of every frame; see `Detector.find_candidates`.
 
         A candidate has a score for its likeliest class alone, and none where it lies outside
         the frame.
@@ -158,7 +158,7 @@ class RVT(AnyDetector):
         *,
         average: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
-        """Compare the predictions with the labels; see `AnyDetector.compute_loss`.
+        """Compare the predictions with the labels; see `Detector.compute_loss`.
 
         The stages read every frame; neck and head read those that somebody labelled.
         """
@@ -177,7 +177,7 @@ class RVT(AnyDetector):
         return rvt_loss(self._outputs(features), kept, labeled, average=average), memory
 
     def compile_network(self) -> None:
-        """Compile backbone, neck and head; see `AnyDetector.compile_network`."""
+        """Compile backbone, neck and head; see `Detector.compile_network`."""
         compile_method(self.backbone, "step")
         self.neck.compile()
         self.head.compile()

@@ -77,12 +77,12 @@ class DecoupledHead(nn.Module):
             The candidates of each frame.
         """
         levels = [level(maps) for level, maps in zip(self.levels, features, strict=True)]
-        corrections, objectness, class_logits = (
+        deltas, objectness, class_logits = (
             torch.cat([_at_least_float32(part) for part in parts], dim=1)
             for parts in zip(*levels, strict=True)
         )
-        corners, strides = self._cells(features, corrections)
-        offsets, log_sizes = corrections[..., :2], corrections[..., 2:]
+        corners, strides = self._cells(features, deltas)
+        offsets, log_sizes = deltas[..., :2], deltas[..., 2:]
         side = strides[:, None]
         boxes_cxcywh = torch.cat(
             [
@@ -120,6 +120,7 @@ class _LevelHead(nn.Module):
         self.class_branch = _branch(hidden_channels)
         self.box_branch = _branch(hidden_channels)
         self.class_logits = nn.Conv2d(hidden_channels, num_classes, 1)
+        # Checkpoints know this layer by its first name.
         self.corrections = nn.Conv2d(hidden_channels, 4, 1)
         self.objectness = nn.Conv2d(hidden_channels, 1, 1)
         for layer in (self.class_logits, self.objectness):

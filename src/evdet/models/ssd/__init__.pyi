@@ -4,7 +4,7 @@ from .anchors import (
     PSEE_ANCHORS as PSEE_ANCHORS,
     Anchors as Anchors,
 )
-from .detector import Detector as Detector
+from .detector import SSD as SSD
 from .feature_extractors import Vanilla as Vanilla, VanillaGRU as VanillaGRU, VggLike as VggLike
 from .heads import BoxHead as BoxHead
 from .losses import LOSSES as LOSSES, DetectionLoss as DetectionLoss

@@ -37,7 +37,7 @@ class Anchors:
 
     Args:
         num_levels: number of feature maps.
-        variances: units of the corrections of centre and of size, as in `evdet.boxes.encode_boxes`.
+        variances: units of the deltas of centre and of size, as in `evdet.boxes.encode_boxes`.
         anchor_list: ratio and scale of the anchors of a cell.
     """
 
@@ -103,7 +103,7 @@ class Anchors:
             labeled: frames that somebody labelled; the others enter no loss. None means all.
 
         Returns:
-            `loc`: corrections, 0 where there is no object. `cls`: the class from 1, 0 for
+            `loc`: deltas, 0 where there is no object. `cls`: the class from 1, 0 for
             background, -1 for ignored.
 
         Raises:
@@ -128,10 +128,10 @@ class Anchors:
             return {"loc": anchors.new_zeros(num_frames, *anchors.shape), "cls": state}
         positive = state == MATCHED
         own = objects.gather(1, matched[..., None].expand(-1, -1, 5))
-        loc = encode_boxes(xyxy_to_cxcywh(own[..., :4]), anchors[None], self.variances)
+        deltas = encode_boxes(xyxy_to_cxcywh(own[..., :4]), anchors[None], self.variances)
         return {
             # Corrections towards padding are infinite; a masked loss would still see them as nan.
-            "loc": loc.masked_fill(~positive[..., None], 0),
+            "loc": deltas.masked_fill(~positive[..., None], 0),
             "cls": torch.where(positive, own[..., 4].long(), state),
         }
 
@@ -139,19 +139,19 @@ class Anchors:
         self,
         features: Sequence[Float[Tensor, "F C _ _"]],
         x: Shaped[Tensor, "... H W"],
-        loc: Float[Tensor, "F A 4"],
+        deltas: Float[Tensor, "F A 4"],
     ) -> Float[Tensor, "F A 4"]:
-        """Apply the head's corrections to the anchors.
+        """Apply the head's deltas to the anchors.
 
         Args:
             features: one map per level, as given to the head.
             x: the frames; only their height and width matter.
-            loc: corrections of each anchor.
+            deltas: of each anchor.
 
         Returns:
             Boxes as x1 y1 x2 y2, in float32 whatever the network's precision; not clipped.
         """
-        return decode_boxes(loc.float(), self(features, x)[None], self.variances)
+        return decode_boxes(deltas.float(), self(features, x)[None], self.variances)
 
     def _check(self, features: Sequence[Tensor], x: Tensor) -> None:
         if len(features) != self.num_levels:

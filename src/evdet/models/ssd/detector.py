@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec
 from evdet.models.compiling import compile_method
-from evdet.models.detector import AnyDetector, Candidates, Clip
+from evdet.models.detector import Candidates, Clip, Detector
 from evdet.models.postprocess import SelectionThresholds
 from evdet.models.ssd.anchors import Anchors
 from evdet.models.ssd.feature_extractors import FeatureExtractor
@@ -16,16 +16,16 @@ from evdet.models.ssd.heads import BoxHead
 from evdet.models.ssd.losses import DetectionLoss
 from evdet.shapes import Memory
 
-__all__ = ["Detector"]
+__all__ = ["SSD"]
 
 
-class Detector(AnyDetector):
+class SSD(Detector):
     """Single-shot detector with recurrent features.
 
     Args:
         feature_extractor: frames -> `levels` maps of `cout` channels, with memory.
         anchors: the reference boxes, and the code between them and boxes.
-        head: maps -> corrections and logits per anchor.
+        head: maps -> deltas and logits per anchor.
         criterion: the loss; it and the head agree on whether logit 0 is background.
         frame_spec: what its frames are made of; None leaves that to the caller.
 
@@ -92,10 +92,10 @@ class Detector(AnyDetector):
         return self.criterion.has_background
 
     def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
-        """Give every anchor of every frame; see `AnyDetector.find_candidates`."""
+        """Give every anchor of every frame; see `Detector.find_candidates`."""
         features, memory = self.feature_extractor.step(clip, memory)
-        corrections, logits = self.head(features)
-        boxes = self.anchors.decode(features, clip, corrections)
+        deltas, logits = self.head(features)
+        boxes = self.anchors.decode(features, clip, deltas)
         return Candidates(boxes, self.head.scores(logits), None), memory
 
     def compute_loss(
@@ -105,10 +105,10 @@ class Detector(AnyDetector):
         *,
         average: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
-        """Compare the predictions with the labels; see `AnyDetector.compute_loss`."""
+        """Compare the predictions with the labels; see `Detector.compute_loss`."""
         clip, labels = batch["inputs"], batch["labels"]
         features, memory = self.feature_extractor.step(clip, memory)
-        corrections, logits = self.head(features)
+        deltas, logits = self.head(features)
         targets = self.anchors.encode(
             features, clip, _flat(labels), _flat_mask(batch.get("frame_is_labeled"), clip)
         )
@@ -116,7 +116,7 @@ class Detector(AnyDetector):
         if average is not None:
             num_positives = average(num_positives)
         losses = self.criterion(
-            corrections,
+            deltas,
             targets["loc"],
             logits,
             targets["cls"],
@@ -125,7 +125,7 @@ class Detector(AnyDetector):
         return losses, memory
 
     def compile_network(self) -> None:
-        """Compile feature extractor and head; see `AnyDetector.compile_network`."""
+        """Compile feature extractor and head; see `Detector.compile_network`."""
         compile_method(self.feature_extractor, "step")
         self.head.compile()
 

@@ -1,4 +1,4 @@
-"""Feature maps -> per anchor: four corrections and K logits."""
+"""Feature maps -> per anchor: four deltas and K logits."""
 
 import math
 
@@ -62,9 +62,9 @@ class BoxHead(nn.Module):
         Returns:
             Corrections and logits; anchors in the order level, row, column, anchor of the cell.
         """
-        corrections = [_per_anchor(self.box_head(level), 4) for level in features]
+        deltas = [_per_anchor(self.box_head(level), 4) for level in features]
         logits = [_per_anchor(self.cls_head(level), self.num_logits) for level in features]
-        return torch.cat(corrections, dim=1), torch.cat(logits, dim=1)
+        return torch.cat(deltas, dim=1), torch.cat(logits, dim=1)
 
     def scores(self, logits: Float[Tensor, "F A K"]) -> Float[Tensor, "F A C"]:
         """Turn logits into a score per class, in [0, 1], without background."""

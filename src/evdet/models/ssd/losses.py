@@ -53,8 +53,8 @@ class DetectionLoss:
         """Compare predictions with targets, over all frames together.
 
         Args:
-            loc_preds: corrections said by the head.
-            loc_targets: corrections of the truth; looked at on positive anchors only.
+            loc_preds: predicted deltas.
+            loc_targets: target deltas; only those of positive anchors count.
             cls_preds: logits said by the head.
             cls_targets: class from 1, 0 for background, -1 for anchors that enter no loss.
             num_positives: what to divide by instead, above 0. Where P processes average their
@@ -139,15 +139,15 @@ def softmax_ohem_loss(logits: Logits, classes: Classes) -> Scalar:
 def smooth_l1_loss(
     preds: Float[Tensor, "*batch 4"], targets: Float[Tensor, "*batch 4"], classes: Classes
 ) -> Scalar:
-    """Distance of corrections on positive anchors: squared up to 0.11, straight from there on.
+    """Distance of deltas on positive anchors: squared up to 0.11, straight from there on.
 
     Args:
-        preds: corrections said by the head.
-        targets: corrections of the truth.
+        preds: predicted deltas.
+        targets: target deltas.
         classes: class from 1; what is not positive does not count.
 
     Returns:
-        Sum over positives and over their four corrections.
+        Sum over positives and over their four deltas.
     """
     preds = _at_least_float32(preds)
     distance = F.smooth_l1_loss(preds, targets.to(preds.dtype), reduction="none", beta=0.11)
