@@ -29,7 +29,8 @@ from evdet.data import (
 from evdet.data.augment import AugmentRules
 from evdet.events import EVENT_DTYPE, Events, SensorSize, open_recording
 from evdet.events.dat import write_dat
-from evdet.events.representations import histogram
+from evdet.events.representations import histogram, representation_called
+from evdet.frame_spec import FrameSpec
 
 __all__ = ["rows"]
 
@@ -67,7 +68,7 @@ def _rows(root: Path) -> Iterator[Row]:
     yield _row("DAT -> stacked_histogram, 1 core", stacked, recording)
     augmented = AugmentRules(flip_prob=1.0, zoom_in_prob=1.0, drop_prob=1.0)
     yield _row("DAT -> histogram, zoomed and thinned, 1 core", source, recording, augmented)
-    filtered = _open_events(root / "events", "histogram", noise_window=10_000)
+    filtered = _open_events(root / "events", "histogram", background_filter=10_000)
     yield _row("DAT -> noise filter -> histogram, 1 core", filtered, recording)
     for name, options in (
         ("gzip", {"compression": "gzip", "compression_opts": 4}),
@@ -108,16 +109,19 @@ def _rate(loader: StreamLoader) -> float:
     return max(rates)
 
 
-def _open_events(root: Path, representation: str, *, noise_window: int = 0) -> FrameSource:
+def _open_events(root: Path, preprocess: str, *, background_filter: int = 0) -> FrameSource:
     return open_recordings(
         open_folder(root),
         "train",
-        representation=representation,
-        delta_t=DELTA_T,
+        FrameSpec(
+            preprocess=preprocess,
+            delta_t=DELTA_T,
+            height=SIZE.height,
+            width=SIZE.width,
+            in_channels=representation_called(preprocess).num_channels,
+            background_filter=background_filter,
+        ),
         num_tbins=NUM_TBINS,
-        height=SIZE.height,
-        width=SIZE.width,
-        noise_window=noise_window,
     )
 
 

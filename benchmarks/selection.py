@@ -6,6 +6,7 @@ import torch
 
 from benchmarks.measure import Row, matmul_rate, seconds
 from evdet.boxes import cxcywh_to_xyxy
+from evdet.frame_spec import SelectionThresholds
 from evdet.models import select_boxes, to_detections
 from evdet.models.ssd import Anchors
 
@@ -40,9 +41,7 @@ def rows(device: str = "cpu") -> list[Row]:
 
     def select(scores: torch.Tensor) -> None:
         boxes = anchors.decode(features, x, deltas)
-        selection = select_boxes(
-            boxes, scores, SIZE, score_thresh=0.05, nms_thresh=0.6, max_boxes=MAX_BOXES
-        )
+        selection = select_boxes(boxes, scores, SIZE, SelectionThresholds(max_boxes=MAX_BOXES))
         to_detections(selection, 4)
 
     # An untrained head: every frame has far more than MAX_BOXES candidates.

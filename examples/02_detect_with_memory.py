@@ -22,6 +22,7 @@ def main() -> None:
     loader = evdet.make_moving_mnist(
         train=False, tbins=5, batch_size=2, max_frames_per_video=20, max_frames_per_epoch=80
     )
+    thresholds = evdet.SelectionThresholds(score_thresh=0.3)
     memory = None
     for number, batch in enumerate(loader):
         # 0 where a new video starts: what its lane remembers of the last one is cleared.
@@ -29,7 +30,7 @@ def main() -> None:
         if memory is not None:
             memory = tuple(part * mask for part in memory)
         with torch.no_grad():
-            found, memory = detector.step(batch["inputs"], memory, score_thresh=0.3)
+            found, memory = detector.step(batch["inputs"], memory, thresholds=thresholds)
         last = found[-1][0]
         digits = [f"{label - 1} ({score:.2f})" for label, score in zip(
             last["labels"].tolist(), last["scores"].tolist(), strict=True

@@ -11,8 +11,8 @@ from evdet.config import DetectionConfig
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
-from evdet.frame_spec import FrameSpec
-from evdet.pipeline import detect, device_of, frame_arguments, frame_spec_of
+from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.pipeline import detect, device_of, frame_spec_of, frames_for
 from evdet.sources.opening import StreamedFrame, open_frames
 
 DELTA_T = 50_000
@@ -23,9 +23,7 @@ SPEC = FrameSpec(
     width=32,
     in_channels=2,
     class_names=("car", "person"),
-    score_thresh=0.25,
-    nms_thresh=0.5,
-    max_boxes=77,
+    thresholds=SelectionThresholds(score_thresh=0.25, nms_thresh=0.5, max_boxes=77),
 )
 TINY = DetectionConfig(
     dataset_path="recordings",
@@ -51,9 +49,9 @@ class StandIn:
         self.clips = []
         self.thresholds = None
 
-    def step(self, clip, memory=None, *, score_thresh, nms_thresh, max_boxes):
+    def step(self, clip, memory=None, *, thresholds):
         self.clips.append(clip)
-        self.thresholds = (score_thresh, nms_thresh, max_boxes)
+        self.thresholds = dataclasses.astuple(thresholds)
         found = {
             "boxes": torch.tensor([self.corners], dtype=torch.float32),
             "labels": torch.tensor([1]),
@@ -112,7 +110,7 @@ def test_every_frame_comes_with_its_time_and_boxes_in_pixels_of_the_source(tmp_p
 def test_a_path_a_recording_and_a_stream_are_the_same(tmp_path):
     path = write_recording(tmp_path / "x.dat", size=SensorSize(64, 64))
     detector = StandIn()
-    stream = open_frames(path, **frame_arguments(detector))
+    stream = open_frames(path, frames_for(detector))
     ways = [list(detect(source, detector)) for source in (path, open_recording(path), stream)]
     for way in ways[1:]:
         for (t, frame, boxes), first in zip(way, ways[0], strict=True):
@@ -211,9 +209,9 @@ def test_the_caller_may_use_gradients_between_two_frames():
 
 
 def test_another_window_than_in_training_is_warned_of(caplog):
-    assert frame_arguments(StandIn())["delta_t"] == DELTA_T
+    assert frames_for(StandIn()).delta_t == DELTA_T
     assert caplog.text == ""
-    assert frame_arguments(StandIn(), delta_t=10_000)["delta_t"] == 10_000
+    assert frames_for(StandIn(), delta_t=10_000).delta_t == 10_000
     assert "trained on windows of 50000 us, and these have 10000 us: they hold fewer" in caplog.text
 
 
@@ -230,7 +228,7 @@ def test_frames_are_cleaned_as_in_training(tmp_path):
     frames = [frame for _, frame, _ in detect(tmp_path / "a.dat", detector)]
     assert sum(len(frame.events) for frame in frames) < 1010
 
-    detector.frame_spec = dataclasses.replace(SPEC, noise_window=150)
+    detector.frame_spec = dataclasses.replace(SPEC, background_filter=150)
     frames = [frame for _, frame, _ in detect(tmp_path / "a.dat", detector)]
     assert sum(len(frame.events) for frame in frames) < 2000
 

@@ -18,13 +18,14 @@ from evdet.config import DetectionConfig
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import SensorSize
 from evdet.events.simulation.sensor import SensorModel
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import ConvGRU, ConvLSTM
 from evdet.pipeline import detect
 from evdet.sources.opening import open_frames
 from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
 
 B, C, HEIGHT, WIDTH = 2, 2, 32, 48
+THRESHOLDS = SelectionThresholds(score_thresh=0.2, nms_thresh=0.5)
 SMALL = {
     "feature_base": 2, "feature_channels_out": 4, "num_levels": 2, "head_channels": 4,
     "classes": ("cat", "dog"), "in_channels": C, "height": HEIGHT, "width": WIDTH,
@@ -166,7 +167,7 @@ def detect_all(name, clips):
     detector, memory, boxes = detector_of(name, torch.float64), None, []
     for first, clip in clips:
         with torch.no_grad():
-            out, memory = detector.step(clip.double(), memory, score_thresh=0.2, nms_thresh=0.5)
+            out, memory = detector.step(clip.double(), memory, thresholds=THRESHOLDS)
         for t, lanes in enumerate(out, start=first):
             boxes += [to_box_events(x["boxes"], x["labels"], x["scores"], t=t) for x in lanes]
     return np.concatenate(boxes)
@@ -207,11 +208,10 @@ def recording(tmp_path_factory):
 
 def read_frames(path, **stretch):
     """Number of the first window, and the clip of one lane."""
-    stream = open_frames(
-        path, preprocess="histogram", delta_t=DELTA_T, height=HEIGHT, width=WIDTH, in_channels=C,
-        **stretch,
-    )  # fmt: skip
-    frames = list(stream)
+    spec = FrameSpec(
+        preprocess="histogram", delta_t=DELTA_T, height=HEIGHT, width=WIDTH, in_channels=C
+    )
+    frames = list(open_frames(path, spec, **stretch))
     clip = torch.from_numpy(np.stack([frame.frame for frame in frames]))[:, None].float()
     return frames[0].t // DELTA_T, clip
 
@@ -241,7 +241,7 @@ class InDouble:
         self.detector = detector_of(name, torch.float64)
         self.frame_spec = FrameSpec(
             preprocess="histogram", delta_t=DELTA_T, height=HEIGHT, width=WIDTH, in_channels=C,
-            class_names=SMALL["classes"], score_thresh=0.2, nms_thresh=0.5,
+            class_names=SMALL["classes"], thresholds=THRESHOLDS,
         )  # fmt: skip
 
     def step(self, clip, memory=None, **selection):

@@ -13,6 +13,7 @@ from evdet.configs import shipped_config
 from evdet.data.mixed_loader import MixedLoader
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.frame_spec import SelectionThresholds
 
 GEN1 = SensorSize(height=240, width=304)
 ONE_MPX = SensorSize(height=720, width=1280)
@@ -145,7 +146,9 @@ def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     assert result.num_frames == 2 * 10
     detector = load_detector(result.last_checkpoint)
     batch = next(iter(build_loader(recipe, "test")))
-    found, _ = detector.step(batch["inputs"], None, score_thresh=0.0)
+    found, _ = detector.step(
+        batch["inputs"], None, thresholds=SelectionThresholds(score_thresh=0.0)
+    )
     assert len(found) == 2
     labels = [int(label) for frame in found for lane in frame for label in lane["labels"]]
     assert set(labels) <= set(range(1, len(recipe.classes) + 1))

@@ -11,7 +11,7 @@ from torch import nn
 from evdet.detectors.onnx_metadata import MemoryPart, ModelMetadata
 from evdet.export.exporting import _sign
 from evdet.export.selection_graph import append_selection
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 
 CORNERS = [[0.0, 0, 6, 6], [1, 0, 7, 6], [-2, -2, 9, 9], [8, 8, 20, 30]]
 WEIGHTS = [[1.0, -2], [1.5, 0.25], [-1, 1], [2, 2]]
@@ -22,9 +22,7 @@ SPEC = FrameSpec(
     width=12,
     in_channels=2,
     class_names=("cat", "dog"),
-    score_thresh=0.4,
-    nms_thresh=0.5,
-    max_boxes=6,
+    thresholds=SelectionThresholds(score_thresh=0.4, nms_thresh=0.5, max_boxes=6),
 )
 METADATA = ModelMetadata(
     evdet_version="0.0",
@@ -68,12 +66,7 @@ def toy_text(size, drift):
 def write_toy(path, *, size="height, width", raw_heads=False, drift=0.0):
     model = parser.parse_model(toy_text(size, drift))
     if not raw_heads:
-        append_selection(
-            model,
-            score_thresh=SPEC.score_thresh,
-            nms_thresh=SPEC.nms_thresh,
-            max_boxes=SPEC.max_boxes,
-        )
+        append_selection(model, SPEC.thresholds)
     _sign(model, dataclasses.replace(METADATA, raw_heads=raw_heads))
     path.write_bytes(model.SerializeToString())
     return path

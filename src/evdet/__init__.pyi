@@ -40,6 +40,7 @@ from .events import (
     open_recording as open_recording,
 )
 from .export import export_onnx as export_onnx
+from .frame_spec import FrameSpec as FrameSpec, SelectionThresholds as SelectionThresholds
 from .metrics import (
     average_precision as average_precision,
     performance_curves as performance_curves,
@@ -51,7 +52,6 @@ from .models import (
     BoxHead as BoxHead,
     DetectionLoss as DetectionLoss,
     Detector as Detector,
-    SelectionThresholds as SelectionThresholds,
     Vanilla as Vanilla,
     VanillaGRU as VanillaGRU,
     VggLike as VggLike,

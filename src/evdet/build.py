@@ -30,7 +30,7 @@ from evdet.data import (
 from evdet.data.augment import AugmentRules
 from evdet.events import RecordingError, frame_to_picture, open_recording
 from evdet.events.representations import representation_called
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import PICTURES, READY_MADE
 from evdet.labels import BoxRules, choose_classes
 from evdet.models import Detector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
@@ -53,7 +53,6 @@ __all__ = [
     "ANCHORS",
     "DETECTORS",
     "FEATURE_EXTRACTORS",
-    "READY_MADE",
     "build_detector",
     "build_loader",
     "complete_config",
@@ -65,8 +64,6 @@ ANCHORS = {
     "MNIST_ANCHORS": MNIST_ANCHORS,
     "PSEE_ANCHORS": PSEE_ANCHORS,
 }
-READY_MADE = "ready_made"
-"""What `preprocess` is called for data sets whose frames somebody has made already."""
 
 Choice = TypeVar("Choice")
 Picture = UInt8[np.ndarray, "H W 3"]
@@ -117,11 +114,11 @@ def _build_ssd(config: DetectionConfig) -> SSD:
         hidden_channels=config.head_channels,
         background=criterion.has_background,
     )
-    return SSD(features, anchors, head, criterion, _frame_spec(config))
+    return SSD(features, anchors, head, criterion, config.frame_spec)
 
 
 def _build_rvt(config: DetectionConfig, plan: RVTPlan) -> RVT:
-    return RVT(plan, config.in_channels, len(config.classes), _frame_spec(config))
+    return RVT(plan, config.in_channels, len(config.classes), config.frame_spec)
 
 
 DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
@@ -129,22 +126,6 @@ DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
     **{name: partial(_build_rvt, plan=plan) for name, plan in RVT_PLANS.items()},
 }
 """The families of detectors, by size where there are several."""
-
-
-def _frame_spec(config: DetectionConfig) -> FrameSpec:
-    return FrameSpec(
-        preprocess=config.preprocess,
-        delta_t=config.delta_t,
-        height=config.height,
-        width=config.width,
-        in_channels=config.in_channels,
-        class_names=config.class_names,
-        remove_hot_pixels=config.remove_hot_pixels,
-        noise_window=config.noise_window,
-        score_thresh=config.score_thresh,
-        nms_thresh=config.nms_thresh,
-        max_boxes=config.max_boxes_per_input,
-    )
 
 
 def complete_config(config: DetectionConfig) -> DetectionConfig:
@@ -166,7 +147,7 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
             height=config.height or 128,
             width=config.width or 128,
             in_channels=config.in_channels or 3,
-            preprocess="none",
+            preprocess=PICTURES,
         )
     given = (config.classes, config.height, config.width, config.in_channels)
     if all(given) and config.preprocess != "auto":
@@ -314,27 +295,20 @@ def _open_source(config: DetectionConfig, split: str) -> FrameSource:
         return open_tensors(
             folder,
             split,
+            config.frame_spec,
             classes=config.classes,
-            delta_t=config.delta_t,
             num_tbins=config.num_tbins,
-            height=config.height,
-            width=config.width,
             rules=rules,
             strict=config.strict,
         )
     return open_recordings(
         folder,
         split,
+        config.frame_spec,
         classes=config.classes,
-        representation=config.preprocess,
-        delta_t=config.delta_t,
         num_tbins=config.num_tbins,
-        height=config.height,
-        width=config.width,
         rules=rules,
         frame_period=config.frame_period or config.delta_t,
-        remove_hot_pixels=config.remove_hot_pixels,
-        noise_window=config.noise_window,
         strict=config.strict,
     )
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from evdet.frame_spec import FrameSpec, SelectionThresholds
+
 __all__ = [
     "TOY_PROBLEM",
     "ConfigError",
@@ -22,6 +24,8 @@ __all__ = [
 ]
 
 TOY_PROBLEM = "toy_problem"
+# Fields by the names that version 0.1.0 gave them, as checkpoints and config files still do.
+_OLD_NAMES = {"noise_window": "background_filter"}
 
 
 class ConfigError(ValueError):
@@ -84,8 +88,9 @@ class DetectionConfig:
     """Microseconds from frame to frame, for labels numbered by frame; 0 is delta_t."""
     remove_hot_pixels: bool = False
     """Leave out the events of pixels that fire by themselves."""
-    noise_window: int = 0
-    """Leave out events without another one beside them in so many microseconds; 0 keeps all."""
+    background_filter: int = 0
+    """Background-activity filter: drops events without a neighbouring event in the last N
+    microseconds; 0 disables it."""
     strict: bool = False
     """Stop at a recording that breaks, instead of reporting it and going on with the next."""
 
@@ -208,7 +213,7 @@ class DetectionConfig:
         for name in (
             "num_workers", "head_layers", "weight_decay", "gradient_clip", "demo_every",
             "checkpoint_every_minutes", "devices", "loc_weight", "seed", "height", "width",
-            "in_channels", "min_box_diag", "min_box_side", "frame_period", "noise_window",
+            "in_channels", "min_box_diag", "min_box_side", "frame_period", "background_filter",
             "event_noise",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
@@ -239,6 +244,30 @@ class DetectionConfig:
     def class_names(self) -> tuple[str, ...]:
         """What the classes are called: `car+truck=vehicle` is called vehicle."""
         return tuple(text.rpartition("=")[2].strip() for text in self.classes)
+
+    @property
+    def thresholds(self) -> SelectionThresholds:
+        """Which candidates become detections in validation and evaluation."""
+        return SelectionThresholds(
+            score_thresh=self.score_thresh,
+            nms_thresh=self.nms_thresh,
+            max_boxes=self.max_boxes_per_input,
+        )
+
+    @property
+    def frame_spec(self) -> FrameSpec:
+        """What the frames are made of; for a complete config."""
+        return FrameSpec(
+            preprocess=self.preprocess,
+            delta_t=self.delta_t,
+            height=self.height,
+            width=self.width,
+            in_channels=self.in_channels,
+            class_names=self.class_names,
+            remove_hot_pixels=self.remove_hot_pixels,
+            background_filter=self.background_filter,
+            thresholds=self.thresholds,
+        )
 
     def _check_toy_problem(self) -> None:
         self._check("preprocess", self.preprocess in ("auto", "none"), "none for toy_problem")
@@ -274,6 +303,7 @@ def config_from_params(
         return params
     values = dict(params) if isinstance(params, Mapping) else dict(vars(params))
     _join_act_and_loss(values)
+    values = {_OLD_NAMES.get(name, name): value for name, value in values.items()}
     fields = {field.name: field for field in dataclasses.fields(DetectionConfig)}
     for name in values:
         if name not in fields:

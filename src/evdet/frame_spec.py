@@ -1,16 +1,63 @@
-"""What a detector's frames are made of, and what it calls what it finds."""
+"""What a detector's frames are made of, and which of its candidates become detections."""
 
+import dataclasses
 from dataclasses import dataclass
 
-__all__ = ["FrameSpec"]
+__all__ = ["PICTURES", "READY_MADE", "FrameSpec", "SelectionThresholds"]
+
+PICTURES = "none"
+"""What `preprocess` is called where frames are pictures with values in [0, 1]."""
+READY_MADE = "ready_made"
+"""What `preprocess` is called where frames were made beforehand, by another tool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionThresholds:
+    """Which candidates become detections, how many there are, and so how long they take.
+
+    Raises:
+        ValueError: a threshold is outside [0, 1], or no candidate would be left.
+    """
+
+    score_thresh: float = 0.05
+    """Candidates with a lower score are dropped."""
+    nms_thresh: float = 0.6
+    """Of two boxes of a class with a higher IoU, the one with the lower score is dropped."""
+    max_boxes: int = 500
+    """Candidates of a frame that enter non-maximum suppression."""
+
+    def __post_init__(self) -> None:
+        for name in ("score_thresh", "nms_thresh"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.max_boxes < 1:
+            raise ValueError(f"max_boxes must be at least 1, got {self.max_boxes}")
+
+    def but(
+        self,
+        *,
+        score_thresh: float | None = None,
+        nms_thresh: float | None = None,
+        max_boxes: int | None = None,
+    ) -> "SelectionThresholds":
+        """The same with other values for those that are given."""
+        return SelectionThresholds(
+            score_thresh=self.score_thresh if score_thresh is None else float(score_thresh),
+            nms_thresh=self.nms_thresh if nms_thresh is None else float(nms_thresh),
+            max_boxes=self.max_boxes if max_boxes is None else max_boxes,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSpec:
-    """What somebody with a recording must know to feed a detector and to read its boxes."""
+    """What a detector's frames are made of, and how its boxes are to be read.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
 
     preprocess: str
-    """The representation that makes a frame of events; none for RGB pictures in [0, 1]."""
+    """Event representation that makes a frame; `PICTURES` or `READY_MADE` where there is none."""
     delta_t: int
     """Duration of a time bin, in microseconds."""
     height: int
@@ -19,16 +66,25 @@ class FrameSpec:
     """Width of the frames of the training, in pixels."""
     in_channels: int
     """Channels of a frame."""
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
     """The classes without background; label 1 is the first."""
     remove_hot_pixels: bool = False
-    """Whether the training left out the events of pixels that fire by themselves."""
-    noise_window: int = 0
-    """The training left out events without another beside them in so many microseconds before;
-    0 kept all."""
-    score_thresh: float = 0.05
-    """Detections with a lower score were dropped in the training's evaluation."""
-    nms_thresh: float = 0.6
-    """The IoU above which the worse of two boxes of a class was dropped."""
-    max_boxes: int = 500
-    """Candidates of a frame that entered non-maximum suppression."""
+    """Whether events of hot pixels are dropped."""
+    background_filter: int = 0
+    """Background-activity filter: drops events without a neighbouring event in the last so many
+    microseconds; 0 disables it."""
+    thresholds: SelectionThresholds = SelectionThresholds()
+    """The thresholds of the training's evaluation."""
+
+    def __post_init__(self) -> None:
+        for name in ("delta_t", "height", "width", "in_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.background_filter < 0:
+            raise ValueError(
+                f"background_filter must be 0 or more microseconds, got {self.background_filter}"
+            )
+
+    def at(self, delta_t: int | None) -> "FrameSpec":
+        """The same with time bins of another duration; None changes nothing."""
+        return self if delta_t is None else dataclasses.replace(self, delta_t=delta_t)

@@ -10,7 +10,7 @@ on with its memory, bring the boxes into the source's pixels, and give them thei
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events import Recording, RecordingError
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.labels import BoxEvents
 from evdet.models import DetectorProtocol
 from evdet.sources import FrameStream, StreamedFrame, open_frames
@@ -27,11 +27,10 @@ from evdet.sources import FrameStream, StreamedFrame, open_frames
 __all__ = [
     "BoxTracker",
     "DetectedFrame",
-    "FrameArguments",
     "detect",
     "device_of",
-    "frame_arguments",
     "frame_spec_of",
+    "frames_for",
 ]
 
 _log = logging.getLogger(__name__)
@@ -50,18 +49,6 @@ class DetectedFrame(NamedTuple):
     """The frame, with the events or the picture that it was made of."""
     boxes: BoxEvents
     """`BOX_DTYPE` records in pixels of the source, best first."""
-
-
-class FrameArguments(TypedDict):
-    """What makes the frames of one detector; see `open_frames`."""
-
-    preprocess: str
-    delta_t: int
-    height: int
-    width: int
-    in_channels: int
-    remove_hot_pixels: bool
-    noise_window: int
 
 
 @runtime_checkable
@@ -113,29 +100,24 @@ def detect(
         raise ValueError("the detector is in training mode: call its eval() first")
     if num_tbins < 1:
         raise ValueError(f"num_tbins must be at least 1, got {num_tbins}")
-    thresholds = {
-        "score_thresh": spec.score_thresh if score_thresh is None else float(score_thresh),
-        "nms_thresh": spec.nms_thresh if nms_thresh is None else float(nms_thresh),
-    }
-    for name, value in thresholds.items():
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be from 0 to 1, got {value}")
+    thresholds = spec.thresholds.but(
+        score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes
+    )
     if isinstance(source, Recording | Path | str):
-        source = open_frames(source, **frame_arguments(detector))
-    selection = {**thresholds, "max_boxes": spec.max_boxes if max_boxes is None else max_boxes}
-    return _play(source, detector, selection, tracker, num_tbins)
+        source = open_frames(source, spec)
+    return _play(source, detector, thresholds, tracker, num_tbins)
 
 
-def frame_arguments(detector: DetectorProtocol, *, delta_t: int | None = None) -> FrameArguments:
+def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> FrameSpec:
     """Say how `open_frames` and `open_live` are to make the frames of a detector.
 
     Args:
         detector: any; a warning is logged where `delta_t` is not that of its training.
-        delta_t: duration of a window, or from one image to the next, in microseconds; None takes
-            that of the training.
+        delta_t: duration of a time bin, or from one image to the next, in microseconds; None
+            takes that of the training.
 
     Returns:
-        Keyword arguments: `open_live("-", **frame_arguments(detector))`.
+        Its spec with that time bin: `open_live("-", frames_for(detector))`.
 
     Raises:
         ValueError: the detector does not say what its frames are made of.
@@ -148,15 +130,7 @@ def frame_arguments(detector: DetectorProtocol, *, delta_t: int | None = None) -
             "events, and its memory passes %s than in training",
             spec.delta_t, delta_t, *words,
         )  # fmt: skip
-    return {
-        "preprocess": spec.preprocess,
-        "delta_t": spec.delta_t if delta_t is None else delta_t,
-        "height": spec.height,
-        "width": spec.width,
-        "in_channels": spec.in_channels,
-        "remove_hot_pixels": spec.remove_hot_pixels,
-        "noise_window": spec.noise_window,
-    }
+    return spec.at(delta_t)
 
 
 def frame_spec_of(detector: DetectorProtocol) -> FrameSpec:
@@ -196,7 +170,7 @@ def device_of(detector: DetectorProtocol) -> torch.device:
 def _play(
     stream: FrameStream,
     detector: DetectorProtocol,
-    selection: dict[str, Any],
+    thresholds: SelectionThresholds,
     tracker: BoxTracker | None,
     num_tbins: int,
 ) -> Iterator[DetectedFrame]:
@@ -204,7 +178,7 @@ def _play(
     for clip in _cut_clips(stream, num_tbins):
         # Not around the yield below: what the caller does with gradients is the caller's business.
         with torch.no_grad():
-            found, memory = detector.step(_to_tensor(clip, detector), memory, **selection)
+            found, memory = detector.step(_to_tensor(clip, detector), memory, thresholds=thresholds)
         for frame, (detections,) in zip(clip, found, strict=True):
             boxes = _to_source(detections, frame.t, stream)
             if tracker is not None:

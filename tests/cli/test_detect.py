@@ -42,8 +42,8 @@ class StandIn:
         self.thresholds = None
         self.on_frame = lambda number: None
 
-    def step(self, clip, memory=None, *, score_thresh, nms_thresh, max_boxes):
-        self.thresholds = (score_thresh, nms_thresh)
+    def step(self, clip, memory=None, *, thresholds):
+        self.thresholds = (thresholds.score_thresh, thresholds.nms_thresh)
         first = memory or 0
         found = []
         for number in range(first, first + len(clip)):
@@ -175,7 +175,7 @@ def test_the_thresholds_reach_the_detector(capsys, detector, recording):
     said_by(capsys, recording, "--score", "0.5", "--nms", "0.4")
     assert detector.thresholds == (0.5, 0.4)
     said_by(capsys, recording)
-    assert detector.thresholds == (0.3, detector.frame_spec.nms_thresh)
+    assert detector.thresholds == (0.3, detector.frame_spec.thresholds.nms_thresh)
 
 
 def test_the_sample_comes_with_evdet_and_a_file_of_that_name_goes_before_it(

@@ -42,7 +42,7 @@ def test_options_reach_the_sensor_and_the_scene(capsys, tmp_path):
 def test_ten_seconds_each_unless_told_otherwise(tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(
-        "evdet.synthetic.simulated_folder.write_simulated_folder",
+        "evdet.synthetic.write_simulated_folder",
         lambda out, plan, **_: plans.append(plan),
     )
     run(tmp_path / "set")

@@ -4,7 +4,6 @@ import torch
 from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.mixed_loader import MixedLoader
 from evdet.data.random_clips import RandomClips
-from evdet.data.recording_frames import open_recordings
 from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 
@@ -17,9 +16,7 @@ def source(maker):
     maker.add("a", 0, 13_999, range(1000, 14_001, 2000))
     maker.add("b", 2000, 9999, [4000, 9000])
     maker.add("c", 0, 5999, [3000])
-    return open_recordings(
-        maker.open(), "train", delta_t=maker.delta_t, num_tbins=T, height=24, width=32
-    )
+    return maker.open_recordings(num_tbins=T)
 
 
 def mixed(source, *, num_streamed=2, num_drawn=1, **options):
@@ -75,11 +72,9 @@ def test_the_other_lanes_never_run_dry_and_never_keep_memory(source):
 
 def test_without_a_label_the_other_lanes_are_dry(maker):
     maker.add("a", 0, 3999, [1000, 3999])
-    source = open_recordings(
-        maker.open(), "train", delta_t=maker.delta_t, num_tbins=T, height=24, width=32
-    )
+    source = maker.open_recordings(num_tbins=T)
     streams = StreamLoader(RecordingStreams(source=source), batch_size=1)
-    nothing = RandomClips(source=type(source)(videos=[], num_tbins=T, height=24, width=32))
+    nothing = RandomClips(source=type(source)(videos=[], spec=source.spec, num_tbins=T))
     batches = list(MixedLoader(streams, StreamLoader(nothing, batch_size=1)))
     assert [batch["video_infos"][1].index for batch in batches] == [-1, -1]
 

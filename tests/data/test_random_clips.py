@@ -6,16 +6,16 @@ import torch
 
 from evdet.data.augment.augmentation import Augmentation, AugmentRules
 from evdet.data.random_clips import RandomClips
-from evdet.data.recording_frames import RecordingFrames, open_recordings
+from evdet.data.recording_frames import RecordingFrames
 from evdet.data.stream_loader import StreamLoader, Streams
+from evdet.frame_spec import FrameSpec
 
 T = 3
+SPEC = FrameSpec(preprocess="histogram", delta_t=1000, height=24, width=32, in_channels=2)
 
 
 def open_clips(maker, **options):
-    source = open_recordings(
-        maker.open(), "train", delta_t=maker.delta_t, num_tbins=T, height=24, width=32
-    )
+    source = maker.open_recordings(num_tbins=T)
     return RandomClips(source=source, **options)
 
 
@@ -36,7 +36,7 @@ def frames_of(clips, which, first, stop):
 
 
 def test_no_labels_are_no_clips():
-    clips = RandomClips(source=RecordingFrames(videos=[]), num_clips=5)
+    clips = RandomClips(source=RecordingFrames(videos=[], spec=SPEC), num_clips=5)
     assert isinstance(clips, Streams)
     assert clips.clip_counts(0) == []
 
@@ -157,4 +157,4 @@ def test_a_clip_that_touches_damage_is_silent_from_there(maker):
 )
 def test_a_number_out_of_range_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
-        RandomClips(source=RecordingFrames(videos=[]), **wrong)
+        RandomClips(source=RecordingFrames(videos=[], spec=SPEC), **wrong)

@@ -7,7 +7,7 @@ import torch
 
 from evdet.data import sequential_clips as recording_streams
 from evdet.data.augment.augmentation import AugmentRules
-from evdet.data.recording_frames import RecordingFrames, open_recordings
+from evdet.data.recording_frames import RecordingFrames
 from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader, Streams
 from evdet.events.dat.reader import write_dat
@@ -17,9 +17,11 @@ from evdet.events.noise import filter_background_activity
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.events.representations.functions import histogram, stacked_histogram
+from evdet.frame_spec import FrameSpec
 from evdet.labels.box_rules import BoxRules
 
 T = 3
+SPEC = FrameSpec(preprocess="histogram", delta_t=1000, height=24, width=32, in_channels=2)
 EVERYTHING = AugmentRules(
     flip_prob=0.5, zoom_in_prob=0.4, zoom_out_prob=0.3, crop_prob=0.3, drop_prob=0.5,
     noise_prob=0.5, max_noise_rate=100.0, swap_prob=0.5,
@@ -27,10 +29,8 @@ EVERYTHING = AugmentRules(
 
 
 def open_streams(maker, *, augment=None, seed=0, **options):
-    options = {"delta_t": maker.delta_t, "num_tbins": T, "height": 24, "width": 32, **options}
-    return RecordingStreams(
-        source=open_recordings(maker.open(), "train", **options), augment=augment, seed=seed
-    )
+    source = maker.open_recordings(**{"num_tbins": T, **options})
+    return RecordingStreams(source=source, augment=augment, seed=seed)
 
 
 def add_three(maker):
@@ -53,7 +53,7 @@ def same(first, second):
 
 
 def test_no_recordings_are_no_clips():
-    streams = RecordingStreams(source=RecordingFrames(videos=[]))
+    streams = RecordingStreams(source=RecordingFrames(videos=[], spec=SPEC))
     assert isinstance(streams, Streams)
     assert streams.clip_counts(0) == []
 
@@ -320,10 +320,10 @@ def test_a_file_that_ends_within_an_event_is_told_with_its_last_clip(maker):
     ("wrong", "message"),
     [
         ({"height": 25}, "frames of 32x25 .* are larger than the sensor of .*, 32x24"),
-        ({"representation": "picture"}, "preprocess must be one of diff, .* got 'picture'"),
+        ({"preprocess": "picture"}, "preprocess must be one of diff, .* got 'picture'"),
         ({"num_tbins": 0}, "num_tbins must be at least 1, got 0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
-        ({"noise_window": -1}, "noise_window must be 0 or more, got -1"),
+        ({"background_filter": -1}, "background_filter must be 0 or more microseconds, got -1"),
         ({"classes": ("tram",)}, "the label map has no class 'tram'"),
     ],
 )
@@ -336,7 +336,7 @@ def test_a_value_that_makes_no_sense_is_refused(maker, wrong, message):
 def test_a_split_that_is_not_there_is_named(maker):
     add_three(maker)
     with pytest.raises(ValueError, match="has no val/ with recordings, only train"):
-        open_recordings(maker.open(), "val")
+        maker.open_recordings("val")
 
 
 def add_noisy(maker):
@@ -372,7 +372,7 @@ def test_background_activity_is_left_out_wherever_playing_starts(
 ):
     monkeypatch.setattr(recording_streams, "_STRETCH", stretch)
     path = add_noisy(maker)
-    streams = open_streams(maker, noise_window=window)
+    streams = open_streams(maker, background_filter=window)
     clips = list(streams.clips(0, 0, 0))
 
     events = open_recording(path).slice(0, 60_000)
@@ -400,7 +400,7 @@ def as_npy(path, events, size):
 @pytest.mark.parametrize("write", [as_hdf5, as_raw, as_npy])
 def test_every_format_plays_the_same_from_anywhere_in_any_process(maker, write):
     path = maker.add("a", 0, 59_999, range(1000, 60_001, 1000), rate=2)
-    options = {"sensor_size": maker.size, "noise_window": 500}
+    options = {"sensor_size": maker.size, "background_filter": 500}
     wanted = list(open_streams(maker, **options).clips(0, 0, 0))
     write(path, open_recording(path).slice(0, 60_000), maker.size)
     path.unlink()

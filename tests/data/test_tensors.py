@@ -18,6 +18,7 @@ from evdet.data.sequential_clips import RecordingStreams
 from evdet.data.stream_loader import StreamLoader
 from evdet.data.tensors import open_tensors
 from evdet.events.dtypes import RecordingError
+from evdet.frame_spec import FrameSpec
 from evdet.labels.box_rules import BoxRules
 
 T = 3
@@ -86,7 +87,11 @@ def write_rvt(root, name, frames, label_frames, *, boxes_each=2, split="train", 
 
 
 def open_streams(root, **options):
-    return RecordingStreams(source=open_tensors(open_folder(root), "train", num_tbins=T, **options))
+    wanted = {name: options.pop(name) for name in ("delta_t", "height", "width") if name in options}
+    fields = {"delta_t": 50_000, "height": 4, "width": 6} | wanted
+    spec = FrameSpec(preprocess="ready_made", in_channels=2, **fields) if wanted else None
+    source = open_tensors(open_folder(root), "train", spec, num_tbins=T, **options)
+    return RecordingStreams(source=source)
 
 
 def play(streams, index=0):

@@ -9,14 +9,15 @@ from torch.testing import assert_close
 
 from evdet.detectors import ExportError, load_onnx
 from evdet.detectors.onnx_metadata import METADATA_KEY
+from evdet.frame_spec import SelectionThresholds
 from evdet.models.postprocess import select_boxes, to_detections
 
-THRESHOLDS = {"score_thresh": 0.3, "nms_thresh": 0.6, "max_boxes": 5}
+THRESHOLDS = SelectionThresholds(score_thresh=0.3, nms_thresh=0.6, max_boxes=5)
 
 
-def by_torch(toy, clip, memory=None, **thresholds):
+def by_torch(toy, clip, memory=None, *, thresholds):
     boxes, scores, memory = toy.predict(clip, memory)
-    selection = select_boxes(boxes, scores, clip.shape[-2:], **thresholds)
+    selection = select_boxes(boxes, scores, clip.shape[-2:], thresholds)
     return to_detections(selection, clip.shape[1]), memory
 
 
@@ -41,8 +42,8 @@ def test_it_says_what_it_is(toy, toy_path):
 def test_a_step_is_that_of_torch(toy, make_toy, tmp_path, raw_heads):
     detector = load_onnx(make_toy(tmp_path / "toy.onnx", raw_heads=raw_heads))
     clip = torch.randn(4, 3, 2, 8, 12)
-    found, (memory,) = detector.step(clip, **THRESHOLDS)
-    expected, (expected_memory,) = by_torch(toy, clip, **THRESHOLDS)
+    found, (memory,) = detector.step(clip, thresholds=THRESHOLDS)
+    expected, (expected_memory,) = by_torch(toy, clip, thresholds=THRESHOLDS)
 
     assert detector.raw_heads == raw_heads
     assert sum(len(lane["scores"]) for lanes in found for lane in lanes) > 20
@@ -51,7 +52,9 @@ def test_a_step_is_that_of_torch(toy, make_toy, tmp_path, raw_heads):
 
 
 def test_nothing_found_is_empty_tensors(toy_path):
-    found, _ = load_onnx(toy_path).step(torch.zeros(1, 2, 2, 8, 12), score_thresh=0.99)
+    found, _ = load_onnx(toy_path).step(
+        torch.zeros(1, 2, 2, 8, 12), thresholds=SelectionThresholds(score_thresh=0.99)
+    )
 
     for lane in found[0]:
         assert lane["boxes"].shape == (0, 4)
@@ -62,9 +65,9 @@ def test_nothing_found_is_empty_tensors(toy_path):
 def test_two_half_clips_equal_one_clip(toy_path):
     detector = load_onnx(toy_path)
     clip = torch.randn(4, 2, 2, 8, 12)
-    first, memory = detector.step(clip[:1], **THRESHOLDS)
-    second, memory = detector.step(clip[1:], memory, **THRESHOLDS)
-    whole, expected = detector.step(clip, **THRESHOLDS)
+    first, memory = detector.step(clip[:1], thresholds=THRESHOLDS)
+    second, memory = detector.step(clip[1:], memory, thresholds=THRESHOLDS)
+    whole, expected = detector.step(clip, thresholds=THRESHOLDS)
 
     assert_same_detections(first + second, whole)
     assert_close(memory, expected)
@@ -73,8 +76,8 @@ def test_two_half_clips_equal_one_clip(toy_path):
 def test_lanes_do_not_see_each_other(toy_path):
     detector = load_onnx(toy_path)
     clip = torch.randn(2, 3, 2, 8, 12)
-    whole, _ = detector.step(clip, **THRESHOLDS)
-    alone, _ = detector.step(clip[:, 1:2], **THRESHOLDS)
+    whole, _ = detector.step(clip, thresholds=THRESHOLDS)
+    alone, _ = detector.step(clip[:, 1:2], thresholds=THRESHOLDS)
 
     assert_same_detections([lanes[1:2] for lanes in whole], alone)
 
@@ -82,9 +85,9 @@ def test_lanes_do_not_see_each_other(toy_path):
 def test_frames_of_bytes_and_memory_with_gradients_are_taken(toy, toy_path):
     clip = torch.randint(0, 5, (2, 1, 2, 8, 12), dtype=torch.uint8)
     memory = (torch.rand(1, 1, 8, 12, requires_grad=True),)
-    found, _ = load_onnx(toy_path).step(clip, memory, **THRESHOLDS)
+    found, _ = load_onnx(toy_path).step(clip, memory, thresholds=THRESHOLDS)
 
-    assert_same_detections(found, by_torch(toy, clip.float(), memory, **THRESHOLDS)[0])
+    assert_same_detections(found, by_torch(toy, clip.float(), memory, thresholds=THRESHOLDS)[0])
 
 
 def test_a_model_of_one_size_says_what_it_takes(make_toy, tmp_path):
@@ -179,8 +182,8 @@ def test_without_onnxruntime_the_remedy_is_named(toy_path, monkeypatch):
 def test_windows_run_on_arrays(toy, toy_path):
     detector = load_onnx(toy_path)
     frame = np.random.default_rng(0).standard_normal((3, 2, 8, 12)).astype(np.float32)
-    found, state = detector.run(frame, detector.empty_memory(3, 8, 12), **THRESHOLDS)
-    [lanes], memory = by_torch(toy, torch.from_numpy(frame)[None], **THRESHOLDS)
+    found, state = detector.run(frame, detector.empty_memory(3, 8, 12), thresholds=THRESHOLDS)
+    [lanes], memory = by_torch(toy, torch.from_numpy(frame)[None], thresholds=THRESHOLDS)
 
     assert_close(torch.from_numpy(found.boxes), torch.cat([lane["boxes"] for lane in lanes]))
     assert found.lanes.tolist() == [b for b, lane in enumerate(lanes) for _ in lane["scores"]]

@@ -65,7 +65,7 @@ def test_a_published_checkpoint_becomes_one_of_ours(file, weights, tmp_path):
     assert (spec.height, spec.width, spec.in_channels) == (240, 304, 20)
     assert (spec.preprocess, spec.delta_t) == ("stacked_histogram_rvt", 50_000)
     assert spec.class_names == ("car", "pedestrian")
-    assert (spec.score_thresh, spec.nms_thresh) == (0.001, 0.45)
+    assert (spec.thresholds.score_thresh, spec.thresholds.nms_thresh) == (0.001, 0.45)
     assert load_checkpoint(tmp_path / "ours.ckpt")["hyper_parameters"]["detector"] == "RVT-Tiny"
 
 

@@ -50,7 +50,7 @@ class Oracle(SSD):
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.answers = iter(batches)
 
-    def step(self, clip, memory, **thresholds):
+    def step(self, clip, memory, *, thresholds):
         labels = next(self.answers)["labels"]
         found = [[self.find(frame) for frame in lanes] for lanes in labels]
         return found, (torch.zeros(clip.shape[1], 1, 1, 1),)

@@ -15,6 +15,7 @@ from evdet.evaluation.played_recordings import (
 )
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.frame_spec import FrameSpec
 from evdet.labels.binning import LabeledTimes
 
 SIZE = SensorSize(height=24, width=32)
@@ -57,9 +58,8 @@ def folder(tmp_path):
 
 def play(path, classes=()):
     folder = open_folder(path)
-    source = open_recordings(
-        folder, "test", classes=classes, delta_t=DELTA_T, num_tbins=2, height=24, width=32
-    )
+    spec = FrameSpec(preprocess="histogram", delta_t=DELTA_T, height=24, width=32, in_channels=2)
+    source = open_recordings(folder, "test", spec, classes=classes, num_tbins=2)
     return to_played(source.videos, folder, "test", classes=classes)
 
 

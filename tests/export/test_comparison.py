@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evdet.export import compare_onnx, other_shape, simulated_windows
+from evdet.export import compare_onnx, other_shape
 from evdet.frame_spec import FrameSpec
 from evdet.models.postprocess import select_boxes
 
@@ -65,8 +65,8 @@ def test_what_is_no_number_is_never_the_same(toy, toy_path, toy_windows):
 
 
 def test_another_selection_is_found(toy, toy_path, toy_windows, monkeypatch):
-    def keep_all(*args, **thresholds):
-        return select_boxes(*args, **{**thresholds, "nms_thresh": 1.0})
+    def keep_all(*args):
+        return select_boxes(*args[:-1], args[-1].but(nms_thresh=1.0))
 
     monkeypatch.setattr("evdet.export.comparison.select_boxes", keep_all)
     assert "other boxes are selected" in compare_onnx(toy, toy_path, toy_windows).problem
@@ -75,32 +75,6 @@ def test_another_selection_is_found(toy, toy_path, toy_windows, monkeypatch):
 def test_an_empty_stream_is_refused(toy, toy_path):
     with pytest.raises(ValueError, match="the stream is empty"):
         compare_onnx(toy, toy_path, [])
-
-
-@pytest.mark.parametrize(
-    ("preprocess", "channels"),
-    [("histogram", 2), ("event_cube", 6), ("stacked_histogram", 20), ("none", 3), ("none", 1),
-     ("none", 2), ("ready_made", 4)],
-)  # fmt: skip
-def test_simulated_windows_are_those_of_the_training_and_move(preprocess, channels):
-    windows = list(simulated_windows(spec_of(preprocess, channels), 6))
-
-    assert [window.shape for window in windows] == [(1, channels, 32, 40)] * 6
-    assert {window.dtype for window in windows} == {np.dtype(np.float32)}
-    assert all(window.any() for window in windows[1:])
-    assert not np.array_equal(windows[1], windows[2])
-
-
-def test_a_seed_makes_the_same_windows_again():
-    spec = spec_of("histogram", 2)
-    first, again, other = (list(simulated_windows(spec, 3, seed=seed)) for seed in (1, 1, 2))
-
-    np.testing.assert_array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-def test_windows_may_be_shorter_than_the_simulation_draws():
-    assert len(list(simulated_windows(spec_of("histogram", 2, delta_t=700), 5))) == 5
 
 
 def test_another_shape_has_a_lane_more_and_no_stride_divides_it():

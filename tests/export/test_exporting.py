@@ -17,14 +17,15 @@ from torch import nn
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.detectors import ExportError, load_onnx
-from evdet.export import compare_onnx, export_onnx, simulated_windows
+from evdet.export import compare_onnx, export_onnx
 from evdet.export.exporting import _write
 from evdet.export.tracing import memory_parts
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import SSD, Anchors, BoxHead, DetectionLoss, Detector
 from evdet.models.rvt import RVT, RVTPlan
 from evdet.pipeline import detect
 from evdet.samples import sample_recording
+from evdet.synthetic import simulated_windows
 
 SPEC = FrameSpec(
     preprocess="histogram",
@@ -212,10 +213,10 @@ def test_every_part_is_the_same_at_any_batch_and_size(
         assert comparison.problem is None, comparison
         assert comparison.num_detections > 0
     clip = torch.from_numpy(np.stack(windows_of(detector, 2, 50, 70)))
-    thresholds = {"score_thresh": 0.4, "nms_thresh": 0.3, "max_boxes": 40}
+    thresholds = SelectionThresholds(score_thresh=0.4, nms_thresh=0.3, max_boxes=40)
     with torch.no_grad():
-        expected, _ = detector.step(clip, **thresholds)
-    assert_same_detections(model.step(clip, **thresholds)[0], expected)
+        expected, _ = detector.step(clip, thresholds=thresholds)
+    assert_same_detections(model.step(clip, thresholds=thresholds)[0], expected)
 
 
 @pytest.mark.slow

@@ -7,10 +7,11 @@ from onnxruntime import InferenceSession
 
 from evdet.detectors.onnx_metadata import DETECTIONS
 from evdet.export.selection_graph import append_selection
+from evdet.frame_spec import SelectionThresholds
 from evdet.models.postprocess import select_boxes, to_detections
 
 SIZE = (70, 80)
-DEFAULTS = {"score_thresh": 0.25, "nms_thresh": 0.5, "max_boxes": 7}
+DEFAULTS = SelectionThresholds(score_thresh=0.25, nms_thresh=0.5, max_boxes=7)
 GIVEN = """
 <ir_version: 8, opset_import: ["": 18]>
 given (
@@ -28,7 +29,7 @@ given (
 @pytest.fixture(scope="module")
 def session():
     model = parser.parse_model(GIVEN)
-    append_selection(model, **DEFAULTS)
+    append_selection(model, DEFAULTS)
     return InferenceSession(model.SerializeToString())
 
 
@@ -42,7 +43,7 @@ def run(session, boxes, scores, **thresholds):
 
 def assert_same(session, boxes, scores, **thresholds):
     found = run(session, boxes, scores, **thresholds)
-    selection = select_boxes(boxes, scores, SIZE, **{**DEFAULTS, **thresholds})
+    selection = select_boxes(boxes, scores, SIZE, DEFAULTS.but(**thresholds))
     [lanes] = to_detections(selection, len(boxes))
     np.testing.assert_array_equal(
         found["lanes"], np.repeat(np.arange(len(lanes)), [len(lane["scores"]) for lane in lanes])

@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from evdet.boxes import clip_boxes, nms
+from evdet.frame_spec import SelectionThresholds
 from evdet.models.postprocess import select_boxes, to_detections
 from evdet.models.ssd.anchors import Anchors
 
@@ -16,9 +17,7 @@ def detect(boxes, scores, *, num_lanes=1, score_thresh=0.1, nms_thresh=0.5, max_
         boxes,
         scores,
         SIZE,
-        score_thresh=score_thresh,
-        nms_thresh=nms_thresh,
-        max_boxes=max_boxes,
+        SelectionThresholds(score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes),
     )
     return to_detections(selection, num_lanes)
 
@@ -112,9 +111,9 @@ def test_all_frames_at_once_are_each_frame_by_definition(max_boxes):
 
 def test_the_selection_is_padded_to_a_size_that_shapes_decide():
     boxes, scores = random_frames(2, 7, 3)
-    options = {"score_thresh": 0.5, "nms_thresh": 0.5}
-    assert select_boxes(boxes, scores, SIZE, max_boxes=500, **options).keep.shape == (2, 21)
-    assert select_boxes(boxes, scores, SIZE, max_boxes=5, **options).boxes.shape == (2, 5, 4)
+    options = SelectionThresholds(score_thresh=0.5, nms_thresh=0.5)
+    assert select_boxes(boxes, scores, SIZE, options).keep.shape == (2, 21)
+    assert select_boxes(boxes, scores, SIZE, options.but(max_boxes=5)).boxes.shape == (2, 5, 4)
 
 
 def test_half_precision_scores_are_taken():
@@ -125,11 +124,11 @@ def test_half_precision_scores_are_taken():
 
 def test_class_scores_go_along_and_decide_nothing():
     boxes, scores = random_frames(4, 30, 3)
-    options = {"score_thresh": 0.5, "nms_thresh": 0.5, "max_boxes": 100}
+    options = SelectionThresholds(score_thresh=0.5, nms_thresh=0.5, max_boxes=100)
     # Each is told from its candidate and class, so it can be found again.
     class_scores = torch.arange(scores.numel()).view(scores.shape) / 1000
-    plain = to_detections(select_boxes(boxes, scores, SIZE, **options), 2)
-    both = to_detections(select_boxes(boxes, scores, SIZE, **options, class_scores=class_scores), 2)
+    plain = to_detections(select_boxes(boxes, scores, SIZE, options), 2)
+    both = to_detections(select_boxes(boxes, scores, SIZE, options, class_scores=class_scores), 2)
     for f, (frame, same) in enumerate(zip(chain(*both), chain(*plain), strict=True)):
         second = frame.pop("class_scores")
         assert_close(frame, same)
@@ -144,24 +143,24 @@ def test_class_scores_go_along_and_decide_nothing():
 def test_nothing_is_read_back_from_the_device():
     # A meta tensor has no values: whatever asks for one raises.
     boxes, scores = (part.to("meta") for part in random_frames(2, 60, 3))
-    options = {"score_thresh": 0.5, "nms_thresh": 0.5, "max_boxes": 100}
-    assert select_boxes(boxes, scores, SIZE, **options).keep.shape == (2, 100)
+    options = SelectionThresholds(score_thresh=0.5, nms_thresh=0.5, max_boxes=100)
+    assert select_boxes(boxes, scores, SIZE, options).keep.shape == (2, 100)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
 def test_an_accelerator_selects_the_same_without_being_waited_for():
     boxes, scores = random_frames(6, 400, 3)
-    options = {"score_thresh": 0.3, "nms_thresh": 0.4, "max_boxes": 300}
+    options = SelectionThresholds(score_thresh=0.3, nms_thresh=0.4, max_boxes=300)
     there = boxes.cuda(), scores.cuda()
     features = [torch.zeros(6, 1, 16 >> n, 16 >> n, device="cuda") for n in range(5)]
     targets = [torch.tensor([[8.0, 8, 40, 40, 1]])] * 6
     torch.cuda.set_sync_debug_mode("error")
     try:
-        selection = select_boxes(*there, SIZE, **options)
+        selection = select_boxes(*there, SIZE, options)
         Anchors().encode(features, torch.zeros(1, 128, 128), targets)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     for mine, expected in zip(
-        selection[:4], select_boxes(boxes, scores, SIZE, **options)[:4], strict=True
+        selection[:4], select_boxes(boxes, scores, SIZE, options)[:4], strict=True
     ):
         assert_close(mine.cpu(), expected)

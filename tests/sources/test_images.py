@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -5,11 +6,12 @@ import pytest
 from PIL import Image
 
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.frame_spec import FrameSpec
 from evdet.sources.frame_layout import fit_pictures
 from evdet.sources.images import picture_to_frame, read_image
 from evdet.sources.opening import FrameStream, open_frames
 
-SPEC = {"preprocess": "none", "delta_t": 1000, "height": 6, "width": 8, "in_channels": 3}
+SPEC = FrameSpec(preprocess="none", delta_t=1000, height=6, width=8, in_channels=3)
 RED = (200, 0, 0)
 
 
@@ -34,7 +36,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_plays_in_natural_order(folder):
-    stream = open_frames(folder, **SPEC)
+    stream = open_frames(folder, SPEC)
     assert isinstance(stream, FrameStream)
     frames = list(stream)
     assert [frame.picture[0, 0, 0] for frame in frames] == list(range(12))
@@ -49,24 +51,24 @@ def test_a_folder_plays_in_natural_order(folder):
     [(1000, None, range(1, 12)), (1001, 3000, range(2, 5)), (0, 1, range(1)), (11_000, 99, [11])],
 )
 def test_a_part_is_played(folder, start, duration, expected):
-    stream = open_frames(folder, start=start, duration=duration, **SPEC)
+    stream = open_frames(folder, SPEC, start=start, duration=duration)
     assert [frame.t // 1000 for frame in stream] == list(expected)
     assert stream.num_frames == len(expected)
 
 
 def test_a_start_beyond_the_end_is_named(folder):
     with pytest.raises(ValueError, match=r"nothing lies from 0\.012 s on: .* has 12 images"):
-        open_frames(folder, start=12_000, **SPEC)
+        open_frames(folder, SPEC, start=12_000)
 
 
 def test_one_image_is_a_stream_of_one_frame(folder):
-    stream = open_frames(folder / "frame3.png", **SPEC)
+    stream = open_frames(folder / "frame3.png", SPEC)
     assert (stream.name, len(list(stream))) == ("frame3", 1)
 
 
 def test_frames_have_values_from_0_to_1_as_moving_mnist(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    frame = next(iter(open_frames(save(tmp_path / "a.png", pixels), **SPEC)))
+    frame = next(iter(open_frames(save(tmp_path / "a.png", pixels), SPEC)))
     assert frame.frame.dtype == np.float32
     np.testing.assert_array_equal(frame.frame, pixels.transpose(2, 0, 1) / np.float32(255))
     np.testing.assert_array_equal(frame.picture, pixels)
@@ -75,14 +77,14 @@ def test_frames_have_values_from_0_to_1_as_moving_mnist(tmp_path):
 def test_large_pictures_are_averaged(tmp_path):
     pixels = plain(0, 0, 0, height=12, width=16)
     pixels[::2, ::2] = 255
-    frame = next(iter(open_frames(save(tmp_path / "a.png", pixels), **SPEC)))
+    frame = next(iter(open_frames(save(tmp_path / "a.png", pixels), SPEC)))
     np.testing.assert_allclose(frame.frame, 0.25, atol=0.003)
     assert frame.picture.shape == (12, 16, 3)
 
 
 def test_pictures_of_other_proportions_are_not_distorted(tmp_path, caplog):
     path = save(tmp_path / "a.png", plain(255, 255, 255, height=12, width=8))
-    stream = open_frames(path, **SPEC)
+    stream = open_frames(path, SPEC)
     frame = next(iter(stream)).frame
     assert stream.frame_size == SensorSize(6, 4)
     assert frame.shape == (3, 6, 8)
@@ -93,7 +95,7 @@ def test_pictures_of_other_proportions_are_not_distorted(tmp_path, caplog):
 
 def test_a_detector_of_grey_frames_gets_grey(tmp_path):
     path = save(tmp_path / "a.png", plain(*RED))
-    frame = next(iter(open_frames(path, **SPEC | {"in_channels": 1})))
+    frame = next(iter(open_frames(path, dataclasses.replace(SPEC, in_channels=1))))
     assert frame.frame.shape == (1, 6, 8)
     np.testing.assert_allclose(frame.frame, 200 * 0.299 / 255, atol=0.003)
     assert frame.picture.shape == (6, 8, 3)
@@ -133,7 +135,7 @@ def test_an_image_that_cannot_be_decoded_is_named_after_those_before(folder, con
     bad.write_bytes(bad.read_bytes()[:-20] if content == "cut" else content)
     frames: list = []
     with pytest.raises(RecordingError, match=r"frame7\.png is no image that can be decoded"):
-        frames.extend(open_frames(folder, **SPEC))
+        frames.extend(open_frames(folder, SPEC))
     assert len(frames) == 7
     assert capfd.readouterr().err == ""  # the error says it all
 
@@ -141,11 +143,11 @@ def test_an_image_that_cannot_be_decoded_is_named_after_those_before(folder, con
 def test_an_image_of_another_size_is_named(folder):
     save(folder / "frame5.png", plain(0, 0, 0, height=9))
     with pytest.raises(RecordingError, match=r"frame5\.png: image 6 of 12 is 8x9 .*before are 8x6"):
-        list(open_frames(folder, **SPEC))
+        list(open_frames(folder, SPEC))
 
 
 def test_an_image_that_is_gone_is_named(folder):
-    played = iter(open_frames(folder, **SPEC))
+    played = iter(open_frames(folder, SPEC))
     next(played)
     (folder / "frame1.png").unlink()
     with pytest.raises(RecordingError, match=r"frame1\.png cannot be read: No such file"):

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import os
 import shlex
@@ -12,12 +13,13 @@ import pytest
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.raw.writer import write_evt3
+from evdet.frame_spec import FrameSpec
 from evdet.sources import live as live_frames
 from evdet.sources.live import open_live
 from evdet.sources.opening import FrameStream, open_frames
 
 SIZE = SensorSize(24, 32)
-SPEC = {"preprocess": "histogram", "delta_t": 1000, "height": 12, "width": 16, "in_channels": 2}
+SPEC = FrameSpec(preprocess="histogram", delta_t=1000, height=12, width=16, in_channels=2)
 ALL = {"max_backlog": None, "max_delay": None}
 
 
@@ -47,7 +49,7 @@ def same(found, expected):
 
 def test_a_source_without_events_has_no_frames(tmp_path):
     write_dat(tmp_path / "a.dat", [], SIZE)
-    stream = open_live(tmp_path / "a.dat", **SPEC, **ALL)
+    stream = open_live(tmp_path / "a.dat", SPEC, **ALL)
     assert isinstance(stream, FrameStream)
     assert list(stream) == []
     assert (stream.size, stream.frame_size) == (SIZE, SensorSize(12, 16))
@@ -56,18 +58,18 @@ def test_a_source_without_events_has_no_frames(tmp_path):
 
 
 def test_frames_are_those_of_the_recording(path):
-    expected = list(open_frames(path, **SPEC))
-    same(list(open_live(path, **SPEC, **ALL)), expected)
-    same(list(open_live(io.BytesIO(path.read_bytes()), **SPEC, **ALL)), expected)
+    expected = list(open_frames(path, SPEC))
+    same(list(open_live(path, SPEC, **ALL)), expected)
+    same(list(open_live(io.BytesIO(path.read_bytes()), SPEC, **ALL)), expected)
     with path.open("rb") as file:
-        same(list(open_live(file, **SPEC, **ALL)), expected)
-    stream = open_live(str(path), follow=True, idle_timeout=0, **SPEC, **ALL)
+        same(list(open_live(file, SPEC, **ALL)), expected)
+    stream = open_live(str(path), SPEC, follow=True, idle_timeout=0, **ALL)
     same(list(stream), expected)
 
 
 def test_each_frame_says_when_its_window_was_complete(path):
     before = time.monotonic()
-    arrivals = [frame.arrived for frame in open_live(path, **SPEC, **ALL)]
+    arrivals = [frame.arrived for frame in open_live(path, SPEC, **ALL)]
     assert before < arrivals[0]
     assert arrivals == sorted(arrivals)
     assert arrivals[-1] <= time.monotonic()
@@ -75,10 +77,10 @@ def test_each_frame_says_when_its_window_was_complete(path):
 
 def test_a_growing_file_gives_each_frame_as_its_window_closes(path):
     content = path.read_bytes()
-    expected = list(open_frames(path, **SPEC))
+    expected = list(open_frames(path, SPEC))
     growing = path.with_name("growing" + path.suffix)
     growing.write_bytes(content[: len(content) // 2])
-    stream = open_live(growing, follow=True, **SPEC, **ALL)
+    stream = open_live(growing, SPEC, follow=True, **ALL)
     frames = iter(stream)
     found = [next(frames) for _ in range(5)]
     with growing.open("ab") as file:
@@ -91,7 +93,7 @@ def test_a_growing_file_gives_each_frame_as_its_window_closes(path):
 
 
 def test_a_growing_file_that_is_written_anew_is_an_error(path):
-    stream = open_live(path, follow=True, **SPEC, **ALL)
+    stream = open_live(path, SPEC, follow=True, **ALL)
     frames = iter(stream)
     next(frames)
     threading.Timer(0.05, lambda: path.write_bytes(b"%")).start()
@@ -100,17 +102,17 @@ def test_a_growing_file_that_is_written_anew_is_an_error(path):
 
 
 def test_standard_input_is_a_source(path, monkeypatch):
-    expected = list(open_frames(path, **SPEC))
+    expected = list(open_frames(path, SPEC))
     with path.open("rb") as file:
         monkeypatch.setattr(live_frames.Pipe, "read", lambda self: os.read(file.fileno(), 1000))
-        stream = open_live("-", **SPEC, **ALL)
+        stream = open_live("-", SPEC, **ALL)
         assert stream.name == "standard_input"
         same(list(stream), expected)
 
 
 def test_another_sensor_size_is_warned_of_once(tmp_path, caplog):
     write_dat(tmp_path / "a.dat", [], SensorSize(48, 128))
-    stream = open_live(tmp_path / "a.dat", **SPEC, **ALL)
+    stream = open_live(tmp_path / "a.dat", SPEC, **ALL)
     assert stream.frame_size == SensorSize(6, 16)
     assert caplog.text.count("proportions kept") == 1
     stream.stop()
@@ -118,27 +120,25 @@ def test_another_sensor_size_is_warned_of_once(tmp_path, caplog):
 
 def test_what_does_not_fit_is_refused(path, tmp_path):
     with pytest.raises(ValueError, match=r"standard input is a live source .* on pictures"):
-        open_live("-", **SPEC | {"preprocess": "none", "in_channels": 3})
+        open_live("-", dataclasses.replace(SPEC, preprocess="none", in_channels=3))
     with pytest.raises(ValueError, match="ready_made"):
-        open_live(path, **SPEC | {"preprocess": "ready_made"})
+        open_live(path, dataclasses.replace(SPEC, preprocess="ready_made"))
     with pytest.raises(ValueError, match="makes frames of 2 channels, and the detector takes 9"):
-        open_live(path, **SPEC | {"in_channels": 9})
+        open_live(path, dataclasses.replace(SPEC, in_channels=9))
     with pytest.raises(ValueError, match="follow is for files that grow"):
-        open_live("-", follow=True, **SPEC)
+        open_live("-", SPEC, follow=True)
     with pytest.raises(ValueError, match="idle_timeout must be 0 or more, got -1"):
-        open_live(path, follow=True, idle_timeout=-1, **SPEC)
-    with pytest.raises(ValueError, match="delta_t must be at least 1"):
-        open_live(path, **SPEC | {"delta_t": 0})
+        open_live(path, SPEC, follow=True, idle_timeout=-1)
     for follow in (False, True):
         with pytest.raises(RecordingError, match=r"b\.dat cannot be read: No such file"):
-            open_live(tmp_path / "b.dat", follow=follow, **SPEC)
+            open_live(tmp_path / "b.dat", SPEC, follow=follow)
 
 
 SCRIPT = """
 import sys
-from evdet.sources.live import open_live
-stream = open_live("-", preprocess="histogram", delta_t=1000, height=12, width=16, in_channels=2,
-                   max_backlog=None, max_delay=None)
+from evdet import FrameSpec, open_live
+spec = FrameSpec(preprocess="histogram", delta_t=1000, height=12, width=16, in_channels=2)
+stream = open_live("-", spec, max_backlog=None, max_delay=None)
 for frame in stream:
     print(frame.t, len(frame.events), flush=True)
 print("end", stream.num_skipped, stream.num_late)
@@ -147,7 +147,7 @@ print("end", stream.num_skipped, stream.num_late)
 
 @pytest.mark.slow
 def test_a_pipe_is_played_to_its_end(path):
-    expected = [(frame.t, len(frame.events)) for frame in open_frames(path, **SPEC)]
+    expected = [(frame.t, len(frame.events)) for frame in open_frames(path, SPEC)]
     command = f"cat {shlex.quote(str(path))} | {sys.executable} -W error -c {shlex.quote(SCRIPT)}"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     *lines, end = done.stdout.splitlines()
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_a_pipe_that_is_silent(path):
     )
     process.stdin.buffer.write(path.read_bytes())
     process.stdin.buffer.flush()
-    expected = [f"{frame.t} {len(frame.events)}" for frame in open_frames(path, **SPEC)]
+    expected = [f"{frame.t} {len(frame.events)}" for frame in open_frames(path, SPEC)]
     # The last window is still open: nothing has come after it.
     closed = [process.stdout.readline().strip() for _ in expected[:-1]]
     time.sleep(1)
@@ -180,12 +180,12 @@ def test_ctrl_c_ends_a_pipe_that_is_silent(path):
 
 
 def test_background_activity_that_training_left_out_is_left_out(path):
-    expected = list(open_frames(path, noise_window=2500, **SPEC))
+    expected = list(open_frames(path, dataclasses.replace(SPEC, background_filter=2500)))
     assert sum(len(frame.events) for frame in expected) < 500
-    same(list(open_live(path, noise_window=2500, **SPEC, **ALL)), expected)
+    same(list(open_live(path, dataclasses.replace(SPEC, background_filter=2500), **ALL)), expected)
 
 
 def test_hot_pixels_stay_in_and_a_warning_says_so(path, caplog):
-    stream = open_live(path, remove_hot_pixels=True, **SPEC, **ALL)
+    stream = open_live(path, dataclasses.replace(SPEC, remove_hot_pixels=True), **ALL)
     assert "hot pixels stay in, though the training left them out" in caplog.text
-    same(list(stream), list(open_frames(path, **SPEC)))
+    same(list(stream), list(open_frames(path, SPEC)))

@@ -1,3 +1,4 @@
+import dataclasses
 from fractions import Fraction
 
 import av
@@ -5,9 +6,10 @@ import numpy as np
 import pytest
 
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.frame_spec import FrameSpec
 from evdet.sources.opening import FrameStream, open_frames
 
-SPEC = {"preprocess": "none", "delta_t": None, "height": 32, "width": 48, "in_channels": 3}
+SPEC = FrameSpec(preprocess="none", delta_t=40000, height=32, width=48, in_channels=3)
 
 
 def write(path, times, *, height=32, width=48, codec="libx264", options=None, container=None):
@@ -35,7 +37,7 @@ def numbers(frames):
 
 def test_a_video_plays_at_its_own_times(tmp_path):
     times = [0, 40, 80, 95, 100, 300, 340]  # as a telephone films in the dark
-    stream = open_frames(write(tmp_path / "walk.mp4", times), **SPEC)
+    stream = open_frames(write(tmp_path / "walk.mp4", times), SPEC)
     assert isinstance(stream, FrameStream)
     frames = list(stream)
     assert [frame.t for frame in frames] == [1000 * time for time in times]
@@ -47,7 +49,7 @@ def test_a_video_plays_at_its_own_times(tmp_path):
 
 
 def test_frames_are_rgb_from_0_to_1(tmp_path):
-    stream = open_frames(write(tmp_path / "a.mp4", [0, 40]), **SPEC)
+    stream = open_frames(write(tmp_path / "a.mp4", [0, 40]), SPEC)
     frame = list(stream)[1]
     assert frame.frame.shape == (3, 32, 48)
     assert frame.frame.dtype == np.float32
@@ -62,7 +64,7 @@ def test_the_common_files_are_read(tmp_path, name):
     codec = {"a.avi": "mpeg4", "a.webm": "libvpx-vp9"}.get(name, "libx264")
     times = list(range(0, 480, 40))
     options = {"b": "2000000"} if name == "a.avi" else None
-    frames = list(open_frames(write(tmp_path / name, times, codec=codec, options=options), **SPEC))
+    frames = list(open_frames(write(tmp_path / name, times, codec=codec, options=options), SPEC))
     assert [round(frame.t / 1000) for frame in frames] == times
     assert numbers(frames) == list(range(12))
 
@@ -75,7 +77,7 @@ def test_a_part_is_played_wherever_it_begins(tmp_path, start, duration):
     path = write(tmp_path / "a.mp4", times, options={"bf": "2", "g": "10"})
     end = 10_000 if duration is None else start + duration
     expected = [time for time in times if start <= time < end]
-    stream = open_frames(path, start=1000 * start, duration=duration and 1000 * duration, **SPEC)
+    stream = open_frames(path, SPEC, start=1000 * start, duration=duration and 1000 * duration)
     frames = list(stream)
     assert [frame.t // 1000 for frame in frames] == expected
     assert numbers(frames) == [time // 40 for time in expected]
@@ -84,18 +86,18 @@ def test_a_part_is_played_wherever_it_begins(tmp_path, start, duration):
 
 def test_times_count_from_the_first_frame(tmp_path):
     path = write(tmp_path / "a.mkv", [5000, 5040, 5080])
-    assert [frame.t for frame in open_frames(path, **SPEC)] == [0, 40_000, 80_000]
-    frames = open_frames(path, start=40_000, **SPEC)
+    assert [frame.t for frame in open_frames(path, SPEC)] == [0, 40_000, 80_000]
+    frames = open_frames(path, SPEC, start=40_000)
     assert [frame.t for frame in frames] == [40_000, 80_000]
 
 
 def test_a_start_beyond_the_end_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"nothing lies from 5 s on: .* has 0\.0?[48]* s"):
-        open_frames(write(tmp_path / "a.mp4", [0, 40]), start=5_000_000, **SPEC)
+        open_frames(write(tmp_path / "a.mp4", [0, 40]), SPEC, start=5_000_000)
 
 
 def test_a_large_video_is_scaled_and_its_picture_is_not(tmp_path, caplog):
-    stream = open_frames(write(tmp_path / "a.mp4", [0], height=64, width=64), **SPEC)
+    stream = open_frames(write(tmp_path / "a.mp4", [0], height=64, width=64), SPEC)
     frame = next(iter(stream))
     assert (stream.size, stream.frame_size) == (SensorSize(64, 64), SensorSize(32, 32))
     assert frame.frame.shape == (3, 32, 48)
@@ -115,7 +117,7 @@ def test_a_film_of_a_camera_held_upright_is_turned(tmp_path):
     track = content.index(b"tkhd")
     place = content.index(straight, track)
     path.write_bytes(content[:place] + turned + content[place + len(turned) :])
-    stream = open_frames(path, **SPEC | {"height": 48, "width": 32})
+    stream = open_frames(path, dataclasses.replace(SPEC, height=48, width=32))
     picture = next(iter(stream)).picture
     assert stream.size == SensorSize(48, 32)
     # The bright corner, top left on the sensor, is top right now.
@@ -132,7 +134,7 @@ def test_a_video_that_breaks_off_says_where_after_its_last_frame(tmp_path):
     )
     frames: list = []
     with pytest.raises(RecordingError, match=r"a\.mp4: the frame after 0\.\d+ s cannot be decoded"):
-        frames.extend(open_frames(path, **SPEC))
+        frames.extend(open_frames(path, SPEC))
     assert 3 < len(frames) < 22
     assert numbers(frames) == list(range(len(frames)))
 
@@ -147,7 +149,7 @@ def test_a_damaged_video_says_where_after_its_last_sound_frame(tmp_path):
     path.write_bytes(content)
     frames: list = []
     with pytest.raises(RecordingError, match=r"a\.mp4: the frame after 0\.\d+ s cannot be decoded"):
-        frames.extend(open_frames(path, **SPEC))
+        frames.extend(open_frames(path, SPEC))
     assert numbers(frames) == list(range(len(frames)))
     assert len(frames) >= 8
 
@@ -157,12 +159,12 @@ def test_what_is_no_video_is_named(tmp_path, content):
     path = write(tmp_path / "a.mp4", [0, 40])
     path.write_bytes(path.read_bytes()[:100] if content == "cut" else content)
     with pytest.raises(RecordingError, match=r"a\.mp4 cannot be read as a video: invalid data"):
-        open_frames(path, **SPEC)
+        open_frames(path, SPEC)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(RecordingError, match=r"a\.mp4 cannot be read as a video: no such file"):
-        open_frames(tmp_path / "a.mp4", **SPEC)
+        open_frames(tmp_path / "a.mp4", SPEC)
 
 
 def test_a_film_without_pictures_is_named(tmp_path):
@@ -175,11 +177,11 @@ def test_a_film_without_pictures_is_named(tmp_path):
         file.mux(track.encode(sound))
         file.mux(track.encode())
     with pytest.raises(RecordingError, match="has no video in it"):
-        open_frames(path, **SPEC)
+        open_frames(path, SPEC)
 
 
 def test_a_real_video_plays_whole(event_data):
-    stream = open_frames(event_data / "video" / "carphone_pristine.mp4", **SPEC)
+    stream = open_frames(event_data / "video" / "carphone_pristine.mp4", SPEC)
     frames = list(stream)
     assert len(frames) == stream.num_frames == 120
     assert frames[1].delta_t in (33366, 33367)

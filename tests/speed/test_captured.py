@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 import torch
 from torch.testing import assert_close
@@ -95,13 +93,14 @@ def test_a_clip_of_another_shape_is_refused():
 
 @pytest.mark.parametrize("as_memory", [lambda memory: memory, lambda memory: None])
 def test_a_captured_step_detects_what_the_detector_does(any_detector, thresholds, clips, as_memory):
-    limits = dataclasses.asdict(thresholds)
     expected_memory = memory = None
     num_boxes = 0
     with torch.inference_mode():
-        step = CapturedStep(any_detector.predict, clips[0], **limits, capture=replay_by_hand)
+        step = CapturedStep(any_detector.predict, clips[0], thresholds, capture=replay_by_hand)
         for clip in clips:
-            expected, expected_memory = any_detector.step(clip, expected_memory, **limits)
+            expected, expected_memory = any_detector.step(
+                clip, expected_memory, thresholds=thresholds
+            )
             found, memory = step(clip, memory)
             assert_same(found, expected)
             assert_close(memory, expected_memory)
@@ -113,12 +112,13 @@ def test_a_captured_step_detects_what_the_detector_does(any_detector, thresholds
 @ON_GPU
 def test_a_graph_detects_what_the_detector_does(any_detector, thresholds, clips):
     any_detector.cuda()
-    limits = dataclasses.asdict(thresholds)
     expected_memory = memory = None
     with torch.inference_mode():
-        step = CapturedStep(any_detector.predict, clips[0].cuda(), **limits)
+        step = CapturedStep(any_detector.predict, clips[0].cuda(), thresholds)
         for clip in clips:
-            expected, expected_memory = any_detector.step(clip.cuda(), expected_memory, **limits)
+            expected, expected_memory = any_detector.step(
+                clip.cuda(), expected_memory, thresholds=thresholds
+            )
             found, memory = step(clip.cuda(), memory)
             assert_same(found, expected)
 

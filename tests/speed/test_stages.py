@@ -29,7 +29,7 @@ def test_the_counts_are_those_of_the_windows_in_the_middle(detector, windows, th
     with torch.no_grad():
         for clip in clips:
             _, scores, after = detector.predict(clip, memory)
-            out, memory = detector.step(clip, memory, **dataclasses.asdict(thresholds))
+            out, memory = detector.step(clip, memory, thresholds=thresholds)
             candidates.append(int((scores >= thresholds.score_thresh).sum()))
             boxes.append(len(out[0][0]["boxes"]))
             torch.testing.assert_close(after, memory)

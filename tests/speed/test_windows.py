@@ -12,7 +12,8 @@ from evdet.events.representations.functions import REPRESENTATIONS, histogram
 from evdet.events.representations.names import VARIANTS, representation_called
 from evdet.frame_spec import FrameSpec
 from evdet.sources.frame_layout import fit_events
-from evdet.speed.windows import open_windows, picture_windows, scatter_clips, simulate_recording
+from evdet.speed.windows import open_windows, picture_windows, scatter_clips
+from evdet.synthetic import simulate_recording
 
 SIZE = SensorSize(8, 8)
 CPU = torch.device("cpu")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     from evdet.events import SensorSize
-    from evdet.frame_spec import FrameSpec
-    from evdet.models import Detector, SelectionThresholds
+    from evdet.frame_spec import FrameSpec, SelectionThresholds
+    from evdet.models import Detector
     from evdet.speed import Windows
     from evdet.tracking import Tracker
 
@@ -182,7 +182,7 @@ def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
     """The bundled recording, or one that is as large as the frames."""
     from evdet.events import SensorSize
     from evdet.samples import sample_recording
-    from evdet.speed import simulate_recording
+    from evdet.synthetic import simulate_recording
 
     size = _size_of(None)
     if (size.height, size.width) == (spec.height, spec.width):
@@ -191,17 +191,12 @@ def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
 
 
 def _thresholds(detector: "Detector", options: BenchOptions) -> "SelectionThresholds":
-    from evdet.models import SelectionThresholds
-
     spec = detector.frame_spec
     if spec is None:
         raise ValueError(f"{options.model} does not say what its thresholds are")
-    score = spec.score_thresh if options.score is None else options.score
-    if not 0 <= score <= 1:
-        raise ValueError(f"--score must be between 0 and 1, got {score}")
-    return SelectionThresholds(
-        score_thresh=score, nms_thresh=spec.nms_thresh, max_boxes=spec.max_boxes
-    )
+    if options.score is not None and not 0 <= options.score <= 1:
+        raise ValueError(f"--score must be between 0 and 1, got {options.score}")
+    return spec.thresholds.but(score_thresh=options.score)
 
 
 def _tracker_called(name: str, delta_t: int) -> "tuple[Tracker | None, list[str]]":

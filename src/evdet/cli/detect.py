@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from evdet.cli.detect_outputs import Outputs
     from evdet.cli.detect_summary import DetectionSummary
     from evdet.pipeline import DetectedFrame
-    from evdet.sources import FrameStream, LiveStream
+    from evdet.sources import FrameStream, LiveSource
     from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
@@ -191,7 +191,7 @@ def _write_all(
 
 def _conclude(
     problem: BaseException | None,
-    stream: "FrameStream | LiveStream",
+    stream: "FrameStream | LiveSource",
     outputs: "Outputs",
     summary: "DetectionSummary",
     options: DetectOptions,

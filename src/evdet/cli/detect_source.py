@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from evdet.events import SensorSize
+    from evdet.frame_spec import FrameSpec
     from evdet.models import DetectorProtocol
-    from evdet.pipeline import FrameArguments
-    from evdet.sources import FrameStream, LiveStream
+    from evdet.sources import FrameStream, LiveSource
 
 __all__ = ["ChosenSource", "OpenedSource", "choose_source", "open_chosen_source"]
 
@@ -32,7 +32,7 @@ class ChosenSource(NamedTuple):
 class OpenedSource(NamedTuple):
     """What is played."""
 
-    stream: "FrameStream | LiveStream"
+    stream: "FrameStream | LiveSource"
     first_bin: int | None
     """The bin in which an event recording starts, from bin 0 at time 0; None for all others."""
 
@@ -112,46 +112,43 @@ def open_chosen_source(
         RecordingError: the source cannot be read.
     """
     from evdet.events import open_recording
-    from evdet.pipeline import frame_arguments
+    from evdet.pipeline import frames_for
     from evdet.sources import open_frames, open_live
 
     path = chosen.path
-    frames = frame_arguments(detector, delta_t=delta_t)
+    spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
-        _warm_up(detector, frames)
+        _warm_up(detector, spec)
         backlog = None if path is None and _input_is_a_file() else max_backlog or None
         live = open_live(
-            path or STANDARD_INPUT, **frames, size=size, follow=follow, max_backlog=backlog
+            path or STANDARD_INPUT, spec, size=size, follow=follow, max_backlog=backlog
         )
         return OpenedSource(live, None)
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
-        return OpenedSource(
-            open_frames(path, **frames, start=first, duration=length, size=size), None
-        )
+        return OpenedSource(open_frames(path, spec, start=first, duration=length, size=size), None)
     recording = open_recording(path, size=size)
-    events = open_frames(recording, **frames, start=first, duration=length)
+    events = open_frames(recording, spec, start=first, duration=length)
     return OpenedSource(events, recording.start // events.delta_t)
 
 
-def _warm_up(detector: "DetectorProtocol", frames: "FrameArguments") -> None:
+def _warm_up(detector: "DetectorProtocol", spec: "FrameSpec") -> None:
     """Do once what takes long the first time: windows that wait for it would be skipped."""
     import numpy as np
     import torch
 
-    from evdet.events import EVENT_DTYPE, SensorSize
-    from evdet.events.representations import representation_called
+    from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
     from evdet.pipeline import device_of
+    from evdet.sources import make_frame
 
-    size = SensorSize(frames["height"], frames["width"])
-    representation_called(frames["preprocess"]).make(
-        np.zeros(0, EVENT_DTYPE), size, start=0, delta_t=frames["delta_t"], out_size=size
-    )
-    clip = torch.zeros(1, 1, frames["in_channels"], *size, device=device_of(detector))
+    size = SensorSize(spec.height, spec.width)
+    empty = TimeBin(0, spec.delta_t, np.zeros(0, EVENT_DTYPE))
+    make_frame(empty, size, spec.preprocess, out_size=size)
+    clip = torch.zeros(1, 1, spec.in_channels, *size, device=device_of(detector))
     with torch.no_grad():
-        _, memory = detector.step(clip, score_thresh=0.5, nms_thresh=0.5, max_boxes=100)
-        detector.step(clip, memory, score_thresh=0.5, nms_thresh=0.5, max_boxes=100)
+        _, memory = detector.step(clip, thresholds=spec.thresholds)
+        detector.step(clip, memory, thresholds=spec.thresholds)
 
 
 def _check_standard_input(follow: bool) -> None:

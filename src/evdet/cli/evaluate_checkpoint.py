@@ -34,7 +34,6 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
     from evdet.build import build_loader
     from evdet.evaluation import evaluate as score, measure_further
     from evdet.metrics import protocol_called
-    from evdet.models import SelectionThresholds
     from evdet.tracking import Tracker
 
     protocol = protocol_called(options.protocol)
@@ -46,11 +45,7 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         options.checkpoint or Path(), dataset_path=options.dataset_path, device=options.device
     )
     config, deviations = _config_for(options, subject, protocol)
-    thresholds = SelectionThresholds(
-        score_thresh=config.score_thresh,
-        nms_thresh=config.nms_thresh,
-        max_boxes=config.max_boxes_per_input,
-    )
+    thresholds = config.thresholds
     loader = build_loader(config, options.split)
     evaluation = score(
         subject.detector,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evdet.cli.evaluated_detector import Subject
     from evdet.evaluation import Evaluation
-    from evdet.models import SelectionThresholds
+    from evdet.frame_spec import SelectionThresholds
 
 __all__ = ["run_of", "write_evaluation", "write_numbers", "write_video"]
 

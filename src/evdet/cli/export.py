@@ -134,21 +134,12 @@ def _windows(options: ExportOptions, spec: "FrameSpec") -> "Iterator[np.ndarray]
     """Consecutive windows of one lane."""
     import numpy as np
 
-    from evdet.export import simulated_windows
     from evdet.sources import open_frames
+    from evdet.synthetic import simulated_windows
 
     if options.source is None:
         yield from simulated_windows(spec, options.windows)
         return
-    stream = open_frames(
-        options.source,
-        preprocess=spec.preprocess,
-        delta_t=spec.delta_t,
-        height=spec.height,
-        width=spec.width,
-        in_channels=spec.in_channels,
-        remove_hot_pixels=spec.remove_hot_pixels,
-        noise_window=spec.noise_window,
-    )
+    stream = open_frames(options.source, spec)
     for streamed in itertools.islice(stream, options.windows):
         yield streamed.frame[None].astype(np.float32)

@@ -15,8 +15,9 @@ from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events import Recording, RecordingError, SensorSize, TimeBin, open_recording
 from evdet.events.representations import representation_called
+from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxRules, LabeledTimes, bins_of, choose_classes
-from evdet.sources import NoiseRemoval, check_noise_window, find_hot_mask
+from evdet.sources import NoiseRemoval, find_hot_mask, make_frame
 
 __all__ = ["RecordingFrames", "open_recordings"]
 
@@ -38,46 +39,46 @@ class RecordingFrames:
 
     videos: Sequence[Video]
     """The recordings."""
-    representation: str = "histogram"
-    """As `representation_called` takes it."""
-    delta_t: int = 50_000
-    """Duration of a bin, in microseconds."""
+    spec: FrameSpec
+    """What the frames are made of; height and width are at most the sensor's."""
     num_tbins: int = 12
     """Bins of a clip."""
-    height: int = 240
-    """Height of a frame, in pixels; at most the sensor's."""
-    width: int = 304
-    """Width of a frame, in pixels; at most the sensor's."""
-    noise_window: int = 0
-    """Leave out events without another beside them in so many microseconds; 0 keeps all."""
     strict: bool = False
     """Raise where a recording is damaged, instead of playing silence."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Recordings that could not be opened, and why."""
 
     def __post_init__(self) -> None:
-        for name in ("delta_t", "num_tbins", "height", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        check_noise_window(self.noise_window)
-        representation_called(self.representation)
+        if self.num_tbins < 1:
+            raise ValueError(f"num_tbins must be at least 1, got {self.num_tbins}")
+        spec = self.spec
+        channels = representation_called(spec.preprocess).num_channels
+        if spec.in_channels != channels:
+            raise ValueError(
+                f"{spec.preprocess} makes frames of {channels} channels, but in_channels is "
+                f"{spec.in_channels}"
+            )
         for video in self.videos:
-            if video.size.height < self.height or video.size.width < self.width:
+            if video.size.height < spec.height or video.size.width < spec.width:
                 raise ValueError(
-                    f"frames of {SensorSize(self.height, self.width)} are larger than the sensor "
+                    f"frames of {SensorSize(spec.height, spec.width)} are larger than the sensor "
                     f"of {video.path}, {video.size}: lower height and width"
                 )
 
     @property
     def clip_shape(self) -> ClipShape:
         """Shape (T, C, H, W) of a clip."""
-        channels = representation_called(self.representation).num_channels
-        return self.num_tbins, channels, self.height, self.width
+        return self.num_tbins, self.spec.in_channels, self.spec.height, self.spec.width
+
+    @property
+    def delta_t(self) -> int:
+        """Duration of a bin, in microseconds."""
+        return self.spec.delta_t
 
     @property
     def dtype(self) -> np.dtype:
         """Type of the frames."""
-        return np.dtype(representation_called(self.representation).dtype)
+        return np.dtype(representation_called(self.spec.preprocess).dtype)
 
     @property
     def byte_divisor(self) -> int:
@@ -119,9 +120,8 @@ class RecordingFrames:
         for _ in range(first, min(0, stop)):
             yield BinFrame(None)
         number, error = max(first, 0), ""
-        # The filter remembers no longer than its window, so these bins before are all it needs.
-        num_before = -(-self.noise_window // self.delta_t)
-        noise = NoiseRemoval(video.size, video.hot, self.noise_window)
+        noise = NoiseRemoval(video.size, video.hot, self.spec.background_filter)
+        num_before = noise.look_back(self.delta_t) // self.delta_t
         try:
             for place, time_bin, problem in self._read(video, begin - num_before, begin, end):
                 if place < first - num_before:
@@ -169,32 +169,27 @@ class RecordingFrames:
         self, video: Video, number: int, time_bin: TimeBin, augmentation: Augmentation
     ) -> Shaped[np.ndarray, "C H W"]:
         start, delta_t, events = time_bin
-        return representation_called(self.representation).make(
-            augmentation.apply_to_events(
-                events, video.size, start=start, delta_t=delta_t, number=number
-            ),
+        events = augmentation.apply_to_events(
+            events, video.size, start=start, delta_t=delta_t, number=number
+        )
+        return make_frame(
+            time_bin._replace(events=events),
             video.size,
-            start=start,
-            delta_t=delta_t,
-            out_size=(self.height, self.width),
+            self.spec.preprocess,
+            out_size=SensorSize(self.spec.height, self.spec.width),
         )
 
 
 def open_recordings(
     folder: DatasetFolder,
     split: str,
+    spec: FrameSpec,
     *,
     classes: Sequence[str] = (),
-    representation: str = "histogram",
-    delta_t: int = 50_000,
     num_tbins: int = 12,
-    height: int = 240,
-    width: int = 304,
     rules: BoxRules | None = None,
     sensor_size: SensorSize | None = None,
     frame_period: int | None = None,
-    remove_hot_pixels: bool = False,
-    noise_window: int = 0,
     strict: bool = False,
 ) -> RecordingFrames:
     """Open the recordings of one split and sort their boxes into bins.
@@ -205,19 +200,13 @@ def open_recordings(
     Args:
         folder: the data set.
         split: train, val or test.
+        spec: what the frames are made of. With `remove_hot_pixels`, the first seconds of every
+            recording are read to find them.
         classes: what to train, as `choose_classes` takes it; none takes all.
-        representation: a name, as `representation_called` takes it.
-        delta_t: duration of a bin, in microseconds.
         num_tbins: bins of a clip.
-        height: of a frame, in pixels.
-        width: of a frame, in pixels.
         rules: the boxes to use, in pixels of the sensor.
         sensor_size: where the files do not say it.
         frame_period: microseconds from one frame to the next, for labels numbered by frame.
-        remove_hot_pixels: leave out the events of pixels that fire by themselves; the first
-            seconds of every recording are read for it.
-        noise_window: leave out events without another beside them in so many microseconds before;
-            0 keeps all.
         strict: raise where a recording cannot be opened or is damaged.
 
     Returns:
@@ -229,13 +218,14 @@ def open_recordings(
         RecordingError: `strict`, and a recording cannot be opened.
     """
     choice, counts = choose_classes(folder.label_map, classes), Counter[str]()
+    delta_t = spec.delta_t
     videos: list[Video] = []
     broken: dict[str, str] = {}
     for entry in entries_of(folder, split, "events"):
         try:
             recording = open_recording(entry.recording, size=sensor_size)
             size, num_bins = recording.size, _count_bins(recording, delta_t)
-            hot = find_hot_mask(recording, delta_t) if remove_hot_pixels else None
+            hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
         except RecordingError as error:
             if strict:
                 raise
@@ -250,12 +240,8 @@ def open_recordings(
         videos.append(Video(entry.name, entry.recording, size, grid.first_bin, labels, hot))
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),
-        representation=representation,
-        delta_t=delta_t,
+        spec=spec,
         num_tbins=num_tbins,
-        height=height,
-        width=width,
-        noise_window=noise_window,
         strict=strict,
         broken=broken,
     )

@@ -19,6 +19,7 @@ from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.frames_file import opened_frames, shape_of
 from evdet.data.split_videos import entries_of, log_labels
 from evdet.events import RecordingError, SensorSize
+from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxRules, LabeledTimes, RecordingSpan, choose_classes
 
 __all__ = ["TensorFrames", "open_tensors"]
@@ -113,12 +114,10 @@ class TensorFrames:
 def open_tensors(
     folder: DatasetFolder,
     split: str,
+    spec: FrameSpec | None = None,
     *,
     classes: Sequence[str] = (),
-    delta_t: int | None = None,
     num_tbins: int = 12,
-    height: int | None = None,
-    width: int | None = None,
     rules: BoxRules | None = None,
     strict: bool = False,
 ) -> TensorFrames:
@@ -127,11 +126,9 @@ def open_tensors(
     Args:
         folder: the data set.
         split: train, val or test.
+        spec: whose time bin, height and width the frames must have; None takes theirs.
         classes: what to train, as `choose_classes` takes it; none takes all.
-        delta_t: duration of a bin that the frames must have, in microseconds; None takes theirs.
         num_tbins: bins of a clip.
-        height: that the frames must have, in pixels; None takes theirs.
-        width: likewise.
         rules: the boxes to use, in pixels of the sensor.
         strict: raise where a file cannot be opened or is damaged.
 
@@ -150,14 +147,15 @@ def open_tensors(
     counts: Counter[str] = Counter()
     for entry in entries_of(folder, split, "frames"):
         try:
-            file = _find_rvt(entry, height, width) if entry.recording.is_dir() else _find(entry)
+            file = _find_rvt(entry, spec) if entry.recording.is_dir() else _find(entry)
         except RecordingError as error:
             if strict:
                 raise
             broken[entry.name] = str(error)
             _log.warning("%s is left out. %s", entry.name, error)
             continue
-        _check(file, delta_t, height, width)
+        if spec is not None:
+            _check(file, spec)
         span = RecordingSpan(file.sensor, 0, file.shape[0] * file.delta_t)
         labeled = read_labels(entry, folder, span, frame_period=file.delta_t)
         bin_length = file.delta_t
@@ -224,14 +222,14 @@ def _find(entry: RecordingEntry) -> _FrameFile:
         )
 
 
-def _find_rvt(entry: RecordingEntry, height: int | None, width: int | None) -> _FrameFile:
+def _find_rvt(entry: RecordingEntry, spec: FrameSpec | None) -> _FrameFile:
     """A sequence of RVT's: of several representations or sizes the one that was asked for."""
     found, sizes = [], []
     for path in sorted(entry.recording.glob(_RVT_FILES)):
         with opened_frames(path, "its frames") as data:
             shape, is_bytes = shape_of(data), data.dtype == np.uint8
         sizes.append(str(SensorSize(*shape[2:])))
-        if (height or shape[2], width or shape[3]) == shape[2:]:
+        if spec is None or (spec.height, spec.width) == shape[2:]:
             found.append((path, shape, is_bytes))
     if not sizes:
         raise RecordingError(
@@ -241,7 +239,8 @@ def _find_rvt(entry: RecordingEntry, height: int | None, width: int | None) -> _
     if len(found) != 1:
         raise ValueError(
             f"{entry.recording} has frames of {', '.join(sizes)}, of which {len(found)} have the "
-            f"height {height} and the width {width}: set these to one of the sizes"
+            f"height {spec and spec.height} and the width {spec and spec.width}: set these to one "
+            "of the sizes"
         )
     path, shape, is_bytes = found[0]
     match = re.search(r"dt=(\d+)", path.parent.name)
@@ -287,14 +286,14 @@ def _load(path: Path) -> Int64[np.ndarray, " L"]:
         raise RecordingError(f"{path} cannot be read: {error}. Is the data set complete?") from None
 
 
-def _check(file: _FrameFile, delta_t: int | None, height: int | None, width: int | None) -> None:
+def _check(file: _FrameFile, spec: FrameSpec) -> None:
     """Refuse frames that are not what was asked for: they cannot be changed any more."""
     for name, wanted, there in (
-        ("delta_t", delta_t, file.delta_t),
-        ("height", height, file.shape[2]),
-        ("width", width, file.shape[3]),
+        ("delta_t", spec.delta_t, file.delta_t),
+        ("height", spec.height, file.shape[2]),
+        ("width", spec.width, file.shape[3]),
     ):
-        if wanted is not None and wanted != there:
+        if wanted != there:
             raise ValueError(
                 f"{name} is {wanted}, but the frames of {file.path} have {there}, and ready-made "
                 f"frames stay as they are: set {name} to {there}"

@@ -22,7 +22,7 @@ from evdet.detectors.onnx_metadata import (
     memory_input,
     memory_output,
 )
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import select_boxes, to_detections
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class OnnxDetector:
         names = self.memory_names
         self._memory_inputs = [memory_input(name) for name in names]
         results = CANDIDATES if metadata.raw_heads else DETECTIONS
-        self._outputs = [*results, *map(memory_output, names)]
+        given = {entry.name for entry in session.get_outputs()}
+        # Files of version 0.1.0 call this output lanes.
+        self._results = tuple(name if name in given else "lanes" for name in results)
+        self._outputs = [*self._results, *map(memory_output, names)]
         self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
 
     @property
@@ -86,6 +89,11 @@ class OnnxDetector:
     def memory_names(self) -> tuple[str, ...]:
         """The name of each tensor of the memory, in order."""
         return tuple(part.name for part in self._metadata.memory)
+
+    @property
+    def result_names(self) -> tuple[str, ...]:
+        """The model's outputs before those of the memory: candidates, or what is selected."""
+        return self._results
 
     @property
     def num_classes(self) -> int:
@@ -110,18 +118,14 @@ class OnnxDetector:
         clip: Clip,
         memory: Memory | None = None,
         *,
-        score_thresh: float = 0.05,
-        nms_thresh: float = 0.6,
-        max_boxes: int = 500,
+        thresholds: SelectionThresholds | None = None,
     ) -> tuple[Detections, Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane anew.
-            score_thresh: detections with a lower score are dropped.
-            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-            max_boxes: candidates of a frame that enter non-maximum suppression.
+            thresholds: which candidates become detections; None takes `SelectionThresholds()`.
 
         Returns:
             `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
@@ -139,13 +143,7 @@ class OnnxDetector:
             self._check_memory(state, num_lanes, height, width)
         found: Detections = []
         for frame in clip.detach().to("cpu", torch.float32):
-            result, state = self.run(
-                frame.numpy(),
-                state,
-                score_thresh=score_thresh,
-                nms_thresh=nms_thresh,
-                max_boxes=max_boxes,
-            )
+            result, state = self.run(frame.numpy(), state, thresholds=thresholds)
             found.append(_by_lane(result, num_lanes))
         return found, tuple(torch.from_numpy(part) for part in state)
 
@@ -168,22 +166,19 @@ class OnnxDetector:
         frame: Frame,
         memory: Arrays,
         *,
-        score_thresh: float = 0.05,
-        nms_thresh: float = 0.6,
-        max_boxes: int = 500,
+        thresholds: SelectionThresholds | None = None,
     ) -> tuple[WindowBoxes, Arrays]:
         """Do what `step` does for one window, on arrays and without checks.
 
         Args:
             frame: the next window of each of the B lanes.
             memory: what the previous call returned, or `empty_memory`.
-            score_thresh: as `step` takes it.
-            nms_thresh: as `step` takes it.
-            max_boxes: as `step` takes it.
+            thresholds: as `step` takes them.
 
         Returns:
             The boxes, and the memory.
         """
+        chosen = thresholds or SelectionThresholds()
         feed = {FRAME: frame, **dict(zip(self._memory_inputs, memory, strict=True))}
         if self.raw_heads:
             boxes, scores, *state = self._session.run(self._outputs, feed)
@@ -191,12 +186,10 @@ class OnnxDetector:
                 torch.from_numpy(boxes),
                 torch.from_numpy(scores),
                 (frame.shape[2], frame.shape[3]),
-                score_thresh=score_thresh,
-                nms_thresh=nms_thresh,
-                max_boxes=max_boxes,
+                chosen,
             )
             return lanes_joined(to_detections(selection, len(boxes))[0]), tuple(state)
-        feed |= threshold_arrays(score_thresh, nms_thresh, max_boxes)
+        feed |= threshold_arrays(chosen)
         results = self._session.run(self._outputs, feed)
         return WindowBoxes(*results[: len(DETECTIONS)]), tuple(results[len(DETECTIONS) :])
 
@@ -302,24 +295,12 @@ def runtime_version() -> str:
     return version
 
 
-def threshold_arrays(
-    score_thresh: float, nms_thresh: float, max_boxes: int
-) -> dict[str, np.ndarray]:
-    """Give the thresholds as the inputs of a model; one that is left out has its default.
-
-    Args:
-        score_thresh: as `OnnxDetector.step` takes it.
-        nms_thresh: as `OnnxDetector.step` takes it.
-        max_boxes: as `OnnxDetector.step` takes it.
-
-    Returns:
-        Scalars by name.
-    """
-    values = (score_thresh, nms_thresh, max_boxes)
+def threshold_arrays(thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
+    """Give thresholds as the inputs of a model, by name; one that is left out has its default."""
     kinds = (np.float32, np.float32, np.int64)
     return {
-        name: np.array(value, kind)
-        for name, value, kind in zip(THRESHOLDS, values, kinds, strict=True)
+        name: np.array(getattr(thresholds, name), kind)
+        for name, kind in zip(THRESHOLDS, kinds, strict=True)
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evdet.detectors.onnx_errors import ExportError
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 
 __all__ = [
     "CANDIDATES",
@@ -26,12 +26,14 @@ FRAME = "frame"
 """Input: a window of each lane, (batch, channels, height, width)."""
 CANDIDATES = ("candidate_boxes", "candidate_scores")
 """Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
-DETECTIONS = ("boxes", "labels", "scores", "lanes")
+DETECTIONS = ("boxes", "labels", "scores", "batch_index")
 """Outputs after selection, a row per box: lane after lane, in each the best first."""
 THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes")
 """Inputs that may be left out: the model has a default for each."""
-_FORMAT = 1
-"""Goes up when a reader of today could no longer use what is written."""
+_FORMAT = 2
+"""Goes up when a reader of today could no longer use what is written. Of format 1, which version
+0.1.0 wrote, the frame spec has the thresholds beside its other fields."""
+_THRESHOLDS_OF_1 = ("score_thresh", "nms_thresh", "max_boxes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,20 +85,30 @@ class ModelMetadata:
         try:
             content: dict[str, Any] = json.loads(text)
             number = content.pop("format")
-            if number != _FORMAT:
+            if number not in (1, _FORMAT):
                 raise ExportError(
                     f"{name} was written by evdet {content.get('evdet_version')}, whose files "
                     "this one cannot read: update evdet, or export the checkpoint again"
                 )
-            spec = content.pop("frame_spec")
-            spec["class_names"] = tuple(spec["class_names"])
+            spec = _read_spec(content.pop("frame_spec"), number)
             memory = tuple(MemoryPart(**part) for part in content.pop("memory"))
-            return cls(memory=memory, frame_spec=FrameSpec(**spec), **content)
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
+            return cls(memory=memory, frame_spec=spec, **content)
+        except ExportError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 f"{name}: what it says of itself is damaged ({type(error).__name__}: {error}); "
                 "export the checkpoint again"
             ) from error
+
+
+def _read_spec(stored: dict[str, Any], number: int) -> FrameSpec:
+    if number == 1:
+        stored["thresholds"] = {name: stored.pop(name) for name in _THRESHOLDS_OF_1}
+        stored["background_filter"] = stored.pop("noise_window", 0)
+    thresholds = SelectionThresholds(**stored.pop("thresholds"))
+    stored["class_names"] = tuple(stored["class_names"])
+    return FrameSpec(**stored, thresholds=thresholds)
 
 
 def memory_input(name: str) -> str:

@@ -7,7 +7,8 @@ from jaxtyping import Int64
 from torch import Tensor, nn
 
 from evdet.data import Batch
-from evdet.models import DetectorProtocol, SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
+from evdet.models import DetectorProtocol
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -36,13 +37,7 @@ def detect_batches(
             if memory is not None:
                 keep = batch["mask_keep_memory"].to(device)
                 memory = tuple(part * keep for part in memory)
-            found, memory = detector.step(
-                batch["inputs"].to(device),
-                memory,
-                score_thresh=thresholds.score_thresh,
-                nms_thresh=thresholds.nms_thresh,
-                max_boxes=thresholds.max_boxes,
-            )
+            found, memory = detector.step(batch["inputs"].to(device), memory, thresholds=thresholds)
         yield batch, found
 
 

@@ -11,6 +11,7 @@ from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.pictures import SHOWN_SCORE, Gallery, Image, ShowFrame
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
+from evdet.frame_spec import SelectionThresholds
 from evdet.metrics import (
     PROTOCOLS,
     AveragePrecision,
@@ -20,7 +21,7 @@ from evdet.metrics import (
     confusion_matrix,
     score_recordings,
 )
-from evdet.models import DetectorProtocol, SelectionThresholds
+from evdet.models import DetectorProtocol
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from evdet.boxes import clip_boxes
 from evdet.detectors import (
     CANDIDATES,
-    DETECTIONS,
     FRAME,
     OnnxDetector,
     WindowBoxes,
@@ -27,13 +26,15 @@ from evdet.detectors import (
     runtime_version,
     threshold_arrays,
 )
+from evdet.frame_spec import SelectionThresholds
 from evdet.models import select_boxes, to_detections
 from evdet.shapes import Size
 
-__all__ = ["TOLERANCE", "Comparison", "GivesCandidates", "compare_onnx"]
+__all__ = ["TOLERANCE", "Comparison", "compare_onnx", "other_shape"]
 
 Frame = Float32[np.ndarray, "B C H W"]
 
+_PADDING = (12, 20)  # to a size that no stride divides
 TOLERANCE = 1e-4
 """Largest difference at which the two count as the same."""
 
@@ -113,8 +114,9 @@ def compare_onnx(
     for number, frame in enumerate(windows):
         shape = (len(frame), frame.shape[2], frame.shape[3])
         state = exported.empty_memory(*shape) if state is None else state
-        score_thresh = 0.0 if number % 2 else exported.frame_spec.score_thresh
-        found = run(frame, state, score_thresh)
+        usual = exported.frame_spec.thresholds
+        thresholds = usual.but(score_thresh=0.0) if number % 2 else usual
+        found = run(frame, state, thresholds)
         state = tuple(found[memory_output(name)] for name in exported.memory_names)
         with torch.no_grad():
             expected = detector.predict(torch.from_numpy(frame)[None], memory)
@@ -127,7 +129,7 @@ def compare_onnx(
                 )
         num_windows += 1
         if not exported.raw_heads:
-            same, num_found = _compare_selection(exported, found, shape, score_thresh)
+            same, num_found = _compare_selection(exported, found, shape, thresholds)
             num_detections += num_found
             problems += [] if same else [f"window {number}: other boxes are selected than by torch"]
     if not num_windows:
@@ -144,25 +146,43 @@ def compare_onnx(
     )
 
 
+def other_shape(windows: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame]:
+    """Give windows a shape for which an export was not written, where it should take any.
+
+    Args:
+        windows: of one lane.
+        free: the dimensions that are free.
+
+    Yields:
+        With a second lane, mirrored, where batch is free; larger where the size is.
+    """
+    free = set(free)
+    for frame in windows:
+        if "batch" in free:
+            frame = np.concatenate([frame, frame[..., ::-1]])
+        if "height" in free:
+            frame = np.pad(frame, [(0, 0), (0, 0), *((0, side) for side in _PADDING)])
+        yield np.ascontiguousarray(frame)
+
+
 def _open_candidates(
     exported: OnnxDetector, path: Path
-) -> Callable[[Frame, tuple[np.ndarray, ...], float], dict[str, Any]]:
+) -> Callable[[Frame, tuple[np.ndarray, ...], SelectionThresholds], dict[str, Any]]:
     """Something that runs the model for one window and gives its candidates as well."""
     content = path.read_bytes()
     results = [*CANDIDATES, *map(memory_output, exported.memory_names)]
     if not exported.raw_heads:
         content = _lay_open(content)
-        results += DETECTIONS
+        results += exported.result_names
     session = open_session(content, path.name, num_threads=1)
     inputs = [memory_input(name) for name in exported.memory_names]
-    spec = exported.frame_spec
 
     def run(
-        frame: Frame, state: tuple[np.ndarray, ...], score_thresh: float
+        frame: Frame, state: tuple[np.ndarray, ...], thresholds: SelectionThresholds
     ) -> dict[str, np.ndarray]:
         feed = {FRAME: frame, **dict(zip(inputs, state, strict=True))}
         if not exported.raw_heads:
-            feed |= threshold_arrays(score_thresh, spec.nms_thresh, spec.max_boxes)
+            feed |= threshold_arrays(thresholds)
         return dict(zip(results, session.run(results, feed), strict=True))
 
     return run
@@ -209,20 +229,12 @@ def _compare_selection(
     exported: OnnxDetector,
     found: Mapping[str, np.ndarray],
     shape: tuple[int, int, int],
-    score_thresh: float,
+    thresholds: SelectionThresholds,
 ) -> tuple[bool, int]:
     """Whether torch selects the same of the export's candidates, and how many count."""
-    spec = exported.frame_spec
     boxes, scores = (torch.from_numpy(found[name]) for name in CANDIDATES)
-    selection = select_boxes(
-        boxes,
-        scores,
-        shape[1:],
-        score_thresh=score_thresh,
-        nms_thresh=spec.nms_thresh,
-        max_boxes=spec.max_boxes,
-    )
+    selection = select_boxes(boxes, scores, shape[1:], thresholds)
     expected = lanes_joined(to_detections(selection, shape[0])[0])
-    given = WindowBoxes(*(found[name] for name in DETECTIONS))
+    given = WindowBoxes(*(found[name] for name in exported.result_names))
     same = all(np.array_equal(a, b) for a, b in zip(expected, given, strict=True))
-    return same, int((given.scores >= spec.score_thresh).sum())
+    return same, int((given.scores >= exported.frame_spec.thresholds.score_thresh).sum())

@@ -73,12 +73,7 @@ def export_onnx(
     memory = memory_parts(still)
     model, free = trace(still, (spec.height, spec.width), memory, fixed_shape=fixed_shape)
     if not raw_heads:
-        append_selection(
-            model,
-            score_thresh=spec.score_thresh,
-            nms_thresh=spec.nms_thresh,
-            max_boxes=spec.max_boxes,
-        )
+        append_selection(model, spec.thresholds)
     metadata = ModelMetadata(
         evdet_version=version("evdet"),
         raw_heads=raw_heads,

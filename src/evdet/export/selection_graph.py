@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from evdet.detectors import CANDIDATES, THRESHOLDS
+from evdet.frame_spec import SelectionThresholds
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -25,7 +26,7 @@ select (
     float score_thresh, float nms_thresh, int64 max_boxes
 ) => (
     float[detections, 4] boxes, int64[detections] labels,
-    float[detections] scores, int64[detections] lanes
+    float[detections] scores, int64[detections] batch_index
 ) <
     int64[1] select_flat = {{-1}}, int64[1] select_axis1 = {{1}}, int64[1] select_axis2 = {{2}},
     int64[2] select_lane_and_place = {{0, 2}}, int64 select_zero = {{0}}, int64 select_one = {{1}},
@@ -71,7 +72,7 @@ select (
     scores = GatherND (select_best, select_rows)
     select_found_class = GatherND (select_class, select_rows)
     labels = Add (select_found_class, select_one)
-    lanes = Gather <axis = 0> (select_found, select_zero)
+    batch_index = Gather <axis = 0> (select_found, select_zero)
     select_found_boxes = GatherND (select_chosen, select_rows)
     select_height = Shape <start = 2, end = 3> (frame)
     select_width = Shape <start = 3, end = 4> (frame)
@@ -83,19 +84,13 @@ select (
 """
 
 
-def append_selection(
-    model: "ModelProto", *, score_thresh: float, nms_thresh: float, max_boxes: int
-) -> None:
+def append_selection(model: "ModelProto", thresholds: SelectionThresholds) -> None:
     """Put the selection of the final boxes behind the candidates of a model, in place.
 
     Args:
         model: has the input `FRAME` and the outputs `CANDIDATES`; these become inner values,
             and `DETECTIONS` take their place.
-        score_thresh: default of the input of this name: candidates with a lower score are
-            dropped.
-        nms_thresh: default of the input of this name: of two boxes of a class with a higher IoU
-            the better stays.
-        max_boxes: default of the input of this name: candidates per frame.
+        thresholds: the defaults of the inputs `THRESHOLDS`.
     """
     from onnx import helper, parser
 
@@ -104,12 +99,11 @@ def append_selection(
     graph.node.extend(selection.node)
     graph.initializer.extend(selection.initializer)
     # An input that is also an initializer may be left out: the initializer is its default.
-    defaults = (float(score_thresh), float(nms_thresh), int(max_boxes))
-    for name, default in zip(THRESHOLDS, defaults, strict=True):
+    for name in THRESHOLDS:
         value = next(entry for entry in selection.input if entry.name == name)
         graph.input.append(value)
         kind = value.type.tensor_type.elem_type
-        graph.initializer.append(helper.make_tensor(name, kind, [], [default]))
+        graph.initializer.append(helper.make_tensor(name, kind, [], [getattr(thresholds, name)]))
     kept = [output for output in graph.output if output.name not in CANDIDATES]
     del graph.output[:]
     graph.output.extend([*selection.output, *kept])

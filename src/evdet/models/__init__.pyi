@@ -4,9 +4,9 @@ from .folding import fold_batch_norm as fold_batch_norm
 from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock
 from .postprocess import (
     Selection as Selection,
-    SelectionThresholds as SelectionThresholds,
     choose_candidates as choose_candidates,
     select_boxes as select_boxes,
+    select_detections as select_detections,
     suppress_candidates as suppress_candidates,
     to_detections as to_detections,
 )

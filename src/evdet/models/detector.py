@@ -7,9 +7,9 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float, Num
 from torch import Tensor, nn
 
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.class_rows import carry_classes
-from evdet.models.postprocess import SelectionThresholds, select_boxes, to_detections
+from evdet.models.postprocess import select_detections
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Candidates", "Clip", "Detector", "DetectorProtocol"]
@@ -42,9 +42,7 @@ class DetectorProtocol(Protocol):
         clip: Float[Tensor, "T B C H W"],
         memory: Any = None,
         *,
-        score_thresh: float,
-        nms_thresh: float,
-        max_boxes: int,
+        thresholds: SelectionThresholds | None = None,
     ) -> tuple[list[list[Detections]], Any]:
         """Detect in the next T frames of each of B lanes; see `Detector.step`."""
 
@@ -138,19 +136,14 @@ class Detector(nn.Module, ABC):
         clip: Clip,
         memory: Memory | None = None,
         *,
-        score_thresh: float | None = None,
-        nms_thresh: float | None = None,
-        max_boxes: int | None = None,
+        thresholds: SelectionThresholds | None = None,
     ) -> tuple[list[list[Detections]], Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane anew.
-            score_thresh: detections with a lower score are dropped; None takes that of
-                `stream_thresholds`, here as for the other two.
-            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-            max_boxes: candidates of a frame that enter non-maximum suppression.
+            thresholds: which candidates become detections; None takes `stream_thresholds`.
 
         Returns:
             `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
@@ -158,17 +151,14 @@ class Detector(nn.Module, ABC):
             without the factor of objectness; and the memory.
         """
         candidates, memory = self.find_candidates(clip, memory)
-        usual = self.stream_thresholds
-        selection = select_boxes(
+        found = select_detections(
             candidates.boxes,
             candidates.scores,
-            (clip.shape[-2], clip.shape[-1]),
-            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
-            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
-            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
+            clip,
+            self.stream_thresholds if thresholds is None else thresholds,
             class_scores=candidates.class_scores,
         )
-        return to_detections(selection, clip.shape[1]), memory
+        return found, memory
 
     def predict(
         self, clip: Clip, memory: Memory | None = None
@@ -200,19 +190,16 @@ class Detector(nn.Module, ABC):
             clip: T frames of each of B lanes.
             score_thresh: detections with a lower score are dropped; None takes that of
                 `clip_thresholds`, here as for the other two.
-            nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-            max_boxes: candidates of a frame that enter non-maximum suppression.
+            nms_thresh: as in `SelectionThresholds`.
+            max_boxes: as in `SelectionThresholds`.
 
         Returns:
             `out[t][b]` as `step` gives it.
         """
-        usual = self.clip_thresholds
-        return self.step(
-            clip,
-            score_thresh=usual.score_thresh if score_thresh is None else score_thresh,
-            nms_thresh=usual.nms_thresh if nms_thresh is None else nms_thresh,
-            max_boxes=usual.max_boxes if max_boxes is None else max_boxes,
-        )[0]
+        thresholds = self.clip_thresholds.but(
+            score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes
+        )
+        return self.step(clip, thresholds=thresholds)[0]
 
     def weights_for_classes(
         self,

@@ -1,35 +1,23 @@
 """Scores and boxes of all anchors -> the final boxes of each frame."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from evdet.boxes import clip_boxes, suppress
+from evdet.frame_spec import SelectionThresholds
 from evdet.shapes import Detections, Size
 
 __all__ = [
     "Selection",
-    "SelectionThresholds",
     "choose_candidates",
     "select_boxes",
+    "select_detections",
     "suppress_candidates",
     "to_detections",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelectionThresholds:
-    """Which candidates become detections, how many there are, and so how long they take."""
-
-    score_thresh: float = 0.05
-    """Candidates with a lower score are dropped."""
-    nms_thresh: float = 0.6
-    """Of two boxes of a class with a higher IoU the better one stays."""
-    max_boxes: int = 500
-    """Candidates of a frame that enter non-maximum suppression."""
 
 
 class Selection(NamedTuple):
@@ -52,43 +40,61 @@ def select_boxes(
     boxes: Float[Tensor, "F A 4"],
     scores: Float[Tensor, "F A C"],
     size: Size,
+    thresholds: SelectionThresholds,
     *,
-    score_thresh: float,
-    nms_thresh: float,
-    max_boxes: int,
     class_scores: Float[Tensor, "F A C"] | None = None,
 ) -> Selection:
     """Choose the final boxes of all frames at once, without waiting for an accelerator.
 
     A candidate is a pair of an anchor and a class. The best `max_boxes` of a frame enter
     non-maximum suppression, class by class; of equal scores the lower anchor, then the lower
-    class, counts as better.
+    class, counts as better. A score or an IoU that equals its threshold stays.
 
     Args:
         boxes: decoded boxes.
         scores: scores in [0, 1], without background.
         size: height and width of the frame, to which the boxes are clipped in the end.
-        score_thresh: candidates with a lower score are dropped; one that equals it stays.
-        nms_thresh: of two boxes of a class that overlap by a higher IoU the better stays.
-        max_boxes: candidates per frame.
+        thresholds: which candidates become final boxes.
         class_scores: a second score of every candidate, which goes along and decides nothing.
 
     Returns:
         n = min(max_boxes, A·C) candidates per frame, and a mask of the final ones.
     """
-    candidates = choose_candidates(
-        boxes, scores, score_thresh=score_thresh, max_boxes=max_boxes, class_scores=class_scores
-    )
-    return suppress_candidates(candidates, size, nms_thresh=nms_thresh)
+    candidates = choose_candidates(boxes, scores, thresholds, class_scores=class_scores)
+    return suppress_candidates(candidates, size, thresholds)
+
+
+def select_detections(
+    boxes: Float[Tensor, "F A 4"],
+    scores: Float[Tensor, "F A C"],
+    clip: Num[Tensor, "T B _ H W"],
+    thresholds: SelectionThresholds,
+    *,
+    class_scores: Float[Tensor, "F A C"] | None = None,
+) -> list[list[Detections]]:
+    """Choose the final boxes of a clip and bring them to the CPU: what follows the network.
+
+    Args:
+        boxes: decoded boxes of the T·B frames, time-major.
+        scores: scores in [0, 1], without background.
+        clip: what they were found in.
+        thresholds: which candidates become final boxes.
+        class_scores: as `select_boxes` takes them.
+
+    Returns:
+        `out[t][b]` as `to_detections` gives it.
+    """
+    size = (clip.shape[-2], clip.shape[-1])
+    selection = select_boxes(boxes, scores, size, thresholds, class_scores=class_scores)
+    return to_detections(selection, clip.shape[1])
 
 
 @torch.no_grad()
 def choose_candidates(
     boxes: Float[Tensor, "F A 4"],
     scores: Float[Tensor, "F A C"],
+    thresholds: SelectionThresholds,
     *,
-    score_thresh: float,
-    max_boxes: int,
     class_scores: Float[Tensor, "F A C"] | None = None,
 ) -> Selection:
     """Choose the candidates that enter non-maximum suppression: the first half of `select_boxes`.
@@ -96,8 +102,7 @@ def choose_candidates(
     Args:
         boxes: decoded boxes.
         scores: scores in [0, 1], without background.
-        score_thresh: candidates with a lower score are dropped; one that equals it stays.
-        max_boxes: candidates per frame.
+        thresholds: its score_thresh and max_boxes apply.
         class_scores: a second score of every candidate, which goes along and decides nothing.
 
     Returns:
@@ -107,8 +112,8 @@ def choose_candidates(
     num_classes = scores.shape[2]
     values = scores.float().flatten(1)
     # nan is not over any threshold.
-    values = torch.where(values >= score_thresh, values, -1.0)
-    best, index = _top(values, min(max_boxes, values.shape[1]))
+    values = torch.where(values >= thresholds.score_thresh, values, -1.0)
+    best, index = _top(values, min(thresholds.max_boxes, values.shape[1]))
     labels = index % num_classes + 1
     anchor = torch.div(index, num_classes, rounding_mode="floor")
     chosen = boxes.gather(1, anchor[..., None].expand(-1, -1, 4))
@@ -117,18 +122,20 @@ def choose_candidates(
 
 
 @torch.no_grad()
-def suppress_candidates(candidates: Selection, size: Size, *, nms_thresh: float) -> Selection:
+def suppress_candidates(
+    candidates: Selection, size: Size, thresholds: SelectionThresholds
+) -> Selection:
     """Settle which candidates are final: the second half of `select_boxes`.
 
     Args:
         candidates: of every frame, as `choose_candidates` gives them, on any device.
         size: height and width of the frame, to which the boxes are clipped in the end.
-        nms_thresh: of two boxes of a class that overlap by a higher IoU the better stays.
+        thresholds: its nms_thresh applies.
 
     Returns:
         The same candidates, clipped, and a mask of the final ones.
     """
-    keep = suppress(candidates.boxes, candidates.labels, candidates.keep, nms_thresh)
+    keep = suppress(candidates.boxes, candidates.labels, candidates.keep, thresholds.nms_thresh)
     return candidates._replace(boxes=clip_boxes(candidates.boxes, size), keep=keep)
 
 

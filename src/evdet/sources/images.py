@@ -12,14 +12,14 @@ from evdet.opencv import cv2
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures
 
-__all__ = ["ImageStream", "picture_to_frame", "read_image"]
+__all__ = ["ImageSource", "picture_to_frame", "read_image"]
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
 _JPEG = b"\xff\xd8"  # how such files begin; nothing in them is transparent
 
 
-class ImageStream(LaidOut):
+class ImageSource(LaidOut):
     """Images as frames; a `FrameStream`. `open_frames` makes it.
 
     Image number i is shown at i·delta_t, the first at 0.

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from evdet.events import RecordingError, SensorSize
 from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe
+from evdet.frame_spec import FrameSpec
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import LaidOut
-from evdet.sources.noise_removal import NoiseRemoval, check_noise_window
-from evdet.sources.opening import DEFAULT_DELTA_T, check_event_detector
+from evdet.sources.noise_removal import NoiseRemoval
+from evdet.sources.recording_source import check_event_detector
 
-__all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveStream", "open_live"]
+__all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveSource", "open_live"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _HOT_PIXELS_STAY = (
 )
 
 
-class LiveStream(LaidOut):
+class LiveSource(LaidOut):
     """The frames of a live source; a `FrameStream` that plays once. `open_live` makes it.
 
     Each frame's `arrived` tells when its window was complete: `time.monotonic() - frame.arrived`
@@ -38,13 +39,8 @@ class LiveStream(LaidOut):
 
     Args:
         events: the source.
+        spec: what the detector's frames are made of.
         name: of the source.
-        delta_t: duration of a window, in microseconds.
-        preprocess: the representation.
-        height: of the training's frames, in pixels.
-        width: of the training's frames, in pixels.
-        in_channels: channels of the training's frames.
-        noise_window: leave out events without another beside them in so many microseconds before.
     """
 
     num_frames = None
@@ -52,28 +48,16 @@ class LiveStream(LaidOut):
     def __init__(
         self,
         events: LiveEvents,
+        spec: FrameSpec,
         *,
         name: str,
-        delta_t: int,
-        preprocess: str,
-        height: int,
-        width: int,
-        in_channels: int,
-        noise_window: int = 0,
     ) -> None:
         self.name = name
-        self.delta_t = delta_t
+        self.delta_t = spec.delta_t
         self._events = events
-        self._frames = EventFrames(
-            events.name,
-            events.size,
-            preprocess=preprocess,
-            height=height,
-            width=width,
-            in_channels=in_channels,
-        )
+        self._frames = EventFrames(events.name, events.size, spec)
         super().__init__(self._frames.layout)
-        self._noise = NoiseRemoval(self.size, window=noise_window)
+        self._noise = NoiseRemoval(self.size, background_filter=spec.background_filter)
 
     @property
     def num_skipped(self) -> int:
@@ -106,21 +90,15 @@ class LiveStream(LaidOut):
 
 def open_live(
     source: Path | str | BinaryStream,
+    spec: FrameSpec,
     *,
-    preprocess: str,
-    delta_t: int | None,
-    height: int,
-    width: int,
-    in_channels: int,
-    remove_hot_pixels: bool = False,
-    noise_window: int = 0,
     size: SensorSize | None = None,
     follow: bool = False,
     idle_timeout: int | None = None,
     max_delay: int | None = MAX_DELAY,
     max_disorder: int = 0,
     max_backlog: int | None = MAX_BACKLOG,
-) -> LiveStream:
+) -> LiveSource:
     """Open events that are still arriving: DAT, RAW (EVT2, EVT2.1, EVT3) or text.
 
     It returns when the header has arrived. Windows are those of `Recording.slices`, from that of
@@ -128,13 +106,8 @@ def open_live(
 
     Args:
         source: "-" is standard input; a file or a named pipe; or any binary stream.
-        preprocess: as the detector's `FrameSpec` says: the name of a representation.
-        delta_t: duration of a window, in microseconds; None is `DEFAULT_DELTA_T`.
-        height: of the training's frames, in pixels.
-        width: of the training's frames, in pixels.
-        in_channels: channels of the training's frames.
-        remove_hot_pixels: whether training did. A live source cannot: a warning says so.
-        noise_window: leave out events without another beside them in so many microseconds before.
+        spec: what the detector's frames are made of: `detector.frame_spec`. A live source cannot
+            find hot pixels: a warning says so.
         size: the sensor's size, where the source does not state it, or states it wrong.
         follow: go on when the end of the file is reached: somebody is writing it.
         idle_timeout: end when nothing was added to such a file for so long, in microseconds;
@@ -155,46 +128,27 @@ def open_live(
             says the sensor's size.
         RecordingError: the source is no recording that can be read while it arrives.
     """
-    delta_t = DEFAULT_DELTA_T if delta_t is None else delta_t
     name, path = _name_of(source)
-    _check_options(idle_timeout, noise_window)
-    _check_detector(str(path or name), preprocess, remove_hot_pixels=remove_hot_pixels)
+    if idle_timeout is not None and idle_timeout < 0:
+        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
+    check_event_detector(f"{path or name} is a live source of events", spec.preprocess)
+    if spec.remove_hot_pixels:
+        _log.warning(_HOT_PIXELS_STAY, path or name)
     content = _open_bytes(source, name, path, follow=follow, idle_timeout=idle_timeout)
     events = LiveEvents(
         content,
         name=str(path or name),
-        delta_t=delta_t,
+        delta_t=spec.delta_t,
         size=size,
         max_disorder=max_disorder,
         max_delay=max_delay,
         max_backlog=max_backlog,
     )
     try:
-        return LiveStream(
-            events,
-            name=path.stem if path else name.replace(" ", "_"),
-            delta_t=delta_t,
-            preprocess=preprocess,
-            height=height,
-            width=width,
-            in_channels=in_channels,
-            noise_window=noise_window,
-        )
+        return LiveSource(events, spec, name=path.stem if path else name.replace(" ", "_"))
     except ValueError:
         events.stop()
         raise
-
-
-def _check_detector(name: str, preprocess: str, *, remove_hot_pixels: bool) -> None:
-    check_event_detector(f"{name} is a live source of events", preprocess)
-    if remove_hot_pixels:
-        _log.warning(_HOT_PIXELS_STAY, name)
-
-
-def _check_options(idle_timeout: int | None, noise_window: int) -> None:
-    check_noise_window(noise_window)
-    if idle_timeout is not None and idle_timeout < 0:
-        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
 
 
 def _name_of(source: Path | str | BinaryStream) -> tuple[str, Path | None]:

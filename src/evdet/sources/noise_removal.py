@@ -17,7 +17,7 @@ from evdet.events import (
     remove_hot_pixels,
 )
 
-__all__ = ["HOT_PIXEL_SPAN", "Mask", "NoiseRemoval", "check_noise_window", "find_hot_mask"]
+__all__ = ["HOT_PIXEL_SPAN", "Mask", "NoiseRemoval", "find_hot_mask"]
 
 HOT_PIXEL_SPAN = 10_000_000
 """Microseconds at the start of a recording in which its hot pixels are looked for."""
@@ -32,14 +32,18 @@ class NoiseRemoval:
     Args:
         size: the sensor's size.
         hot: True at pixels whose events are left out.
-        window: an event stays if one of the 8 pixels around had another in so many microseconds
-            before; 0 keeps all.
+        background_filter: an event stays if one of the 8 pixels around had another in so many
+            microseconds before; 0 keeps all.
     """
 
     size: SensorSize
     hot: Mask | None = None
-    window: int = 0
-    _memory: Int64[np.ndarray, "_ _"] | None = field(default=None, init=False)
+    background_filter: int = 0
+    _last_event_times: Int64[np.ndarray, "_ _"] | None = field(default=None, init=False)
+
+    def look_back(self, delta_t: int) -> int:
+        """How far before a time bin the filter reads, in microseconds of whole bins."""
+        return -(-self.background_filter // delta_t) * delta_t
 
     def clean(self, events: Events) -> tuple[Events, dict[str, int]]:
         """Leave out the noise of the next bin.
@@ -55,19 +59,13 @@ class NoiseRemoval:
             kept = remove_hot_pixels(events, self.hot)
             counts["events of hot pixels"] = len(events) - len(kept)
             events = kept
-        if self.window:
-            kept, self._memory = filter_background_activity(
-                events, self.size, window_us=self.window, memory=self._memory
+        if self.background_filter:
+            kept, self._last_event_times = filter_background_activity(
+                events, self.size, window_us=self.background_filter, memory=self._last_event_times
             )
             counts["events of background activity"] = len(events) - len(kept)
             events = kept
         return events, {reason: count for reason, count in counts.items() if count}
-
-
-def check_noise_window(noise_window: int) -> None:
-    """Raise ValueError where a noise window is no duration."""
-    if noise_window < 0:
-        raise ValueError(f"noise_window must be 0 or more, got {noise_window}")
 
 
 def find_hot_mask(recording: Recording, delta_t: int) -> Mask | None:

@@ -16,7 +16,7 @@ from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import LaidOut, fit_pictures
 from evdet.sources.images import picture_to_frame
 
-__all__ = ["VideoStream"]
+__all__ = ["VideoSource"]
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -25,7 +25,7 @@ _SECOND = 1_000_000
 _USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not tell
 
 
-class VideoStream(LaidOut):
+class VideoSource(LaidOut):
     """A video as frames; a `FrameStream`. `open_frames` makes it.
 
     Its times are those of its frames, from 0 on, whether they are evenly spaced or not.

@@ -7,5 +7,4 @@ from .windows import (
     Windows as Windows,
     open_windows as open_windows,
     picture_windows as picture_windows,
-    simulate_recording as simulate_recording,
 )

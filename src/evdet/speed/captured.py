@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from evdet.frame_spec import SelectionThresholds
 from evdet.models import (
     Selection,
     choose_candidates,
@@ -116,9 +117,7 @@ class CapturedStep:
     Args:
         predict: of a detector.
         clip: frames of the shape to capture, on the accelerator.
-        score_thresh: detections with a lower score are dropped.
-        nms_thresh: of two boxes of a class with a higher IoU the better one stays.
-        max_boxes: candidates of a frame that enter non-maximum suppression.
+        thresholds: which candidates become detections.
         capture: as `CapturedCall` takes it.
     """
 
@@ -126,19 +125,15 @@ class CapturedStep:
         self,
         predict: Predict,
         clip: Clip,
+        thresholds: SelectionThresholds,
         *,
-        score_thresh: float,
-        nms_thresh: float,
-        max_boxes: int,
         capture: Callable[[Callable[[], Outputs]], Replay] | None = None,
     ) -> None:
-        self._nms_thresh = nms_thresh
+        self._thresholds = thresholds
 
         def body(frames: Tensor, memory: Memory) -> tuple[Outputs, Memory]:
             boxes, scores, new = predict(frames, memory)
-            chosen = choose_candidates(
-                boxes, scores, score_thresh=score_thresh, max_boxes=max_boxes
-            )
+            chosen = choose_candidates(boxes, scores, thresholds)
             # One tensor is one transfer.
             columns = [chosen.boxes, *(part[..., None] for part in chosen[1:4])]
             return (torch.cat([part.float() for part in columns], dim=-1),), new
@@ -159,7 +154,7 @@ class CapturedStep:
         rows = table.cpu()
         chosen = Selection(rows[..., :4], rows[..., 4].long(), rows[..., 5], rows[..., 6] > 0)
         height, width = clip.shape[-2:]
-        selection = suppress_candidates(chosen, (height, width), nms_thresh=self._nms_thresh)
+        selection = suppress_candidates(chosen, (height, width), self._thresholds)
         return to_detections(selection, clip.shape[1]), memory
 
 

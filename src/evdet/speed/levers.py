@@ -13,10 +13,10 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
-from evdet.models import Detector, SelectionThresholds, compile_reason, fold_batch_norm
+from evdet.frame_spec import SelectionThresholds
+from evdet.models import Detector, compile_reason, fold_batch_norm, select_detections
 from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
 from evdet.speed.durations import wait_for
-from evdet.speed.selection import select
 
 __all__ = [
     "DEFAULT_LEVERS",
@@ -222,13 +222,7 @@ def _capture(predict: Predict, clip: Clip, thresholds: SelectionThresholds) -> t
         return (boxes, scores), new
 
     try:
-        step = CapturedStep(
-            predict,
-            clip,
-            score_thresh=thresholds.score_thresh,
-            nms_thresh=thresholds.nms_thresh,
-            max_boxes=thresholds.max_boxes,
-        )
+        step = CapturedStep(predict, clip, thresholds)
         call = CapturedCall(body, clip, predict(clip, None)[2])
     except RuntimeError as error:
         raise LeverError(f"no CUDA graph can be captured: {compile_reason(error)}") from error
@@ -244,7 +238,7 @@ def _step(
     predict: Predict, thresholds: SelectionThresholds, clip: Tensor, memory: Memory | None
 ) -> tuple[Detections, Memory]:
     boxes, scores, memory = predict(clip, memory)
-    return select(boxes, scores, clip, thresholds), memory
+    return select_detections(boxes, scores, clip, thresholds), memory
 
 
 def _export(detector: Detector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
@@ -260,9 +254,4 @@ def _export(detector: Detector, path: Path, clip: Clip, thresholds: SelectionThr
         session = load_onnx(path, num_threads=torch.get_num_threads())
     except ExportError as error:
         raise LeverError(str(error)) from error
-    return partial(
-        session.step,
-        score_thresh=thresholds.score_thresh,
-        nms_thresh=thresholds.nms_thresh,
-        max_boxes=thresholds.max_boxes,
-    )
+    return partial(session.step, thresholds=thresholds)

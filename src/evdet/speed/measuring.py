@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from evdet.models import Detector, SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
+from evdet.models import Detector
 from evdet.speed.comparison import LeverTimes, time_levers
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 from evdet.speed.levers import EAGER, Difference, Lever, LeverError, parts_of, pull_lever

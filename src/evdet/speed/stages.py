@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import to_box_events
-from evdet.models import Detector, SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
+from evdet.models import Detector, select_detections
 from evdet.speed.durations import Durations, summarise, wait_for
-from evdet.speed.selection import select
 from evdet.speed.windows import Windows
 from evdet.tracking import Tracker
 
@@ -73,7 +73,7 @@ def time_stages(
         start = time.perf_counter()
         clip = windows.represent(next(whole))
         boxes, scores, carried_whole = detector.predict(clip, carried_whole)
-        select(boxes, scores, clip, thresholds)
+        select_detections(boxes, scores, clip, thresholds)
         totals.append(time.perf_counter() - start)
 
         marks = [time.perf_counter()]
@@ -85,7 +85,7 @@ def time_stages(
         boxes, scores, carried = detector.predict(clip, carried)
         wait_for(device)
         marks.append(time.perf_counter())
-        found = select(boxes, scores, clip, thresholds)[0][0]
+        found = select_detections(boxes, scores, clip, thresholds)[0][0]
         marks.append(time.perf_counter())
         if tracker is not None:
             t = (number + 1) * windows.delta_t
@@ -130,7 +130,7 @@ def time_batches(
         for _ in _until_enough(seconds):
             start = time.perf_counter()
             boxes, scores, memory = detector.predict(clip, memory)
-            select(boxes, scores, clip, thresholds)
+            select_detections(boxes, scores, clip, thresholds)
             seconds.append(time.perf_counter() - start)
         # The first call of a shape prepares what the others find.
         rates[num_lanes] = num_lanes / float(np.median(seconds[1:]))

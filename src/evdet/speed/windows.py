@@ -12,37 +12,31 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from evdet.events import Events, Recording, SensorSize, TimeBin, open_recording
-from evdet.events.dat import write_dat
+from evdet.events import SensorSize, TimeBin, open_recording
 from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
     events_to_tensors,
     family_of,
     representation_called,
 )
-from evdet.events.simulation import SensorModel
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import PICTURES, FrameSpec
 from evdet.sources import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
     EventFrames,
     FrameLayout,
-    NoiseRemoval,
     check_event_detector,
-    find_hot_mask,
+    clean_bins,
+    is_pictures,
     open_frames,
 )
 from evdet.synthetic import make_moving_mnist
-from evdet.synthetic.scenes import SceneOptions, draw_scene, play_scene
 
-__all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips", "simulate_recording"]
+__all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips"]
 
 Clip = Float[Tensor, "1 1 C H W"]
 
 CPU = torch.device("cpu")
 
 _NUM_PICTURES = 60
-_SIMULATED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -84,50 +78,30 @@ def open_windows(
         ValueError: the detector was trained on something else.
         RecordingError: the source cannot be opened.
     """
-    delta_t = spec.delta_t if delta_t is None else delta_t
-    if path.is_dir() or path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
-        return _picture_files(path, spec, delta_t, device)
+    spec = spec.at(delta_t)
+    if is_pictures(path):
+        return _picture_files(path, spec, device)
     check_event_detector(f"{path} is an event recording", spec.preprocess)
     size = open_recording(path, size=size).size
-    frames = EventFrames(
-        path.name,
-        size,
-        preprocess=spec.preprocess,
-        height=spec.height,
-        width=spec.width,
-        in_channels=spec.in_channels,
-    )
+    frames = EventFrames(path.name, size, spec)
 
     def play() -> Iterator[TimeBin]:
         # Opened anew: every player has its own place in the file.
         recording = open_recording(path, size=size)
-        return _repeat(lambda: _without_noise(recording, spec, delta_t))
+        return _repeat(lambda: clean_bins(recording, spec))
 
     name = f"{path.name} ({size})"
     fills = frames.layout.shown == frames.layout.frame
     if device.type != "cpu" and fills:
         scatter = scatter_clips(spec.preprocess, frames.layout, device)
-        return Windows(name, delta_t, play, scatter)
-    return Windows(name, delta_t, play, lambda window: _to_clip(frames.make(window).frame, device))
-
-
-def _without_noise(recording: Recording, spec: FrameSpec, delta_t: int) -> Iterator[TimeBin]:
-    """The bins as training had them; leaving out noise is a part of reading."""
-    hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
-    noise = NoiseRemoval(recording.size, hot, spec.noise_window)
-    for time_bin in recording.slices(delta_t):
-        yield time_bin._replace(events=noise.clean(time_bin.events)[0])
-
-
-def _picture_files(path: Path, spec: FrameSpec, delta_t: int, device: torch.device) -> Windows:
-    stream = open_frames(
-        path,
-        preprocess=spec.preprocess,
-        delta_t=delta_t,
-        height=spec.height,
-        width=spec.width,
-        in_channels=spec.in_channels,
+        return Windows(name, spec.delta_t, play, scatter)
+    return Windows(
+        name, spec.delta_t, play, lambda window: _to_clip(frames.make(window).frame, device)
     )
+
+
+def _picture_files(path: Path, spec: FrameSpec, device: torch.device) -> Windows:
+    stream = open_frames(path, spec)
     return Windows(
         f"{path.name} ({stream.size})",
         stream.delta_t,
@@ -174,7 +148,7 @@ def picture_windows(spec: FrameSpec, *, device: torch.device = CPU) -> Windows:
     Raises:
         ValueError: the detector's frames are no pictures.
     """
-    if spec.preprocess != "none" or spec.in_channels != 3:
+    if spec.preprocess != PICTURES or spec.in_channels != 3:
         raise ValueError(
             f"pictures have preprocess none and 3 channels, and the detector takes "
             f"{spec.preprocess} with {spec.in_channels}: give a recording"
@@ -196,29 +170,6 @@ def picture_windows(spec: FrameSpec, *, device: torch.device = CPU) -> Windows:
         lambda: itertools.cycle(pictures),
         lambda picture: _to_clip(picture, device),
     )
-
-
-def simulate_recording(folder: Path, size: SensorSize) -> Path:
-    """Make a recording of moving digits, for a detector of frames larger than any at hand.
-
-    Args:
-        folder: where to write it.
-        size: the sensor's.
-
-    Returns:
-        A DAT file of two seconds.
-    """
-    options = SceneOptions(height=size.height, width=size.width, seconds=_SIMULATED_SECONDS)
-    scene = draw_scene(options, SensorModel(), "test", 0)
-    path = folder / f"simulated_{size.width}x{size.height}.dat"
-
-    def blocks() -> Iterator[Events]:
-        for piece in play_scene(scene, options.label_period):
-            if len(piece.events):
-                yield piece.events
-
-    write_dat(path, blocks(), size)
-    return path
 
 
 def _repeat(play: Callable[[], Iterator[Any]]) -> Iterator[Any]:

@@ -1,3 +1,7 @@
+from .for_detector import (
+    simulate_recording as simulate_recording,
+    simulated_windows as simulated_windows,
+)
 from .mnist.digits import Digits as Digits, load_digits as load_digits
 from .moving_mnist import MovingMNIST as MovingMNIST, make_moving_mnist as make_moving_mnist
 from .simulated_folder import (

@@ -209,11 +209,7 @@ class LightningDetectionModel(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Detections]:
         """Detect in one batch and keep its labelled frames for scoring; callbacks may draw them."""
         detections, self._memory["val"] = self.detector.step(
-            batch["inputs"],
-            self._carry("val", batch),
-            score_thresh=self.config.score_thresh,
-            nms_thresh=self.config.nms_thresh,
-            max_boxes=self.config.max_boxes_per_input,
+            batch["inputs"], self._carry("val", batch), thresholds=self.config.thresholds
         )
         for t, b in batch["frame_is_labeled"].nonzero().tolist():
             info = batch["video_infos"][b]

@@ -150,7 +150,9 @@ def test_class_scores_go_along_with_the_scores():
     features, _ = detector.extract(clip)
     logits = detector.head(detector.neck(features[1:])).class_logits
     class_scores = logits.sigmoid().unflatten(0, (T, B))
-    for t, lanes in enumerate(detector.step(clip, score_thresh=0.01)[0]):
+    for t, lanes in enumerate(
+        detector.step(clip, thresholds=detector.stream_thresholds.but(score_thresh=0.01))[0]
+    ):
         for b, frame in enumerate(lanes):
             assert len(frame["scores"])
             assert (frame["scores"].diff() <= 0).all()

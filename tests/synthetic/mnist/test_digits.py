@@ -18,12 +18,12 @@ SHA256 = {
 
 @pytest.mark.parametrize("name", SHA256)
 def test_the_files_are_the_database_bit_for_bit(name):
-    packed = resources.files("evdet.data").joinpath("mnist", f"{name}-ubyte.gz").read_bytes()
+    packed = resources.files("evdet.synthetic.mnist").joinpath(f"{name}-ubyte.gz").read_bytes()
     assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == SHA256[name]
 
 
 def test_the_notice_names_licence_and_authors():
-    notice = resources.files("evdet.data").joinpath("mnist", "NOTICE").read_text()
+    notice = resources.files("evdet.synthetic.mnist").joinpath("NOTICE").read_text()
     for words in ("CC BY-SA 3.0", "LeCun", "Cortes", "Burges", "NIST", "Apache-2.0"):
         assert words in notice
 

@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.compiling import compile_method
 from evdet.models.detector import Candidates, Clip, Detector
-from evdet.models.postprocess import SelectionThresholds
 from evdet.models.rvt.backbone import STRIDES, RecurrentTransformer
 from evdet.models.rvt.head import DecoupledHead, RVTOutputs
 from evdet.models.rvt.loss import rvt_loss

@@ -6,10 +6,9 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from evdet.frame_spec import FrameSpec
+from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.compiling import compile_method
 from evdet.models.detector import Candidates, Clip, Detector
-from evdet.models.postprocess import SelectionThresholds
 from evdet.models.ssd.anchors import Anchors
 from evdet.models.ssd.feature_extractors import FeatureExtractor
 from evdet.models.ssd.heads import BoxHead

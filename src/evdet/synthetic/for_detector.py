@@ -1,26 +1,28 @@
-"""Streams on which an exported model is compared with PyTorch, made on the fly from a seed."""
+"""Frames such as a detector was trained on, made on the fly from a seed."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from evdet.events import SensorSize, cut_bins
-from evdet.events.representations import representation_called
+from evdet.events import Events, SensorSize, cut_bins
+from evdet.events.dat import write_dat
 from evdet.events.simulation import SensorModel
-from evdet.frame_spec import FrameSpec
-from evdet.synthetic import make_moving_mnist
-from evdet.synthetic.scenes import MIN_SIZE, SceneOptions, draw_scene, play_scene
+from evdet.frame_spec import PICTURES, READY_MADE, FrameSpec
+from evdet.sources import make_frame
+from evdet.synthetic.moving_mnist import make_moving_mnist
+from evdet.synthetic.scenes.scene import MIN_SIZE, SceneOptions, draw_scene, play_scene
 
-__all__ = ["other_shape", "simulated_windows"]
+__all__ = ["simulate_recording", "simulated_windows"]
 
 Frame = Float32[np.ndarray, "B C H W"]
 
 _LABEL_PERIOD = 50_000
 _FRAME_RATE = 200.0  # drawn frames per second: what moves is seen to move, at little cost
 _SHARE_OF_DOTS = 0.05
-_PADDING = (12, 20)  # to a size that no stride divides
+_SIMULATED_SECONDS = 2.0
 
 
 def simulated_windows(spec: FrameSpec, num_windows: int, *, seed: int = 0) -> Iterator[Frame]:
@@ -39,32 +41,36 @@ def simulated_windows(spec: FrameSpec, num_windows: int, *, seed: int = 0) -> It
     Raises:
         ValueError: there is no such representation.
     """
-    if spec.preprocess == "none" and spec.in_channels in (1, 3):
+    if spec.preprocess == PICTURES and spec.in_channels in (1, 3):
         frames = _pictures(spec, num_windows, seed)
-    elif spec.preprocess in ("none", "ready_made"):
+    elif spec.preprocess in (PICTURES, READY_MADE):
         frames = _moving_dots(spec, seed)
     else:
         frames = _events(spec, num_windows, seed)
     yield from itertools.islice(frames, num_windows)
 
 
-def other_shape(windows: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame]:
-    """Give windows a shape for which an export was not written, where it should take any.
+def simulate_recording(folder: Path, size: SensorSize) -> Path:
+    """Make a recording of moving digits, for a detector of frames larger than any at hand.
 
     Args:
-        windows: of one lane.
-        free: the dimensions that are free.
+        folder: where to write it.
+        size: the sensor's.
 
-    Yields:
-        With a second lane, mirrored, where batch is free; larger where the size is.
+    Returns:
+        A DAT file of two seconds.
     """
-    free = set(free)
-    for frame in windows:
-        if "batch" in free:
-            frame = np.concatenate([frame, frame[..., ::-1]])
-        if "height" in free:
-            frame = np.pad(frame, [(0, 0), (0, 0), *((0, side) for side in _PADDING)])
-        yield np.ascontiguousarray(frame)
+    options = SceneOptions(height=size.height, width=size.width, seconds=_SIMULATED_SECONDS)
+    scene = draw_scene(options, SensorModel(), "test", 0)
+    path = folder / f"simulated_{size.width}x{size.height}.dat"
+
+    def blocks() -> Iterator[Events]:
+        for piece in play_scene(scene, options.label_period):
+            if len(piece.events):
+                yield piece.events
+
+    write_dat(path, blocks(), size)
+    return path
 
 
 def _events(spec: FrameSpec, num_windows: int, seed: int) -> Iterator[Frame]:
@@ -78,13 +84,11 @@ def _events(spec: FrameSpec, num_windows: int, seed: int) -> Iterator[Frame]:
         frame_rate=_FRAME_RATE,
         seed=seed,
     )
-    representation = representation_called(spec.preprocess)
     pieces = play_scene(draw_scene(options, SensorModel(), "test", 0), _LABEL_PERIOD)
     blocks = (piece.events for piece in pieces if len(piece.events))
-    for start, delta_t, events in cut_bins(blocks, spec.delta_t, since=0):
-        frame = representation.make(
-            events, size, start=start, delta_t=delta_t, out_size=(spec.height, spec.width)
-        )
+    out_size = SensorSize(spec.height, spec.width)
+    for time_bin in cut_bins(blocks, spec.delta_t, since=0):
+        frame = make_frame(time_bin, size, spec.preprocess, out_size=out_size)
         yield frame[None].astype(np.float32)
 
 
