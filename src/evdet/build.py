@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
@@ -47,6 +47,7 @@ from evdet.models.ssd import (
     VanillaGRU,
     VggLike,
 )
+from evdet.shapes import Picture
 from evdet.synthetic import MovingMNIST
 
 __all__ = [
@@ -66,7 +67,6 @@ ANCHORS = {
 }
 
 Choice = TypeVar("Choice")
-Picture = UInt8[np.ndarray, "H W 3"]
 
 
 def build_detector(config: DetectionConfig) -> Detector:

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.labels import BoxEvents
 from evdet.models import DetectorProtocol
+from evdet.shapes import BoxEvents
 from evdet.sources import FrameStream, StreamedFrame, open_frames
 
 __all__ = [

@@ -7,9 +7,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped
+from jaxtyping import Bool, Int64
 
 from evdet.boxes import BOX_DTYPE
+from evdet.shapes import BoxEvents
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TRACKERS", "Tracker", "TrackingUnavailableError", "from_supervision", "to_supervision"]
 
-BoxEvents = Shaped[np.ndarray, " _"]
 
 TRACKERS = ("bytetrack", "ocsort", "sort")
 """Names that `Tracker` knows."""

@@ -10,7 +10,8 @@ from jaxtyping import Int64, UInt8
 from evdet.boxes import BOX_DTYPE
 from evdet.draw import draw_box_events, draw_caption, image_grid, scale_box_events, upscale
 from evdet.events import Recording, TimeBin, events_to_picture
-from evdet.labels import BinnedBoxes, BoxEvents, LabeledTimes, bin_boxes, bins_of
+from evdet.labels import BinnedBoxes, LabeledTimes, bin_boxes, bins_of
+from evdet.shapes import BoxEvents
 
 __all__ = [
     "HOLD",

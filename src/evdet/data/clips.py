@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64, Shaped
+from jaxtyping import Bool, Float32, Int64
 
 from evdet.boxes import from_box_events
 from evdet.data.augment import Augmentation, AugmentRules
@@ -22,6 +22,7 @@ from evdet.labels import (
     bin_boxes,
     bins_of,
 )
+from evdet.shapes import Frame
 
 __all__ = [
     "BinFrame",
@@ -34,7 +35,6 @@ __all__ = [
     "make_clip",
 ]
 
-Frame = Shaped[np.ndarray, "C H W"]
 Labels = Float32[np.ndarray, "_ 5"]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Num
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from evdet.detectors.onnx_errors import ExportError, check_libraries
@@ -24,6 +24,7 @@ from evdet.detectors.onnx_metadata import (
 )
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import select_boxes, to_detections
+from evdet.shapes import ClipDetections, Frames, Memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -38,9 +39,6 @@ __all__ = [
     "threshold_arrays",
 ]
 
-Clip = Num[Tensor, "T B C H W"]
-Memory = tuple[Float[Tensor, "B _ _ _"], ...]
-Detections = list[list[dict[str, Tensor]]]
 Frame = Float32[np.ndarray, "B C H W"]
 Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
 
@@ -115,11 +113,11 @@ class OnnxDetector:
 
     def step(
         self,
-        clip: Clip,
+        clip: Frames,
         memory: Memory | None = None,
         *,
         thresholds: SelectionThresholds | None = None,
-    ) -> tuple[Detections, Memory]:
+    ) -> tuple[ClipDetections, Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
 
         Args:
@@ -141,7 +139,7 @@ class OnnxDetector:
         else:
             state = tuple(part.detach().float().cpu().numpy() for part in memory)
             self._check_memory(state, num_lanes, height, width)
-        found: Detections = []
+        found: ClipDetections = []
         for frame in clip.detach().to("cpu", torch.float32):
             result, state = self.run(frame.numpy(), state, thresholds=thresholds)
             found.append(_by_lane(result, num_lanes))

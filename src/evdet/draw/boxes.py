@@ -8,7 +8,7 @@ from jaxtyping import Shaped, UInt8
 
 from evdet.draw.images import upscale
 from evdet.opencv import cv2
-from evdet.shapes import Size
+from evdet.shapes import BoxEvents, Size
 
 __all__ = [
     "check_names",
@@ -20,7 +20,6 @@ __all__ = [
 ]
 
 Image = Shaped[np.ndarray, "H W C"]
-BoxEvents = Shaped[np.ndarray, " N"]
 Color = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
 

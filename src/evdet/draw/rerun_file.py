@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
 
 from evdet.draw.boxes import class_color
 from evdet.draw.images import encode_jpeg, encode_png
 from evdet.draw.tracks import Trails, box_colors, box_texts
+from evdet.shapes import BoxEvents, Picture
 
 __all__ = ["RerunUnavailableError", "RerunWriter", "check_rerun_available"]
 
-Picture = UInt8[np.ndarray, "H W 3"]
-BoxEvents = Shaped[np.ndarray, " _"]
 
 # Frames after which what was logged is on the disk.
 _FLUSH_PERIOD = 20

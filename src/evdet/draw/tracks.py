@@ -4,16 +4,12 @@ import itertools
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import Shaped, UInt8
-
 from evdet.draw.boxes import check_names, class_color, draw_labeled_boxes, scale_box_events
 from evdet.opencv import cv2
+from evdet.shapes import BoxEvents, Picture
 
 __all__ = ["Trails", "box_colors", "box_texts", "draw_tracks"]
 
-Picture = UInt8[np.ndarray, "H W 3"]
-BoxEvents = Shaped[np.ndarray, " _"]
 
 _FAINTEST = 0.25  # brightness of a trail's end
 # Lines are drawn between points on a grid of sixteenths of a pixel.

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import UInt8
+
+from evdet.shapes import Picture
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
 __all__ = ["VideoUnavailableError", "VideoWriter", "check_video_available", "write_video"]
-
-Picture = UInt8[np.ndarray, "H W 3"]
 
 
 class VideoUnavailableError(RuntimeError):

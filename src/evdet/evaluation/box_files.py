@@ -11,7 +11,6 @@ from jaxtyping import Bool
 from evdet.evaluation.file_pairs import FilePair, pair_files
 from evdet.events import SensorSize
 from evdet.labels import (
-    BoxEvents,
     BoxRules,
     ClassChoice,
     LabeledTimes,
@@ -23,6 +22,7 @@ from evdet.labels import (
     read_boxes,
 )
 from evdet.metrics import Protocol, ScoredRecording, rows_in_bins, rows_within
+from evdet.shapes import BoxEvents
 
 __all__ = ["BoxFiles", "read_box_files"]
 

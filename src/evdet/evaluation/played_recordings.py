@@ -14,15 +14,8 @@ from jaxtyping import Bool, Int64, Shaped
 
 from evdet.data import DatasetFolder, RecordingEntry, Video, read_labels
 from evdet.events import Events, RecordingError, SensorSize, open_recording
-from evdet.labels import (
-    BoxEvents,
-    BoxRules,
-    LabeledTimes,
-    apply_classes,
-    apply_rules,
-    bins_of,
-    choose_classes,
-)
+from evdet.labels import BoxRules, LabeledTimes, apply_classes, apply_rules, bins_of, choose_classes
+from evdet.shapes import BoxEvents
 
 __all__ = ["PlayedRecording", "count_events", "select_truth", "to_played"]
 

@@ -10,8 +10,8 @@ from evdet.data import Batch
 from evdet.evaluation.detecting import Found
 from evdet.evaluation.played_recordings import PlayedRecording, select_truth
 from evdet.events import SensorSize
-from evdet.labels import BoxEvents
 from evdet.metrics import Protocol, ScoredRecording
+from evdet.shapes import BoxEvents
 
 __all__ = ["RecordingResults"]
 

@@ -5,14 +5,14 @@ common kinds of colour blindness. One event is plainly visible, more make it bri
 """
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Shaped
 
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.representations import family_of, histogram
+from evdet.shapes import Picture
 
 __all__ = ["events_to_picture", "frame_to_picture"]
 
-Picture = UInt8[np.ndarray, "H W 3"]
 
 _BACKGROUND = (24, 24, 28)
 _ON = (255, 170, 50)

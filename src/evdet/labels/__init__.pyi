@@ -1,6 +1,5 @@
 from .binning import (
     BinnedBoxes as BinnedBoxes,
-    BoxEvents as BoxEvents,
     LabeledTimes as LabeledTimes,
     bin_boxes as bin_boxes,
     bins_of as bins_of,

@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped
+from jaxtyping import Bool, Int64
 
 from evdet.boxes import BOX_DTYPE
+from evdet.shapes import BoxEvents
 
-__all__ = ["BinnedBoxes", "BoxEvents", "LabeledTimes", "bin_boxes", "bins_of", "to_disk_ids"]
-
-BoxEvents = Shaped[np.ndarray, " _"]
-"""Records with the fields of `BOX_DTYPE`, and `still_us` where the label file has it."""
+__all__ = ["BinnedBoxes", "LabeledTimes", "bin_boxes", "bins_of", "to_disk_ids"]
 
 
 @dataclass(frozen=True, eq=False)

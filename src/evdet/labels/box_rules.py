@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from evdet.events import SensorSize
-from evdet.labels.binning import BoxEvents
+from evdet.shapes import BoxEvents
 
 __all__ = ["BoxRules", "apply_rules", "is_outside"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.labels.binning import BoxEvents
+from evdet.shapes import BoxEvents
 
 __all__ = ["ClassChoice", "apply_classes", "choose_classes"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.labels.binning import BoxEvents
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
+from evdet.shapes import BoxEvents
 
 __all__ = ["read_coco", "save_coco"]
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.labels.binning import BoxEvents, LabeledTimes, to_disk_ids
+from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
 from evdet.labels.csv import read_csv
 from evdet.labels.frame_files import read_voc, read_yolo
 from evdet.labels.mot import read_mot
 from evdet.labels.npy import read_npy, save_npy
 from evdet.labels.source import BoxRows, LabelError, LabelSource, RecordingFacts
+from evdet.shapes import BoxEvents
 
 __all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Shaped
 
 from evdet.boxes import BOX_DTYPE
-from evdet.labels.binning import BoxEvents
 from evdet.labels.source import LabelError, LabelSource
+from evdet.shapes import BoxEvents
 
 __all__ = ["is_box_npy", "read_npy", "save_npy"]
 

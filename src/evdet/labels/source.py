@@ -11,7 +11,7 @@ import numpy as np
 
 from evdet.boxes import BOX_DTYPE
 from evdet.events import SensorSize
-from evdet.labels.binning import BoxEvents
+from evdet.shapes import BoxEvents
 
 __all__ = [
     "BoxRows",

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from evdet.boxes import BOX_DTYPE
-from evdet.labels.binning import BoxEvents, to_disk_ids
+from evdet.labels.binning import to_disk_ids
 from evdet.labels.growing_file import GrowingFile
+from evdet.shapes import BoxEvents
 
 __all__ = ["BOX_SUFFIXES", "BoxWriter"]
 

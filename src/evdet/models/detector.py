@@ -4,18 +4,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float, Num
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.class_rows import carry_classes
 from evdet.models.postprocess import select_detections
-from evdet.shapes import Detections, Memory
+from evdet.shapes import ClipDetections, Frames, Memory
 
-__all__ = ["Candidates", "Clip", "Detector", "DetectorProtocol"]
-
-Clip = Num[Tensor, "T B C H W"]
-"""A batch of clips; bytes are counts."""
+__all__ = ["Candidates", "Detector", "DetectorProtocol"]
 
 
 class Candidates(NamedTuple):
@@ -43,7 +40,7 @@ class DetectorProtocol(Protocol):
         memory: Any = None,
         *,
         thresholds: SelectionThresholds | None = None,
-    ) -> tuple[list[list[Detections]], Any]:
+    ) -> tuple[ClipDetections, Any]:
         """Detect in the next T frames of each of B lanes; see `Detector.step`."""
 
 
@@ -89,7 +86,7 @@ class Detector(nn.Module, ABC):
         return False
 
     @abstractmethod
-    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
         """Give every candidate of every frame, before selection.
 
         Args:
@@ -133,11 +130,11 @@ class Detector(nn.Module, ABC):
 
     def step(
         self,
-        clip: Clip,
+        clip: Frames,
         memory: Memory | None = None,
         *,
         thresholds: SelectionThresholds | None = None,
-    ) -> tuple[list[list[Detections]], Memory]:
+    ) -> tuple[ClipDetections, Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
 
         Args:
@@ -161,7 +158,7 @@ class Detector(nn.Module, ABC):
         return found, memory
 
     def predict(
-        self, clip: Clip, memory: Memory | None = None
+        self, clip: Frames, memory: Memory | None = None
     ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
         """Give boxes and scores of every candidate of every frame, before selection.
 
@@ -178,12 +175,12 @@ class Detector(nn.Module, ABC):
 
     def get_boxes(
         self,
-        clip: Clip,
+        clip: Frames,
         *,
         score_thresh: float | None = None,
         nms_thresh: float | None = None,
         max_boxes: int | None = None,
-    ) -> list[list[Detections]]:
+    ) -> ClipDetections:
         """Detect in one clip on its own: `step` from empty memory.
 
         Args:

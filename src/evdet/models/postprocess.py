@@ -8,7 +8,7 @@ from torch import Tensor
 
 from evdet.boxes import clip_boxes, suppress
 from evdet.frame_spec import SelectionThresholds
-from evdet.shapes import Detections, Size
+from evdet.shapes import ClipDetections, Detections, Size
 
 __all__ = [
     "Selection",
@@ -71,7 +71,7 @@ def select_detections(
     thresholds: SelectionThresholds,
     *,
     class_scores: Float[Tensor, "F A C"] | None = None,
-) -> list[list[Detections]]:
+) -> ClipDetections:
     """Choose the final boxes of a clip and bring them to the CPU: what follows the network.
 
     Args:
@@ -150,7 +150,7 @@ def _top(values: Float[Tensor, "F m"], num: int) -> tuple[Float[Tensor, "F n"], 
     return values.gather(1, index), index
 
 
-def to_detections(selection: Selection, num_lanes: int) -> list[list[Detections]]:
+def to_detections(selection: Selection, num_lanes: int) -> ClipDetections:
     """Hand the final boxes out by time bin and lane, in one transfer from the device.
 
     Args:

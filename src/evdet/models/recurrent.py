@@ -5,12 +5,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.models.layers import ConvLayer
+from evdet.shapes import Frames, Memory
 
 __all__ = ["ConvGRU", "ConvLSTM"]
 
-Clip = Float[Tensor, "T B C H W"]
 Output = Float[Tensor, "T B D h w"]
-Memory = tuple[Float[Tensor, "B D h w"], ...]
 
 
 class ConvLSTM(nn.Module):
@@ -39,7 +38,7 @@ class ConvLSTM(nn.Module):
         )
         self.hidden_to_hidden = nn.Conv2d(hidden_channels, 4 * hidden_channels, 3, padding=1)
 
-    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Output, Memory]:
+    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Output, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
@@ -69,7 +68,7 @@ class ConvLSTM(nn.Module):
             outputs.append(hidden)
         return torch.stack(outputs), (hidden, cell)
 
-    def forward(self, clip: Clip) -> Output:
+    def forward(self, clip: Frames) -> Output:
         """Read one clip on its own: `step` from empty memory."""
         return self.step(clip)[0]
 
@@ -100,7 +99,7 @@ class ConvGRU(nn.Module):
         self.hidden_to_gates = nn.Conv2d(hidden_channels, 2 * hidden_channels, 3, padding=1)
         self.hidden_to_candidate = nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1)
 
-    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Output, Memory]:
+    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Output, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
@@ -126,12 +125,12 @@ class ConvGRU(nn.Module):
             outputs.append(hidden)
         return torch.stack(outputs), (hidden,)
 
-    def forward(self, clip: Clip) -> Output:
+    def forward(self, clip: Frames) -> Output:
         """Read one clip on its own: `step` from empty memory."""
         return self.step(clip)[0]
 
 
-def _whole_clip(layer: nn.Module, clip: Clip) -> Float[Tensor, "T B D h w"]:
+def _whole_clip(layer: nn.Module, clip: Frames) -> Float[Tensor, "T B D h w"]:
     """Apply a layer without memory to all frames at once."""
     out: Tensor = layer(clip.flatten(0, 1))
     return out.view(*clip.shape[:2], *out.shape[1:])

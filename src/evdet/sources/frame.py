@@ -3,15 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Shaped, UInt8
-
 from evdet.events import Events, SensorSize
+from evdet.shapes import Frame, Picture
 
 __all__ = ["FrameStream", "StreamedFrame"]
-
-Frame = Shaped[np.ndarray, "C H W"]
-Picture = UInt8[np.ndarray, "h w 3"]
 
 
 class StreamedFrame(NamedTuple):

@@ -9,12 +9,12 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from evdet.events import RecordingError, SensorSize
 from evdet.opencv import cv2
+from evdet.shapes import Picture
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures
 
 __all__ = ["ImageSource", "picture_to_frame", "read_image"]
 
-Picture = UInt8[np.ndarray, "h w 3"]
 
 _JPEG = b"\xff\xd8"  # how such files begin; nothing in them is transparent
 

@@ -9,16 +9,15 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream as Track
-from jaxtyping import UInt8
 
 from evdet.events import RecordingError, SensorSize
+from evdet.shapes import Picture
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import LaidOut, fit_pictures
 from evdet.sources.images import picture_to_frame
 
 __all__ = ["VideoSource"]
 
-Picture = UInt8[np.ndarray, "h w 3"]
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 _SECOND = 1_000_000

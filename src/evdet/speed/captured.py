@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from evdet.frame_spec import SelectionThresholds
@@ -18,14 +17,12 @@ from evdet.models import (
     suppress_candidates,
     to_detections,
 )
+from evdet.shapes import ClipDetections, Frames, Memory
 
 __all__ = ["CapturedCall", "CapturedStep", "Replay", "capture_graph"]
 
-Clip = Shaped[Tensor, "T B C H W"]
-Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 Outputs = tuple[Tensor, ...]
 Predict = Callable[[Tensor, Memory | None], tuple[Tensor, Tensor, Memory]]
-Detections = list[list[dict[str, Tensor]]]
 
 _WARM_UP = 3
 """Calls before the capture, in which libraries choose their kernels and take their memory."""
@@ -56,7 +53,7 @@ class CapturedCall:
     def __init__(
         self,
         body: Callable[[Tensor, Memory], tuple[Outputs, Memory]],
-        clip: Clip,
+        clip: Frames,
         memory: Memory,
         *,
         capture: Callable[[Callable[[], Outputs]], Replay] | None = None,
@@ -75,7 +72,7 @@ class CapturedCall:
         self._replay = (capture or capture_graph)(play)
         self._clear()
 
-    def __call__(self, clip: Clip, memory: Memory | None = None) -> tuple[Outputs, Memory]:
+    def __call__(self, clip: Frames, memory: Memory | None = None) -> tuple[Outputs, Memory]:
         """Replay what was captured.
 
         Args:
@@ -124,7 +121,7 @@ class CapturedStep:
     def __init__(
         self,
         predict: Predict,
-        clip: Clip,
+        clip: Frames,
         thresholds: SelectionThresholds,
         *,
         capture: Callable[[Callable[[], Outputs]], Replay] | None = None,
@@ -140,7 +137,7 @@ class CapturedStep:
 
         self._call = CapturedCall(body, clip, predict(clip, None)[2], capture=capture)
 
-    def __call__(self, clip: Clip, memory: Memory | None = None) -> tuple[Detections, Memory]:
+    def __call__(self, clip: Frames, memory: Memory | None = None) -> tuple[ClipDetections, Memory]:
         """Detect in one clip, starting from `memory`.
 
         Args:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector, compile_reason, fold_batch_norm, select_detections
-from evdet.speed.captured import CapturedCall, CapturedStep, Memory, Predict
+from evdet.shapes import ClipDetections, Frames, Memory
+from evdet.speed.captured import CapturedCall, CapturedStep, Predict
 from evdet.speed.durations import wait_for
 
 __all__ = [
@@ -30,9 +30,7 @@ __all__ = [
     "pull_lever",
 ]
 
-Clip = Shaped[Tensor, "T B C H W"]
-Detections = list[list[dict[str, Tensor]]]
-Step = Callable[[Tensor, Memory | None], tuple[Detections, Memory]]
+Step = Callable[[Tensor, Memory | None], tuple[ClipDetections, Memory]]
 
 EAGER = "eager"
 """PyTorch as it comes: float32, BatchNorm in its place, weights in the usual order."""
@@ -80,7 +78,7 @@ class Lever(NamedTuple):
 
 
 def pull_lever(
-    name: str, detector: Detector, clips: Sequence[Clip], thresholds: SelectionThresholds
+    name: str, detector: Detector, clips: Sequence[Frames], thresholds: SelectionThresholds
 ) -> Lever:
     """Make a detector ready for inference, and compare it with what it was.
 
@@ -135,7 +133,7 @@ def parts_of(name: str) -> set[str]:
 
 
 @torch.inference_mode()
-def _compare(one: Predict, other: Predict, clips: Sequence[Clip]) -> Difference:
+def _compare(one: Predict, other: Predict, clips: Sequence[Frames]) -> Difference:
     memory = other_memory = None
     boxes = scores = 0.0
     for clip in clips:
@@ -148,7 +146,7 @@ def _compare(one: Predict, other: Predict, clips: Sequence[Clip]) -> Difference:
     return Difference(boxes, scores)
 
 
-def _compare_export(detector: Detector, path: Path, clips: Sequence[Clip]) -> Difference:
+def _compare_export(detector: Detector, path: Path, clips: Sequence[Frames]) -> Difference:
     from evdet.export import compare_onnx
 
     found = compare_onnx(detector, path, [clip[0].numpy() for clip in clips])
@@ -156,7 +154,7 @@ def _compare_export(detector: Detector, path: Path, clips: Sequence[Clip]) -> Di
 
 
 def _prepare(
-    parts: set[str], detector: Detector, clip: Clip, thresholds: SelectionThresholds
+    parts: set[str], detector: Detector, clip: Frames, thresholds: SelectionThresholds
 ) -> tuple[Step, Predict]:
     on_accelerator = clip.device.type == "cuda"
     for part in ("half", "graphs"):
@@ -203,7 +201,7 @@ def in_half(detector: Detector) -> Predict:
     return predict
 
 
-def _compile(predict: Predict, clip: Clip) -> Predict:
+def _compile(predict: Predict, clip: Frames) -> Predict:
     compiled: Predict = torch.compile(predict, dynamic=False)
     try:
         # Compilation happens in the first call, and again in the first with a memory. It holds
@@ -216,7 +214,9 @@ def _compile(predict: Predict, clip: Clip) -> Predict:
     return compiled
 
 
-def _capture(predict: Predict, clip: Clip, thresholds: SelectionThresholds) -> tuple[Step, Predict]:
+def _capture(
+    predict: Predict, clip: Frames, thresholds: SelectionThresholds
+) -> tuple[Step, Predict]:
     def body(frames: Tensor, memory: Memory) -> tuple[tuple[Tensor, ...], Memory]:
         boxes, scores, new = predict(frames, memory)
         return (boxes, scores), new
@@ -236,12 +236,12 @@ def _capture(predict: Predict, clip: Clip, thresholds: SelectionThresholds) -> t
 
 def _step(
     predict: Predict, thresholds: SelectionThresholds, clip: Tensor, memory: Memory | None
-) -> tuple[Detections, Memory]:
+) -> tuple[ClipDetections, Memory]:
     boxes, scores, memory = predict(clip, memory)
     return select_detections(boxes, scores, clip, thresholds), memory
 
 
-def _export(detector: Detector, path: Path, clip: Clip, thresholds: SelectionThresholds) -> Step:
+def _export(detector: Detector, path: Path, clip: Frames, thresholds: SelectionThresholds) -> Step:
     # Optional libraries: what is missing is said where it is asked for.
     from evdet.detectors import ExportError, load_onnx
     from evdet.export import export_onnx

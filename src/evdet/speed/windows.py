@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from evdet.events import SensorSize, TimeBin, open_recording
@@ -20,6 +20,7 @@ from evdet.events.representations import (
     representation_called,
 )
 from evdet.frame_spec import PICTURES, FrameSpec
+from evdet.shapes import Frames
 from evdet.sources import (
     EventFrames,
     FrameLayout,
@@ -32,7 +33,6 @@ from evdet.synthetic import make_moving_mnist
 
 __all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips"]
 
-Clip = Float[Tensor, "1 1 C H W"]
 
 CPU = torch.device("cpu")
 
@@ -49,7 +49,7 @@ class Windows:
     """From one window to the next, in microseconds: the time there is for each."""
     play: Callable[[], Iterator[Any]]
     """Plays it from the start, without end; `next` is the stage read."""
-    represent: Callable[[Any], Clip]
+    represent: Callable[[Any], Frames]
     """Makes a clip of one window in one lane of what was read, where the network is."""
 
 
@@ -112,7 +112,7 @@ def _picture_files(path: Path, spec: FrameSpec, device: torch.device) -> Windows
 
 def scatter_clips(
     preprocess: str, layout: FrameLayout, device: torch.device
-) -> Callable[[TimeBin], Clip]:
+) -> Callable[[TimeBin], Frames]:
     """Let a device make frames of events by itself.
 
     Args:
@@ -128,7 +128,7 @@ def scatter_clips(
     if isinstance(variant, partial):
         make = partial(make, **variant.keywords)
 
-    def represent(window: TimeBin) -> Clip:
+    def represent(window: TimeBin) -> Frames:
         events = events_to_tensors([window], layout.size, device=device)
         return make(events, layout.size, out_size=layout.shown).float()[None]
 
@@ -181,6 +181,6 @@ def _repeat(play: Callable[[], Iterator[Any]]) -> Iterator[Any]:
             raise ValueError(f"the source holds no windows{' any more' if turn else ''}")
 
 
-def _to_clip(frame: Shaped[np.ndarray, "C H W"], device: torch.device) -> Clip:
+def _to_clip(frame: Shaped[np.ndarray, "C H W"], device: torch.device) -> Frames:
     """As training has it: counts in bytes are numbers, too."""
     return torch.from_numpy(frame).to(device, torch.float32)[None, None]

@@ -7,9 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-from jaxtyping import UInt8
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -17,6 +15,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from evdet.data import Batch, MixedLoader, StreamLoader, frame_to_rgb
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import draw_batch
+from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint
 from evdet.training.lightning_model import LightningDetectionModel
 
@@ -32,7 +31,6 @@ __all__ = [
 LAST_NAME = "last.ckpt"
 BEST_NAME = "best.ckpt"
 _LOG = logging.getLogger(__name__)
-Picture = UInt8[np.ndarray, "H W 3"]
 
 
 class CheckpointWriter(pl.Callback):

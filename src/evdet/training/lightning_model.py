@@ -16,6 +16,7 @@ from evdet.config import DetectionConfig, config_from_params
 from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.detectors import POST_MORTEM_NAME, CheckpointError
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
+from evdet.shapes import ClipDetections, Memory
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
 from evdet.training.errors import TrainingError
 from evdet.training.not_finite import is_finite, where_forward_fails, where_gradient_fails
@@ -23,8 +24,6 @@ from evdet.training.schedule import learning_rate
 
 __all__ = ["LightningDetectionModel"]
 
-Memory = tuple[Tensor, ...]
-Detections = list[list[dict[str, Tensor]]]
 Loop = Literal["train", "val"]
 
 _STATE = "evdet"  # the key of our part of a checkpoint
@@ -206,7 +205,7 @@ class LightningDetectionModel(pl.LightningModule):
         self._memory["val"] = None
         self._results = FrameResults()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Detections]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, ClipDetections]:
         """Detect in one batch and keep its labelled frames for scoring; callbacks may draw them."""
         detections, self._memory["val"] = self.detector.step(
             batch["inputs"], self._carry("val", batch), thresholds=self.config.thresholds

@@ -1,4 +1,4 @@
-"""Frames -> features: four stages, each a smaller map, two attentions and a memory."""
+"""FlatFrames -> features: four stages, each a smaller map, two attentions and a memory."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,16 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evdet.models.rvt.attention import MLP_RATIO, AttentionBlock
-from evdet.shapes import Size
+from evdet.shapes import Frames, Maps, Memory, Size
 
 __all__ = ["STRIDES", "PointwiseLSTM", "RecurrentTransformer", "Stage"]
 
-Clip = Num[Tensor, "T B C H W"]
-Frames = Num[Tensor, "F C H W"]
+FlatFrames = Num[Tensor, "F C H W"]
 Output = Float[Tensor, "T B h w D"]
 Pair = tuple[Float[Tensor, "B D h w"], Float[Tensor, "B D h w"]]
-Memory = tuple[Float[Tensor, "B _ _ _"], ...]
-Maps = list[Float[Tensor, "F _ _ _"]]
 
 STRIDES = (4, 8, 16, 32)
 """Stride of each stage, in pixels."""
@@ -105,7 +102,7 @@ class Stage(nn.Module):
         self.lstm = PointwiseLSTM(channels)
 
     def step(
-        self, frames: Frames, num_lanes: int, window: Size, memory: Pair | None = None
+        self, frames: FlatFrames, num_lanes: int, window: Size, memory: Pair | None = None
     ) -> tuple[Float[Tensor, "F D h w"], Pair]:
         """Continue a stream: read one clip, starting from `memory`.
 
@@ -157,7 +154,7 @@ class RecurrentTransformer(nn.Module):
             for name in PointwiseLSTM.memory_names
         )
 
-    def step(self, clip: Clip, window: Size, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def step(self, clip: Frames, window: Size, memory: Memory | None = None) -> tuple[Maps, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
@@ -176,7 +173,7 @@ class RecurrentTransformer(nn.Module):
         joined = found[0] if len(found) == 1 else [torch.cat(m) for m in zip(*found, strict=True)]
         return joined, carried or ()
 
-    def _bins_at_once(self, clip: Clip) -> int:
+    def _bins_at_once(self, clip: Frames) -> int:
         """All, so that an accelerator has few and large operators, but on a CPU what stays cheap.
 
         There the order costs nothing, and a tensor beyond `_LARGEST_ON_CPU` is given back to the
@@ -189,7 +186,7 @@ class RecurrentTransformer(nn.Module):
         return max(1, _LARGEST_ON_CPU // largest)
 
     def _step_together(
-        self, clip: Clip, window: Size, memory: Memory | None
+        self, clip: Frames, window: Size, memory: Memory | None
     ) -> tuple[Maps, Memory]:
         maps = clip.flatten(0, 1)
         features: Maps = []

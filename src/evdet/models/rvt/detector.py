@@ -12,17 +12,16 @@ from torch.nn import functional
 from evdet.boxes import cxcywh_to_xyxy
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.compiling import compile_method
-from evdet.models.detector import Candidates, Clip, Detector
+from evdet.models.detector import Candidates, Detector
 from evdet.models.rvt.backbone import STRIDES, RecurrentTransformer
 from evdet.models.rvt.head import DecoupledHead, RVTOutputs
 from evdet.models.rvt.loss import rvt_loss
 from evdet.models.rvt.neck import PathAggregation
 from evdet.models.rvt.sizes import grid_of
-from evdet.shapes import Memory
+from evdet.shapes import Frames, Maps, Memory
 
 __all__ = ["RVT", "RVT_PLANS", "RVTPlan"]
 
-Maps = list[Float[Tensor, "F _ _ _"]]
 
 _NUM_HEAD_LEVELS = 3
 """The head sees the stages at strides 8, 16 and 32."""
@@ -111,7 +110,7 @@ class RVT(Detector):
             for kind in ("weight", "bias")
         )
 
-    def extract(self, clip: Clip, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def extract(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
         """Give the features of every stage, of the frames as they are padded.
 
         Args:
@@ -133,7 +132,7 @@ class RVT(Detector):
         dtype = next(self.backbone.parameters()).dtype
         return self.backbone.step(clip.to(dtype), window, memory)
 
-    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
         """Give every cell of every frame; see `Detector.find_candidates`.
 
         A candidate has a score for its likeliest class alone, and none where it lies outside

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.compiling import compile_method
-from evdet.models.detector import Candidates, Clip, Detector
+from evdet.models.detector import Candidates, Detector
 from evdet.models.ssd.anchors import Anchors
 from evdet.models.ssd.feature_extractors import FeatureExtractor
 from evdet.models.ssd.heads import BoxHead
 from evdet.models.ssd.losses import DetectionLoss
-from evdet.shapes import Memory
+from evdet.shapes import Frames, Memory
 
 __all__ = ["SSD"]
 
@@ -90,7 +90,7 @@ class SSD(Detector):
         """Whether the loss compares classes with a background."""
         return self.criterion.has_background
 
-    def find_candidates(self, clip: Clip, memory: Memory | None) -> tuple[Candidates, Memory]:
+    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
         """Give every anchor of every frame; see `Detector.find_candidates`."""
         features, memory = self.feature_extractor.step(clip, memory)
         deltas, logits = self.head(features)
@@ -133,5 +133,5 @@ def _flat(labels: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return [frame for lanes in labels for frame in lanes]
 
 
-def _flat_mask(labeled: Bool[Tensor, "T B"] | None, clip: Clip) -> Bool[Tensor, " F"] | None:
+def _flat_mask(labeled: Bool[Tensor, "T B"] | None, clip: Frames) -> Bool[Tensor, " F"] | None:
     return None if labeled is None else labeled.to(clip.device).flatten()

@@ -12,12 +12,11 @@ from torch import Tensor, nn
 
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.recurrent import ConvGRU, ConvLSTM
+from evdet.shapes import Frames, Memory
 
 __all__ = ["FeatureExtractor", "RecurrentPyramid", "Vanilla", "VanillaGRU", "VggLike"]
 
-Clip = Float[Tensor, "T B C H W"]
 Maps = list[Float[Tensor, "F D _ _"]]
-Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 
 STEM_STRIDE = 4
 
@@ -35,7 +34,7 @@ class FeatureExtractor(Protocol):
     memory_names: tuple[str, ...]
     """Name of each tensor of the memory, in order."""
 
-    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
         """Continue a stream: read one clip, starting from `memory`."""
         ...
 
@@ -84,7 +83,7 @@ class RecurrentPyramid(nn.Module):
             f"level{level}.{name}" for level in range(levels) for name in layers[0].memory_names
         )
 
-    def step(self, clip: Clip, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
@@ -111,7 +110,7 @@ class RecurrentPyramid(nn.Module):
             carried.extend(new)
         return maps, tuple(carried)
 
-    def forward(self, clip: Clip) -> Maps:
+    def forward(self, clip: Frames) -> Maps:
         """Read one clip on its own: `step` from empty memory."""
         return self.step(clip)[0]
 
@@ -189,7 +188,7 @@ def _squeeze_excite_stem(cin: int, base: int) -> nn.Sequential:
     )
 
 
-def _check_size(clip: Clip, coarsest: int) -> None:
+def _check_size(clip: Frames, coarsest: int) -> None:
     height, width = clip.shape[-2:]
     # A level whose single cell is mostly padding sees nothing; half a cell is the least.
     if 2 * height < coarsest or 2 * width < coarsest:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from evdet import shapes
 
-SOURCE = Path(shapes.__file__).parent
+SOURCE = Path(shapes.__file__).parents[1]
 SHAPE = re.compile(r"\b(?:Float|Int|UInt|Bool|Num|Shaped)[0-9]*\[[\w.]+, \"([^\"]*)\"\]")
 
 
