@@ -10,8 +10,8 @@ from evdet.boxes import BOX_DTYPE
 from evdet.metrics import (
     PROTOCOLS,
     ScoredRecording,
+    get_protocol,
     keep_counted,
-    protocol_called,
     score_recordings,
 )
 
@@ -55,8 +55,8 @@ def test_a_recording_without_boxes_is_one_without_frames_to_score():
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"'perot2020-gen2', only coco, .* Did you mean perot2020"):
-        protocol_called("perot2020-gen2")
-    assert protocol_called("coco") is COCO
+        get_protocol("perot2020-gen2")
+    assert get_protocol("coco") is COCO
 
 
 def test_the_rules_travel_with_the_numbers():

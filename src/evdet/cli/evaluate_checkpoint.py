@@ -36,11 +36,11 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
     from evdet.build import build_loader
     from evdet.evaluation import evaluate as score
     from evdet.evaluation import measure_further
-    from evdet.metrics import protocol_called
+    from evdet.metrics import get_protocol
     from evdet.models.postprocess import SelectionThresholds
     from evdet.tracking import Tracker
 
-    protocol = protocol_called(options.protocol)
+    protocol = get_protocol(options.protocol)
     if options.split not in _SPLITS:
         raise ConfigError(f"split must be one of {', '.join(_SPLITS)}, got {options.split!r}")
     if options.tracks:

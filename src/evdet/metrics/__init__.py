@@ -12,8 +12,8 @@ from evdet.metrics.frames import Detection, FrameKey, FrameResults, Truth, merge
 from evdet.metrics.protocols import (
     PROTOCOLS,
     Protocol,
+    get_protocol,
     keep_counted,
-    protocol_called,
     score_recordings,
 )
 from evdet.metrics.scored_recording import ScoredRecording
@@ -35,9 +35,9 @@ __all__ = [
     "Truth",
     "average_precision",
     "confusion_matrix",
+    "get_protocol",
     "keep_counted",
     "merge",
-    "protocol_called",
     "score_recordings",
     "track_scores",
     "worst_frames",

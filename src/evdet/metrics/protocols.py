@@ -15,7 +15,7 @@ from evdet.metrics.frame_table import BoxTable, FrameTable, join_tables
 from evdet.metrics.scored_recording import ScoredRecording
 from evdet.metrics.time_pairing import Pairing, last_of_bins, rows_in_bins, rows_within
 
-__all__ = ["PROTOCOLS", "Protocol", "keep_counted", "protocol_called", "score_recordings"]
+__all__ = ["PROTOCOLS", "Protocol", "get_protocol", "keep_counted", "score_recordings"]
 
 BoxEvents = Shaped[np.ndarray, " _"]
 _CLASS_SCORE = "class_score"
@@ -90,7 +90,7 @@ PROTOCOLS = {
 """The protocols by name; docs/evaluate.md says where each comes from."""
 
 
-def protocol_called(name: str) -> Protocol:
+def get_protocol(name: str) -> Protocol:
     """Give the protocol of a name.
 
     Args:
