@@ -29,8 +29,8 @@ from evdet.cli import main as evdet
 from evdet.config import DetectionConfig
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.events.recording import open_recording
+from evdet.metrics import ScoredRecording
 from evdet.metrics.curves import Curves, performance_curves
-from evdet.metrics.scored_recording import ScoredRecording
 from evdet.models import Detector
 from evdet.report import describe_environment
 

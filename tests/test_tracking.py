@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from evdet.boxes import BOX_DTYPE
 from evdet.data.scenes import SceneOptions, draw_scene, label_scene
 from evdet.events.simulate import SensorModel
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics import ScoredRecording
 from evdet.metrics.track_scores import track_scores
 from evdet.tracking import (
     TRACKERS,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics import ScoredRecording
 from evdet.metrics.track_scores import track_scores
 
 DELTA_T = 50_000

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
 
 from evdet.data.box_rules import BoxRules, apply_rules
 from evdet.data.classes import ClassChoice, apply_classes, choose_classes
@@ -16,6 +15,7 @@ from evdet.data.labels import BoxEvents, LabeledTimes
 from evdet.evaluation.file_pairs import FilePair, pair_files
 from evdet.events.dtypes import SensorSize
 from evdet.metrics import Protocol, ScoredRecording
+from evdet.metrics.frame_table import are_sound, to_box_table
 from evdet.metrics.time_pairing import rows_in_bins, rows_within
 
 __all__ = ["BoxFiles", "read_box_files"]
@@ -124,7 +124,7 @@ def _to_recording(
     return ScoredRecording(
         name=name,
         truth=objects,
-        # Somebody looked even where all objects are of other classes.
+        # A time is annotated even where all objects are of other classes.
         labeled_times=np.union1d(truth.boxes["t"], truth.empty_times),
         detections=detections,
     )
@@ -136,18 +136,10 @@ def _of_classes(
     boxes, dropped = apply_classes(boxes, choice)
     for reason, number in dropped.items():
         counts[f"{what} left out: {reason}"] += number
-    bad = ~_is_sound(boxes)
+    bad = ~are_sound(to_box_table(boxes))
     if bad.any():
         counts[f"{what} left out: not finite, or a negative side"] += int(bad.sum())
     sound: BoxEvents = boxes[~bad]
-    return sound
-
-
-def _is_sound(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
-    values = np.stack([boxes[name] for name in ("x", "y", "w", "h", "class_confidence")])
-    sound: Bool[np.ndarray, " _"] = (
-        np.isfinite(values).all(axis=0) & (boxes["w"] >= 0) & (boxes["h"] >= 0)
-    )
     return sound
 
 

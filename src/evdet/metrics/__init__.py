@@ -1,14 +1,10 @@
-"""Boxes + truth -> numbers: average precision, confusion between classes, the worst frames."""
+"""Boxes + ground truth -> numbers: protocols, average precision, curves, errors, tracks."""
 
-from evdet.metrics.average_precision import (
-    RECALL_POINTS,
-    AveragePrecision,
-    ClassPrecision,
-    average_precision,
-)
-from evdet.metrics.confusion import confusion_matrix
-from evdet.metrics.failures import FrameErrors, worst_frames
-from evdet.metrics.frames import Detection, FrameKey, FrameResults, Truth, merge
+from evdet.metrics.average_precision import AveragePrecision, ClassPrecision, average_precision
+from evdet.metrics.errors import FrameErrors, confusion_matrix, worst_frames
+from evdet.metrics.frame_table import Detection, Truth
+from evdet.metrics.frames import FrameKey, FrameResults, merge
+from evdet.metrics.grouped_precision import RECALL_POINTS
 from evdet.metrics.protocols import (
     PROTOCOLS,
     Protocol,
@@ -16,7 +12,7 @@ from evdet.metrics.protocols import (
     keep_counted,
     score_recordings,
 )
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.recordings import ScoredRecording
 from evdet.metrics.track_scores import TrackNumbers, TrackScores, track_scores
 
 __all__ = [
