@@ -51,7 +51,6 @@ DOORS = {
     "PIL": {"draw"},
     "cv2": {"opencv"},
     "av": {"draw", "data.video_frames"},
-    "faster_coco_eval": {"metrics"},
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},
