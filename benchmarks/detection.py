@@ -5,7 +5,7 @@ import torch
 from benchmarks.measure import Row, matmul_rate
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.models import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 from evdet.samples import sample_recording
 from evdet.speed import EAGER, measure_speed, open_windows
 

@@ -16,7 +16,7 @@ from evdet.config import DetectionConfig
 from evdet.configs import shipped_config
 from evdet.detectors import load_detector
 from evdet.evaluation import evaluate
-from evdet.models import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 from evdet.report import describe_environment
 from evdet.training import train
 

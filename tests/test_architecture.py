@@ -41,7 +41,6 @@ MAY_USE = {
     "PIL": {"draw"},
     "cv2": {"opencv"},
     "av": {"draw", "sources.videos"},
-    "faster_coco_eval": {"metrics"},
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},

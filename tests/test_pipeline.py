@@ -13,7 +13,7 @@ from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.pipeline import detect, device_of, frame_spec_of, frames_for
-from evdet.sources.opening import StreamedFrame, open_frames
+from evdet.sources import StreamedFrame, open_frames
 
 DELTA_T = 50_000
 SPEC = FrameSpec(

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from evdet.boxes import BOX_DTYPE
 from evdet.events.simulation.sensor import SensorModel
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics.recordings import ScoredRecording
 from evdet.metrics.track_scores import track_scores
 from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, label_scene
 from evdet.tracking import (

@@ -36,8 +36,8 @@ class SelectionThresholds:
     def but(
         self,
         *,
-        score_thresh: float | None = None,
-        nms_thresh: float | None = None,
+        score_thresh: float | int | None = None,
+        nms_thresh: float | int | None = None,
         max_boxes: int | None = None,
     ) -> "SelectionThresholds":
         """The same with other values for those that are given."""

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -131,6 +133,7 @@ def test_loaders_that_do_not_fit_are_refused(source):
         MixedLoader(streams, streams)
     with pytest.raises(ValueError, match="of the same process, got rank 0 of 1 and 0 of 2"):
         MixedLoader(streams, StreamLoader(drawn.streams, batch_size=1, world_size=2))
-    small = type(source)(videos=source.videos, num_tbins=T, height=8, width=8)
+    spec = dataclasses.replace(source.spec, height=8, width=8)
+    small = type(source)(videos=source.videos, spec=spec, num_tbins=T)
     with pytest.raises(ValueError, match="cannot stand beside"):
         MixedLoader(streams, StreamLoader(RandomClips(source=small), batch_size=1))

@@ -115,7 +115,7 @@ def test_smaller_frames_have_smaller_boxes(maker):
 
 def test_frames_of_bytes_reach_the_network_as_counts(maker):
     path = maker.add("a", 0, 2999, [1000], rate=3)
-    streams = open_streams(maker, representation="stacked_histogram")
+    streams = open_streams(maker, preprocess="stacked_histogram", in_channels=20)
     assert next(streams.clips(0, 0, 0)).inputs.dtype == torch.uint8
 
     batch = next(iter(StreamLoader(streams, batch_size=1, num_workers=1)))

@@ -151,10 +151,22 @@ def rewrite(path, change):
 
 
 def test_a_model_of_a_later_evdet_is_refused(toy_path):
-    rewrite(toy_path, lambda said: said.update(format=2, evdet_version="9.9"))
+    rewrite(toy_path, lambda said: said.update(format=3, evdet_version="9.9"))
 
     with pytest.raises(ExportError, match=r"written by evdet 9\.9.*update evdet"):
         load_onnx(toy_path)
+
+
+def test_a_model_of_version_0_1_0_is_read(toy_path):
+    def as_written_then(said):
+        said["format"] = 1
+        spec = said["frame_spec"]
+        spec.update(spec.pop("thresholds"), noise_window=spec.pop("background_filter"))
+
+    wanted = load_onnx(toy_path).frame_spec
+    rewrite(toy_path, as_written_then)
+
+    assert load_onnx(toy_path).frame_spec == wanted
 
 
 @pytest.mark.parametrize("name", ["format", "memory", "frame_spec", "num_classes"])

@@ -19,8 +19,9 @@ from evdet.evaluation import (
 )
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.frame_spec import SelectionThresholds
 from evdet.metrics import PROTOCOLS, FrameResults, average_precision
-from evdet.models import SSD, SelectionThresholds
+from evdet.models import SSD
 
 CONFIG = DetectionConfig(
     classes=tuple("0123456789"),

@@ -46,7 +46,8 @@ def assert_same(session, boxes, scores, **thresholds):
     selection = select_boxes(boxes, scores, SIZE, DEFAULTS.but(**thresholds))
     [lanes] = to_detections(selection, len(boxes))
     np.testing.assert_array_equal(
-        found["lanes"], np.repeat(np.arange(len(lanes)), [len(lane["scores"]) for lane in lanes])
+        found["batch_index"],
+        np.repeat(np.arange(len(lanes)), [len(lane["scores"]) for lane in lanes]),
     )
     for name in ("boxes", "labels", "scores"):
         expected = torch.cat([lane[name] for lane in lanes]).numpy()
@@ -66,7 +67,7 @@ def test_nothing_found_is_empty_arrays(session):
     found = run(session, torch.zeros(2, 5, 4), torch.zeros(2, 5, 3))
 
     assert found["boxes"].shape == (0, 4)
-    for name in ("labels", "scores", "lanes"):
+    for name in ("labels", "scores", "batch_index"):
         assert found[name].shape == (0,)
 
 

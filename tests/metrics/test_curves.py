@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics import average_precision
+from evdet.metrics import ScoredRecording, average_precision
 from evdet.metrics.curves import performance_curves
-from evdet.metrics.scored_recording import ScoredRecording
 
 NAMES = ("car", "bus")
 DELTA_T = 50_000

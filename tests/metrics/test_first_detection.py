@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics.assignment import assign_objects
+from evdet.metrics import ScoredRecording
 from evdet.metrics.first_detection import measure_first_detection
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.timed_frames import pair_own_window
+from evdet.metrics.matching import match_boxes
+from evdet.metrics.recordings import pair_own_window
 
 DELTA_T = 50_000
 
@@ -28,8 +28,8 @@ def measure(*recordings, score_thresh=0.5):
         for number, (truth, found) in enumerate(recordings)
     ]
     frames = pair_own_window(scored, delta_t=DELTA_T)
-    assignment = assign_objects(frames, max_detections=100)
-    return measure_first_detection(frames, assignment, score_thresh=score_thresh)
+    matches = match_boxes(frames, max_detections=100)
+    return measure_first_detection(frames, matches, score_thresh=score_thresh)
 
 
 TRACKS = boxes_of(*[(window, track, 1, 1) for track in (1, 2, 3) for window in (1, 2, 3, 4)])

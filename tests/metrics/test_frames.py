@@ -129,6 +129,6 @@ def test_a_frame_is_scored_once():
         merge([results, results])
 
 
-def test_a_lane_that_has_run_dry_has_no_frames():
-    with pytest.raises(ValueError, match="run dry"):
+def test_an_exhausted_lane_has_no_frames():
+    with pytest.raises(ValueError, match="exhausted lane"):
         FrameResults().add((-1, 0), np.zeros((0, 5)), NOTHING)

@@ -9,8 +9,8 @@ from evdet.boxes import BOX_DTYPE
 from evdet.metrics import (
     PROTOCOLS,
     ScoredRecording,
+    get_protocol,
     keep_counted,
-    protocol_called,
     score_recordings,
 )
 
@@ -32,8 +32,8 @@ def boxes_of(*rows, dtype=BOX_DTYPE):
 
 
 def recording_of(truth, detections, times=None, name="one"):
-    looked = np.unique(truth["t"]) if times is None else np.array(times, np.int64)
-    return ScoredRecording(name, truth, looked.astype(np.int64), detections)
+    annotated = np.unique(truth["t"]) if times is None else np.array(times, np.int64)
+    return ScoredRecording(name, truth, annotated.astype(np.int64), detections)
 
 
 def score(protocol, truth, detections, times=None, **options):
@@ -54,8 +54,8 @@ def test_a_recording_without_boxes_is_one_without_frames_to_score():
 
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"'perot2020-gen2', only coco, .* Did you mean perot2020"):
-        protocol_called("perot2020-gen2")
-    assert protocol_called("coco") is COCO
+        get_protocol("perot2020-gen2")
+    assert get_protocol("coco") is COCO
 
 
 def test_the_rules_travel_with_the_numbers():
@@ -198,7 +198,7 @@ def test_what_counts_keeps_all_fields_of_the_boxes():
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ((SECOND, 0, 0, 40, 40, 3, 0.5), "detections: a class id is 3, outside 1..2"),
+        ((SECOND, 0, 0, 40, 40, 3, 0.5), "1 of 1 detections have a label outside 1..2.* is 3"),
         ((SECOND, 0, np.nan, 40, 40, 1, 0.5), "1 of 1 detections are not finite"),
     ],
 )
@@ -226,12 +226,12 @@ def test_coco_scores_as_pycocotools_does_on_nasty_sets(
     rng = np.random.default_rng(seed)
     recordings = []
     for name in ("one", "two"):
-        looked = np.unique(rng.integers(0, 12, 4)) * 50_000
+        annotated = np.unique(rng.integers(0, 12, 4)) * 50_000
         # Some detections lie at times that nobody labelled, and some labelled times have none.
         found_at = np.unique(rng.integers(0, 12, 3)) * 50_000
-        truth = random_boxes(rng, looked, num_classes=2, most=3, scored=False)
+        truth = random_boxes(rng, annotated, num_classes=2, most=3, scored=False)
         found = random_boxes(rng, found_at, num_classes=3, most=most_detections, scored=True)
-        recordings.append(ScoredRecording(name, truth, looked, found))
+        recordings.append(ScoredRecording(name, truth, annotated, found))
     ours = score_recordings(recordings, ("a", "b", "c"), COCO)
 
     frames = [(one, t) for one in recordings for t in one.labeled_times]

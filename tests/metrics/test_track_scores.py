@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics.scored_recording import ScoredRecording
+from evdet.metrics import ScoredRecording
 from evdet.metrics.track_scores import track_scores
 
 DELTA_T = 50_000

@@ -11,9 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 from evdet.boxes import BOX_DTYPE
 from evdet.config import ConfigError, DetectionConfig, write_config
 from evdet.draw import write_video
-from evdet.metrics import average_precision, confusion_matrix
+from evdet.metrics import ScoredRecording, average_precision, confusion_matrix
 from evdet.metrics.curves import performance_curves
-from evdet.metrics.scored_recording import ScoredRecording
 from evdet.report import (
     Picture,
     RunReport,

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from evdet.config import DetectionConfig, config_to_yaml
-from evdet.models import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 from evdet.report import SPEED_FILE, RunReport, read_run, write_comparison, write_report
 from evdet.speed import SpeedReport
 from evdet.speed.comparison import LeverTimes

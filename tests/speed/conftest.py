@@ -5,7 +5,7 @@ import torch
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.models.postprocess import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 from evdet.speed.windows import Windows
 
 SIZE = 32

@@ -1,5 +1,4 @@
 import copy
-import dataclasses
 import os
 import subprocess
 import sys
@@ -14,11 +13,10 @@ ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an acce
 
 
 def assert_detects_the_same(lever, detector, thresholds, clips):
-    limits = dataclasses.asdict(thresholds)
     expected_memory = memory = None
     with torch.no_grad():
         for clip in clips:
-            expected, expected_memory = detector.step(clip, expected_memory, **limits)
+            expected, expected_memory = detector.step(clip, expected_memory, thresholds=thresholds)
             found, memory = lever.step(clip, memory)
             assert len(found[0][0]["boxes"]) > 0
             for name, value in found[0][0].items():
@@ -107,7 +105,7 @@ import itertools, torch
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.speed.levers import LeverError, pull_lever
-from evdet.models.postprocess import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 
 detector = build_detector(DetectionConfig(
     dataset_path="nowhere", preprocess="histogram", in_channels=2, classes=("cat",), height=32,

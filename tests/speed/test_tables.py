@@ -1,4 +1,4 @@
-from evdet.models.postprocess import SelectionThresholds
+from evdet.frame_spec import SelectionThresholds
 from evdet.speed.comparison import LeverTimes
 from evdet.speed.costs import PeakMemory
 from evdet.speed.durations import Durations

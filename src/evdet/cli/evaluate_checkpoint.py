@@ -33,10 +33,10 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
     """
     from evdet.build import build_loader
     from evdet.evaluation import evaluate as score, measure_further
-    from evdet.metrics import protocol_called
+    from evdet.metrics import get_protocol
     from evdet.tracking import Tracker
 
-    protocol = protocol_called(options.protocol)
+    protocol = get_protocol(options.protocol)
     if options.split not in _SPLITS:
         raise ConfigError(f"split must be one of {', '.join(_SPLITS)}, got {options.split!r}")
     if options.tracks:

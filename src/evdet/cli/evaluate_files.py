@@ -29,9 +29,9 @@ def evaluate_files(options: "EvaluateOptions") -> None:
     """
     from evdet.evaluation import measure_further, read_box_files
     from evdet.events import SensorSize
-    from evdet.metrics import protocol_called, score_recordings
+    from evdet.metrics import get_protocol, score_recordings
 
-    protocol = protocol_called(options.protocol)
+    protocol = get_protocol(options.protocol)
     _check(options)
     detections, boxes = options.detections or Path(), options.boxes or Path()
     label_map = _label_map(options.label_map, boxes, protocol)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
 
 from evdet.evaluation.file_pairs import FilePair, pair_files
 from evdet.events import SensorSize
@@ -21,7 +20,14 @@ from evdet.labels import (
     choose_classes,
     read_boxes,
 )
-from evdet.metrics import Protocol, ScoredRecording, rows_in_bins, rows_within
+from evdet.metrics import (
+    Protocol,
+    ScoredRecording,
+    are_sound,
+    rows_in_bins,
+    rows_within,
+    to_box_table,
+)
 from evdet.shapes import BoxEvents
 
 __all__ = ["BoxFiles", "read_box_files"]
@@ -130,7 +136,7 @@ def _to_recording(
     return ScoredRecording(
         name=name,
         truth=objects,
-        # Somebody looked even where all objects are of other classes.
+        # A time is annotated even where all objects are of other classes.
         labeled_times=np.union1d(truth.boxes["t"], truth.empty_times),
         detections=detections,
     )
@@ -142,18 +148,10 @@ def _of_classes(
     boxes, dropped = apply_classes(boxes, choice)
     for reason, number in dropped.items():
         counts[f"{what} left out: {reason}"] += number
-    bad = ~_is_sound(boxes)
+    bad = ~are_sound(to_box_table(boxes))
     if bad.any():
         counts[f"{what} left out: not finite, or a negative side"] += int(bad.sum())
     sound: BoxEvents = boxes[~bad]
-    return sound
-
-
-def _is_sound(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
-    values = np.stack([boxes[name] for name in ("x", "y", "w", "h", "class_confidence")])
-    sound: Bool[np.ndarray, " _"] = (
-        np.isfinite(values).all(axis=0) & (boxes["w"] >= 0) & (boxes["h"] >= 0)
-    )
     return sound
 
 

@@ -30,7 +30,7 @@ from evdet.frame_spec import SelectionThresholds
 from evdet.models import select_boxes, to_detections
 from evdet.shapes import Size
 
-__all__ = ["TOLERANCE", "Comparison", "compare_onnx", "other_shape"]
+__all__ = ["TOLERANCE", "Comparison", "GivesCandidates", "compare_onnx", "other_shape"]
 
 Frame = Float32[np.ndarray, "B C H W"]
 

@@ -1,4 +1,4 @@
-"""COCO average precision, computed by faster-coco-eval; the numbers are pycocotools'."""
+"""COCO average precision; the numbers are those of pycocotools."""
 
 import dataclasses
 import math
@@ -9,20 +9,24 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from evdet.metrics.coco_matching import AREAS, match_frames
-from evdet.metrics.frame_table import FrameTable, tabulate
-from evdet.metrics.frames import Detection, Truth
+from evdet.metrics.frame_table import Detection, FrameTable, Truth, Values, tabulate
+from evdet.metrics.grouped_precision import RECALL_POINTS, class_precision, mean_of_known
+from evdet.metrics.matching import (
+    AREAS,
+    IOU_THRESHOLDS,
+    Matches,
+    are_counted,
+    match_boxes,
+)
 
 __all__ = [
-    "RECALL_POINTS",
     "AveragePrecision",
     "ClassPrecision",
     "average_precision",
     "average_precision_of",
+    "to_plain",
 ]
 
-RECALL_POINTS: tuple[float, ...] = tuple(np.linspace(0, 1, 101).tolist())
-"""Where precision-recall curves are read off."""
 _SIZES = tuple(AREAS)[1:]
 _IOU_50, _IOU_75 = 0, 5  # rows of the thresholds 0.50:0.05:0.95
 
@@ -42,7 +46,7 @@ class ClassPrecision:
     precision75: tuple[float, ...]
     """The same at IoU 0.75."""
     num_truths: int
-    """Objects of this class."""
+    """Objects of this class, without crowds."""
     num_detections: int
     """Detections of this class, however many of them COCO looks at."""
 
@@ -86,7 +90,7 @@ class AveragePrecision:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain types for JSON: the protocol first, None for NaN, mAP spelt so."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = to_plain(dataclasses.asdict(self))
         means = {f"mAP{at}": plain.pop(f"map{at}") for at in ("", "50", "75")}
         return {"protocol": plain.pop("protocol"), "rules": plain.pop("rules"), **means, **plain}
 
@@ -96,6 +100,7 @@ def average_precision(
     detections: Sequence[Detection],
     class_names: Sequence[str],
     *,
+    iscrowd: Sequence[Values] | None = None,
     max_detections: int = 100,
 ) -> AveragePrecision:
     """Score detections by the COCO protocol.
@@ -104,10 +109,13 @@ def average_precision(
     processes in `FrameResults`, which puts them in order, and score once.
 
     Args:
-        truths: the objects of each frame. A frame that nobody labelled does not enter, one
+        truths: the objects of each frame. A frame that is not annotated does not enter, one
             annotated as empty does.
         detections: the detections of the same frames.
         class_names: the classes without background; label 1 is the first.
+        iscrowd: for each frame one entry per object, 1 where the box marks a crowd, as COCO's
+            key of this name; None: no box does. A crowd is no object to be found, and a
+            detection whose area lies in it by the IoU threshold is no false alarm.
         max_detections: detections with the best scores that count, per frame and class (so
             pycocotools reads COCO's "100 detections per image").
 
@@ -115,12 +123,13 @@ def average_precision(
         The scores. Object sizes are in pixels of these frames.
 
     Raises:
-        ValueError: truths and detections do not fit each other or the class names.
+        ValueError: truths and detections do not fit each other or the class names, or a value
+            is not finite.
 
     Source:
         pycocotools 2.0.11, `cocoeval.py`, whose numbers these equal.
     """
-    table = tabulate(truths, detections, num_classes=len(class_names))
+    table = tabulate(truths, detections, num_classes=len(class_names), iscrowd=iscrowd)
     return average_precision_of(table, class_names, max_detections=max_detections)
 
 
@@ -153,41 +162,72 @@ def average_precision_of(
         raise ValueError(f"max_detections must be at least 1, got {max_detections}")
     num_classes = len(class_names)
     limits = sorted({min(limit, max_detections) for limit in (1, 10, max_detections)})
-    precision, recall = match_frames(table, num_classes=num_classes, limits=limits)
-    num_truths = _count(table.truth.labels, num_classes)
+    matches = match_boxes(table, max_detections=max_detections, areas=tuple(AREAS))
+    precision, recall = _accumulate(table, matches, num_classes=num_classes, limits=limits)
+    num_objects = _count(table.truth.labels[~table.truth.is_crowd], num_classes)
     num_detections = _count(table.found.labels, num_classes)
     everything, *sizes = np.moveaxis(precision, 3, 0)
     recalls = np.moveaxis(recall, (2, 3), (0, 1))
     curves50, curves75 = everything[_IOU_50].T, everything[_IOU_75].T
     return AveragePrecision(
-        map=_mean(everything),
-        map50=_mean(curves50),
-        map75=_mean(curves75),
+        map=mean_of_known(everything),
+        map50=mean_of_known(curves50),
+        map75=mean_of_known(curves75),
         per_class={
             name: ClassPrecision(
-                ap=_mean(everything[..., k]),
-                ap50=_mean(curves50[k]),
-                ap75=_mean(curves75[k]),
+                ap=mean_of_known(everything[..., k]),
+                ap50=mean_of_known(curves50[k]),
+                ap75=mean_of_known(curves75[k]),
                 precision50=_curve(curves50[[k]]),
                 precision75=_curve(curves75[[k]]),
-                num_truths=num_truths[k],
+                num_truths=num_objects[k],
                 num_detections=num_detections[k],
             )
             for k, name in enumerate(class_names)
         },
-        per_size={name: _mean(one) for name, one in zip(_SIZES, sizes, strict=True)},
-        recall={str(limit): _mean(one) for limit, one in zip(limits, recalls[0], strict=True)},
+        per_size={name: mean_of_known(one) for name, one in zip(_SIZES, sizes, strict=True)},
+        recall={
+            str(limit): mean_of_known(one) for limit, one in zip(limits, recalls[0], strict=True)
+        },
         recall_per_size={
-            name: _mean(one) for name, one in zip(_SIZES, recalls[1:, -1], strict=True)
+            name: mean_of_known(one) for name, one in zip(_SIZES, recalls[1:, -1], strict=True)
         },
         precision50=_curve(curves50),
         precision75=_curve(curves75),
         num_frames=table.num_frames,
-        num_truths=sum(num_truths),
+        num_truths=sum(num_objects),
         num_detections=sum(num_detections),
         protocol=protocol,
         rules=dict(rules or {}),
     )
+
+
+def _accumulate(
+    table: FrameTable, matches: Matches, *, num_classes: int, limits: Sequence[int]
+) -> tuple[
+    Float64[np.ndarray, "thresholds recalls classes areas"],
+    Float64[np.ndarray, "thresholds classes areas limits"],
+]:
+    """Precision at each recall, and the highest recall for each limit; NaN without objects."""
+    shape = (len(IOU_THRESHOLDS), num_classes, len(AREAS), len(limits))
+    precision = np.full((shape[0], len(RECALL_POINTS), *shape[1:3]), np.nan)
+    recall = np.full(shape, np.nan)
+    # One group of what counts: who finds what does not count is neither right nor wrong.
+    objects = np.where(are_counted(table.truth, tuple(AREAS)), 0, -1)
+    found = np.where(are_counted(table.found.take(matches.rows), tuple(AREAS)), 0, -1)
+    for label in np.unique(table.truth.labels).tolist():
+        chosen = slice(*np.searchsorted(matches.labels, (label, label + 1)))
+        is_best = matches.ranks[chosen] < np.array(limits)[:, None]
+        for area, groups in enumerate(objects):
+            num_objects = np.count_nonzero(groups[table.truth.labels == label] == 0)
+            if num_objects:
+                taken, own = matches.objects[area, :, chosen], found[area, chosen]
+                curves = class_precision(taken, groups, np.array([num_objects]), own)
+                precision[..., label - 1, area] = curves[0]
+                is_right = np.append(groups, -1)[taken] == 0
+                num_right = np.count_nonzero(is_right[:, None] & is_best, axis=-1)
+                recall[:, label - 1, area] = num_right / num_objects
+    return precision, recall
 
 
 def _count(labels: Int64[np.ndarray, " N"], num_classes: int) -> list[int]:
@@ -195,19 +235,15 @@ def _count(labels: Int64[np.ndarray, " N"], num_classes: int) -> list[int]:
     return counts
 
 
-def _mean(values: Float64[np.ndarray, "*_"]) -> float:
-    valid = values[values > -1]
-    return float(valid.mean()) if valid.size else math.nan
-
-
 def _curve(by_class: Float64[np.ndarray, "classes recalls"]) -> tuple[float, ...]:
-    with_truth = by_class[by_class[:, 0] > -1]
+    with_truth = by_class[~np.isnan(by_class[:, 0])]
     return tuple(with_truth.mean(axis=0).tolist()) if len(with_truth) else ()
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Give the same values as plain types for JSON: None for NaN, lists for tuples."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: to_plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

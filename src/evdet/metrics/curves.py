@@ -1,7 +1,6 @@
 """How well objects are found by how long they stand still, how large they are, and how late."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from evdet.metrics.assignment import Assignment, assign_objects
+from evdet.metrics.average_precision import to_plain
 from evdet.metrics.first_detection import FirstDetection, measure_first_detection
+from evdet.metrics.frame_table import FrameTable
 from evdet.metrics.grouped_precision import GroupScore, score_groups
+from evdet.metrics.matching import Matches, match_boxes
 from evdet.metrics.object_groups import (
     Group,
     Grouping,
@@ -19,8 +20,12 @@ from evdet.metrics.object_groups import (
     group_by_size,
     group_by_stillness,
 )
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.timed_frames import TimedFrames, check_recordings, pair_late, pair_own_window
+from evdet.metrics.recordings import (
+    ScoredRecording,
+    check_recordings,
+    pair_late,
+    pair_own_window,
+)
 
 __all__ = ["LATENCIES", "Curves", "GroupCurve", "GroupPoint", "performance_curves"]
 
@@ -75,7 +80,7 @@ class Curves:
     num_recordings: int
     """Recordings that were scored."""
     num_frames: int
-    """Labelled times in them."""
+    """Annotated times in them."""
     num_truths: int
     """Objects at those times."""
     score_thresh: float
@@ -91,7 +96,7 @@ class Curves:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain types for JSON: None for NaN, lists for tuples."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = to_plain(dataclasses.asdict(self))
         return plain
 
 
@@ -107,8 +112,8 @@ def performance_curves(
 ) -> Curves:
     """Compute every curve that the labels allow.
 
-    All but the latency answer a labelled time with the window that it lies in
-    (`pair_own_window`). A latency is fair to nobody's hardware in particular: it says what a
+    All but the latency answer an annotated time with the window that it lies in
+    (`pair_own_window`). A latency stands for no particular hardware: it says what a
     detector would score if its boxes were ready so long after the end of their window.
 
     Args:
@@ -126,7 +131,7 @@ def performance_curves(
 
     Raises:
         ValueError: boxes out of order, of unknown classes, not finite or turned; truth at a
-            time that is not labelled; an argument out of range.
+            time that is not annotated; an argument out of range.
     """
     if not 0 <= score_thresh <= 1:
         raise ValueError(f"score_thresh must be between 0 and 1, got {score_thresh}")
@@ -137,7 +142,7 @@ def performance_curves(
     check_recordings(recordings, num_classes=len(class_names), delta_t=delta_t)
     scorer = _Scorer(recordings, delta_t, score_thresh, max_detections)
     reasons: dict[str, str] = {}
-    if not len(scorer.frames.truths):
+    if not len(scorer.frames.truth.frames):
         nothing = "there is no labelled object"
         names = ("by_stillness", "by_size", "by_num_events", "by_latency", "first_detection")
         reasons = dict.fromkeys(names, nothing)
@@ -153,7 +158,7 @@ def performance_curves(
         first_detection=first,
         num_recordings=len(recordings),
         num_frames=scorer.frames.num_frames,
-        num_truths=len(scorer.frames.truths),
+        num_truths=len(scorer.frames.truth.frames),
         score_thresh=score_thresh,
         max_detections=max_detections,
         size=size,
@@ -164,7 +169,7 @@ def performance_curves(
 
 _WHY_NOT = {
     "still_us": "the labels do not say for how long an object has not moved (field still_us)",
-    "num_events": "nobody counted the events in the boxes (field num_events)",
+    "num_events": "the events in the boxes are not counted (field num_events)",
 }
 
 
@@ -182,7 +187,7 @@ class _Scorer:
         self.delta_t = delta_t
         self.score_thresh = score_thresh
         self.max_detections = max_detections
-        self.frames, self.assignment = self._assign(pair_own_window(recordings, delta_t=delta_t))
+        self.frames, self.matches = self._match(pair_own_window(recordings, delta_t=delta_t))
 
     def by_field(
         self,
@@ -202,46 +207,46 @@ class _Scorer:
         if not values:
             reasons.setdefault(curve, _WHY_NOT[name])
             return None
-        frames, assignment = self.frames, self.assignment
+        frames, matches = self.frames, self.matches
         if len(having) < len(self.recordings):
             missing = len(self.recordings) - len(having)
             reasons[curve] = (
                 f"{missing} of {len(self.recordings)} recordings are left out: {_WHY_NOT[name]}"
             )
-            frames, assignment = self._assign(pair_own_window(having, delta_t=self.delta_t))
-        return self._curve(frames, assignment, group(np.concatenate(values)))
+            frames, matches = self._match(pair_own_window(having, delta_t=self.delta_t))
+        return self._curve(frames, matches, group(np.concatenate(values)))
 
     def by_size(self) -> GroupCurve | None:
         """The curve over the size of objects."""
-        if not len(self.frames.truths):
+        if not len(self.frames.truth.frames):
             return None
-        detections = self.frames.detections[self.assignment.rows]
-        grouping = group_by_size(_areas(self.frames.truths), _areas(detections))
-        return self._curve(self.frames, self.assignment, grouping)
+        areas = self.frames.found.areas[self.matches.rows]
+        grouping = group_by_size(self.frames.truth.areas, areas)
+        return self._curve(self.frames, self.matches, grouping)
 
     def by_latency(self, latencies: Sequence[int]) -> GroupCurve | None:
         """The curve over the time until detections are ready."""
         points: list[GroupPoint] = []
         for latency in latencies:
             paired = pair_late(self.recordings, delta_t=self.delta_t, latency=latency)
-            frames, assignment = self._assign(paired)
+            frames, matches = self._match(paired)
             group = Group(f"{latency / 1000:g} ms", latency, latency)
-            everyone = np.zeros(len(frames.truths), np.int64)
-            curve = self._curve(frames, assignment, Grouping("microseconds", (group,), everyone))
+            everyone = np.zeros(len(frames.truth.frames), np.int64)
+            curve = self._curve(frames, matches, Grouping("microseconds", (group,), everyone))
             points += curve.points
         return GroupCurve(unit="microseconds", points=tuple(points)) if points else None
 
     def first_detection(self) -> FirstDetection | None:
         """The delays of the tracks."""
-        return measure_first_detection(self.frames, self.assignment, score_thresh=self.score_thresh)
+        return measure_first_detection(self.frames, self.matches, score_thresh=self.score_thresh)
 
-    def _assign(self, frames: TimedFrames) -> tuple[TimedFrames, Assignment]:
-        return frames, assign_objects(frames, max_detections=self.max_detections)
+    def _match(self, frames: FrameTable) -> tuple[FrameTable, Matches]:
+        return frames, match_boxes(frames, max_detections=self.max_detections)
 
-    def _curve(self, frames: TimedFrames, assignment: Assignment, grouping: Grouping) -> GroupCurve:
+    def _curve(self, frames: FrameTable, matches: Matches, grouping: Grouping) -> GroupCurve:
         scores = score_groups(
-            assignment,
-            frames.truths["class_id"].astype(np.int64),
+            matches,
+            frames.truth.labels,
             grouping.truths,
             num_groups=len(grouping.groups),
             score_thresh=self.score_thresh,
@@ -258,15 +263,3 @@ def _point(group: Group, score: GroupScore) -> GroupPoint:
         high=None if group.high is None else float(group.high),
         **score._asdict(),
     )
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    return boxes["w"].astype(np.float64) * boxes["h"].astype(np.float64)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from evdet.metrics.assignment import Assignment
-from evdet.metrics.timed_frames import TimedFrames
+from evdet.metrics.frame_table import FrameTable
+from evdet.metrics.matching import Matches
 
 __all__ = ["FirstDetection", "measure_first_detection"]
 
@@ -38,7 +38,7 @@ class FirstDetection:
 
 
 def measure_first_detection(
-    frames: TimedFrames, assignment: Assignment, *, score_thresh: float
+    frames: FrameTable, matches: Matches, *, score_thresh: float
 ) -> FirstDetection | None:
     """Measure the time from each track's first label to its first detection.
 
@@ -47,28 +47,30 @@ def measure_first_detection(
 
     Args:
         frames: objects and the detections of their own windows. Track 0 is no track.
-        assignment: which detection took which object.
+        matches: which detection took which object.
         score_thresh: detections from this score on count.
 
     Returns:
         The delays, or None where there are no tracks.
     """
-    on_track = frames.truths["track_id"] > 0
+    truth = frames.truth
+    on_track = truth.track_ids > 0
     if not on_track.any():
         return None
     # Two recordings may number their tracks alike.
-    keys = frames.truth_recordings << 32 | frames.truths["track_id"].astype(np.int64)
+    recordings = np.searchsorted(frames.starts, truth.frames, side="right")
+    keys = recordings << 32 | truth.track_ids
     tracks, track_of = np.unique(keys[on_track], return_inverse=True)
-    track_of_truth = np.full(len(keys), -1)
-    track_of_truth[on_track] = track_of
+    track_of_object = np.full(len(keys), -1)
+    track_of_object[on_track] = track_of
     begin = np.full(len(tracks), np.inf)
-    np.minimum.at(begin, track_of, frames.truths["t"][on_track])
-    truth = assignment.taken[:, 0]
-    finds = (truth >= 0) & (assignment.scores >= score_thresh)
-    finds[finds] = track_of_truth[truth[finds]] >= 0
+    np.minimum.at(begin, track_of, truth.times[on_track])
+    taken = matches.objects[0, 0]
+    finds = (taken >= 0) & (matches.scores >= score_thresh)
+    finds[finds] = track_of_object[taken[finds]] >= 0
     found_at = np.full(len(tracks), np.inf)
-    stamps = frames.detections["t"][assignment.rows[finds]]
-    np.minimum.at(found_at, track_of_truth[truth[finds]], stamps)
+    stamps = frames.found.times[matches.rows[finds]]
+    np.minimum.at(found_at, track_of_object[taken[finds]], stamps)
     return _summarise(np.sort(found_at - begin))
 
 

@@ -1,15 +1,15 @@
-"""Average precision and recall of groups of objects.
+"""Precision and recall of the objects of a class, all of them or group by group.
 
-A false alarm stands still for no time and has no events: nobody knows which group it belongs to. To
-count it in each group would punish small groups: of 900 moving and 100 resting objects with one
-hundred false alarms, all of them found, the precision would be 0.9 and 0.5, as if it were harder
-to find what rests. To count it nowhere would make precision 1. So each group is charged its
-share: a false alarm of a class counts n/N in a group that has n of the N objects of that class.
-Then groups that are found equally well have the same precision, whatever their sizes, and it is
-that of all objects together. Where a false alarm does belong to a group, as with its own size, it
-counts in full there and nowhere else, as COCO does.
+A false alarm stands still for no time and has no events: its group is unknown. To count it in each
+group would punish small groups: of 900 moving and 100 resting objects with one hundred false
+alarms, all of them found, the precision would be 0.9 and 0.5, as if it were harder to find what
+rests. To count it nowhere would make precision 1. So each group is charged its share: a false alarm
+of a class counts n/N in a group that has n of the N objects of that class. Then groups that are
+found equally well have the same precision, whatever their sizes, and it is that of all objects
+together. Where a false alarm does belong to a group, as with its own size, it counts in full there
+and nowhere else, as COCO does.
 
-A detection of an object of another group is neither right nor wrong here. There is one assignment
+A detection of an object of another group is neither right nor wrong here. There is one matching
 for all groups, so their recalls, weighted by their objects, add up to the recall of all objects.
 """
 
@@ -17,12 +17,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int, Int64
 
-from evdet.metrics.assignment import Assignment
-from evdet.metrics.average_precision import RECALL_POINTS
+from evdet.metrics.matching import Matches
 
-__all__ = ["GroupScore", "score_groups"]
+__all__ = ["RECALL_POINTS", "GroupScore", "class_precision", "mean_of_known", "score_groups"]
+
+RECALL_POINTS: tuple[float, ...] = tuple(np.linspace(0, 1, 101).tolist())
+"""Where precision-recall curves are read off."""
 
 
 class GroupScore(NamedTuple):
@@ -39,7 +41,7 @@ class GroupScore(NamedTuple):
 
 
 def score_groups(
-    assignment: Assignment,
+    matches: Matches,
     truth_labels: Int64[np.ndarray, " N"],
     truth_groups: Int64[np.ndarray, " N"],
     *,
@@ -50,81 +52,84 @@ def score_groups(
     """Score each group of objects.
 
     Args:
-        assignment: which detection took which object.
+        matches: which detection took which object.
         truth_labels: class of each object.
         truth_groups: group of each object from 0; -1 is in no group, and found or not, it
             changes nothing.
         num_groups: how many groups there are.
         score_thresh: detections from this score on count for recall.
-        detection_groups: group of each detection of the assignment, in which it counts as a
+        detection_groups: group of each detection that counts, in which it counts as a
             false alarm; by default it counts in every group with the group's share.
 
     Returns:
         One score for each group.
     """
+    taken = matches.objects[0]
     classes = np.unique(truth_labels[truth_groups >= 0])
-    precision = np.full((num_groups, len(classes), assignment.taken.shape[1]), np.nan)
+    precision = np.full((num_groups, len(classes), len(taken)), np.nan)
     for k, label in enumerate(classes):
-        chosen = assignment.labels == label
+        chosen = matches.labels == label
         members = truth_groups[(truth_labels == label) & (truth_groups >= 0)]
-        precision[:, k] = _class_precision(
-            assignment.taken[chosen],
+        curves = class_precision(
+            taken[:, chosen],
             truth_groups,
             np.bincount(members, minlength=num_groups),
             None if detection_groups is None else detection_groups[chosen],
         )
-    sure = assignment.taken[assignment.scores >= score_thresh, 0]
+        precision[:, k] = curves.mean(axis=-1)
+    sure = taken[0, matches.scores >= score_thresh]
     found = truth_groups[sure[sure >= 0]]
     num_found = np.bincount(found[found >= 0], minlength=num_groups)
-    num_truths = np.bincount(truth_groups[truth_groups >= 0], minlength=num_groups)
+    num_objects = np.bincount(truth_groups[truth_groups >= 0], minlength=num_groups)
     return [
         GroupScore(
             num_truths=int(count),
-            ap=_mean(precision[group]),
-            ap50=_mean(precision[group, :, 0]),
+            ap=mean_of_known(precision[group]),
+            ap50=mean_of_known(precision[group, :, 0]),
             recall50=float(num_found[group] / count) if count else math.nan,
         )
-        for group, count in enumerate(num_truths)
+        for group, count in enumerate(num_objects)
     ]
 
 
-def _class_precision(
-    taken: Int64[np.ndarray, "M thresholds"],
-    truth_groups: Int64[np.ndarray, " N"],
-    num_truths: Int64[np.ndarray, " groups"],
+def class_precision(
+    taken: Int[np.ndarray, "thresholds M"],
+    object_groups: Int64[np.ndarray, " N"],
+    num_objects: Int64[np.ndarray, " groups"],
     detection_groups: Int64[np.ndarray, " M"] | None,
-) -> Float64[np.ndarray, "groups thresholds"]:
-    """Average precision of one class in each group, at each IoU; NaN without objects."""
-    precision = np.full((len(num_truths), taken.shape[1]), np.nan)
-    share = num_truths / max(1, num_truths.sum())
-    for threshold, truth in enumerate(taken.T):
-        false = np.flatnonzero(truth < 0)
-        right = np.flatnonzero(truth >= 0)
-        group_of_right = truth_groups[truth[right]]
-        for group in np.flatnonzero(num_truths):
+) -> Float64[np.ndarray, "groups thresholds recalls"]:
+    """Give the precision-recall curves of one class.
+
+    Args:
+        taken: the object that each detection of the class found, best first; -1: none.
+        object_groups: group of each object; -1 is in no group.
+        num_objects: objects of the class in each group.
+        detection_groups: as in `score_groups`.
+
+    Returns:
+        The best precision at each of `RECALL_POINTS` or a higher one; NaN without objects.
+    """
+    precision = np.full((len(num_objects), len(taken), len(RECALL_POINTS)), np.nan)
+    share = num_objects / max(1, num_objects.sum())
+    for threshold, objects in enumerate(taken):
+        false = np.flatnonzero(objects < 0)
+        right = np.flatnonzero(objects >= 0)
+        group_of_right = object_groups[objects[right]]
+        for group in np.flatnonzero(num_objects):
             found = right[group_of_right == group]
             if detection_groups is None:
                 num_false = share[group] * np.searchsorted(false, found)
             else:
-                own = false[detection_groups[false] == group]
-                num_false = np.searchsorted(own, found).astype(np.float64)
-            precision[group, threshold] = _average(num_false, int(num_truths[group]))
+                num_false = np.searchsorted(false[detection_groups[false] == group], found)
+            num_right = np.arange(1, len(found) + 1)
+            # What stands between two right detections changes no interpolated precision.
+            best = np.maximum.accumulate((num_right / (num_right + num_false))[::-1])[::-1]
+            reached = np.searchsorted(num_right / num_objects[group], RECALL_POINTS)
+            precision[group, threshold] = np.append(best, 0)[reached]
     return precision
 
 
-def _average(num_false: Float64[np.ndarray, " found"], num_truths: int) -> float:
-    """Mean precision at COCO's recalls, from the false alarms above each detection that is right.
-
-    What stands between two right detections changes no interpolated precision.
-    """
-    num_right = np.arange(1, len(num_false) + 1)
-    precision = num_right / (num_right + num_false)
-    # The best precision at this recall or a higher one.
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    reached = np.searchsorted(num_right / num_truths, RECALL_POINTS)
-    return float(np.append(precision, 0)[reached].mean())
-
-
-def _mean(precision: np.ndarray) -> float:
-    valid = precision[~np.isnan(precision)]
-    return float(valid.mean()) if valid.size else math.nan
+def mean_of_known(values: Float64[np.ndarray, "*_"]) -> float:
+    """Mean of the numbers that are not NaN; NaN where there is none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan

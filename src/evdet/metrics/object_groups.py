@@ -37,9 +37,9 @@ class Grouping(NamedTuple):
     groups: tuple[Group, ...]
     """Those in use, and all between them."""
     truths: Int64[np.ndarray, " N"]
-    """Number of each object's group; -1 is none."""
+    """Index of each object's group; -1 is none."""
     detections: Int64[np.ndarray, " M"] | None = None
-    """Number of each detection's group, where it has one of its own; -1 is none in use."""
+    """Index of each detection's group, where it has one of its own; -1 is none in use."""
 
 
 def group_by_stillness(still_us: Int64[np.ndarray, " N"]) -> Grouping:
@@ -110,7 +110,7 @@ def group_by_events(num_events: Int64[np.ndarray, " N"]) -> Grouping:
 
 
 def _octave(values: Num[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
-    """Number k of the range 2^k to 2^(k+1), without its end; 0 for less than 1."""
+    """Exponent k of the range 2^k to 2^(k+1), without its end; 0 for less than 1."""
     # Exact, where a logarithm may round.
     octaves: Int64[np.ndarray, " _"] = np.frexp(np.maximum(values, 1))[1].astype(np.int64) - 1
     return octaves

@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool
 
 from evdet.metrics.average_precision import AveragePrecision, average_precision_of
-from evdet.metrics.coco_matching import IOU_THRESHOLDS
-from evdet.metrics.frame_table import BoxTable, FrameTable, join_tables
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.time_pairing import Pairing, last_of_bins, rows_in_bins, rows_within
+from evdet.metrics.frame_table import FrameTable, check_boxes, join_tables
+from evdet.metrics.matching import IOU_THRESHOLDS
+from evdet.metrics.recordings import BoxEvents, ScoredRecording, tabulate_recording
+from evdet.metrics.time_pairing import last_of_bins, rows_in_bins, rows_within
 
-__all__ = ["PROTOCOLS", "Protocol", "keep_counted", "protocol_called", "score_recordings"]
+__all__ = ["PROTOCOLS", "Protocol", "get_protocol", "keep_counted", "score_recordings"]
 
-BoxEvents = Shaped[np.ndarray, " _"]
 _CLASS_SCORE = "class_score"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Everything that is fixed; filters apply to truth and detections alike."""
+    """Everything that is fixed; filters apply to ground truth and detections alike."""
 
     name: str
     skip_until: int | None = None
@@ -38,10 +37,10 @@ class Protocol:
     clips_truth: bool = False
     """Truth is cut off at the edge, and left out where nothing remains."""
     tolerance: int | None = None
-    """A labelled time is given all detections within so many microseconds before and after it,
+    """An annotated time is given all detections within so many microseconds before and after it,
     both ends included; None: those of the time bin that it lies in."""
     counts_empty: bool = True
-    """Labelled times without an object count: what is found there is a false alarm."""
+    """Annotated times without an object count: what is found there is a false alarm."""
     ranking: Literal["score", "class_score"] = "score"
     """What detections are ranked by: their score, or that of the class alone where a detector has
     an objectness besides, which then serves for thresholding only."""
@@ -90,7 +89,7 @@ PROTOCOLS = {
 """The protocols by name; docs/evaluate.md says where each comes from."""
 
 
-def protocol_called(name: str) -> Protocol:
+def get_protocol(name: str) -> Protocol:
     """Give the protocol of a name.
 
     Args:
@@ -117,7 +116,7 @@ def score_recordings(
     """Score recordings together, by a protocol.
 
     Args:
-        recordings: truth and detections, in the pixels that the protocol names.
+        recordings: ground truth and detections, in the pixels that the protocol names.
         class_names: the classes without background; id 1 is the first.
         protocol: what is fixed.
         delta_t: duration of a time bin of the detector, in microseconds, for protocols that pair
@@ -133,8 +132,8 @@ def score_recordings(
     ranking, said = _ranking_of(recordings, protocol)
     counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
     table = join_tables([_tabulate(one, protocol, ranking, delta_t) for one in counted])
-    for what, boxes in (("truth", table.truth), ("detections", table.found)):
-        _check(what, boxes, len(class_names))
+    check_boxes("truth boxes", table.truth, len(class_names))
+    check_boxes("detections", table.found, len(class_names))
     rules = {**protocol.as_dict(), "ranking": ranking, "classes": list(class_names)}
     if protocol.tolerance is None:
         rules["delta_t"] = delta_t
@@ -150,13 +149,13 @@ def score_recordings(
 def keep_counted(
     recording: ScoredRecording, protocol: Protocol, *, delta_t: int = 0
 ) -> ScoredRecording:
-    """Leave out the boxes and the labelled times that a protocol does not look at.
+    """Leave out the boxes and the annotated times that a protocol does not look at.
 
     Args:
-        recording: truth and detections, in the pixels that the protocol names.
+        recording: ground truth and detections, in the pixels that the protocol names.
         protocol: what is fixed.
         delta_t: duration of a time bin, in microseconds, for protocols that pair by bin: of the
-            labelled times of a bin the last counts.
+            annotated times of a bin the last counts.
 
     Returns:
         What counts, with all fields of the boxes.
@@ -192,22 +191,16 @@ def _ranking_of(recordings: Sequence[ScoredRecording], protocol: Protocol) -> tu
 def _tabulate(
     counted: ScoredRecording, protocol: Protocol, ranking: str, delta_t: int
 ) -> FrameTable:
-    truth, found, times = counted.truth, counted.detections, counted.labeled_times
-    pairs = (
+    times, found = counted.labeled_times, counted.detections
+    answers = (
         rows_in_bins(times, found["t"], delta_t)
         if protocol.tolerance is None
         else rows_within(times, found["t"], protocol.tolerance)
     )
     # What has found nothing may lack the field.
-    has_class_score = _CLASS_SCORE in (found.dtype.names or ())
-    by_class = ranking == _CLASS_SCORE and has_class_score
-    scores = found[_CLASS_SCORE if by_class else "class_confidence"]
-    ones = np.ones(len(truth), np.float32)
-    return FrameTable(
-        _hand_out(truth, ones, rows_within(times, truth["t"], 0)),
-        _hand_out(found, scores, pairs),
-        len(times),
-    )
+    by_class = ranking == _CLASS_SCORE and _CLASS_SCORE in (found.dtype.names or ())
+    field = _CLASS_SCORE if by_class else "class_confidence"
+    return tabulate_recording(counted, answers, ranking=field)
 
 
 def _is_counted(boxes: BoxEvents, protocol: Protocol) -> Bool[np.ndarray, " _"]:
@@ -220,28 +213,3 @@ def _is_counted(boxes: BoxEvents, protocol: Protocol) -> Bool[np.ndarray, " _"]:
             & (h >= protocol.min_side)
         )
     return counted if protocol.skip_until is None else counted & (boxes["t"] > protocol.skip_until)
-
-
-def _hand_out(boxes: BoxEvents, scores: Shaped[np.ndarray, " _"], pairs: Pairing) -> BoxTable:
-    handed = boxes[pairs.rows]
-    return BoxTable(
-        pairs.frames,
-        np.stack([handed[name] for name in ("x", "y", "w", "h")], axis=1).astype(np.float64),
-        handed["class_id"].astype(np.int64),
-        scores[pairs.rows].astype(np.float64),
-    )
-
-
-def _check(what: str, boxes: BoxTable, num_classes: int) -> None:
-    finite = np.isfinite(boxes.xywh).all(axis=1) & np.isfinite(boxes.scores)
-    if not finite.all():
-        raise ValueError(
-            f"{np.count_nonzero(~finite)} of {len(finite)} {what} are not finite. "
-            "Has the training diverged?"
-        )
-    outside = boxes.labels[(boxes.labels < 1) | (boxes.labels > num_classes)]
-    if outside.size:
-        raise ValueError(
-            f"{what}: a class id is {outside[0]}, outside 1..{num_classes}: 0 is background, "
-            "1 the first class name"
-        )

@@ -1,29 +1,29 @@
-"""Which boxes belong to which labelled time."""
+"""Which boxes belong to which annotated time."""
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
-__all__ = ["Pairing", "last_of_bins", "pair_spans", "rows_in_bins", "rows_within"]
+__all__ = ["BoxesAtTimes", "last_of_bins", "pair_spans", "rows_in_bins", "rows_within"]
 
 Times = Int64[np.ndarray, " _"]
 
 
-class Pairing(NamedTuple):
-    """Boxes handed to labelled times; one row may go to several."""
+class BoxesAtTimes(NamedTuple):
+    """Boxes handed to annotated times; one row may go to several."""
 
     frames: Int64[np.ndarray, " N"]
-    """Number of the labelled time, rising."""
+    """Index of the annotated time, rising."""
     rows: Int64[np.ndarray, " N"]
-    """Number of the box."""
+    """Index of the box."""
 
 
-def rows_within(times: Times, box_times: Times, tolerance: int) -> Pairing:
-    """Hand to each labelled time the boxes near it; both ends of the span belong to it.
+def rows_within(times: Times, box_times: Times, tolerance: int) -> BoxesAtTimes:
+    """Hand to each annotated time the boxes near it; both ends of the span belong to it.
 
     Args:
-        times: labelled times in microseconds, rising.
+        times: annotated times in microseconds, rising.
         box_times: times of the boxes, in order.
         tolerance: how far a box may be away, in microseconds.
 
@@ -40,14 +40,14 @@ def rows_within(times: Times, box_times: Times, tolerance: int) -> Pairing:
     return pair_spans(first, stop)
 
 
-def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> Pairing:
-    """Hand to each labelled time the boxes of the time bin that it lies in.
+def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> BoxesAtTimes:
+    """Hand to each annotated time the boxes of the time bin that it lies in.
 
     Detections are stamped with the end of their bin, so where a label lies at the end of a bin it
     is given those of the window that ends with it, and no others.
 
     Args:
-        times: labelled times in microseconds, rising, at most one a bin.
+        times: annotated times in microseconds, rising, at most one a bin.
         box_times: times of the boxes, in order.
         delta_t: duration of a bin in microseconds; 0 asks for the very same time.
 
@@ -61,10 +61,10 @@ def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> Pairing:
 
 
 def last_of_bins(times: Times, delta_t: int) -> Times:
-    """Keep the last labelled time of each time bin, which is what a frame of that bin shows.
+    """Keep the last annotated time of each time bin, which is what a frame of that bin shows.
 
     Args:
-        times: labelled times in microseconds, rising.
+        times: annotated times in microseconds, rising.
         delta_t: duration of a bin in microseconds; 0 keeps all.
 
     Returns:
@@ -76,12 +76,12 @@ def last_of_bins(times: Times, delta_t: int) -> Times:
     return kept
 
 
-def pair_spans(first: Times, stop: Times) -> Pairing:
-    """Hand to each labelled time a span of boxes.
+def pair_spans(first: Times, stop: Times) -> BoxesAtTimes:
+    """Hand to each annotated time a span of boxes.
 
     Args:
-        first: number of the first box of each time.
-        stop: number of the box after the last; the same where a time has none.
+        first: index of the first box of each time.
+        stop: index of the box after the last; the same where a time has none.
 
     Returns:
         The pairing.
@@ -89,7 +89,7 @@ def pair_spans(first: Times, stop: Times) -> Pairing:
     counts = stop - first
     starts = np.cumsum(counts) - counts
     rows = np.arange(counts.sum()) + np.repeat(first - starts, counts)
-    return Pairing(np.repeat(np.arange(len(counts)), counts), rows)
+    return BoxesAtTimes(np.repeat(np.arange(len(counts)), counts), rows)
 
 
 def _bins_of(times: Times, delta_t: int) -> Times:

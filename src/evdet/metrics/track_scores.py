@@ -8,14 +8,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Float64, Int64
 
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.timed_frames import TimedFrames, check_recordings, pair_own_window
+from evdet.metrics.average_precision import to_plain
+from evdet.metrics.frame_table import BoxTable, FrameTable
+from evdet.metrics.recordings import ScoredRecording, check_recordings, pair_own_window
 
 __all__ = ["TrackNumbers", "TrackScores", "TrackScoresUnavailableError", "track_scores"]
-
-BoxEvents = Shaped[np.ndarray, " _"]
 
 
 class TrackScoresUnavailableError(RuntimeError):
@@ -78,7 +77,7 @@ class TrackNumbers:
     def as_dict(self) -> dict[str, Any]:
         """The same as plain types for JSON: TrackEval's names, None for NaN."""
         plain = dataclasses.asdict(self)
-        return {_JSON_NAMES.get(key, key): _or_none(value) for key, value in plain.items()}
+        return {_JSON_NAMES.get(key, key): to_plain(value) for key, value in plain.items()}
 
 
 # TrackEval's names, under which these numbers are known; the rest keep ours.
@@ -120,9 +119,9 @@ class TrackScores:
     num_recordings: int
     """Recordings that were scored."""
     num_frames: int
-    """Labelled times in them."""
+    """Annotated times in them."""
     delta_t: int
-    """Duration in microseconds of the window that answers a labelled time."""
+    """Duration in microseconds of the window that answers an annotated time."""
     iou_thresh: float
     """From which IoU a box is right, for all but HOTA and its parts."""
     protocol: str
@@ -151,7 +150,7 @@ def track_scores(
 ) -> TrackScores:
     """Score tracks by TrackEval's rules.
 
-    Each labelled time is answered by the window that it lies in (`pair_own_window`); detections
+    Each annotated time is answered by the window that it lies in (`pair_own_window`); detections
     at other times are not looked at. Detections without a track (track id 0) are left out, as in
     every file of tracks.
 
@@ -211,30 +210,24 @@ class _Part(NamedTuple):
 
 
 def _score(
-    library: ModuleType, recording: str, frames: TimedFrames, label: int, iou_thresh: float
+    library: ModuleType, recording: str, frames: FrameTable, label: int, iou_thresh: float
 ) -> _Part:
-    is_tracked = (frames.detections["class_id"] == label) & (frames.detections["track_id"] > 0)
-    is_truth = frames.truths["class_id"] == label
-    truths, truth_frames = frames.truths[is_truth], frames.truth_frames[is_truth]
-    found, found_frames = frames.detections[is_tracked], frames.detection_frames[is_tracked]
-    _check_unique(f"truth boxes of {recording}", truths, truth_frames)
-    _check_unique(f"detections of {recording}", found, found_frames)
+    truth = frames.truth.take(frames.truth.labels == label)
+    found = frames.found.take((frames.found.labels == label) & (frames.found.track_ids > 0))
+    _check_unique(f"truth boxes of {recording}", truth)
+    _check_unique(f"detections of {recording}", found)
     # Frames without either change nothing: leaving them out saves time where classes are many.
-    used = np.union1d(truth_frames, found_frames)
-    truths_by_frame = _split(truths, truth_frames, used)
-    found_by_frame = _split(found, found_frames, used)
-    truth_ids, track_ids = _ids(truths_by_frame), _ids(found_by_frame)
-    overlaps = [
-        library.box_iou(_corners(a), _corners(b))
-        for a, b in zip(truths_by_frame, found_by_frame, strict=True)
-    ]
-    tracks = (truth_ids, track_ids, overlaps)
+    used = np.union1d(truth.frames, found.frames)
+    ids = [_split(one, one.track_ids, used) for one in (truth, found)]
+    boxes = [_split(one, _corners(one), used) for one in (truth, found)]
+    overlaps = [library.box_iou(a, b) for a, b in zip(*boxes, strict=True)]
+    tracks = (*ids, overlaps)
     return _Part(
         hota=library.compute_hota_metrics(*tracks),
         clear=library.compute_clear_metrics(*tracks, threshold=iou_thresh),
         identity=library.compute_identity_metrics(*tracks, threshold=iou_thresh),
-        num_objects=len(np.unique(truths["track_id"])),
-        num_tracks=len(np.unique(found["track_id"])),
+        num_objects=len(np.unique(truth.track_ids)),
+        num_tracks=len(np.unique(found.track_ids)),
     )
 
 
@@ -271,20 +264,13 @@ def _mean(numbers: Sequence[TrackNumbers]) -> TrackNumbers:
     return TrackNumbers(**values)
 
 
-def _split(
-    boxes: BoxEvents, frames: Int64[np.ndarray, " _"], used: Int64[np.ndarray, " _"]
-) -> list[BoxEvents]:
-    """The boxes of each used frame; both are in order."""
-    return np.split(boxes, np.searchsorted(frames, used[1:])) if len(used) else []
+def _split(boxes: BoxTable, values: np.ndarray, used: Int64[np.ndarray, " _"]) -> list[np.ndarray]:
+    """The values of the boxes of each used frame; both are in order."""
+    return np.split(values, np.searchsorted(boxes.frames, used[1:])) if len(used) else []
 
 
-def _ids(boxes_by_frame: Sequence[BoxEvents]) -> list[Int64[np.ndarray, " _"]]:
-    return [boxes["track_id"].astype(np.int64) for boxes in boxes_by_frame]
-
-
-def _corners(boxes: BoxEvents) -> Float64[np.ndarray, "_ 4"]:
-    x, y, w, h = (boxes[name].astype(np.float64) for name in ("x", "y", "w", "h"))
-    return np.stack([x, y, x + w, y + h], axis=-1)
+def _corners(boxes: BoxTable) -> Float64[np.ndarray, "_ 4"]:
+    return np.concatenate([boxes.xywh[:, :2], boxes.xywh[:, :2] + boxes.xywh[:, 2:]], axis=1)
 
 
 def _check_tracked(recordings: Sequence[ScoredRecording]) -> None:
@@ -296,21 +282,17 @@ def _check_tracked(recordings: Sequence[ScoredRecording]) -> None:
         )
 
 
-def _check_unique(what: str, boxes: BoxEvents, frames: Int64[np.ndarray, " _"]) -> None:
+def _check_unique(what: str, boxes: BoxTable) -> None:
     """Raise where one class has the same track id twice in a frame: which box would it be?"""
-    keys = np.stack([frames, boxes["track_id"].astype(np.int64)])
+    keys = np.stack([boxes.frames, boxes.track_ids])
     _, first, counts = np.unique(keys, axis=1, return_index=True, return_counts=True)
     if (counts > 1).any():
-        box = boxes[first[counts > 1][0]]
+        row = first[counts > 1][0]
         raise ValueError(
-            f"{counts[counts > 1][0]} {what} have class id {box['class_id']} and track id "
-            f"{box['track_id']} at t={box['t']} us: track scores need labels that number each "
-            "object"
+            f"{counts[counts > 1][0]} {what} have class id {boxes.labels[row]} and track id "
+            f"{boxes.track_ids[row]} at t={boxes.times[row]} us: track scores need labels that "
+            "number each object"
         )
-
-
-def _or_none(value: float | int) -> float | int | None:
-    return None if math.isnan(value) else value
 
 
 def _load_library() -> ModuleType:

@@ -13,7 +13,7 @@ from evdet.events.simulation import SensorModel
 from evdet.frame_spec import PICTURES, READY_MADE, FrameSpec
 from evdet.sources import make_frame
 from evdet.synthetic.moving_mnist import make_moving_mnist
-from evdet.synthetic.scenes.scene import MIN_SIZE, SceneOptions, draw_scene, play_scene
+from evdet.synthetic.scenes import MIN_SIZE, SceneOptions, draw_scene, play_scene
 
 __all__ = ["simulate_recording", "simulated_windows"]
 

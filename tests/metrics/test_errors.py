@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from evdet.metrics import confusion_matrix
+from evdet.metrics import confusion_matrix, worst_frames
 
 NAMES = ("a", "b")
 HERE, THERE, NEAR = (0, 0, 10, 10), (50, 50, 60, 60), (0, 0, 10, 8)  # NEAR and HERE: IoU 0.8
@@ -87,3 +87,40 @@ def test_thresholds_out_of_range_are_refused():
         confusion_matrix([], [], NAMES, score_thresh=2.0)
     with pytest.raises(ValueError, match="iou_thresh must be above 0 and at most 1"):
         confusion_matrix([], [], NAMES, iou_thresh=0.0)
+
+
+def test_of_equal_overlaps_the_earlier_object_is_found():
+    truth = truth_of((HERE, 1), (HERE, 2))
+
+    assert confusion(truth, detection_of((NEAR, 1, 0.9))) == [[0, 0, 0], [0, 1, 0], [1, 0, 0]]
+
+
+def test_no_frames_and_frames_without_errors_are_no_failures():
+    assert worst_frames([], []) == []
+    frame = truth_of((HERE, 1))
+    assert worst_frames([frame, truth_of()], [detection_of((HERE, 1, 0.9)), detection_of()]) == []
+
+
+def test_missed_false_and_wrong_are_told_apart():
+    truth = truth_of((HERE, 1), ((20, 20, 30, 30), 2))
+    found = detection_of((HERE, 2, 0.75), (THERE, 1, 0.5), (THERE, 1, 0.1))
+
+    (failure,) = worst_frames([truth], [found])
+
+    assert (failure.missed, failure.false_alarms, failure.wrong_class) == (1, 1, 1)
+    assert failure.total == 3
+    assert failure.confidence == 1.25
+
+
+def test_the_worst_come_first_then_the_surest_then_the_earliest():
+    truths = [truth_of()] * 4 + [truth_of((HERE, 1), (THERE, 1))]
+    detections = [
+        detection_of((HERE, 1, 0.4)),
+        detection_of((HERE, 1, 0.9)),
+        detection_of((HERE, 1, 0.4)),
+        detection_of(),
+        detection_of(),
+    ]
+
+    assert [f.index for f in worst_frames(truths, detections)] == [4, 1, 0, 2]
+    assert [f.index for f in worst_frames(truths, detections, max_frames=2)] == [4, 1]

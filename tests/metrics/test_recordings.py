@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics.scored_recording import ScoredRecording
-from evdet.metrics.timed_frames import check_recordings, pair_late, pair_own_window
+from evdet.metrics import ScoredRecording
+from evdet.metrics.recordings import check_recordings, pair_late, pair_own_window
 
 DELTA_T = 50
 
@@ -27,14 +27,14 @@ def recording(labeled, stamps, truth=()):
 
 def answers(frames):
     """The stamps that answer each frame."""
-    stamps = frames.detections["t"]
-    return [stamps[frames.detection_frames == k].tolist() for k in range(frames.num_frames)]
+    stamps = frames.found.times
+    return [stamps[frames.found.frames == k].tolist() for k in range(frames.num_frames)]
 
 
 def test_no_recordings_are_no_frames():
     frames = pair_own_window([], delta_t=DELTA_T)
 
-    assert frames.num_frames == len(frames.truths) == len(frames.detections) == 0
+    assert frames.num_frames == len(frames.truth.frames) == len(frames.found.frames) == 0
 
 
 def test_a_label_is_answered_by_the_window_that_it_lies_in():
@@ -72,9 +72,9 @@ def test_recordings_keep_apart_and_frames_count_on():
     second = recording([50], [50], truth=[50])
     frames = pair_own_window([first, second], delta_t=DELTA_T)
 
-    assert frames.truth_frames.tolist() == [0, 0, 1, 2]
-    assert frames.truth_recordings.tolist() == [0, 0, 0, 1]
-    assert frames.detection_frames.tolist() == [1, 2]
+    assert frames.truth.frames.tolist() == [0, 0, 1, 2]
+    assert frames.starts.tolist() == [0, 2]
+    assert frames.found.frames.tolist() == [1, 2]
 
 
 times = st.lists(st.integers(1, 400), max_size=8, unique=True).map(sorted)
@@ -87,8 +87,8 @@ def test_detections_that_are_late_are_those_stamped_later(labeled, windows, late
     moved = recording(labeled, [stamp + latency for stamp in stamps])
     on_time = pair_late([moved], delta_t=DELTA_T, latency=0)
 
-    assert late.detections["x"].tolist() == on_time.detections["x"].tolist()
-    assert late.detection_frames.tolist() == on_time.detection_frames.tolist()
+    assert late.found.xywh.tolist() == on_time.found.xywh.tolist()
+    assert late.found.frames.tolist() == on_time.found.frames.tolist()
 
 
 @given(
@@ -121,10 +121,25 @@ GOOD = boxes_at(50, 100)
         (GOOD, [100, 50], GOOD, "labeled_times of drive must rise"),
         (GOOD, [50], GOOD, "1 truth boxes of drive lie at times.*first at t=100 us"),
         (GOOD, [50, 100], GOOD[::-1], "detections of drive are not in order of time"),
-        (GOOD, [50, 100], spoil(GOOD, class_id=3), r"1 detections of drive.*outside 1..2.*is 3"),
-        (spoil(GOOD, class_id=0), [50, 100], GOOD, r"1 truth boxes of drive.*outside 1..2"),
-        (spoil(GOOD, w=-1), [50, 100], GOOD, "1 truth boxes of drive.*negative side.*t=100 us"),
-        (GOOD, [50, 100], spoil(GOOD, class_confidence=np.nan), "1 detections of drive are not"),
+        (
+            GOOD,
+            [50, 100],
+            spoil(GOOD, class_id=3),
+            r"1 of 2 detections of drive.*outside 1..2.*t=100 us is 3",
+        ),
+        (spoil(GOOD, class_id=0), [50, 100], GOOD, r"1 of 2 truth boxes of drive.*outside 1..2"),
+        (
+            spoil(GOOD, w=-1),
+            [50, 100],
+            GOOD,
+            "1 of 2 truth boxes of drive.*negative side.*t=100 us",
+        ),
+        (
+            GOOD,
+            [50, 100],
+            spoil(GOOD, class_confidence=np.nan),
+            "1 of 2 detections of drive are not",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_named(truth, labeled, found, message):
