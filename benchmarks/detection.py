@@ -11,7 +11,7 @@ from evdet.speed import EAGER, measure_speed, open_windows
 
 __all__ = ["rows"]
 
-LEVERS = {"cpu": ("fold+channels-last", "onnx"), "cuda": ("fold+channels-last+half+graphs",)}
+VARIANTS = {"cpu": ("fold+channels-last", "onnx"), "cuda": ("fold+channels-last+half+graphs",)}
 # Those of events_digits_quick.yaml, whose data set need not be at hand.
 QUICK = DetectionConfig(
     dataset_path="runs/events_digits", preprocess="histogram", in_channels=2, height=128, width=128,
@@ -38,17 +38,19 @@ def rows(device: str = "cpu") -> list[Row]:
         SelectionThresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
         num_windows=100,
         batches=(),
-        levers=LEVERS[device],
+        variants=VARIANTS[device],
     )
     floor = 1e3 * report.flops / matmul_rate(device)
     return [
         Row(
-            what=f"events in, boxes out, 128x128: {lever.name}",
-            value=lever.times.window.p50,
+            what=f"events in, boxes out, 128x128: {variant.name}",
+            value=variant.times.window.p50,
             unit="ms",
             floor=floor,
-            note="target 15" if lever.name == EAGER else f"{lever.times.speedup:.1f} times as fast",
+            note="target 15"
+            if variant.name == EAGER
+            else f"{variant.times.speedup:.1f} times as fast",
         )
-        for lever in report.levers
-        if lever.times  # onnxruntime may be missing
+        for variant in report.variants
+        if variant.times  # onnxruntime may be missing
     ]

@@ -20,7 +20,7 @@ from benchmarks.measure import Row
 from evdet.boxes import BOX_DTYPE
 from evdet.data import (
     FrameSource,
-    RecordingStreams,
+    SequentialClips,
     StreamLoader,
     open_folder,
     open_recordings,
@@ -29,7 +29,7 @@ from evdet.data import (
 from evdet.data.augment import AugmentRules
 from evdet.events import EVENT_DTYPE, Events, SensorSize, open_recording
 from evdet.events.dat import write_dat
-from evdet.events.representations import histogram, representation_called
+from evdet.events.representations import get_representation, histogram
 from evdet.frame_spec import FrameSpec
 
 __all__ = ["rows"]
@@ -88,7 +88,7 @@ def _row(
     *,
     target: int | None = None,
 ) -> Row:
-    loader = StreamLoader(RecordingStreams(source=source, augment=augment), batch_size=1)
+    loader = StreamLoader(SequentialClips(source=source, augment=augment), batch_size=1)
     megabytes = file.stat().st_size / 1e6
     goal = f"target {target:,}; " if target else ""
     return Row(
@@ -118,7 +118,7 @@ def _open_events(root: Path, preprocess: str, *, background_filter: int = 0) -> 
             delta_t=DELTA_T,
             height=SIZE.height,
             width=SIZE.width,
-            in_channels=representation_called(preprocess).num_channels,
+            in_channels=get_representation(preprocess).num_channels,
             background_filter=background_filter,
         ),
         num_tbins=NUM_TBINS,

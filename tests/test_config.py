@@ -16,7 +16,7 @@ from evdet.config import (
     write_config,
 )
 from evdet.configs import shipped_config
-from evdet.events.representations.names import representation_called
+from evdet.events.representations.names import get_representation
 
 SEED_TUTORIAL = argparse.Namespace(
     in_channels=3,
@@ -102,7 +102,7 @@ def test_the_configs_for_recordings_are_valid(name):
 def build_shapes(name):
     """The detector of a configuration, without numbers in it and without its data set."""
     config = shipped_config(name)
-    num_channels = representation_called(config.preprocess).num_channels
+    num_channels = get_representation(config.preprocess).num_channels
     config = dataclasses.replace(config, in_channels=num_channels)
     with torch.device("meta"):
         return config, build_detector(config).eval()

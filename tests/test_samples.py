@@ -7,7 +7,7 @@ from evdet.detectors.checkpoints import CheckpointError
 from evdet.events.recording import open_recording
 from evdet.metrics import average_precision
 from evdet.pipeline import detect
-from evdet.samples import WEIGHTS, sample_recording, weights_called
+from evdet.samples import WEIGHTS, bundled_weights, sample_recording
 
 
 def test_the_sample_is_ten_seconds_with_boxes_beside_it():
@@ -22,14 +22,14 @@ def test_the_sample_is_ten_seconds_with_boxes_beside_it():
 
 def test_there_are_no_weights_of_another_name():
     with pytest.raises(ValueError, match="no weights called 'digits' in evdet, only events-digits"):
-        weights_called("digits")
+        bundled_weights("digits")
     with pytest.raises(CheckpointError, match="there is no checkpoint digits"):
         evdet.load_detector("digits")
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_bundled_weights_are_small_and_say_what_they_detect(name):
-    assert weights_called(name).stat().st_size < 5_000_000
+    assert bundled_weights(name).stat().st_size < 5_000_000
     spec = evdet.load_detector(name).frame_spec
     assert spec.class_names == tuple("0123456789")
     assert (spec.height, spec.width, spec.preprocess) == (128, 128, "histogram")

@@ -19,7 +19,7 @@ from evdet.data import (
     FrameSource,
     MixedLoader,
     RandomClips,
-    RecordingStreams,
+    SequentialClips,
     StreamLoader,
     Streams,
     frame_to_rgb,
@@ -29,7 +29,7 @@ from evdet.data import (
 )
 from evdet.data.augment import AugmentRules
 from evdet.events import RecordingError, frame_to_picture, open_recording
-from evdet.events.representations import representation_called
+from evdet.events.representations import get_representation
 from evdet.frame_spec import PICTURES, READY_MADE
 from evdet.labels import BoxRules, choose_classes
 from evdet.models import Detector
@@ -225,7 +225,7 @@ def build_loader(
         forwards = dataclasses.replace(
             forwards, zoom_in_prob=0.0, zoom_out_prob=config.stream_zoom_out
         )
-    streams = RecordingStreams(source=source, augment=forwards, seed=config.seed)
+    streams = SequentialClips(source=source, augment=forwards, seed=config.seed)
     if sampling == "stream":
         return load(streams, config.batch_size)
     if config.batch_size < 2:
@@ -269,7 +269,7 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
         _, channels, height, width = open_tensors(folder, split).clip_shape
         return height, width, channels, READY_MADE
     preprocess = "histogram" if config.preprocess == "auto" else config.preprocess
-    channels = representation_called(preprocess).num_channels
+    channels = get_representation(preprocess).num_channels
     if config.height and config.width:
         return config.height, config.width, channels, preprocess
     problem = None

@@ -52,7 +52,7 @@ def bench(*words):
 
 
 def test_a_configuration_is_measured_from_events_to_boxes(config, capsys):
-    assert bench(config, *QUICK, "--levers", "fold", "half") == 0
+    assert bench(config, *QUICK, "--variants", "fold", "half") == 0
 
     text = capsys.readouterr().out
     for part in (
@@ -63,7 +63,7 @@ def test_a_configuration_is_measured_from_events_to_boxes(config, capsys):
 
 
 def test_everything_is_written_as_json(config, drive, tmp_path, capsys):
-    words = ("--source", drive, "--levers", "none", "--json", tmp_path / "speed.json")
+    words = ("--source", drive, "--variants", "none", "--json", tmp_path / "speed.json")
     assert bench(config, *QUICK, *words) == 0
 
     content = json.loads((tmp_path / "speed.json").read_text())
@@ -72,7 +72,7 @@ def test_everything_is_written_as_json(config, drive, tmp_path, capsys):
     assert content["environment"].get("trackers") == installed_version("trackers")
     assert content["frame"] == [2, 32, 48]
     assert set(content["frames_per_second"]) == {"1", "2"}
-    assert content["levers"] == []
+    assert content["variants"] == []
     assert set(content["stages"]["stages"]) == {"read", "represent", "network", "select", "track"}
 
 
@@ -80,7 +80,7 @@ def test_the_worst_case_fills_the_suppression(config, drive, tmp_path, capsys):
     words = (
         "--source",
         drive,
-        "--levers",
+        "--variants",
         "none",
         "--track",
         "none",
@@ -106,7 +106,7 @@ def test_a_checkpoint_is_measured_on_a_recording_of_its_own(drive, tmp_path, cap
     (tmp_path / "checkpoints").mkdir()
     torch.save(content, tmp_path / "checkpoints" / "best.ckpt")
 
-    words = ("--source", drive, "--levers", "none")
+    words = ("--source", drive, "--variants", "none")
     assert bench(tmp_path / "checkpoints" / "best.ckpt", *QUICK, *words) == 0
     text = capsys.readouterr().out
     assert "trained weights" in text
@@ -124,7 +124,7 @@ def test_a_checkpoint_is_measured_on_a_recording_of_its_own(drive, tmp_path, cap
 def test_missing_libraries_leave_their_rows_out_and_say_so(config, drive, monkeypatch, capsys):
     for name in ("trackers", "onnx"):
         monkeypatch.setitem(sys.modules, name, None)
-    assert bench(config, *QUICK, "--source", drive, "--levers", "onnx") == 0
+    assert bench(config, *QUICK, "--source", drive, "--variants", "onnx") == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert not any(line.startswith("track  ") for line in lines)
@@ -136,13 +136,13 @@ def test_missing_libraries_leave_their_rows_out_and_say_so(config, drive, monkey
 
 def test_frames_of_another_size_get_a_simulated_recording(tmp_path, capsys):
     config = write_config(tmp_path, **EVENTS, height=32, width=40)
-    assert bench(config, *QUICK, "--levers", "none", "--track", "none") == 0
+    assert bench(config, *QUICK, "--variants", "none", "--track", "none") == 0
     assert "simulated_40x32.dat" in capsys.readouterr().out
 
 
 def test_detectors_of_pictures_see_moving_mnist(tmp_path, capsys):
     config = write_config(tmp_path, **SMALL, height=32, width=32)
-    assert bench(config, *QUICK, "--levers", "none") == 0
+    assert bench(config, *QUICK, "--variants", "none") == 0
     assert "Moving MNIST, 60 pictures in memory" in capsys.readouterr().out
 
 
@@ -153,7 +153,7 @@ def test_threads_are_set(config, drive, capsys):
             *QUICK,
             "--source",
             drive,
-            "--levers",
+            "--variants",
             "none",
             "--track",
             "none",
@@ -172,7 +172,7 @@ def test_threads_are_set(config, drive, capsys):
         (("--threads", "0"), "--threads must be at least 1, got 0"),
         (("--score", "2"), "--score must be between 0 and 1, got 2"),
         (("--windows", "0"), "windows must be at least 1, got 0"),
-        (("--levers", "turbo"), "there is no lever 'turbo'"),
+        (("--variants", "turbo"), "there is no variant 'turbo'"),
         (("--device", "abacus"), "there is no device 'abacus' here"),
         (("--source", "missing.dat"), "missing.dat cannot be read"),
     ],

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from evdet.data.batch import Clip, VideoInfo, make_batch
+from evdet.data.batch import Clip, ClipInfo, make_batch
 
 SHAPE = (2, 1, 1, 2)  # T, C, H, W
 
@@ -12,7 +12,7 @@ def clip_of(inputs, *, first_frame=0, boxes=((), ()), labeled=(True, True)):
         inputs=inputs,
         labels=[np.array(frame, np.float32).reshape(-1, 5) for frame in boxes],
         frame_is_labeled=np.array(labeled),
-        info=VideoInfo("a", 7, first_frame, 1000),
+        info=ClipInfo("a", 7, first_frame, 1000),
     )
 
 

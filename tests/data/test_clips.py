@@ -7,12 +7,12 @@ from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.augment.augmentation import Augmentation, AugmentRules
-from evdet.data.batch import VideoInfo
+from evdet.data.batch import ClipInfo
 from evdet.data.clips import (
     BinFrame,
     BinGrid,
     FrameSource,
-    Video,
+    LabeledRecording,
     check_rules,
     label_bins,
     make_clip,
@@ -24,7 +24,7 @@ from evdet.labels.classes import choose_classes
 
 SIZE = SensorSize(height=10, width=20)
 CHOICE = choose_classes({0: "car", 1: "bus"})
-INFO = VideoInfo("a", 3, 6, 100)
+INFO = ClipInfo("a", 3, 6, 100)
 
 
 def labels_at(*times, empty=(), rules=None, choice=CHOICE, first_bin=0, num_bins=5):
@@ -106,7 +106,7 @@ def test_every_box_is_used_superseded_or_outside(times, first_bin, num_bins):
 
 
 def clip_of(bins, numbers, *, augmentation=None, **changes):
-    video = Video("a", Path("a.dat"), SIZE, 0, labels_at(100, 200, empty=[300])[0])
+    video = LabeledRecording("a", Path("a.dat"), SIZE, 0, labels_at(100, 200, empty=[300])[0])
     source = Source(**changes)
     assert isinstance(source, FrameSource)
     augmentation = augmentation or Augmentation()

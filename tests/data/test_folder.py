@@ -106,7 +106,7 @@ def test_of_several_label_files_one_is_read_and_that_is_said(root, caplog):
 def test_labels_without_a_recording_are_listed(root):
     touch(root, "train/a.raw", "train/aa_bbox.npy", "train/README.txt")
 
-    assert open_folder(root).lonely == {"train": (root / "train/aa_bbox.npy",)}
+    assert open_folder(root).unmatched == {"train": (root / "train/aa_bbox.npy",)}
 
 
 def test_hidden_files_and_sidecars_are_passed_over(root):

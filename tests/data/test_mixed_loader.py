@@ -6,7 +6,7 @@ import torch
 from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.mixed_loader import MixedLoader
 from evdet.data.random_clips import RandomClips
-from evdet.data.sequential_clips import RecordingStreams
+from evdet.data.sequential_clips import SequentialClips
 from evdet.data.stream_loader import StreamLoader
 
 T = 2
@@ -24,7 +24,7 @@ def source(maker):
 def mixed(source, *, num_streamed=2, num_drawn=1, **options):
     return MixedLoader(
         StreamLoader(
-            RecordingStreams(source=source, augment=RULES, seed=1),
+            SequentialClips(source=source, augment=RULES, seed=1),
             batch_size=num_streamed,
             seed=1,
             **options,
@@ -51,7 +51,7 @@ def same(first, second):
 def test_the_first_lanes_are_those_of_the_streams(source):
     batches = list(mixed(source))
     streamed = list(
-        StreamLoader(RecordingStreams(source=source, augment=RULES, seed=1), batch_size=2, seed=1)
+        StreamLoader(SequentialClips(source=source, augment=RULES, seed=1), batch_size=2, seed=1)
     )
     assert len(batches) == len(streamed) == len(mixed(source))
     for batch, wanted in zip(batches, streamed, strict=True):
@@ -75,7 +75,7 @@ def test_the_other_lanes_never_run_dry_and_never_keep_memory(source):
 def test_without_a_label_the_other_lanes_are_dry(maker):
     maker.add("a", 0, 3999, [1000, 3999])
     source = maker.open_recordings(num_tbins=T)
-    streams = StreamLoader(RecordingStreams(source=source), batch_size=1)
+    streams = StreamLoader(SequentialClips(source=source), batch_size=1)
     nothing = RandomClips(source=type(source)(videos=[], spec=source.spec, num_tbins=T))
     batches = list(MixedLoader(streams, StreamLoader(nothing, batch_size=1)))
     assert [batch["video_infos"][1].index for batch in batches] == [-1, -1]
@@ -127,9 +127,9 @@ def test_what_broke_on_either_side_is_told(maker, source):
 
 
 def test_loaders_that_do_not_fit_are_refused(source):
-    streams = StreamLoader(RecordingStreams(source=source), batch_size=1)
+    streams = StreamLoader(SequentialClips(source=source), batch_size=1)
     drawn = StreamLoader(RandomClips(source=source), batch_size=1)
-    with pytest.raises(ValueError, match="must play RandomClips, got RecordingStreams"):
+    with pytest.raises(ValueError, match="must play RandomClips, got SequentialClips"):
         MixedLoader(streams, streams)
     with pytest.raises(ValueError, match="of the same process, got rank 0 of 1 and 0 of 2"):
         MixedLoader(streams, StreamLoader(drawn.streams, batch_size=1, world_size=2))

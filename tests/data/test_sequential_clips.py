@@ -8,7 +8,7 @@ import torch
 from evdet.data import sequential_clips as recording_streams
 from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.recording_frames import RecordingFrames
-from evdet.data.sequential_clips import RecordingStreams
+from evdet.data.sequential_clips import SequentialClips
 from evdet.data.stream_loader import StreamLoader, Streams
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError
@@ -30,7 +30,7 @@ EVERYTHING = AugmentRules(
 
 def open_streams(maker, *, augment=None, seed=0, **options):
     source = maker.open_recordings(**{"num_tbins": T, **options})
-    return RecordingStreams(source=source, augment=augment, seed=seed)
+    return SequentialClips(source=source, augment=augment, seed=seed)
 
 
 def add_three(maker):
@@ -53,7 +53,7 @@ def same(first, second):
 
 
 def test_no_recordings_are_no_clips():
-    streams = RecordingStreams(source=RecordingFrames(videos=[], spec=SPEC))
+    streams = SequentialClips(source=RecordingFrames(videos=[], spec=SPEC))
     assert isinstance(streams, Streams)
     assert streams.clip_counts(0) == []
 

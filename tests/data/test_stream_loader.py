@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from evdet.data.batch import Clip, VideoInfo
+from evdet.data.batch import Clip, ClipInfo
 from evdet.data.stream_loader import StreamLoader, frame_to_rgb
 
 T = 2
@@ -39,7 +39,7 @@ class Numbered:
                 inputs=torch.tensor(frames, dtype=torch.float32).reshape(self.clip_shape),
                 labels=[np.full((index, 5), clip * T + t, np.float32) for t in range(T)],
                 frame_is_labeled=np.ones(T, bool),
-                info=VideoInfo(f"v{index}", index, clip * T, 1000),
+                info=ClipInfo(f"v{index}", index, clip * T, 1000),
             )
 
 

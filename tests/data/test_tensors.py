@@ -14,7 +14,7 @@ from evdet.data.clips import FrameSource
 from evdet.data.folder import open_folder
 from evdet.data.frames_file import is_metavision_tensors
 from evdet.data.random_clips import RandomClips
-from evdet.data.sequential_clips import RecordingStreams
+from evdet.data.sequential_clips import SequentialClips
 from evdet.data.stream_loader import StreamLoader
 from evdet.data.tensors import open_tensors
 from evdet.events.dtypes import RecordingError
@@ -91,7 +91,7 @@ def open_streams(root, **options):
     fields = {"delta_t": 50_000, "height": 4, "width": 6} | wanted
     spec = FrameSpec(preprocess="ready_made", in_channels=2, **fields) if wanted else None
     source = open_tensors(open_folder(root), "train", spec, num_tbins=T, **options)
-    return RecordingStreams(source=source)
+    return SequentialClips(source=source)
 
 
 def play(streams, index=0):
@@ -194,7 +194,7 @@ def test_frames_are_flipped_with_their_boxes(tmp_path):
     frames = frames_of(3)
     write_metavision(tmp_path, "drive", frames, times=[50_000])
     source = open_tensors(open_folder(tmp_path), "train", num_tbins=T)
-    (clip,) = RecordingStreams(source=source, augment=AugmentRules(flip_prob=1.0)).clips(0, 0, 0)
+    (clip,) = SequentialClips(source=source, augment=AugmentRules(flip_prob=1.0)).clips(0, 0, 0)
     np.testing.assert_array_equal(clip.inputs, frames[..., ::-1])
     assert clip.labels[0].tolist() == [[2, 2, 5, 2.5, 1]]
 

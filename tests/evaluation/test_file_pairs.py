@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from evdet.boxes import BOX_DTYPE
-from evdet.evaluation.file_pairs import pair_files
+from evdet.evaluation.file_pairs import match_files
 from evdet.events.dtypes import EVENT_DTYPE
 
 
@@ -14,7 +14,7 @@ def write(path, dtype=BOX_DTYPE):
 
 def test_two_files_are_a_pair_whatever_they_are_called(tmp_path):
     found, boxes = write(tmp_path / "mine.npy"), write(tmp_path / "drive_bbox.npy")
-    [pair], notes = pair_files(found, boxes)
+    [pair], notes = match_files(found, boxes)
     assert pair == ("drive", boxes, found)
     assert notes == []
 
@@ -24,7 +24,7 @@ def test_folders_are_paired_by_name_and_those_without_a_partner_are_named(tmp_pa
         write(tmp_path / "boxes" / f"{name}.npy")
     for name in ("a_detections", "night/b", "d_dt"):
         write(tmp_path / "found" / f"{name}.npy")
-    pairs, notes = pair_files(tmp_path / "found", tmp_path / "boxes")
+    pairs, notes = match_files(tmp_path / "found", tmp_path / "boxes")
     assert [pair.name for pair in pairs] == ["a", "c", "night/b"]
     assert [pair.detections is not None for pair in pairs] == [True, False, True]
     assert notes == [
@@ -40,7 +40,7 @@ def test_a_folder_of_a_data_set_has_recordings_and_a_label_map_beside_the_boxes(
     (boxes / "b_td.csv").write_text("t,x,y,p\n")
     (boxes / "label_map_dictionary.json").write_text("{}")
     write(found / "a.npy")
-    pairs, _ = pair_files(found, boxes)
+    pairs, _ = match_files(found, boxes)
     assert [pair.boxes.name for pair in pairs] == ["a_bbox.npy"]
 
 
@@ -49,14 +49,14 @@ def test_what_cannot_be_paired_is_said(tmp_path):
     write(folder / "two_bbox.npy")
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"there is no .*nowhere"):
-        pair_files(one, tmp_path / "nowhere")
+        match_files(one, tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"one\.npy is a file and .*folder a folder"):
-        pair_files(folder, one)
+        match_files(folder, one)
     with pytest.raises(ValueError, match="empty has no file of boxes: those end in"):
-        pair_files(tmp_path / "empty", folder)
+        match_files(tmp_path / "empty", folder)
     write(tmp_path / "others" / "three.npy")
     with pytest.raises(ValueError, match=r"no file of .*others is called like one of .*: the"):
-        pair_files(tmp_path / "others", folder)
+        match_files(tmp_path / "others", folder)
     write(folder / "two_labels.npy")
     with pytest.raises(ValueError, match="are both of two: move one of them away"):
-        pair_files(folder, folder)
+        match_files(folder, folder)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from evdet.boxes import BOX_DTYPE
-from evdet.data.batch import Batch, VideoInfo
+from evdet.data.batch import Batch, ClipInfo
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
 from evdet.events.dtypes import SensorSize
@@ -14,7 +14,7 @@ from evdet.metrics import PROTOCOLS
 DELTA_T = 50_000
 FRAME = (12, 16)
 SENSOR = SensorSize(height=24, width=32)
-DRY = VideoInfo("", -1, 0, 0)
+DRY = ClipInfo("", -1, 0, 0)
 
 
 def found_of(*rows, class_scores=None):
@@ -39,7 +39,7 @@ def batch_of(infos, labels, labeled):
 def one_lane(results, found, *, first_frame=0, labels=None):
     labels = labels or [[[]] for _ in found]
     labeled = [[bool(rows)] for [rows] in labels]
-    info = VideoInfo("one", 0, first_frame, DELTA_T)
+    info = ClipInfo("one", 0, first_frame, DELTA_T)
     results.add(batch_of([info], labels, labeled), [[frame] for frame in found])
 
 
@@ -70,7 +70,7 @@ def test_without_label_files_labels_and_detections_lie_at_the_ends_of_bins():
 def test_clips_of_a_recording_follow_one_another_and_dry_lanes_are_none():
     results = RecordingResults(PROTOCOLS["coco"], None)
     for first_frame in (0, 2):
-        infos = [VideoInfo("a", 1, first_frame, DELTA_T), DRY]
+        infos = [ClipInfo("a", 1, first_frame, DELTA_T), DRY]
         frame = found_of((0, 0, 4, 4, 1, 0.5))
         results.add(
             batch_of(infos, [[[], []]] * 2, [[False, False]] * 2), [[frame, frame], [frame, frame]]

@@ -65,7 +65,7 @@ def test_a_recording_without_events_has_no_slices(tmp_path, kind):
     assert len(recording) == 0
     assert (recording.start, recording.end, recording.duration) == (0, 0, 0)
     assert list(recording.slices(10)) == []
-    assert list(recording.windows(10)) == []
+    assert list(recording.slices_by_count(10)) == []
     assert len(recording.slice(0, 10)) == 0
     assert "0 events" in str(recording)
 
@@ -121,9 +121,9 @@ def test_what_lies_before_the_damage_is_delivered(tmp_path, kind):
 
 def test_windows_have_a_fixed_number_of_events(tmp_path, kind):
     recording = Recording(kind(tmp_path / "a.dat", events_at(5, 12), events_at(33)))
-    assert [b[:2] for b in recording.windows(2)] == [(5, 8), (33, 1)]
+    assert [b[:2] for b in recording.slices_by_count(2)] == [(5, 8), (33, 1)]
     with pytest.raises(ValueError, match="num_events must be at least 1, got 0"):
-        recording.windows(0)
+        recording.slices_by_count(0)
 
 
 def test_time_can_count_from_the_start(tmp_path, kind):

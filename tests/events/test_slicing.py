@@ -11,7 +11,7 @@ from evdet.events.slicing import (
     OrderCount,
     check_blocks,
     cut_bins,
-    cut_windows,
+    cut_by_count,
     sort_by_time,
 )
 
@@ -49,7 +49,7 @@ def wandering(blocks, start):
 
 def test_no_blocks_make_no_bins():
     assert list(cut_bins([], 10)) == []
-    assert list(cut_windows([], 10)) == []
+    assert list(cut_by_count([], 10)) == []
 
 
 def test_bins_lie_on_the_grid_and_empty_ones_are_there():
@@ -122,7 +122,7 @@ def test_windows_hold_so_many_events_and_report_damage_last():
         yield events_at(13, 14)
         raise RecordingError("drive.dat: broken")
 
-    windows = cut_windows(damaged(), 2)
+    windows = cut_by_count(damaged(), 2)
 
     assert [next(windows)[:2] for _ in range(3)] == [(1, 5), (12, 2), (14, 1)]
     with pytest.raises(RecordingError, match="broken"):

@@ -37,7 +37,7 @@ COMMANDS = {
     "view part": "--start 0.5 --duration 0.5 --delta-t 20000 --pictures 4 --scale 3",
     "models": "models",
     "models other": "--height 360 --width 640 --in-channels 10 --classes 3 --json",
-    "bench": "bench {model} --windows 3 --warm-up 1 --threads 1 --device cpu --levers fold "
+    "bench": "bench {model} --windows 3 --warm-up 1 --threads 1 --device cpu --variants fold "
     "--batches 1 2 --json {json}",
     "help": "{command} --help",
 }

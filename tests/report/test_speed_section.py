@@ -6,10 +6,10 @@ from evdet.config import DetectionConfig, config_to_yaml
 from evdet.frame_spec import SelectionThresholds
 from evdet.report import SPEED_FILE, RunReport, read_run, write_comparison, write_report
 from evdet.speed import SpeedReport
-from evdet.speed.comparison import LeverTimes
+from evdet.speed.comparison import VariantTimes
 from evdet.speed.costs import PeakMemory
 from evdet.speed.durations import Durations
-from evdet.speed.measuring import LeverReport
+from evdet.speed.measuring import VariantReport
 from evdet.speed.stages import StageTimes
 
 
@@ -17,7 +17,7 @@ def durations(p50):
     return Durations(p50=p50, p90=p50 + 1, p99=p50 + 2, best=p50 / 2)
 
 
-def speed_of(window, *, levers=(), **fields):
+def speed_of(window, *, variants=(), **fields):
     """What `evdet bench` writes, read again."""
     report = SpeedReport(
         source="drive <of mine>",
@@ -39,7 +39,7 @@ def speed_of(window, *, levers=(), **fields):
         ),
         frames_per_second={1: 10.0},
         memory=PeakMemory(2, 1, None),
-        levers=levers,
+        variants=variants,
     )
     content = {"environment": {"processor": "a CPU"}, **report.as_dict(), **fields}
     return json.loads(json.dumps(content))
@@ -61,12 +61,12 @@ def test_a_run_that_was_never_measured_has_no_speed(tmp_path):
     assert "a window takes" not in page
 
 
-def test_the_time_of_a_window_is_told_by_stage_and_lever(tmp_path):
-    levers = (
-        LeverReport(name="fold", times=LeverTimes(window=durations(4.0), speedup=1.5)),
-        LeverReport(name="half", problem="half needs an accelerator"),
+def test_the_time_of_a_window_is_told_by_stage_and_variant(tmp_path):
+    variants = (
+        VariantReport(name="fold", times=VariantTimes(window=durations(4.0), speedup=1.5)),
+        VariantReport(name="half", problem="half needs an accelerator"),
     )
-    page = page_of(tmp_path, RunReport(title="a", speed=speed_of(6.0, levers=levers)))
+    page = page_of(tmp_path, RunReport(title="a", speed=speed_of(6.0, variants=variants)))
 
     assert "<dt>a window takes</dt><dd>6 ms</dd>" in page
     assert "a CPU, 2 threads" in page

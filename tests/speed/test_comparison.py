@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from evdet.speed import comparison
-from evdet.speed.comparison import time_levers
-from evdet.speed.levers import Difference, Lever
+from evdet.speed.comparison import time_variants
+from evdet.speed.variants import Difference, Variant
 from evdet.speed.windows import Windows
 
 
-def lever_of(name, seconds, log):
+def variant_of(name, seconds, log):
     """Takes its time, and remembers how many windows it has seen."""
 
     def step(clip, memory):
@@ -19,7 +19,7 @@ def lever_of(name, seconds, log):
         time.sleep(seconds)
         return [[{}]], (torch.full((1, 1, 1, 1), count + 1.0),)
 
-    return Lever(name, step, Difference(0.0, 0.0), 0.0)
+    return Variant(name, step, Difference(0.0, 0.0), 0.0)
 
 
 @pytest.fixture
@@ -29,13 +29,13 @@ def windows():
 
 
 def test_nothing_to_compare_takes_no_time(windows):
-    assert time_levers([], windows, num_windows=10, warm_up=2) == []
+    assert time_variants([], windows, num_windows=10, warm_up=2) == []
 
 
-def test_each_lever_plays_the_same_windows_with_its_own_memory(windows):
+def test_each_variant_plays_the_same_windows_with_its_own_memory(windows):
     log = []
-    levers = [lever_of(name, 0.0, log) for name in "abc"]
-    found = time_levers(levers, windows, num_windows=9, warm_up=2)
+    variants = [variant_of(name, 0.0, log) for name in "abc"]
+    found = time_variants(variants, windows, num_windows=9, warm_up=2)
 
     assert len(found) == 3
     # 2 to warm up, and two turns of 1 + 5 windows.
@@ -46,18 +46,18 @@ def test_each_lever_plays_the_same_windows_with_its_own_memory(windows):
 
 def test_they_take_turns_and_each_comes_first_once(windows):
     log = []
-    levers = [lever_of(name, 0.0, log) for name in "abc"]
-    time_levers(levers, windows, num_windows=15, warm_up=0)
+    variants = [variant_of(name, 0.0, log) for name in "abc"]
+    time_variants(variants, windows, num_windows=15, warm_up=0)
 
     turns = [name for name, _ in itertools.groupby(who for who, _, _ in log)]
     assert "".join(turns) == "abcbcacab"
 
 
-def test_a_lever_twice_as_fast_is_twice_as_fast(windows, monkeypatch):
+def test_a_variant_twice_as_fast_is_twice_as_fast(windows, monkeypatch):
     monkeypatch.setattr(comparison, "_PAUSE", 0.0)
     log = []
-    levers = [lever_of("slow", 0.02, log), lever_of("fast", 0.01, log)]
-    slow, fast = time_levers(levers, windows, num_windows=10, warm_up=0)
+    variants = [variant_of("slow", 0.02, log), variant_of("fast", 0.01, log)]
+    slow, fast = time_variants(variants, windows, num_windows=10, warm_up=0)
 
     assert slow.speedup == 1
     assert fast.speedup == pytest.approx(2, rel=0.4)

@@ -10,10 +10,10 @@ def measure(detector, windows, thresholds, **options):
     return measure_speed(detector, windows, thresholds, **{**few, **options})
 
 
-def test_without_levers_nothing_is_compared(detector, windows, thresholds):
+def test_without_variants_nothing_is_compared(detector, windows, thresholds):
     report = measure(detector, windows, thresholds)
 
-    assert report.levers == ()
+    assert report.variants == ()
     assert list(report.frames_per_second) == [1, 2]
     assert report.frame == (2, 32, 32)
     assert report.flops > 0
@@ -21,24 +21,24 @@ def test_without_levers_nothing_is_compared(detector, windows, thresholds):
 
 
 def test_plain_pytorch_comes_first_and_only_once(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, levers=("fold", "eager", "fold"))
+    report = measure(detector, windows, thresholds, variants=("fold", "eager", "fold"))
 
-    assert [lever.name for lever in report.levers] == ["eager", "fold"]
-    assert report.levers[0].times.speedup == 1
-    assert all(lever.seconds > 0 for lever in report.levers)
+    assert [variant.name for variant in report.variants] == ["eager", "fold"]
+    assert report.variants[0].times.speedup == 1
+    assert all(variant.seconds > 0 for variant in report.variants)
 
 
-def test_a_lever_that_cannot_be_pulled_keeps_its_row(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, levers=("half", "fold"))
+def test_a_variant_that_cannot_be_pulled_keeps_its_row(detector, windows, thresholds):
+    report = measure(detector, windows, thresholds, variants=("half", "fold"))
 
-    assert [lever.name for lever in report.levers] == ["eager", "half", "fold"]
-    assert report.levers[1].times is None
-    assert report.levers[1].problem == "half needs an accelerator"
-    assert report.levers[2].times is not None
+    assert [variant.name for variant in report.variants] == ["eager", "half", "fold"]
+    assert report.variants[1].times is None
+    assert report.variants[1].problem == "half needs an accelerator"
+    assert report.variants[2].times is not None
 
 
 def test_what_was_measured_survives_json(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, levers=("half", "fold"))
+    report = measure(detector, windows, thresholds, variants=("half", "fold"))
     read = json.loads(json.dumps(report.as_dict()))
 
     assert read["macs"] == report.flops / 2
@@ -48,7 +48,7 @@ def test_what_was_measured_survives_json(detector, windows, thresholds):
     assert read["stages"]["window"]["p99"] == report.stages.window.p99
     assert set(read["frames_per_second"]) == {"1", "2"}
     assert set(read["memory"]) == {"host", "host_before", "accelerator"}
-    eager, half, fold = read["levers"]
+    eager, half, fold = read["variants"]
     assert eager["difference"] == {"boxes": 0, "scores": 0}
     assert half["difference"] is None
     assert fold["times"]["window"]["best"] > 0
@@ -56,8 +56,8 @@ def test_what_was_measured_survives_json(detector, windows, thresholds):
 
 def test_whoever_waits_is_told_what_happens(detector, windows, thresholds):
     told = []
-    measure(detector, windows, thresholds, levers=("fold",), tell=told.append)
-    assert told == ["stages", "batches", "eager", "fold", "levers, in turns"]
+    measure(detector, windows, thresholds, variants=("fold",), tell=told.append)
+    assert told == ["stages", "batches", "eager", "fold", "variants, in turns"]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_whoever_waits_is_told_what_happens(detector, windows, thresholds):
         ({"num_windows": 0}, "windows must be at least 1, got 0"),
         ({"warm_up": -1}, "warm_up must be 0 or more, got -1"),
         ({"batches": (1, 0)}, "batches must be at least 1, got 0"),
-        ({"levers": ("fast",)}, "there is no lever 'fast'"),
+        ({"variants": ("fast",)}, "there is no variant 'fast'"),
     ],
 )
 def test_values_out_of_range_are_named(detector, windows, thresholds, options, message):

@@ -1,11 +1,11 @@
 from evdet.frame_spec import SelectionThresholds
-from evdet.speed.comparison import LeverTimes
+from evdet.speed.comparison import VariantTimes
 from evdet.speed.costs import PeakMemory
 from evdet.speed.durations import Durations
-from evdet.speed.levers import Difference
-from evdet.speed.measuring import LeverReport, SpeedReport
+from evdet.speed.measuring import SpeedReport, VariantReport
 from evdet.speed.stages import StageTimes
 from evdet.speed.tables import describe_speed
+from evdet.speed.variants import Difference
 
 TIMES = Durations(p50=1.25, p90=2.5, p99=5.0, best=1.0)
 
@@ -21,14 +21,14 @@ def report_of(**fields):
             candidates=56.0, boxes=7.0,
         ),
         "frames_per_second": {}, "memory": PeakMemory(500_000_000, 400_000_000, None),
-        "levers": (),
+        "variants": (),
     }  # fmt: skip
     return SpeedReport(**{**known, **fields})
 
 
 def test_what_was_not_measured_has_no_table():
     text = describe_speed(report_of())
-    assert "lever" not in text
+    assert "variant" not in text
     assert "batch  " not in text
     assert "accelerator" not in text
 
@@ -57,17 +57,17 @@ def test_more_lanes_and_an_accelerator_show():
     assert "on the accelerator at most 3,000 MB" in text
 
 
-def test_levers_stand_side_by_side_and_a_missing_one_says_why():
-    levers = (
-        LeverReport(
+def test_variants_stand_side_by_side_and_a_missing_one_says_why():
+    variants = (
+        VariantReport(
             name="fold",
-            times=LeverTimes(window=TIMES, speedup=2.5),
+            times=VariantTimes(window=TIMES, speedup=2.5),
             difference=Difference(1e-5, 2e-7),
             seconds=0.25,
         ),
-        LeverReport(name="graphs", problem="graphs needs an accelerator"),
+        VariantReport(name="graphs", problem="graphs needs an accelerator"),
     )
-    lines = describe_speed(report_of(levers=levers)).splitlines()
+    lines = describe_speed(report_of(variants=variants)).splitlines()
     assert lines[-2].split() == [
         *("fold", "1.25", "2.50", "5.00", "1.00", "2.50x", "1e-05", "2e-07", "0.2", "s")
     ]

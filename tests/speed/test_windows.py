@@ -9,7 +9,7 @@ from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.events.recording import open_recording
 from evdet.events.representations.functions import REPRESENTATIONS, histogram
-from evdet.events.representations.names import VARIANTS, representation_called
+from evdet.events.representations.names import VARIANTS, get_representation
 from evdet.frame_spec import FrameSpec
 from evdet.sources.frame_layout import fit_events
 from evdet.speed.windows import open_windows, picture_windows, scatter_clips
@@ -81,7 +81,7 @@ def test_counts_become_numbers(recording):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_accelerator_makes_the_same_frames(name, recording):
-    channels = representation_called(name).num_channels
+    channels = get_representation(name).num_channels
     windows = open_windows(recording, spec_of(preprocess=name, in_channels=channels))
     make = scatter_clips(name, fit_events("", SIZE, SIZE), CPU)
     for window in itertools.islice(windows.play(), 3):

@@ -49,7 +49,7 @@ class BenchOptions:
     """Threads of the CPU's operators; by default one per core."""
     device: str = "auto"
     """cpu, cuda, ... or auto."""
-    levers: tuple[str, ...] = ("all",)
+    variants: tuple[str, ...] = ("all",)
     """What to compare with plain PyTorch: all, none, onnx, or parts put together with + signs:
     fold, channels-last, half, compile, graphs (fold+channels-last, say)."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -77,14 +77,14 @@ def bench(options: BenchOptions) -> None:
 
     from evdet.cli.chosen_detector import device_called
     from evdet.report import SPEED_FILE, describe_environment
-    from evdet.speed import DEFAULT_LEVERS, describe_speed, measure_speed
+    from evdet.speed import DEFAULT_VARIANTS, describe_speed, measure_speed
 
     if options.threads is not None:
         if options.threads < 1:
             raise ValueError(f"--threads must be at least 1, got {options.threads}")
         torch.set_num_threads(options.threads)
-    named = {"all": DEFAULT_LEVERS, "none": ()}
-    levers = named.get(" ".join(options.levers), options.levers)
+    named = {"all": DEFAULT_VARIANTS, "none": ()}
+    variants = named.get(" ".join(options.variants), options.variants)
     device = device_called(options.device)
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
@@ -97,7 +97,7 @@ def bench(options: BenchOptions) -> None:
             num_windows=options.windows,
             warm_up=options.warm_up,
             batches=options.batches,
-            levers=levers,
+            variants=variants,
             tracker=tracker,
             tell=lambda what: print(f"measuring: {what}", file=sys.stderr),
         )
@@ -155,7 +155,7 @@ def _open(
 def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
     """Choose what a configuration leaves to its data set, where that is not at hand."""
     from evdet.build import complete_config
-    from evdet.events.representations import representation_called
+    from evdet.events.representations import get_representation
 
     if config.dataset_path == TOY_PROBLEM or Path(config.dataset_path).exists():
         return complete_config(config)
@@ -165,7 +165,7 @@ def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
         config,
         classes=config.classes or _PLACEHOLDER_CLASSES,
         preprocess=preprocess,
-        in_channels=config.in_channels or representation_called(preprocess).num_channels,
+        in_channels=config.in_channels or get_representation(preprocess).num_channels,
         height=config.height or size.height,
         width=config.width or size.width,
     )

@@ -156,10 +156,10 @@ def _played(
     config: DetectionConfig, loader: "StreamLoader | MixedLoader", split: str
 ) -> "list[PlayedRecording] | None":
     """The label files of the recordings that a loader plays; None for Moving MNIST."""
-    from evdet.data import RecordingStreams, StreamLoader, open_folder
+    from evdet.data import SequentialClips, StreamLoader, open_folder
     from evdet.evaluation import to_played
 
-    if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, RecordingStreams):
+    if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
         return None
     return to_played(
         loader.streams.source.videos,

@@ -2,12 +2,12 @@ from .augment.augmentation import Augmentation as Augmentation, AugmentRules as 
 from .batch import (
     Batch as Batch,
     Clip as Clip,
+    ClipInfo as ClipInfo,
     ClipShape as ClipShape,
-    VideoInfo as VideoInfo,
     make_batch as make_batch,
 )
 from .check import CheckReport as CheckReport, Finding as Finding, check_folder as check_folder
-from .clips import FrameSource as FrameSource, Video as Video
+from .clips import FrameSource as FrameSource, LabeledRecording as LabeledRecording
 from .folder import (
     DatasetFolder as DatasetFolder,
     open_folder as open_folder,
@@ -19,7 +19,7 @@ from .lanes import LanePlan as LanePlan, deal_lanes as deal_lanes
 from .mixed_loader import MixedLoader as MixedLoader
 from .random_clips import RandomClips as RandomClips
 from .recording_frames import open_recordings as open_recordings
-from .sequential_clips import RecordingStreams as RecordingStreams
+from .sequential_clips import SequentialClips as SequentialClips
 from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as plan_split
 from .stream_loader import (
     StreamLoader as StreamLoader,

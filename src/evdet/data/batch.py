@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
-__all__ = ["Batch", "Clip", "ClipShape", "VideoInfo", "make_batch"]
+__all__ = ["Batch", "Clip", "ClipInfo", "ClipShape", "make_batch"]
 
 ClipShape = tuple[int, int, int, int]
 """(T, C, H, W) of a clip."""
 
 
-class VideoInfo(NamedTuple):
+class ClipInfo(NamedTuple):
     """Where a clip comes from."""
 
     name: str
@@ -41,7 +41,7 @@ class Clip(NamedTuple):
     """Boxes of each frame, x1 y1 x2 y2 label."""
     frame_is_labeled: Bool[np.ndarray, " T"]
     """False for a frame that nobody labelled, as opposed to one without objects."""
-    info: VideoInfo
+    info: ClipInfo
     byte_divisor: int = 255
     """What makes numbers of bytes: 255 gives shades from 0 to 1, 1 gives counts as they are."""
     counts: Mapping[str, int] = {}
@@ -60,10 +60,10 @@ class Batch(TypedDict):
     labels: list[list[Float[Tensor, "N 5"]]]
     mask_keep_memory: Float[Tensor, "B 1 1 1"]
     frame_is_labeled: Bool[Tensor, "T B"]
-    video_infos: list[VideoInfo]
+    video_infos: list[ClipInfo]
 
 
-DRY = VideoInfo(name="", index=-1, first_frame=0, delta_t=0)
+DRY = ClipInfo(name="", index=-1, first_frame=0, delta_t=0)
 
 
 def make_batch(

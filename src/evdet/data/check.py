@@ -320,7 +320,7 @@ def _check_parts(report: CheckReport) -> None:
             report.findings.append(Finding("missing split", report.folder.path, text, True))
     for note in report.folder.notes:
         report.findings.append(Finding("several label files", report.folder.path, note, False))
-    for paths in (report.folder.lonely or {}).values():
+    for paths in (report.folder.unmatched or {}).values():
         for path in paths:
             text = "belongs to no recording: no recording beside it has its name"
             report.findings.append(Finding("boxes without recording", path, text, True))

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from evdet.boxes import from_box_events
 from evdet.data.augment import Augmentation, AugmentRules
-from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.batch import Clip, ClipInfo, ClipShape
 from evdet.events import SensorSize
 from evdet.labels import (
     BoxRules,
@@ -29,7 +29,7 @@ __all__ = [
     "BinGrid",
     "BinLabels",
     "FrameSource",
-    "Video",
+    "LabeledRecording",
     "check_rules",
     "label_bins",
     "make_clip",
@@ -79,7 +79,7 @@ class BinLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class Video:
+class LabeledRecording:
     """A recording as it is played."""
 
     name: str
@@ -104,7 +104,7 @@ class FrameSource(Protocol):
     """Recordings that can be read bin by bin: from events, or from ready-made frames."""
 
     @property
-    def videos(self) -> Sequence[Video]:
+    def videos(self) -> Sequence[LabeledRecording]:
         """The recordings."""
 
     @property
@@ -222,12 +222,12 @@ def label_bins(
 
 def make_clip(
     source: FrameSource,
-    video: Video,
+    video: LabeledRecording,
     bins: Sequence[BinFrame],
     numbers: Sequence[int],
     *,
     augmentation: Augmentation,
-    info: VideoInfo,
+    info: ClipInfo,
 ) -> Clip:
     """Put frames and boxes together.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evdet.data.folder_layouts import Pairing, RecordingEntry, layout_of, pair_up
+from evdet.data.folder_layouts import FolderContents, RecordingEntry, layout_of, pair_up
 from evdet.labels import (
     LABEL_MAP_FILE,
     FolderError,
@@ -41,7 +41,7 @@ class DatasetFolder:
     """The recordings of each part that the folder has, sorted by name."""
     layout: str = "plain"
     """plain, DSEC-Detection or eTraM."""
-    lonely: Mapping[str, tuple[Path, ...]] | None = None
+    unmatched: Mapping[str, tuple[Path, ...]] | None = None
     """Label files of each part that belong to no recording."""
     notes: tuple[str, ...] = ()
     """Choices that had to be made among files."""
@@ -68,15 +68,15 @@ def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
         what = "is a file: give the folder that it lies in" if path.exists() else "does not exist"
         raise FolderError(f"{path} {what}. A data set is a folder with train/, val/ and test/.")
     layout = layout_of(path)
-    pairings = {}
+    contents = {}
     for split in splits:
         folders = layout.folders(path, split)
         if folders:
-            pairings[split] = _join([layout.find(folder) for folder in folders])
-    if not any(pairing.entries for pairing in pairings.values()):
-        raise FolderError(_nothing_found(path, splits, list(pairings)))
-    entries = {split: pairing.entries for split, pairing in pairings.items()}
-    notes = tuple(note for pairing in pairings.values() for note in pairing.notes)
+            contents[split] = _join([layout.find(folder) for folder in folders])
+    if not any(each.entries for each in contents.values()):
+        raise FolderError(_nothing_found(path, splits, list(contents)))
+    entries = {split: each.entries for split, each in contents.items()}
+    notes = tuple(note for each in contents.values() for note in each.notes)
     if notes:
         more = f"; the same for {len(notes) - 1} more" if len(notes) > 1 else ""
         _log.warning("%s%s", notes[0], more)
@@ -85,7 +85,7 @@ def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
         label_map=_label_map_of(path, layout.classes, entries),
         splits=entries,
         layout=layout.name,
-        lonely={split: pairing.lonely for split, pairing in pairings.items()},
+        unmatched={split: each.unmatched for split, each in contents.items()},
         notes=notes,
     )
 
@@ -116,20 +116,18 @@ def read_labels(
     return read_boxes(entry.boxes, folder.label_map, recording=recording, frame_period=frame_period)
 
 
-def _join(pairings: list[Pairing]) -> Pairing:
-    entries = tuple(
-        sorted((e for pairing in pairings for e in pairing.entries), key=lambda e: e.name)
-    )
+def _join(contents: list[FolderContents]) -> FolderContents:
+    entries = tuple(sorted((e for each in contents for e in each.entries), key=lambda e: e.name))
     for first, second in itertools.pairwise(entries):
         if first.name == second.name:
             raise FolderError(
                 f"{first.recording} and {second.recording} have the same name: is one a copy of "
                 "the other? Move it away, or rename it and its labels."
             )
-    return Pairing(
+    return FolderContents(
         entries,
-        tuple(path for pairing in pairings for path in pairing.lonely),
-        tuple(note for pairing in pairings for note in pairing.notes),
+        tuple(path for each in contents for path in each.unmatched),
+        tuple(note for each in contents for note in each.notes),
     )
 
 

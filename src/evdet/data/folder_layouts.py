@@ -10,8 +10,8 @@ from evdet.data.frames_file import is_metavision_tensors
 from evdet.labels import LABEL_SUFFIXES, LABEL_TAIL, FolderError, is_box_npy, key_of
 
 __all__ = [
+    "FolderContents",
     "Layout",
-    "Pairing",
     "RecordingEntry",
     "labels_beside",
     "layout_of",
@@ -44,12 +44,12 @@ class RecordingEntry:
     """Events, or frames that somebody has made of them."""
 
 
-class Pairing(NamedTuple):
+class FolderContents(NamedTuple):
     """What a folder has."""
 
     entries: tuple[RecordingEntry, ...]
     """Recordings, sorted by name."""
-    lonely: tuple[Path, ...]
+    unmatched: tuple[Path, ...]
     """Label files that belong to no recording."""
     notes: tuple[str, ...]
     """Choices that had to be made."""
@@ -62,7 +62,7 @@ class Layout:
     name: str
     folders: Callable[[Path, str], list[Path]]
     """The folders of a split, given the root."""
-    find: Callable[[Path], Pairing]
+    find: Callable[[Path], FolderContents]
     """What such a folder has."""
     classes: tuple[str, ...] = ()
     """The classes, where they are known without a label map."""
@@ -99,7 +99,7 @@ def layout_of(path: Path) -> Layout:
     return Layout("plain", lambda root, split: [p for p in [root / split] if p.is_dir()], pair_up)
 
 
-def pair_up(folder: Path) -> Pairing:
+def pair_up(folder: Path) -> FolderContents:
     """Find recordings and the labels beside each, in a folder and all folders below.
 
     Args:
@@ -111,12 +111,12 @@ def pair_up(folder: Path) -> Pairing:
     Raises:
         FolderError: two recordings in one folder have the same name.
     """
-    found = [_pair_one_folder(folder, here) for here in _walk(folder)]
-    entries = sorted((e for pairing in found for e in pairing.entries), key=lambda e: e.name)
-    return Pairing(
+    found = [_read_one_folder(folder, here) for here in _walk(folder)]
+    entries = sorted((e for contents in found for e in contents.entries), key=lambda e: e.name)
+    return FolderContents(
         tuple(entries),
-        tuple(path for pairing in found for path in pairing.lonely),
-        tuple(note for pairing in found for note in pairing.notes),
+        tuple(path for contents in found for path in contents.unmatched),
+        tuple(note for contents in found for note in contents.notes),
     )
 
 
@@ -164,7 +164,7 @@ def _is_unit(folder: Path) -> bool:
     return any(key_of(path) == folder.name for path in beside if path.is_file())
 
 
-def _pair_one_folder(root: Path, here: Path) -> Pairing:
+def _read_one_folder(root: Path, here: Path) -> FolderContents:
     return _match(root, *_sort_out(here))
 
 
@@ -198,7 +198,7 @@ def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     return recordings, {key: sorted(files, key=_preference) for key, files in labels.items()}
 
 
-def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) -> Pairing:
+def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) -> FolderContents:
     entries: dict[str, RecordingEntry] = {}
     notes = []
     for path in recordings:
@@ -213,7 +213,7 @@ def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) ->
             notes.append(f"{path} has several label files; {mine[0].name} is read")
         name = (path.parent.relative_to(root) / key).as_posix()
         entries[key] = _entry(path, mine[0] if mine else None, name)
-    return Pairing(
+    return FolderContents(
         tuple(entries.values()), tuple(p for paths in labels.values() for p in paths), tuple(notes)
     )
 
@@ -253,16 +253,16 @@ def _is_rvt(folder: Path) -> bool:
     return (folder / _RVT_FRAMES).is_dir()
 
 
-def _dsec_sequences(folder: Path) -> Pairing:
-    entries, lonely = [], []
+def _dsec_sequences(folder: Path) -> FolderContents:
+    entries, unmatched = [], []
     for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
         boxes = sequence / _DSEC_BOXES
         if (sequence / _DSEC_EVENTS).is_file():
             there = boxes if boxes.is_file() else None
             entries.append(RecordingEntry(sequence / _DSEC_EVENTS, there, sequence.name))
         elif boxes.is_file():
-            lonely.append(boxes)
-    return Pairing(tuple(entries), tuple(lonely), ())
+            unmatched.append(boxes)
+    return FolderContents(tuple(entries), tuple(unmatched), ())
 
 
 def _etram_folders(home: Path, split: str) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
-from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.batch import Clip, ClipInfo, ClipShape
 from evdet.data.clips import FrameSource, check_rules, make_clip
 
 __all__ = ["RandomClips"]
@@ -108,7 +108,7 @@ class RandomClips:
             bins,
             numbers,
             augmentation=augmentation,
-            info=VideoInfo(video.name, index, 0, self.source.delta_t),
+            info=ClipInfo(video.name, index, 0, self.source.delta_t),
         )
 
     @cached_property

@@ -10,11 +10,11 @@ from jaxtyping import Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
-from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
+from evdet.data.clips import BinFrame, BinGrid, LabeledRecording, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
-from evdet.data.split_videos import entries_of, log_labels
+from evdet.data.split_recordings import entries_of, log_labels
 from evdet.events import Recording, RecordingError, SensorSize, TimeBin, open_recording
-from evdet.events.representations import representation_called
+from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxRules, LabeledTimes, bins_of, choose_classes
 from evdet.sources import NoiseRemoval, find_hot_mask, make_frame
@@ -37,7 +37,7 @@ class RecordingFrames:
         ValueError: a value is out of range, or a frame would be larger than a sensor.
     """
 
-    videos: Sequence[Video]
+    videos: Sequence[LabeledRecording]
     """The recordings."""
     spec: FrameSpec
     """What the frames are made of; height and width are at most the sensor's."""
@@ -52,7 +52,7 @@ class RecordingFrames:
         if self.num_tbins < 1:
             raise ValueError(f"num_tbins must be at least 1, got {self.num_tbins}")
         spec = self.spec
-        channels = representation_called(spec.preprocess).num_channels
+        channels = get_representation(spec.preprocess).num_channels
         if spec.in_channels != channels:
             raise ValueError(
                 f"{spec.preprocess} makes frames of {channels} channels, but in_channels is "
@@ -78,7 +78,7 @@ class RecordingFrames:
     @property
     def dtype(self) -> np.dtype:
         """Type of the frames."""
-        return np.dtype(representation_called(self.spec.preprocess).dtype)
+        return np.dtype(get_representation(self.spec.preprocess).dtype)
 
     @property
     def byte_divisor(self) -> int:
@@ -140,7 +140,7 @@ class RecordingFrames:
             yield BinFrame(None, error)
 
     def _read(
-        self, video: Video, before: int, begin: int, end: int
+        self, video: LabeledRecording, before: int, begin: int, end: int
     ) -> Iterator[tuple[int, TimeBin, str]]:
         """The bins with their numbers, and with the last of all what is wrong behind it."""
         if begin >= end:
@@ -166,7 +166,7 @@ class RecordingFrames:
             yield number, time_bin, problem
 
     def _draw(
-        self, video: Video, number: int, time_bin: TimeBin, augmentation: Augmentation
+        self, video: LabeledRecording, number: int, time_bin: TimeBin, augmentation: Augmentation
     ) -> Shaped[np.ndarray, "C H W"]:
         start, delta_t, events = time_bin
         events = augmentation.apply_to_events(
@@ -219,7 +219,7 @@ def open_recordings(
     """
     choice, counts = choose_classes(folder.label_map, classes), Counter[str]()
     delta_t = spec.delta_t
-    videos: list[Video] = []
+    videos: list[LabeledRecording] = []
     broken: dict[str, str] = {}
     for entry in entries_of(folder, split, "events"):
         try:
@@ -237,7 +237,9 @@ def open_recordings(
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
-        videos.append(Video(entry.name, entry.recording, size, grid.first_bin, labels, hot))
+        videos.append(
+            LabeledRecording(entry.name, entry.recording, size, grid.first_bin, labels, hot)
+        )
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),
         spec=spec,

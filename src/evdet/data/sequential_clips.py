@@ -7,10 +7,10 @@ from itertools import islice
 import numpy as np
 
 from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
-from evdet.data.batch import Clip, ClipShape, VideoInfo
+from evdet.data.batch import Clip, ClipInfo, ClipShape
 from evdet.data.clips import FrameSource, check_rules, make_clip
 
-__all__ = ["RecordingStreams"]
+__all__ = ["SequentialClips"]
 
 _STRETCH = 128
 """Clips that are read on from one seek. Damage silences the rest of its stretch, whether it is
@@ -19,12 +19,12 @@ before in its stretch."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordingStreams:
+class SequentialClips:
     """Recordings for a `StreamLoader` to play, each of them once an epoch.
 
     The last clip of a recording is filled up with silent bins that are not labelled, so that no
     label is lost. Where a recording is damaged its clips are silent and not labelled, and say so
-    in `VideoInfo.error`: the lanes keep step, and resuming stays exact.
+    in `ClipInfo.error`: the lanes keep step, and resuming stays exact.
 
     Raises:
         ValueError: the augmentation cannot be done, or the seed is negative.
@@ -94,5 +94,5 @@ class RecordingStreams:
                     list(islice(frames, num_tbins)),
                     range(first_frame, first_frame + num_tbins),
                     augmentation=augmentation,
-                    info=VideoInfo(video.name, index, first_frame, self.source.delta_t),
+                    info=ClipInfo(video.name, index, first_frame, self.source.delta_t),
                 )

@@ -17,7 +17,7 @@ from jaxtyping import Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from evdet.data.batch import Batch, Clip, ClipShape, VideoInfo, make_batch
+from evdet.data.batch import Batch, Clip, ClipInfo, ClipShape, make_batch
 from evdet.data.lanes import LanePlan, deal_lanes
 
 __all__ = ["StreamLoader", "Streams", "VisFunc", "frame_to_rgb"]
@@ -271,7 +271,7 @@ class StreamLoader:
             yield clips
 
 
-_Rest = tuple[list[np.ndarray], np.ndarray, VideoInfo, int, Mapping[str, int]]
+_Rest = tuple[list[np.ndarray], np.ndarray, ClipInfo, int, Mapping[str, int]]
 """A clip without its frames."""
 _Part = tuple[Tensor, list[_Rest | None]]
 """The clips of a worker's lanes on their way: all frames in one tensor, because every tensor

@@ -13,11 +13,11 @@ from jaxtyping import Int64, Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
-from evdet.data.clips import BinFrame, BinGrid, Video, label_bins
+from evdet.data.clips import BinFrame, BinGrid, LabeledRecording, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.frames_file import opened_frames, shape_of
-from evdet.data.split_videos import entries_of, log_labels
+from evdet.data.split_recordings import entries_of, log_labels
 from evdet.events import RecordingError, SensorSize
 from evdet.frame_spec import FrameSpec
 from evdet.labels import BoxRules, LabeledTimes, RecordingSpan, choose_classes
@@ -36,7 +36,7 @@ class TensorFrames:
     No file stays open: each is opened when it is played, in the process that plays it.
     """
 
-    videos: Sequence[Video]
+    videos: Sequence[LabeledRecording]
     """The recordings; frame k of a file is bin k."""
     clip_shape: ClipShape
     """Shape (T, C, H, W) of a clip."""
@@ -141,7 +141,7 @@ def open_tensors(
         RecordingError: `strict`, and a file cannot be opened.
     """
     choice = choose_classes(folder.label_map, classes)
-    videos: list[Video] = []
+    videos: list[LabeledRecording] = []
     files: list[_FrameFile] = []
     broken: dict[str, str] = {}
     counts: Counter[str] = Counter()
@@ -166,7 +166,7 @@ def open_tensors(
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), file.sensor, grid)
         counts.update(changes)
         files.append(file)
-        videos.append(Video(entry.name, file.path, file.sensor, 0, labels))
+        videos.append(LabeledRecording(entry.name, file.path, file.sensor, 0, labels))
     if not files:
         raise ValueError(f"there is no file of frames that can be read in {folder.path / split}")
     _check_alike(files)

@@ -14,7 +14,7 @@ from torch import Tensor
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
 from evdet.models import Detector
-from evdet.samples import WEIGHTS, weights_called
+from evdet.samples import WEIGHTS, bundled_weights
 
 __all__ = [
     "POST_MORTEM_NAME",
@@ -99,7 +99,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _resolve(path: str | os.PathLike[str]) -> Path:
     """A path, or the bundled file of that name; a file of the user's comes first."""
     name = os.fspath(path)
-    return weights_called(name) if name in WEIGHTS and not Path(name).exists() else Path(name)
+    return bundled_weights(name) if name in WEIGHTS and not Path(name).exists() else Path(name)
 
 
 def check_file(path: Path) -> None:

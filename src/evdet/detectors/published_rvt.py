@@ -13,7 +13,7 @@ from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.detectors.checkpoints import CheckpointError
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
-from evdet.events.representations import representation_called
+from evdet.events.representations import get_representation
 from evdet.models.rvt import RVT_PLANS
 
 __all__ = ["RVT_NAMES", "import_rvt", "published_name"]
@@ -167,7 +167,7 @@ def _config_of(
         values["classes"] = classes
     for name, given in (("height", size[0]), ("width", size[1]), ("preprocess", preprocess)):
         values[name] = given or values[name]
-    made = representation_called(values["preprocess"]).num_channels
+    made = get_representation(values["preprocess"]).num_channels
     if made != in_channels:
         raise CheckpointError(
             f"{path} reads frames of {in_channels} channels, and {values['preprocess']} makes "

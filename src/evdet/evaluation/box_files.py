@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.evaluation.file_pairs import FilePair, pair_files
+from evdet.evaluation.file_pairs import MatchedFiles, match_files
 from evdet.events import SensorSize
 from evdet.labels import (
     BoxRules,
@@ -81,7 +81,7 @@ def read_box_files(
         LabelError: a file cannot be understood, or the two are of different classes.
         ValueError: the files do not belong together, or seem to be swapped.
     """
-    pairs, notes = pair_files(detections, boxes)
+    pairs, notes = match_files(detections, boxes)
     names = label_map
     if names is None:
         names = {}
@@ -162,7 +162,7 @@ def _halved(boxes: BoxEvents) -> BoxEvents:
     return boxes
 
 
-def _check_numbered(pairs: Sequence[FilePair]) -> None:
+def _check_numbered(pairs: Sequence[MatchedFiles]) -> None:
     for pair in pairs:
         for path in (pair.detections, pair.boxes):
             if path is not None and path.suffix.lower() not in (".npy", ".npz"):
@@ -186,7 +186,7 @@ def _check_swapped(found: Sequence[BoxEvents], detections: Path, boxes: Path) ->
         )
 
 
-def _check_ids(pair: FilePair, found: BoxEvents, choice: ClassChoice) -> None:
+def _check_ids(pair: MatchedFiles, found: BoxEvents, choice: ClassChoice) -> None:
     on_disk = np.unique(found["class_id"]).astype(np.int64) - 1
     unknown = [class_id for class_id in on_disk.tolist() if class_id not in choice.label_map]
     if unknown:
@@ -198,7 +198,7 @@ def _check_ids(pair: FilePair, found: BoxEvents, choice: ClassChoice) -> None:
 
 
 def _check_classes(
-    read: Sequence[tuple[FilePair, LabeledTimes, LabeledTimes]],
+    read: Sequence[tuple[MatchedFiles, LabeledTimes, LabeledTimes]],
     recordings: Sequence[ScoredRecording],
     choice: ClassChoice,
 ) -> None:

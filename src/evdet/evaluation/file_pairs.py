@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from evdet.labels import LABEL_MAP_FILE, LABEL_SUFFIXES, is_box_npy, key_of
 
-__all__ = ["FilePair", "pair_files"]
+__all__ = ["MatchedFiles", "match_files"]
 
 _DETECTION_TAIL = re.compile(r"_(detections|detected|dets?|dt|predictions|preds?|results?)$", re.I)
 _NUM_NAMED = 5
 
 
-class FilePair(NamedTuple):
+class MatchedFiles(NamedTuple):
     """The files of one recording."""
 
     name: str
@@ -21,7 +21,7 @@ class FilePair(NamedTuple):
     """None where nothing was found, or nobody looked: nobody can tell which."""
 
 
-def pair_files(detections: Path, boxes: Path) -> tuple[list[FilePair], list[str]]:
+def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list[str]]:
     """Pair two files, or the files of two folders and all folders below by their names.
 
     Names are compared without extension and without a tail such as `_bbox` or `_detections`.
@@ -45,14 +45,14 @@ def pair_files(detections: Path, boxes: Path) -> tuple[list[FilePair], list[str]
         one, other = sorted((detections, boxes), key=lambda path: path.is_dir())
         raise ValueError(f"{one} is a file and {other} a folder: give two files or two folders")
     if not boxes.is_dir():
-        return [FilePair(_key(boxes), boxes, detections)], []
+        return [MatchedFiles(_key(boxes), boxes, detections)], []
     found, truth = _files_of(detections), _files_of(boxes)
     if not found.keys() & truth.keys():
         raise ValueError(
             f"no file of {detections} is called like one of {boxes}: there are "
             f"{_named(list(found))} and {_named(list(truth))}"
         )
-    pairs = [FilePair(name, truth[name], found.get(name)) for name in sorted(truth)]
+    pairs = [MatchedFiles(name, truth[name], found.get(name)) for name in sorted(truth)]
     missing = [pair.name for pair in pairs if pair.detections is None]
     extra = sorted(found.keys() - truth.keys())
     notes = []

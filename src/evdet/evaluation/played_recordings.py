@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
-from evdet.data import DatasetFolder, RecordingEntry, Video, read_labels
+from evdet.data import DatasetFolder, LabeledRecording, RecordingEntry, read_labels
 from evdet.events import Events, RecordingError, SensorSize, open_recording
 from evdet.labels import BoxRules, LabeledTimes, apply_classes, apply_rules, bins_of, choose_classes
 from evdet.shapes import BoxEvents
@@ -38,7 +38,7 @@ class PlayedRecording:
 
 
 def to_played(
-    videos: Sequence[Video],
+    videos: Sequence[LabeledRecording],
     folder: DatasetFolder,
     split: str,
     *,
@@ -64,7 +64,7 @@ def to_played(
     entries = {entry.name: entry for entry in folder.splits[split]}
     choice = choose_classes(folder.label_map, classes)
 
-    def labels_of(video: Video, entry: RecordingEntry) -> LabeledTimes | None:
+    def labels_of(video: LabeledRecording, entry: RecordingEntry) -> LabeledTimes | None:
         if entry.kind == "frames":
             return None
         recording = open_recording(video.path, size=video.size)

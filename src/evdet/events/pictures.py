@@ -26,7 +26,7 @@ def frame_to_picture(frame: Shaped[np.ndarray, "C H W"], representation: str) ->
 
     Args:
         frame: what a representation made, with any number of micro-bins.
-        representation: its name, as `representation_called` takes it.
+        representation: its name, as `get_representation` takes it.
 
     Returns:
         Red, green and blue. Micro-bins are drawn on top of each other; of time surfaces, late

@@ -21,7 +21,7 @@ from evdet.events.slicing import (
     check_blocks,
     check_slice,
     cut_bins,
-    cut_windows,
+    cut_by_count,
     sort_by_time,
 )
 from evdet.events.text import open_text
@@ -247,7 +247,7 @@ class Recording:
                 break
         return sort_by_time(join_events(parts))
 
-    def windows(self, num_events: int) -> Iterator[TimeBin]:
+    def slices_by_count(self, num_events: int) -> Iterator[TimeBin]:
         """The recording in windows of a fixed number of events.
 
         Args:
@@ -263,7 +263,7 @@ class Recording:
         """
         if num_events < 1:
             raise ValueError(f"num_events must be at least 1, got {num_events}")
-        return cut_windows(self.blocks(), num_events)
+        return cut_by_count(self.blocks(), num_events)
 
     def _slices(self, delta_t: int, since: int | None) -> Iterator[TimeBin]:
         file = self._seekable

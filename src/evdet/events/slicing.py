@@ -20,7 +20,7 @@ __all__ = [
     "check_blocks",
     "check_slice",
     "cut_bins",
-    "cut_windows",
+    "cut_by_count",
     "sort_by_time",
     "summarize_blocks",
 ]
@@ -217,7 +217,7 @@ def sort_by_time(events: Events) -> Events:
     return events[np.argsort(times, kind="stable")]
 
 
-def cut_windows(blocks: Iterable[Events], num_events: int) -> Iterator[TimeBin]:
+def cut_by_count(blocks: Iterable[Events], num_events: int) -> Iterator[TimeBin]:
     """Cut a stream of events into windows of a fixed number of them.
 
     Args:

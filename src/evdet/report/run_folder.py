@@ -17,7 +17,7 @@ __all__ = ["SPEED_FILE", "read_run"]
 
 SPEED_FILE = "speed.json"
 """Where `evdet bench` leaves the speed of a run, in its folder."""
-_SPEED_KEYS = {"stages", "delta_t", "source", "device", "threads", "macs", "levers"}
+_SPEED_KEYS = {"stages", "delta_t", "source", "device", "threads", "macs", "variants"}
 
 
 def read_run(run: Path) -> RunReport:
@@ -90,6 +90,8 @@ def _summary(numbers: dict[str, Any], config: DetectionConfig) -> str:
 
 def _read_speed(path: Path) -> dict[str, Any] | None:
     speed = _read_json(path)
+    if "levers" in speed:  # as version 0.1.0 called them
+        speed["variants"] = speed.pop("levers")
     if path.exists() and not speed.keys() >= _SPEED_KEYS:
         raise ValueError(
             f"{path} is not what evdet bench writes: measure again, evdet bench {path.parent}, or "

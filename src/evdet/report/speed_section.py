@@ -40,9 +40,9 @@ def speed_section(speed: Mapping[str, Any] | None) -> str:
     )
     heads = ("stage", "p50", "p90", "p99")
     parts = [f"<div>{table(_SCORES, heads, [*rows, window])}</div>"]
-    if speed["levers"]:
-        levers = [_lever(lever) for lever in speed["levers"]]
-        parts.append(f"<div>{table(_SCORES, ('run by', 'p50', 'times as fast'), levers)}</div>")
+    if speed["variants"]:
+        variants = [_variant(variant) for variant in speed["variants"]]
+        parts.append(f"<div>{table(_SCORES, ('run by', 'p50', 'times as fast'), variants)}</div>")
     return f'<p class="hint">{hint}</p>\n<div class="columns">{"".join(parts)}</div>'
 
 
@@ -77,10 +77,10 @@ def _row(name: str, what: str, times: Mapping[str, float], attributes: str) -> s
     return f'<tr{attributes}><th scope="row">{title}</th>{cells}</tr>'
 
 
-def _lever(lever: Mapping[str, Any]) -> str:
-    times = lever["times"]
+def _variant(variant: Mapping[str, Any]) -> str:
+    times = variant["times"]
     if times is None:
-        cells = f'<td colspan="2">{html.escape(lever["problem"])}</td>'
+        cells = f'<td colspan="2">{html.escape(variant["problem"])}</td>'
     else:
         cells = f"<td>{times['window']['p50']:.2f}</td><td>{times['speedup']:.2f}</td>"
-    return f'<tr><th scope="row">{html.escape(lever["name"])}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{html.escape(variant["name"])}</th>{cells}</tr>'

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["SAMPLE", "WEIGHTS", "sample_recording", "weights_called"]
+__all__ = ["SAMPLE", "WEIGHTS", "bundled_weights", "sample_recording"]
 
 SAMPLE = "sample"
 """What the bundled recording is called where a path is expected on the command line."""
@@ -24,7 +24,7 @@ def sample_recording() -> Path:
     return _FOLDER / "digits_td.dat"
 
 
-def weights_called(name: str) -> Path:
+def bundled_weights(name: str) -> Path:
     """Give a bundled checkpoint.
 
     Args:

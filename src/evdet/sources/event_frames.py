@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from evdet.events import Recording, SensorSize, TimeBin
-from evdet.events.representations import representation_called
+from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, fit_events
@@ -33,7 +33,7 @@ def make_frame(
         ValueError: there is no such representation, or an event lies outside sensor or bin.
     """
     start, delta_t, events = time_bin
-    representation = representation_called(preprocess)
+    representation = get_representation(preprocess)
     return representation.make(events, size, start=start, delta_t=delta_t, out_size=out_size)
 
 
@@ -77,7 +77,7 @@ class EventFrames:
     """
 
     def __init__(self, name: str, size: SensorSize, spec: FrameSpec) -> None:
-        representation = representation_called(spec.preprocess)
+        representation = get_representation(spec.preprocess)
         if representation.num_channels != spec.in_channels:
             raise ValueError(
                 f"{spec.preprocess} makes frames of {representation.num_channels} channels, and "

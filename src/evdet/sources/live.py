@@ -76,9 +76,9 @@ class LiveSource(LaidOut):
             RecordingError: the source is damaged, or not what it was any more; the frames before
                 have been delivered.
         """
-        for window in self._events.windows():
-            kept, _ = self._noise.clean(window.time_bin.events)
-            yield self._frames.make(window.time_bin._replace(events=kept), arrived=window.arrived)
+        for time_bin, arrived in self._events.slices():
+            kept, _ = self._noise.clean(time_bin.events)
+            yield self._frames.make(time_bin._replace(events=kept), arrived=arrived)
 
     def stop(self) -> None:
         """End the source: what has arrived is still delivered, and then the iteration ends.

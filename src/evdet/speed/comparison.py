@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from evdet.speed.durations import Durations, summarise
-from evdet.speed.levers import Lever
+from evdet.speed.variants import Variant
 from evdet.speed.windows import Windows
 
-__all__ = ["LeverTimes", "time_levers"]
+__all__ = ["VariantTimes", "time_variants"]
 
 _BLOCK = 5
 """Windows of a turn that count; one more before them finds the caches full of the last turn's."""
@@ -20,28 +20,28 @@ _PAUSE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeverTimes:
-    """What a lever is worth."""
+class VariantTimes:
+    """What a variant is worth."""
 
     window: Durations
     """From raw events to boxes."""
     speedup: float
-    """How many times as fast as the first lever: in the middle of the rounds, each of which
+    """How many times as fast as the first variant: in the middle of the rounds, each of which
     compares the two in the same moment."""
 
 
 @torch.inference_mode()
-def time_levers(
-    levers: Sequence[Lever],
+def time_variants(
+    variants: Sequence[Variant],
     windows: Windows,
     *,
     num_windows: int,
     warm_up: int,
-) -> list[LeverTimes]:
-    """Let levers take turns, each with a player and a memory of its own.
+) -> list[VariantTimes]:
+    """Let variants take turns, each with a player and a memory of its own.
 
     Args:
-        levers: the first is what the others are compared with.
+        variants: the first is what the others are compared with.
         windows: the source.
         num_windows: windows to measure of each, rounded up to whole turns.
         warm_up: windows before them.
@@ -49,13 +49,13 @@ def time_levers(
     Returns:
         The times of each.
     """
-    if not levers:
+    if not variants:
         return []
-    players = [_Player(lever, windows) for lever in levers]
+    players = [_Player(variant, windows) for variant in variants]
     for player in players:
         for _ in range(warm_up):
             player.play_window()
-    # Durations by lever, round and window.
+    # Durations by variant, round and window.
     rounds: list[list[list[float]]] = [[] for _ in players]
     for number in range(-(-num_windows // _BLOCK)):
         # Who comes first differs from round to round.
@@ -66,7 +66,7 @@ def time_levers(
             rounds[index].append([players[index].play_window() for _ in range(_BLOCK)])
     middles = np.median(rounds, axis=2)
     return [
-        LeverTimes(
+        VariantTimes(
             window=summarise(np.ravel(rounds[index]).tolist()),
             speedup=float(np.median(middles[0] / middles[index])),
         )
@@ -75,8 +75,8 @@ def time_levers(
 
 
 class _Player:
-    def __init__(self, lever: Lever, windows: Windows) -> None:
-        self._step = lever.step
+    def __init__(self, variant: Variant, windows: Windows) -> None:
+        self._step = variant.step
         self._windows = windows
         self._source = windows.play()
         self._memory: tuple[torch.Tensor, ...] | None = None

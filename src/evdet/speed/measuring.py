@@ -10,14 +10,14 @@ import torch
 
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector
-from evdet.speed.comparison import LeverTimes, time_levers
+from evdet.speed.comparison import VariantTimes, time_variants
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
-from evdet.speed.levers import EAGER, Difference, Lever, LeverError, parts_of, pull_lever
 from evdet.speed.stages import StageTimes, time_batches, time_stages
+from evdet.speed.variants import EAGER, Difference, Variant, VariantError, parts_of, prepare_variant
 from evdet.speed.windows import Windows
 from evdet.tracking import Tracker
 
-__all__ = ["LeverReport", "SpeedReport", "measure_speed"]
+__all__ = ["SpeedReport", "VariantReport", "measure_speed"]
 
 _log = logging.getLogger(__name__)
 
@@ -25,14 +25,14 @@ _COMPARED_WINDOWS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeverReport:
+class VariantReport:
     """One row of the comparison."""
 
     name: str
-    """The lever."""
+    """The variant."""
     problem: str = ""
-    """Why it could not be pulled; the rest is then None."""
-    times: LeverTimes | None = None
+    """Why it could not be prepared; the rest is then None."""
+    times: VariantTimes | None = None
     """What it is worth."""
     difference: Difference | None = None
     """How far its candidates are from the detector's own."""
@@ -70,7 +70,7 @@ class SpeedReport:
     """Network and selection, by batch size."""
     memory: PeakMemory
     """While the stages were measured."""
-    levers: tuple[LeverReport, ...]
+    variants: tuple[VariantReport, ...]
     """Ways to run it, side by side."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -78,8 +78,8 @@ class SpeedReport:
         plain = dataclasses.asdict(self)
         plain["memory"] = self.memory._asdict()
         plain["macs"] = self.flops // 2
-        for row, lever in zip(plain["levers"], self.levers, strict=True):
-            row["difference"] = lever.difference and lever.difference._asdict()
+        for row, variant in zip(plain["variants"], self.variants, strict=True):
+            row["difference"] = variant.difference and variant.difference._asdict()
         return plain
 
 
@@ -91,7 +91,7 @@ def measure_speed(
     num_windows: int = 200,
     warm_up: int = 20,
     batches: Sequence[int] = (1, 2, 4, 8, 16),
-    levers: Sequence[str] = (),
+    variants: Sequence[str] = (),
     tracker: Tracker | None = None,
     tell: Callable[[str], None] = lambda what: None,
 ) -> SpeedReport:
@@ -101,10 +101,10 @@ def measure_speed(
         detector: in evaluation mode, on its device.
         windows: what it is played.
         thresholds: of the selection.
-        num_windows: windows to measure, of the stages and of each lever.
+        num_windows: windows to measure, of the stages and of each variant.
         warm_up: windows before them.
         batches: numbers of lanes for the frames per second.
-        levers: what is compared with plain PyTorch, as `pull_lever` takes it; () for nothing.
+        variants: what is compared with plain PyTorch, as `prepare_variant` takes it.
         tracker: numbers the boxes, as the last stage; None leaves it out.
         tell: is told what happens next.
 
@@ -112,10 +112,10 @@ def measure_speed(
         The measurement.
 
     Raises:
-        ValueError: a value is out of range, or there is no such lever.
+        ValueError: a value is out of range, or there is no such variant.
     """
     _check(num_windows, warm_up, batches)
-    for name in levers:
+    for name in variants:
         parts_of(name)
     device = next(detector.parameters()).device
     source = windows.play()
@@ -140,10 +140,10 @@ def measure_speed(
     tell("batches")
     rates = time_batches(detector, windows, thresholds, batches)
     ready = []
-    for name in dict.fromkeys((EAGER, *levers)) if levers else ():
+    for name in dict.fromkeys((EAGER, *variants)) if variants else ():
         tell(name)
         ready.append(_pull(name, detector, clips, thresholds))
-    tell("levers, in turns")
+    tell("variants, in turns")
     return SpeedReport(
         source=windows.name,
         delta_t=windows.delta_t,
@@ -158,7 +158,7 @@ def measure_speed(
         stages=measured[0],
         frames_per_second=rates,
         memory=memory,
-        levers=_time(ready, windows, num_windows=num_windows, warm_up=warm_up),
+        variants=_time(ready, windows, num_windows=num_windows, warm_up=warm_up),
     )
 
 
@@ -172,33 +172,33 @@ def _check(num_windows: int, warm_up: int, batches: Sequence[int]) -> None:
 
 def _pull(
     name: str, detector: Detector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
-) -> Lever | LeverReport:
+) -> Variant | VariantReport:
     try:
-        return pull_lever(name, detector, clips, thresholds)
-    except LeverError as error:
-        _log.debug("lever %s", name, exc_info=error)
-        return LeverReport(name=name, problem=str(error))
+        return prepare_variant(name, detector, clips, thresholds)
+    except VariantError as error:
+        _log.debug("variant %s", name, exc_info=error)
+        return VariantReport(name=name, problem=str(error))
 
 
 def _time(
-    ready: Sequence[Lever | LeverReport],
+    ready: Sequence[Variant | VariantReport],
     windows: Windows,
     *,
     num_windows: int,
     warm_up: int,
-) -> tuple[LeverReport, ...]:
-    """The levers that could be pulled are timed, the others keep their place."""
-    pulled = [lever for lever in ready if isinstance(lever, Lever)]
-    times = time_levers(pulled, windows, num_windows=num_windows, warm_up=warm_up)
-    by_name = {lever.name: found for lever, found in zip(pulled, times, strict=True)}
+) -> tuple[VariantReport, ...]:
+    """The variants that could be prepared are timed, the others keep their place."""
+    prepared = [variant for variant in ready if isinstance(variant, Variant)]
+    times = time_variants(prepared, windows, num_windows=num_windows, warm_up=warm_up)
+    by_name = {variant.name: found for variant, found in zip(prepared, times, strict=True)}
     return tuple(
-        lever
-        if isinstance(lever, LeverReport)
-        else LeverReport(
-            name=lever.name,
-            times=by_name[lever.name],
-            difference=lever.difference,
-            seconds=lever.seconds,
+        variant
+        if isinstance(variant, VariantReport)
+        else VariantReport(
+            name=variant.name,
+            times=by_name[variant.name],
+            difference=variant.difference,
+            seconds=variant.seconds,
         )
-        for lever in ready
+        for variant in ready
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from evdet.speed.durations import Durations
-from evdet.speed.measuring import LeverReport, SpeedReport
+from evdet.speed.measuring import SpeedReport, VariantReport
 
 __all__ = ["describe_speed"]
 
@@ -43,8 +43,8 @@ def describe_speed(report: SpeedReport) -> str:
     if report.frames_per_second:
         lines += ["", f"{'batch':>8}{'network + select, frames/s':>30}"]
         lines += [f"{size:8}{rate:30,.0f}" for size, rate in report.frames_per_second.items()]
-    if report.levers:
-        lines += ["", *_describe_levers(report.levers)]
+    if report.variants:
+        lines += ["", *_describe_variants(report.variants)]
     return "\n".join(lines)
 
 
@@ -56,19 +56,19 @@ def _describe_memory(report: SpeedReport) -> str:
     return text
 
 
-def _describe_levers(levers: tuple[LeverReport, ...]) -> Iterator[str]:
+def _describe_variants(variants: tuple[VariantReport, ...]) -> Iterator[str]:
     yield (
-        f"{'lever, raw events in, boxes out':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}"
+        f"{'variant, raw events in, boxes out':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}"
         f"{'faster':>9}{'pixels':>10}{'scores':>10}{'ready in':>10}"
     )
-    for lever in levers:
-        if lever.times is None or lever.difference is None:
-            yield f"{lever.name:36} {lever.problem}"
+    for variant in variants:
+        if variant.times is None or variant.difference is None:
+            yield f"{variant.name:36} {variant.problem}"
             continue
-        boxes, scores = lever.difference
+        boxes, scores = variant.difference
         yield (
-            f"{lever.name:36}{_columns(lever.times.window)}{lever.times.speedup:>8.2f}x"
-            f"{boxes:>10.1g}{scores:>10.1g}{lever.seconds or 0:>8.1f} s"
+            f"{variant.name:36}{_columns(variant.times.window)}{variant.times.speedup:>8.2f}x"
+            f"{boxes:>10.1g}{scores:>10.1g}{variant.seconds or 0:>8.1f} s"
         )
 
 

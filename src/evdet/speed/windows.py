@@ -17,7 +17,7 @@ from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
     events_to_tensors,
     family_of,
-    representation_called,
+    get_representation,
 )
 from evdet.frame_spec import PICTURES, FrameSpec
 from evdet.shapes import Frames
@@ -124,7 +124,7 @@ def scatter_clips(
         Makes the clip of one window.
     """
     make: Callable[..., Tensor] = TORCH_REPRESENTATIONS[family_of(preprocess)]
-    variant = representation_called(preprocess).make
+    variant = get_representation(preprocess).make
     if isinstance(variant, partial):
         make = partial(make, **variant.keywords)
 

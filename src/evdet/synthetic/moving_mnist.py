@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 
-from evdet.data import Clip, ClipShape, StreamLoader, VideoInfo
+from evdet.data import Clip, ClipInfo, ClipShape, StreamLoader
 from evdet.synthetic.mnist import SPLITS, load_digits
 
 __all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
@@ -120,7 +120,7 @@ class MovingMNIST:
         for first_frame in range(first_clip * self.tbins, len(tracks[0].scale), self.tbins):
             yield self._render(
                 [track.cut(first_frame, first_frame + self.tbins) for track in tracks],
-                VideoInfo(f"{self.split}-{epoch}-{index}", index, first_frame, self.delta_t),
+                ClipInfo(f"{self.split}-{epoch}-{index}", index, first_frame, self.delta_t),
             )
 
     def _draw_tracks(self, rng: np.random.Generator, num_frames: int) -> "list[_Track]":
@@ -135,7 +135,7 @@ class MovingMNIST:
             )
         return tracks
 
-    def _render(self, tracks: "list[_Track]", info: VideoInfo) -> Clip:
+    def _render(self, tracks: "list[_Track]", info: ClipInfo) -> Clip:
         frames = np.zeros(self.clip_shape, np.uint8)
         boxes = np.empty((len(tracks), self.tbins, 5), np.float32)
         visible = np.empty((len(tracks), self.tbins), np.bool_)

@@ -68,7 +68,7 @@ def test_a_source_without_events_has_no_windows():
     assert isinstance(sender, ByteSource)
     assert live.size == SIZE
     assert live.format == "DAT"
-    assert list(live.windows()) == []
+    assert list(live.slices()) == []
     assert sender.is_stopped
     assert (live.num_skipped, live.num_late) == (0, 0)
 
@@ -76,14 +76,14 @@ def test_a_source_without_events_has_no_windows():
 def test_the_last_window_comes_when_the_source_ends():
     _, live = open_live(HEADER, at(5, 17), at(31), b"")
     before = time.monotonic()
-    windows = list(live.windows())
+    windows = list(live.slices())
     assert starts(windows) == [(0, 1), (10, 1), (20, 0), (30, 1)]
     assert all(before - 10 < window.arrived <= time.monotonic() for window in windows)
 
 
 def test_a_window_comes_as_soon_as_it_is_over():
     sender, live = open_live(HEADER)
-    windows = live.windows()
+    windows = live.slices()
     sender.unread.put(at(5, 17))
     assert next(windows).time_bin.start == 0
     sender.unread.put(at(23))
@@ -113,7 +113,7 @@ def test_any_pieces_give_the_slices_of_the_recording(
     pieces = [piece for piece in pieces if piece]
 
     _, live = open_live(*pieces, b"", delta_t=delta_t, max_disorder=MAX_STEP_BACK)
-    found = list(live.windows())
+    found = list(live.slices())
 
     expected = list(open_recording(path).slices(delta_t))
     assert len(found) == len(expected)
@@ -127,7 +127,7 @@ def test_what_lies_before_the_damage_comes_first():
     _, live = open_live(HEADER, at(5, 31) + outside, at(60))
     windows: list = []
     with pytest.raises(RecordingError, match=r"sensor: event 2 lies outside the sensor 9x8"):
-        windows.extend(live.windows())
+        windows.extend(live.slices())
     assert starts(windows) == [(0, 1), (10, 0), (20, 0), (30, 1)]
 
 
@@ -135,13 +135,13 @@ def test_a_source_that_fails_says_so_after_what_has_come():
     _, live = open_live(HEADER, at(5, 17), MemoryError("full"))
     windows: list = []
     with pytest.raises(RecordingError, match="sensor cannot be read any more: MemoryError"):
-        windows.extend(live.windows())
+        windows.extend(live.slices())
     assert starts(windows) == [(0, 1), (10, 1)]
 
 
 def test_a_silent_sensor_has_windows_by_the_clock_on_the_wall():
     sender, live = open_live(HEADER, at(5 * MS), delta_t=10 * MS, max_delay=20 * MS)
-    windows = live.windows()
+    windows = live.slices()
     begin = time.monotonic()
     found = [next(windows) for _ in range(4)]
     assert starts(found) == [(0, 1), (10 * MS, 0), (20 * MS, 0), (30 * MS, 0)]
@@ -159,7 +159,7 @@ def test_a_silent_sensor_has_windows_by_the_clock_on_the_wall():
 
 def test_a_pause_that_was_no_silence_is_warned_of_and_waited_for_from_then_on(caplog):
     sender, live = open_live(HEADER, at(5 * MS), delta_t=10 * MS, max_delay=1 * MS)
-    windows = live.windows()
+    windows = live.slices()
     found = [next(windows) for _ in range(3)]
     sender.unread.put(at(6 * MS, 15 * MS))  # of the two first windows
     while not live.num_late:
@@ -176,7 +176,7 @@ def test_a_source_that_has_to_wait_is_not_taken_for_silent():
     pieces = [at(10 * MS * k) for k in range(100)]
     _, live = open_live(HEADER, *pieces, b"", delta_t=10 * MS, max_delay=100 * MS)
     found = []
-    for window in live.windows():
+    for window in live.slices():
         found.append(window)
         if len(found) == 30:
             time.sleep(0.3)
@@ -186,7 +186,7 @@ def test_a_source_that_has_to_wait_is_not_taken_for_silent():
 
 def test_whole_windows_are_skipped_when_too_many_wait(caplog):
     _, live = open_live(HEADER, at(*range(5, 300, 10)), b"", max_backlog=3)
-    windows = list(live.windows())
+    windows = list(live.slices())
     # All but the newest complete one, and then the one that the end closes.
     assert starts(windows) == [(280, 1), (290, 1)]
     assert live.num_skipped == 28
@@ -196,13 +196,13 @@ def test_whole_windows_are_skipped_when_too_many_wait(caplog):
 
 def test_a_backlog_that_is_allowed_is_played():
     _, live = open_live(HEADER, at(5, 15, 25, 35), b"", max_backlog=3)
-    assert len(list(live.windows())) == 4
+    assert len(list(live.slices())) == 4
     assert live.num_skipped == 0
 
 
 def test_silence_counts_for_the_backlog_too():
     _, live = open_live(HEADER, at(0), delta_t=1 * MS, max_delay=0, max_backlog=5)
-    windows = live.windows()
+    windows = live.slices()
     next(windows)
     time.sleep(1.0)
     late = time.monotonic() - next(windows).arrived
@@ -214,7 +214,7 @@ def test_silence_counts_for_the_backlog_too():
 def test_without_skipping_the_source_waits():
     pieces = [at(10 * k) for k in range(200)]
     sender, live = open_live(HEADER, *pieces, b"")
-    windows = live.windows()
+    windows = live.slices()
     next(windows)
     time.sleep(0.05)
     assert sender.unread.qsize() > 100
@@ -225,12 +225,12 @@ def test_nothing_is_read_ahead_before_somebody_listens():
     sender, live = open_live(HEADER, at(5), at(15), b"", max_backlog=1)
     time.sleep(0.03)
     assert sender.unread.qsize() == 3
-    assert len(list(live.windows())) + live.num_skipped == 2
+    assert len(list(live.slices())) + live.num_skipped == 2
 
 
 def test_stop_delivers_what_has_come():
     _, live = open_live(HEADER, at(5, 17))
-    windows = live.windows()
+    windows = live.slices()
     assert next(windows).time_bin.start == 0
     live.stop()
     live.stop()
@@ -239,7 +239,7 @@ def test_stop_delivers_what_has_come():
 
 def test_ctrl_c_while_waiting_ends_cleanly():
     sender, live = open_live(HEADER, at(5, 17))
-    windows = live.windows()
+    windows = live.slices()
     next(windows)
     threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     assert starts(windows) == [(10, 1)]
@@ -248,7 +248,7 @@ def test_ctrl_c_while_waiting_ends_cleanly():
 
 def test_whoever_stops_listening_stops_the_source():
     sender, live = open_live(HEADER, at(5, 17))
-    windows = live.windows()
+    windows = live.slices()
     next(windows)
     windows.close()
     assert sender.is_stopped
@@ -256,7 +256,7 @@ def test_whoever_stops_listening_stops_the_source():
 
 def test_late_events_of_a_disordered_source_are_counted_and_warned_of(caplog):
     _, live = open_live(HEADER, at(5, 12, 8, 30), b"")
-    assert starts(live.windows()) == [(0, 1), (10, 1), (20, 0), (30, 1)]
+    assert starts(live.slices()) == [(0, 1), (10, 1), (20, 0), (30, 1)]
     assert live.num_late == 1
     assert "steps back by more than max_disorder" in caplog.text
 
@@ -266,7 +266,7 @@ def test_a_source_that_does_not_say_its_size_needs_one():
         open_live(WITHOUT_SIZE, at(5))
     _, live = open_live(WITHOUT_SIZE, at(5), b"", size=SIZE)
     assert live.size == SIZE
-    assert starts(live.windows()) == [(0, 1)]
+    assert starts(live.slices()) == [(0, 1)]
 
 
 def test_silly_values_are_named():

@@ -77,8 +77,8 @@ def test_a_digit_is_found_where_its_mnist_image_has_ink(shipped):
 
 
 def test_a_recording_without_a_digit_has_a_support_all_the_same(shipped):
-    lonely = find_support(shipped.read(3)[:1], 3)
-    left, top, right, bottom = lonely.box
+    unmatched = find_support(shipped.read(3)[:1], 3)
+    left, top, right, bottom = unmatched.box
     assert (right - left, bottom - top) == (1, 1)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.live.byte_sources import ByteSource
 from evdet.events.live.decoder import LiveDecoder
-from evdet.events.live.time_bins import LiveWindow, WindowCutter
+from evdet.events.live.time_bins import LiveBin, WindowCutter
 
 __all__ = ["LiveEvents"]
 
@@ -88,7 +88,7 @@ class LiveEvents:
         """Events that were left out because their window had been closed."""
         return self._cutter.num_late
 
-    def windows(self) -> Iterator[LiveWindow]:
+    def slices(self) -> Iterator[LiveBin]:
         """The windows, each as soon as it is complete; the last one when the source ends.
 
         Ctrl-C while it waits is an end, too.
@@ -195,7 +195,7 @@ class LiveEvents:
 
     # What the consumer does.
 
-    def _next(self) -> LiveWindow | None:
+    def _next(self) -> LiveBin | None:
         """Wait for a window; None at the end."""
         with self._changed:
             self._is_playing = True

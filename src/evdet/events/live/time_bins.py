@@ -9,12 +9,12 @@ from evdet.events.dtypes import Events, TimeBin
 from evdet.events.joining import join_events
 from evdet.events.slicing import sort_by_time
 
-__all__ = ["LiveWindow", "WindowCutter"]
+__all__ = ["LiveBin", "WindowCutter"]
 
 _BEFORE = np.iinfo(np.int64).min // 2
 
 
-class LiveWindow(NamedTuple):
+class LiveBin(NamedTuple):
     """A time bin of a live source."""
 
     time_bin: TimeBin
@@ -111,14 +111,14 @@ class WindowCutter:
             latest = max(int(part["t"].max()) for part in self._parts)
             self._close((latest // self.delta_t + 1) * self.delta_t, now)
 
-    def pop(self) -> LiveWindow | None:
+    def pop(self) -> LiveBin | None:
         """Hand out the first complete bin, or None."""
         if self._start is None or not self.num_waiting:
             return None
         start, end = self._start, self._start + self.delta_t
         while self._marks[0][0] < end:
             self._marks.popleft()
-        return LiveWindow(TimeBin(start, self.delta_t, self._take(end)), self._marks[0][1])
+        return LiveBin(TimeBin(start, self.delta_t, self._take(end)), self._marks[0][1])
 
     def skip(self, num: int) -> None:
         """Leave out the first `num` of the complete bins."""

@@ -6,7 +6,7 @@ from .functions import (
     stacked_histogram as stacked_histogram,
 )
 from .grid import check_count as check_count, frame_grid as frame_grid
-from .names import family_of as family_of, representation_called as representation_called
+from .names import family_of as family_of, get_representation as get_representation
 from .torch_twins import (
     TORCH_REPRESENTATIONS as TORCH_REPRESENTATIONS,
     scatter_frames as scatter_frames,

@@ -11,7 +11,7 @@ from evdet.events.representations.functions import (
     stacked_histogram,
 )
 
-__all__ = ["VARIANTS", "family_of", "representation_called"]
+__all__ = ["VARIANTS", "family_of", "get_representation"]
 
 VARIANTS: dict[str, Representation] = {
     "event_cube_5": Representation(partial(event_cube, num_micro_bins=5), 10, np.float32),
@@ -26,7 +26,7 @@ VARIANTS: dict[str, Representation] = {
 last one repeats to the byte."""
 
 
-def representation_called(name: str) -> Representation:
+def get_representation(name: str) -> Representation:
     """Find a representation.
 
     Args:
@@ -48,7 +48,7 @@ def family_of(name: str) -> str:
     """The key of `REPRESENTATIONS` that a name is one of, or a variant of.
 
     Args:
-        name: as `representation_called` takes it.
+        name: as `get_representation` takes it.
 
     Returns:
         The key.
@@ -56,7 +56,7 @@ def family_of(name: str) -> str:
     Raises:
         ValueError: there is none of that name.
     """
-    representation_called(name)
+    get_representation(name)
     return next(key for key in REPRESENTATIONS if name in (key, *_variants_of(key)))
 
 

@@ -93,7 +93,7 @@ def find_support(events: Events, digit: int) -> SupportedDigit:
     around = np.pad(counts, 1)
     windows = np.lib.stride_tricks.sliding_window_view(around, (3, 3))
     enough = max(1.0, _SUPPORT_SHARE * np.sort(counts, axis=None)[-_BUSY:].mean())
-    # A lonely busy pixel is a hot one.
+    # A unmatched busy pixel is a hot one.
     support: Bool[np.ndarray, "S S"] = (counts >= enough) & (
         windows.mean(axis=(2, 3)) >= enough / 2
     )

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from evdet.data.clips import Video
+from evdet.data.clips import LabeledRecording
 from evdet.data.folder import DatasetFolder
 from evdet.data.folder_layouts import RecordingEntry
 
@@ -39,7 +39,9 @@ def entries_of(folder: DatasetFolder, split: str, kind: str) -> tuple[RecordingE
     return folder.splits[split]
 
 
-def log_labels(split: str, videos: Sequence[Video], counts: Mapping[str, int]) -> list[Video]:
+def log_labels(
+    split: str, videos: Sequence[LabeledRecording], counts: Mapping[str, int]
+) -> list[LabeledRecording]:
     """Say what there is to play, and choose it.
 
     Args:

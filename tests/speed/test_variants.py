@@ -7,37 +7,37 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from evdet.speed.levers import DEFAULT_LEVERS, EAGER, LeverError, in_half, pull_lever
+from evdet.speed.variants import DEFAULT_VARIANTS, EAGER, VariantError, in_half, prepare_variant
 
 ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
 
 
-def assert_detects_the_same(lever, detector, thresholds, clips):
+def assert_detects_the_same(variant, detector, thresholds, clips):
     expected_memory = memory = None
     with torch.no_grad():
         for clip in clips:
             expected, expected_memory = detector.step(clip, expected_memory, thresholds=thresholds)
-            found, memory = lever.step(clip, memory)
+            found, memory = variant.step(clip, memory)
             assert len(found[0][0]["boxes"]) > 0
             for name, value in found[0][0].items():
                 assert_close(value, expected[0][0][name], atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", [EAGER, "fold", "channels-last", "fold+channels-last"])
-def test_a_lever_changes_nothing_but_the_speed(any_detector, thresholds, clips, name):
+def test_a_variant_changes_nothing_but_the_speed(any_detector, thresholds, clips, name):
     before = {key: value.clone() for key, value in any_detector.state_dict().items()}
-    lever = pull_lever(name, any_detector, clips, thresholds)
+    variant = prepare_variant(name, any_detector, clips, thresholds)
 
-    assert lever.name == name
-    assert lever.difference.boxes < 1e-3
-    assert lever.difference.scores < 1e-5
-    assert lever.seconds > 0
-    assert_detects_the_same(lever, any_detector, thresholds, clips)
+    assert variant.name == name
+    assert variant.difference.boxes < 1e-3
+    assert variant.difference.scores < 1e-5
+    assert variant.seconds > 0
+    assert_detects_the_same(variant, any_detector, thresholds, clips)
     for key, value in any_detector.state_dict().items():
         assert torch.equal(value, before[key])
 
 
-def test_the_order_of_the_weights_is_a_lever_even_where_the_configuration_chose_one(
+def test_the_order_of_the_weights_is_a_variant_even_where_the_configuration_chose_one(
     detector, thresholds, clips
 ):
     orders = []
@@ -46,8 +46,8 @@ def test_the_order_of_the_weights_is_a_lever_even_where_the_configuration_chose_
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
     for name in (EAGER, "channels-last"):
-        lever = pull_lever(name, detector, clips, thresholds)
-        predict = lever.step.args[0]
+        variant = prepare_variant(name, detector, clips, thresholds)
+        predict = variant.step.args[0]
         weight = predict.__self__.feature_extractor.stem[1].body[0][0].weight
         orders.append(weight.is_contiguous(memory_format=torch.channels_last))
     assert orders == [False, True]
@@ -56,16 +56,16 @@ def test_the_order_of_the_weights_is_a_lever_even_where_the_configuration_chose_
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without an accelerator")
 @pytest.mark.parametrize("name", ["half", "fold+graphs"])
 def test_what_needs_an_accelerator_says_so(detector, thresholds, clips, name):
-    with pytest.raises(LeverError, match="needs an accelerator"):
-        pull_lever(name, detector, clips, thresholds)
+    with pytest.raises(VariantError, match="needs an accelerator"):
+        prepare_variant(name, detector, clips, thresholds)
 
 
 @pytest.mark.parametrize("name", ["", "flod", "fold+fast", "onnx+fold", "eager+fold"])
-def test_an_unknown_lever_is_named_with_those_there_are(detector, thresholds, clips, name):
+def test_an_unknown_variant_is_named_with_those_there_are(detector, thresholds, clips, name):
     with pytest.raises(
-        ValueError, match=r"there is no lever.*choose onnx, or.*fold, channels-last"
+        ValueError, match=r"there is no variant.*choose onnx, or.*fold, channels-last"
     ):
-        pull_lever(name, detector, clips, thresholds)
+        prepare_variant(name, detector, clips, thresholds)
 
 
 def test_half_precision_stays_near(any_detector, clips):
@@ -83,20 +83,20 @@ def test_half_precision_stays_near(any_detector, clips):
 
 
 @ON_GPU
-@pytest.mark.parametrize("name", [name for name in DEFAULT_LEVERS if name != "onnx"])
-def test_every_lever_can_be_pulled_on_an_accelerator(detector, thresholds, clips, name):
+@pytest.mark.parametrize("name", [name for name in DEFAULT_VARIANTS if name != "onnx"])
+def test_every_variant_can_be_pulled_on_an_accelerator(detector, thresholds, clips, name):
     on_device = [clip.cuda() for clip in clips]
-    lever = pull_lever(name, detector.cuda(), on_device, thresholds)
-    assert lever.difference.scores < (0.05 if "half" in name else 1e-3)
+    variant = prepare_variant(name, detector.cuda(), on_device, thresholds)
+    assert variant.difference.scores < (0.05 if "half" in name else 1e-3)
 
 
 @pytest.mark.slow
 def test_an_export_detects_the_same(detector, thresholds, clips):
     pytest.importorskip("onnxruntime")
-    lever = pull_lever("onnx", detector, clips, thresholds)
-    assert lever.difference.boxes < 1e-2
-    assert lever.difference.scores < 1e-5
-    assert_detects_the_same(lever, detector, thresholds, clips)
+    variant = prepare_variant("onnx", detector, clips, thresholds)
+    assert variant.difference.boxes < 1e-2
+    assert variant.difference.scores < 1e-5
+    assert_detects_the_same(variant, detector, thresholds, clips)
 
 
 # In a process of its own: the checks of shapes in this one are more than a compiler can follow.
@@ -104,7 +104,7 @@ COMPILED = """
 import itertools, torch
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.speed.levers import LeverError, pull_lever
+from evdet.speed.variants import VariantError, prepare_variant
 from evdet.frame_spec import SelectionThresholds
 
 detector = build_detector(DetectionConfig(
@@ -114,11 +114,11 @@ detector = build_detector(DetectionConfig(
 clips = list(torch.rand(3, 1, 1, 2, 32, 32))
 thresholds = SelectionThresholds(score_thresh=0.0, nms_thresh=0.5, max_boxes=50)
 try:
-    lever = pull_lever("fold+compile", detector, clips, thresholds)
-except LeverError as error:
+    variant = prepare_variant("fold+compile", detector, clips, thresholds)
+except VariantError as error:
     print(error)
 else:
-    print(lever.difference.boxes < 1e-3 and lever.difference.scores < 1e-5)
+    print(variant.difference.boxes < 1e-3 and variant.difference.scores < 1e-5)
 """
 
 

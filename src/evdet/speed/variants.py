@@ -1,4 +1,4 @@
-"""Speed levers: the same detector, made ready for inference in different ways."""
+"""Speed variants: the same detector, made ready for inference in different ways."""
 
 import copy
 import tempfile
@@ -19,15 +19,15 @@ from evdet.speed.captured import CapturedCall, CapturedStep, Predict
 from evdet.speed.durations import wait_for
 
 __all__ = [
-    "DEFAULT_LEVERS",
+    "DEFAULT_VARIANTS",
     "EAGER",
     "PARTS",
     "Difference",
-    "Lever",
-    "LeverError",
+    "Variant",
+    "VariantError",
     "in_half",
     "parts_of",
-    "pull_lever",
+    "prepare_variant",
 ]
 
 Step = Callable[[Tensor, Memory | None], tuple[ClipDetections, Memory]]
@@ -36,7 +36,7 @@ EAGER = "eager"
 """PyTorch as it comes: float32, BatchNorm in its place, weights in the usual order."""
 PARTS = ("fold", "channels-last", "half", "compile", "graphs")
 """What can be put together with + signs, in the order in which it is done. onnx stands alone."""
-DEFAULT_LEVERS = (
+DEFAULT_VARIANTS = (
     "fold",
     "channels-last",
     "fold+channels-last",
@@ -51,8 +51,8 @@ DEFAULT_LEVERS = (
 _ONNX = "onnx"
 
 
-class LeverError(RuntimeError):
-    """A lever cannot be pulled here; the message is one line that says why."""
+class VariantError(RuntimeError):
+    """A variant cannot be prepared here; the message is one line that says why."""
 
 
 class Difference(NamedTuple):
@@ -64,7 +64,7 @@ class Difference(NamedTuple):
     """Largest difference of a score."""
 
 
-class Lever(NamedTuple):
+class Variant(NamedTuple):
     """A detector that is ready."""
 
     name: str
@@ -77,9 +77,9 @@ class Lever(NamedTuple):
     """Time that it took to make it ready: copying, exporting, compiling."""
 
 
-def pull_lever(
+def prepare_variant(
     name: str, detector: Detector, clips: Sequence[Frames], thresholds: SelectionThresholds
-) -> Lever:
+) -> Variant:
     """Make a detector ready for inference, and compare it with what it was.
 
     Args:
@@ -92,8 +92,8 @@ def pull_lever(
         What can be run.
 
     Raises:
-        ValueError: there is no such lever.
-        LeverError: it cannot be pulled here.
+        ValueError: there is no such variant.
+        VariantError: it cannot be prepared here.
     """
     parts = parts_of(name)
     start = time.perf_counter()
@@ -102,31 +102,31 @@ def pull_lever(
             path = Path(folder) / "model.onnx"
             step = _export(detector, path, clips[0], thresholds)
             seconds = time.perf_counter() - start
-            return Lever(name, step, _compare_export(detector, path, clips), seconds)
+            return Variant(name, step, _compare_export(detector, path, clips), seconds)
     with torch.no_grad():
         step, predict = _prepare(parts, detector, clips[0], thresholds)
         wait_for(clips[0].device)
     seconds = time.perf_counter() - start
-    return Lever(name, step, _compare(detector.predict, predict, clips), seconds)
+    return Variant(name, step, _compare(detector.predict, predict, clips), seconds)
 
 
 def parts_of(name: str) -> set[str]:
-    """Take the name of a lever apart.
+    """Take the name of a variant apart.
 
     Args:
-        name: as `pull_lever` takes it.
+        name: as `prepare_variant` takes it.
 
     Returns:
         Some of `PARTS`, or onnx; none of them is plain PyTorch.
 
     Raises:
-        ValueError: there is no such lever.
+        ValueError: there is no such variant.
     """
     parts = set() if name == EAGER else set(name.split("+"))
     unknown = parts - {*PARTS} if parts != {_ONNX} else ()
     if unknown:
         raise ValueError(
-            f"there is no lever {name!r}: choose {_ONNX}, or put some of {', '.join(PARTS)} "
+            f"there is no variant {name!r}: choose {_ONNX}, or put some of {', '.join(PARTS)} "
             "together with + signs"
         )
     return parts
@@ -159,9 +159,9 @@ def _prepare(
     on_accelerator = clip.device.type == "cuda"
     for part in ("half", "graphs"):
         if part in parts and not on_accelerator:
-            raise LeverError(f"{part} needs an accelerator")
+            raise VariantError(f"{part} needs an accelerator")
     ready = copy.deepcopy(detector).eval().requires_grad_(False)
-    # A configuration may ask for channels-last: here that is a lever of its own.
+    # A configuration may ask for channels-last: here that is a variant of its own.
     _order_weights(ready, torch.contiguous_format)
     if "fold" in parts:
         ready = fold_batch_norm(ready, lambda model: model.predict(clip)).requires_grad_(False)
@@ -210,7 +210,7 @@ def _compile(predict: Predict, clip: Frames) -> Predict:
             memory = compiled(clip, None)[2]
             compiled(clip, memory)
     except RuntimeError as error:
-        raise LeverError(f"torch.compile fails: {compile_reason(error)}") from error
+        raise VariantError(f"torch.compile fails: {compile_reason(error)}") from error
     return compiled
 
 
@@ -225,7 +225,7 @@ def _capture(
         step = CapturedStep(predict, clip, thresholds)
         call = CapturedCall(body, clip, predict(clip, None)[2])
     except RuntimeError as error:
-        raise LeverError(f"no CUDA graph can be captured: {compile_reason(error)}") from error
+        raise VariantError(f"no CUDA graph can be captured: {compile_reason(error)}") from error
 
     def replay(frames: Tensor, memory: Memory | None) -> tuple[Tensor, Tensor, Memory]:
         (boxes, scores), new = call(frames, memory)
@@ -247,11 +247,11 @@ def _export(detector: Detector, path: Path, clip: Frames, thresholds: SelectionT
     from evdet.export import export_onnx
 
     if clip.device.type != "cpu":
-        raise LeverError("onnx is measured on a CPU: --device cpu")
+        raise VariantError("onnx is measured on a CPU: --device cpu")
     try:
         export_onnx(detector, path, fixed_shape=True)
         # As many threads as everything else here has.
         session = load_onnx(path, num_threads=torch.get_num_threads())
     except ExportError as error:
-        raise LeverError(str(error)) from error
+        raise VariantError(str(error)) from error
     return partial(session.step, thresholds=thresholds)
