@@ -8,9 +8,23 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
+import torch
 
 from evdet.atomic_file import WriteError, replacing, write_bytes, write_error, write_text
+from evdet.boxes import BOX_DTYPE
+from evdet.config import DetectionConfig, write_config
+from evdet.detectors import CheckpointError
+from evdet.draw import VideoWriter, write_video
+from evdet.events import EVENT_DTYPE, SensorSize
+from evdet.events.dat import write_dat
+from evdet.events.hdf5 import write_dsec
+from evdet.events.raw import write_evt3
+from evdet.labels import BoxWriter, LabeledTimes, write_boxes_npy
+from evdet.labels.files import write_boxes_coco
+from evdet.report.elements import write_page
+from evdet.training.checkpoint_io import AtomicCheckpointIO
 
 FULL_DISK = """
 import resource, signal, sys
@@ -270,3 +284,54 @@ def test_of_two_writers_at_once_one_wins_whole(tmp_path):
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert names_in(tmp_path) == ["x"]
+
+
+EVENTS = np.array([(5, 1, 0, 1)], EVENT_DTYPE)
+SIZE = SensorSize(4, 6)
+LABELED = LabeledTimes(np.zeros(0, BOX_DTYPE), np.array([7]), {})
+PICTURE = np.zeros((32, 32, 3), np.uint8)
+CHECKPOINT = {"state_dict": {"weight": torch.zeros(3)}}
+
+
+def write_growing_video(path):
+    writer = VideoWriter(path, 20)
+    writer.write(PICTURE, 0)
+    writer.close()
+
+
+WRITERS = {
+    "x.dat": lambda path: write_dat(path, [EVENTS], SIZE),
+    "x.raw": lambda path: write_evt3(path, [EVENTS], SIZE),
+    "x.h5": lambda path: write_dsec(path, [EVENTS], SIZE),
+    "x.npy": lambda path: write_boxes_npy(path, LABELED.boxes),
+    "x.json": lambda path: write_boxes_coco(path, LABELED, {0: "car"}),
+    "x.csv": lambda path: BoxWriter(path, {0: "car"}).close(),
+    "x.mp4": lambda path: write_video(path, [PICTURE], 20),
+    "growing.mp4": write_growing_video,
+    "x.html": lambda path: write_page(path, "<p>"),
+    "x.yaml": lambda path: write_config(DetectionConfig(), path),
+    "x.ckpt": lambda path: AtomicCheckpointIO().save_checkpoint(CHECKPOINT, path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_writer_names_the_file_that_cannot_be_written_and_leaves_nothing(tmp_path, name):
+    path = tmp_path / name
+    (path / "inside").mkdir(parents=True)  # not to be replaced, even by root
+    with pytest.raises((OSError, CheckpointError)) as caught:
+        WRITERS[name](path)
+    assert str(path) in str(caught.value)
+    assert str(caught.value).startswith("cannot write ")
+    assert "Is a directory" in str(caught.value)
+    assert names_in(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_writer_replaces_an_older_file_and_leaves_nothing_else(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"old")
+    with path.open("rb") as older:
+        WRITERS[name](path)
+        assert older.read() == b"old"
+    assert path.read_bytes() != b"old"
+    assert names_in(tmp_path) == [name]
