@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from evdet.atomic_file import write_text
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 
 __all__ = [
@@ -340,7 +341,7 @@ def read_config(path: Path) -> DetectionConfig:
 
 def write_config(config: DetectionConfig, path: Path) -> None:
     """Write every field of a config, so that `read_config` gives the same one back."""
-    path.write_text(config_to_yaml(config), encoding="utf-8")
+    write_text(path, config_to_yaml(config))
 
 
 def config_to_yaml(config: DetectionConfig) -> str:

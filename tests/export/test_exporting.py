@@ -18,7 +18,6 @@ from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.detectors import ExportError, load_onnx
 from evdet.export import compare_onnx, export_onnx
-from evdet.export.exporting import _write
 from evdet.export.tracing import memory_parts
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import SSD, Anchors, BoxHead, DetectionLoss, Detector
@@ -137,20 +136,6 @@ def test_without_a_library_the_remedy_is_named(tmp_path, monkeypatch, name):
 
 def test_without_memory_there_is_nothing_to_describe():
     assert memory_parts(make_forgetful()) == ()
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "out.onnx"
-    path.write_bytes(b"old")
-
-    def fail(self, content):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
-    with pytest.raises(OSError, match="No space left"):
-        _write(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 # --- what takes seconds ---

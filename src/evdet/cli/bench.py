@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from evdet.atomic_file import write_text
 from evdet.config import TOY_PROBLEM, DetectionConfig
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ def bench(options: BenchOptions) -> None:
         **report.as_dict(),
     }
     if options.json is not None:
-        options.json.write_text(json.dumps(content, indent=1) + "\n")
+        write_text(options.json, json.dumps(content, indent=1) + "\n")
     if options.model.is_dir():
         file = options.model / SPEED_FILE
-        file.write_text(json.dumps(content, indent=1) + "\n")
+        write_text(file, json.dumps(content, indent=1) + "\n")
         print(f"written to {file}; evdet report {options.model} shows it")
 
 

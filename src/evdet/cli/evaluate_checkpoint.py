@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evdet.atomic_file import write_text
 from evdet.cli.evaluated_detector import Subject, open_subject
 from evdet.cli.evaluation_output import run_of, write_evaluation, write_video
 from evdet.cli.score_table import describe_scores, describe_tracks
@@ -87,7 +88,7 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
     }
     write_evaluation(folder, evaluation, numbers)
     if options.json is not None:
-        options.json.write_text(json.dumps({**scores, "tracks": further.tracks}, indent=1) + "\n")
+        write_text(options.json, json.dumps({**scores, "tracks": further.tracks}, indent=1) + "\n")
     print(describe_scores(evaluation.scores))
     if further.tracks is not None:
         print(describe_tracks(further.tracks))

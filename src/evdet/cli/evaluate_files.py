@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evdet.atomic_file import write_text
 from evdet.cli.evaluation_output import write_numbers
 from evdet.cli.score_table import describe_scores, describe_tracks
 
@@ -64,7 +65,7 @@ def evaluate_files(options: "EvaluateOptions") -> None:
     notes = [*files.notes, *further.notes]
     numbers = {**scores.as_dict(), "tracks": further.tracks, "notes": notes}
     if options.json is not None:
-        options.json.write_text(json.dumps(numbers, indent=1) + "\n")
+        write_text(options.json, json.dumps(numbers, indent=1) + "\n")
     if options.output is not None:
         source = {"detections": str(detections), "boxes": str(boxes)}
         write_numbers(options.output, {**source, **numbers, "curves": further.curves})

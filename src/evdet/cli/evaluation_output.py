@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evdet.atomic_file import write_bytes, write_text
 from evdet.config import DetectionConfig
 from evdet.samples import WEIGHTS
 
@@ -52,7 +53,7 @@ def write_evaluation(folder: Path, evaluation: "Evaluation", numbers: Mapping[st
         pictures[kind] = []
         for number, (caption, image) in enumerate(captioned):
             name = f"{kind}-{number:02d}.png"
-            (inside / name).write_bytes(encode_png(image))
+            write_bytes(inside / name, encode_png(image))
             pictures[kind].append({"file": name, "caption": caption})
     write_numbers(
         folder, {**numbers, "confusion": evaluation.confusion.tolist(), "pictures": pictures}
@@ -68,7 +69,7 @@ def write_numbers(folder: Path, numbers: Mapping[str, Any]) -> None:
     """
     inside = folder / "evaluation"
     inside.mkdir(parents=True, exist_ok=True)
-    (inside / "evaluation.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    write_text(inside / "evaluation.json", json.dumps(numbers, indent=1) + "\n")
 
 
 def write_video(

@@ -1,10 +1,13 @@
 """`evdet import`: a checkpoint of another project -> one of ours."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from evdet.atomic_file import replacing
 
 __all__ = ["ImportOptions", "import_checkpoint"]
 
@@ -51,10 +54,12 @@ def import_checkpoint(options: ImportOptions) -> None:
         width=options.width,
         preprocess=options.preprocess,
     )
-    part = options.output.with_name(f"{options.output.name}.part")
+    # Through memory: torch's own writer hides the system's error when the disk is full.
+    written = io.BytesIO()
+    torch.save(content, written)
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content, part)
-    part.replace(options.output)
+    with replacing(options.output) as part:
+        part.write_bytes(written.getbuffer())
     config = content["hyper_parameters"]
     print(f"{options.output}: {config['detector']}, {len(content['state_dict'])} weights")
     print(f"  classes  {', '.join(config['classes'])}")

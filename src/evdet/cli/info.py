@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from evdet.atomic_file import write_bytes
+
 if TYPE_CHECKING:
     from evdet.events import HotPixels, RateOverTime, Recording, RecordingSummary
 
@@ -150,7 +152,7 @@ def _describe(recording: "Recording", png: Path | None) -> str | None:
     if png is not None and summary.num_events:
         from evdet.report import plot_recording
 
-        png.write_bytes(plot_recording(recording.path.name, summary, hot_pixels))
+        write_bytes(png, plot_recording(recording.path.name, summary, hot_pixels))
         print(_line("picture", str(png)))
     return summary.problem
 

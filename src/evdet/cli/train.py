@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from evdet.atomic_file import write_text
 from evdet.config import ConfigError, DetectionConfig, config_to_yaml
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def keep_record(result: "TrainResult") -> None:
         "frames_per_second": result.frames_per_second,
         "environment": describe_environment(),
     }
-    (result.root_dir / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    write_text(result.root_dir / "training.json", json.dumps(record, indent=1) + "\n")
 
 
 def describe_result(result: "TrainResult") -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from evdet.atomic_file import write_bytes
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -84,7 +86,7 @@ def view(options: ViewOptions) -> None:
     )
     if options.output.suffix.lower() == ".png":
         sheet = contact_sheet(recording, shown, shown_view, num_pictures=options.pictures)
-        options.output.write_bytes(encode_png(sheet))
+        write_bytes(options.output, encode_png(sheet))
         print(f"picture: {options.output}")
         return
     problem: RecordingError | None = None

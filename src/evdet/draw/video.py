@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evdet.atomic_file import replacing, write_error
 from evdet.shapes import Picture
 
 if TYPE_CHECKING:
@@ -43,8 +44,7 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: fl
     first = next(iterator, None)
     if first is None:
         raise ValueError(f"a video needs at least one frame, got none for {path}")
-    part = Path(path).with_name(f".{Path(path).name}.part")
-    try:
+    with replacing(path) as part:
         # faststart: the index comes first, so that a browser plays before it has everything.
         encoder = _Encoder(part, first.shape, fps, flags="faststart")
         try:
@@ -52,9 +52,6 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: fl
                 encoder.add(frame, number)
         finally:
             encoder.finish()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class VideoWriter:
@@ -90,14 +87,15 @@ class VideoWriter:
             OSError: the disk is full; the file plays what was written before.
         """
         if self._encoder is None:
-            self.path.unlink(missing_ok=True)
             flags = "hybrid_fragmented+frag_every_frame"
+            with replacing(self.path):
+                pass  # an empty file: whoever has the older one open keeps it whole
             self._encoder = _Encoder(self.path, picture.shape, self._fps, flags=flags)
         try:
             self._encoder.add(picture, number)
-        except OSError:
+        except OSError as error:
             self._give_up()
-            raise
+            raise write_error(self.path, error) from error
 
     def close(self) -> None:
         """Finish the file; without frames there is none. Closing it again does nothing.
@@ -109,9 +107,9 @@ class VideoWriter:
             return
         try:
             self._encoder.finish()
-        except OSError:
+        except OSError as error:
             self._give_up()
-            raise
+            raise write_error(self.path, error) from error
         self._encoder = None
 
     def _give_up(self) -> None:

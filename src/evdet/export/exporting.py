@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evdet.atomic_file import replacing
 from evdet.detectors import METADATA_KEY, ExportError, ModelMetadata, check_libraries
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
@@ -83,7 +84,9 @@ def export_onnx(
     )
     _sign(model, metadata)
     onnx.checker.check_model(model)
-    _write(path, model.SerializeToString())
+    content = model.SerializeToString()
+    with replacing(path) as part:
+        part.write_bytes(content)
     return Exported(path, path.stat().st_size, free)
 
 
@@ -93,13 +96,3 @@ def _sign(model: Any, metadata: ModelMetadata) -> None:
     entry = model.metadata_props.add()
     entry.key = METADATA_KEY
     entry.value = metadata.to_json()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the place, then rename: a file of this name is always whole."""
-    unfinished = path.with_name(f".{path.name}.unfinished-{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

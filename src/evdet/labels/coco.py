@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from evdet.atomic_file import replacing
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
 from evdet.shapes import BoxEvents
@@ -112,12 +113,8 @@ def save_coco(
             for i, box in enumerate(boxes)
         ],
     }
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
 
 def _read_results(source: LabelSource, results: list[Any]) -> BoxRows:

@@ -1,6 +1,9 @@
 """A file that is complete after every append, and after one that fails."""
 
+import contextlib
 from pathlib import Path
+
+from evdet.atomic_file import replacing, write_error
 
 __all__ = ["GrowingFile"]
 
@@ -21,16 +24,13 @@ class GrowingFile:
         self.path = path
         self._tail = tail
         self._end = len(head)
-        part = path.with_name(f".{path.name}.part")
-        # Unbuffered: what is appended is there for readers, and a full disk is noticed at once.
-        self._file = part.open("wb", buffering=0)
-        try:
-            self._write_at(0, head + tail)
-            part.replace(path)
-        except BaseException:
-            self._file.close()
-            part.unlink(missing_ok=True)
-            raise
+        with contextlib.ExitStack() as on_failure:
+            with replacing(path) as part:
+                # Unbuffered: what is appended is there for readers, and a full disk is noticed
+                # at once.
+                self._file = on_failure.enter_context(part.open("wb", buffering=0))
+                self._write_at(0, head + tail)
+            on_failure.pop_all()
 
     def append(self, content: bytes, *, head: bytes | None = None) -> None:
         """Add to the end.
@@ -64,5 +64,4 @@ class GrowingFile:
             try:
                 left = left[self._file.write(left) :]
             except OSError as error:
-                # Without a buffer Python does not say which file it was.
-                raise OSError(error.errno, error.strerror, str(self.path)) from None
+                raise write_error(self.path, error) from None

@@ -1,12 +1,13 @@
 """Box events in NumPy files: Prophesee's `_bbox.npy`, DSEC-Detection's `tracks.npy`, RVT's npz."""
 
+import io
 import warnings
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 from jaxtyping import Shaped
 
+from evdet.atomic_file import replacing
 from evdet.boxes import BOX_DTYPE
 from evdet.labels.source import LabelError, LabelSource
 from evdet.shapes import BoxEvents
@@ -74,16 +75,11 @@ def save_npy(path: Path, boxes: BoxEvents) -> None:
         path: the file to write.
         boxes: ids as they are to be on disk.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            np.save(file, boxes)
-            file.close()
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    # Through memory: NumPy's own writer hides the system's error when the disk is full.
+    content = io.BytesIO()
+    np.save(content, boxes)
+    with replacing(path) as part:
+        part.write_bytes(content.getbuffer())
 
 
 def is_box_npy(path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from evdet.atomic_file import replacing
 from evdet.draw import encode_png
 from evdet.report.contents import Picture
 
@@ -35,12 +36,8 @@ def write_page(path: str | os.PathLike[str], page: str) -> None:
         path: the file.
         page: its text.
     """
-    part = Path(path).with_name(f".{Path(path).name}.part")
-    try:
+    with replacing(path) as part:
         part.write_text(page, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def document(title: str, sections: Sequence[str]) -> str:

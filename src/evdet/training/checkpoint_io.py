@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from evdet.atomic_file import replacing
 from evdet.detectors import CheckpointError, load_checkpoint
 
 __all__ = ["AtomicCheckpointIO", "link_checkpoint"]
@@ -33,19 +34,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             CheckpointError: the file cannot be written, for one because the disk is full.
         """
         path = Path(path)
-        part = path.with_name(f"{path.name}.part")
         # Through memory: torch's own writer hides the system's error when the disk is full.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            with replacing(path) as part, part.open("wb") as file:
                 file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise CheckpointError(
                 f"cannot write the checkpoint {path}: {error.strerror}. "
                 "Earlier checkpoints are untouched: make room, then go on with --resume."
@@ -80,14 +78,13 @@ def link_checkpoint(source: Path, name: str) -> None:
     Raises:
         CheckpointError: the file cannot be written.
     """
-    part = source.with_name(f"{name}.part")
+    target = source.with_name(name)
     try:
-        part.unlink(missing_ok=True)
-        try:
-            part.hardlink_to(source)
-        except OSError:
-            part.write_bytes(source.read_bytes())
-        part.replace(source.with_name(name))
+        with replacing(target) as part:
+            part.unlink()
+            try:
+                part.hardlink_to(source)
+            except OSError:
+                part.write_bytes(source.read_bytes())
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {source.with_name(name)}: {error.strerror}") from error
+        raise CheckpointError(f"cannot write {target}: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 import functools
 import mmap
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from evdet.atomic_file import replacing
 from evdet.events.dat.clock import (
     HALF_TURN,
     RECORD_DTYPE,
@@ -304,22 +304,17 @@ def write_dat(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
             f"a DAT file holds sensors from 1x1 to {MAX_DAT_SIDE}x{MAX_DAT_SIDE}, not {size}. "
             "Write an HDF5 file instead."
         )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     num_events = 0
     clock = _Clock(0, 0)
-    try:
-        with part.open("wb") as file:
-            file.write(make_header(size))
-            for events in blocks:
-                if not len(events):
-                    continue
-                _check_pixels(events, size, num_events)
-                clock = _check_times(events["t"], clock if num_events else None, num_events)
-                file.write(_encode(events).data)
-                num_events += len(events)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(make_header(size))
+        for events in blocks:
+            if not len(events):
+                continue
+            _check_pixels(events, size, num_events)
+            clock = _check_times(events["t"], clock if num_events else None, num_events)
+            file.write(_encode(events).data)
+            num_events += len(events)
     return num_events
 
 

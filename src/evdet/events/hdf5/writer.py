@@ -1,6 +1,5 @@
 """Events -> an HDF5 file in the layout of DSEC: small, and any stretch of time is found at once."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from evdet.atomic_file import replacing
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
 from evdet.events.joining import join_events
@@ -41,15 +41,10 @@ def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
         RecordingError: an event lies outside the sensor, or over 20 ms before an earlier one;
             or hdf5plugin, which has Blosc, is not installed.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     compression = _blosc()
-    try:
-        with h5py.File(part, "w") as file:
-            num_events = _write(file, _in_order(blocks, path, size), compression)
-            file.attrs["width"], file.attrs["height"] = size.width, size.height
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        num_events = _write(file, _in_order(blocks, path, size), compression)
+        file.attrs["width"], file.attrs["height"] = size.width, size.height
     return num_events
 
 

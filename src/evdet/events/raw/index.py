@@ -6,11 +6,9 @@ made once. That file is taken for what it may be, garbage: it counts only if its
 recording's size and date, and the range of every number are right; else the pass is made anew.
 """
 
-import contextlib
 import logging
 import os
 import typing
-import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from evdet.atomic_file import replacing
 from evdet.events.event_file import MAX_STEP_BACK
 from evdet.events.raw.state import (
     COLUMN,
@@ -115,17 +114,12 @@ def write_sidecar(path: Path, index: EvtIndex, stamp: Stamp) -> None:
     """Keep an index beside its recording, whole or not at all; quietly not, where that fails."""
     head = np.array([*stamp, index.start], "<i8")
     numbers = np.concatenate([head, index.last, index.states.ravel()]).astype("<i8").tobytes()
-    target = _sidecar_of(path)
-    # Workers that share a recording may write at the same time, each to a file of its own.
-    draft = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with draft.open("xb") as file:
-            file.write(_MAGIC + zlib.crc32(numbers).to_bytes(4, "little") + numbers)
-        draft.replace(target)
+        # Workers that share a recording may write at the same time: each has its own `part`.
+        with replacing(_sidecar_of(path)) as part:
+            part.write_bytes(_MAGIC + zlib.crc32(numbers).to_bytes(4, "little") + numbers)
     except OSError as error:
         _log.debug("%s: its index is kept in memory alone: %s", path, error)
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def read_sidecar(path: Path, encoding: EvtFormat, stamp: Stamp) -> EvtIndex | None:

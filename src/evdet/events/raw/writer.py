@@ -1,6 +1,5 @@
 """Events -> EVT3 RAW files: the order of events stays, vectors wherever they are shorter."""
 
-import os
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Int64
 from numba import njit
 
+from evdet.atomic_file import replacing
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.event_file import MAX_STEP_BACK
@@ -68,22 +68,17 @@ def write_evt3(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     state = np.array([0, -1, -1, -1, 0, 0, _OK], np.int64)
     words = np.empty(_WORDS_AT_ONCE, "<u2")
     num_events = 0
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with draft.open("wb") as file:
-            file.write(_header(size))
-            for block in blocks:
-                events = readable(block)
-                state[_DONE] = 0
-                while state[_DONE] < len(events):
-                    num_words = int(_encode_evt3(events, state, words, size.width, size.height))
-                    if state[_PROBLEM] != _OK:
-                        raise _refusal(events, state, size)
-                    file.write(words[:num_words].data)
-                num_events += len(events)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(_header(size))
+        for block in blocks:
+            events = readable(block)
+            state[_DONE] = 0
+            while state[_DONE] < len(events):
+                num_words = int(_encode_evt3(events, state, words, size.width, size.height))
+                if state[_PROBLEM] != _OK:
+                    raise _refusal(events, state, size)
+                file.write(words[:num_words].data)
+            num_events += len(events)
     return num_events
 
 

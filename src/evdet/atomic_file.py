@@ -1,0 +1,110 @@
+"""Atomic file writing: beside the file, under a hidden name, then renamed over it."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["WriteError", "replacing", "write_bytes", "write_error", "write_text"]
+
+_MAX_NAME = 50  # characters of the name that the temporary file repeats: 255 bytes are the limit
+
+
+class WriteError(OSError):
+    """A file cannot be written; `errno`, `strerror` and `filename` say why and which."""
+
+    def __str__(self) -> str:
+        """The message for a user."""
+        return f"cannot write {self.filename}: {self.strerror}"
+
+
+def write_error(path: str | os.PathLike[str], error: OSError) -> WriteError:
+    """The error to raise for a system error that does not name the file in the user's words.
+
+    Args:
+        path: the file as the user named it.
+        error: of the system or of a library that reports the system's `errno`.
+    """
+    if error.errno is not None and error.errno in errno.errorcode:
+        # Not `error.strerror`: HDF5 puts addresses and the temporary file's name there.
+        return WriteError(error.errno, os.strerror(error.errno), os.fspath(path))
+    return WriteError(error.errno, error.strerror or str(error), os.fspath(path))
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file completely or not at all: readers find the old file or the new one.
+
+    The temporary file lies in the same folder, empty at first, with the permissions of any new
+    file. It ends in `.part`, so that no search for files finds it: a library that tells the
+    format by the ending must be told otherwise. When the block ends it is renamed; after any
+    exception it is removed. What is still open then may be written on: a file keeps its content
+    when its name changes.
+
+    Args:
+        path: the file; an older one is replaced, and so is a link, whose target stays.
+
+    Yields:
+        The temporary file's path, to be opened by name.
+
+    Raises:
+        WriteError: the file cannot be written. An error that names some other file, such as
+            one that is read meanwhile, passes unchanged.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with replacing(Path(folder) / "x.csv") as part:
+        ...         _ = part.write_text("t,x,y")
+        ...     [file.name for file in Path(folder).iterdir()]
+        ['x.csv']
+    """
+    path = Path(path)
+    # Unpredictable, so that nothing can lie in wait under this name in a shared folder.
+    part = path.parent / f".{path.name[:_MAX_NAME]}.{os.urandom(8).hex()}.part"
+    try:
+        part.open("xb").close()  # x: never an existing file, never through a link
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename is not None and str(error.filename) != str(part):
+            raise
+        raise write_error(path, error) from error
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file as `Path.write_bytes` does, but completely or not at all.
+
+    Args:
+        path: the file; a link is followed, and a device or pipe is written to.
+        content: of the whole file.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        try:
+            Path(path).write_bytes(content)
+        except OSError as error:
+            raise write_error(path, error) from error
+        return
+    with replacing(os.path.realpath(path) if os.path.islink(path) else path) as part:
+        part.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file in UTF-8; otherwise as `write_bytes`.
+
+    Args:
+        path: the file.
+        text: of the whole file; lines end as they are.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    write_bytes(path, text.encode())
