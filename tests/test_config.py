@@ -220,3 +220,13 @@ def test_a_missing_file_is_named(tmp_path):
 def test_yaml_names_every_field():
     text = config_to_yaml(DetectionConfig())
     assert all(f"{field.name}:" in text for field in dataclasses.fields(DetectionConfig))
+
+
+@pytest.mark.parametrize("text", ["346", "346x", "0x260", "346 260", "346x-2"])
+def test_a_sensor_size_is_two_numbers(text):
+    with pytest.raises(ConfigError, match="sensor_size must be WIDTHxHEIGHT"):
+        DetectionConfig(sensor_size=text)
+
+
+def test_a_field_by_its_name_of_version_0_1_0_is_read():
+    assert config_from_params({"noise_window": 700}).background_filter == 700

@@ -28,7 +28,7 @@ from evdet.data import (
     open_tensors,
 )
 from evdet.data.augment import AugmentRules
-from evdet.events import RecordingError, frame_to_picture, open_recording
+from evdet.events import RecordingError, frame_to_picture, open_recording, parse_size
 from evdet.events.representations import get_representation
 from evdet.frame_spec import PICTURES, READY_MADE
 from evdet.labels import BoxRules, choose_classes
@@ -272,10 +272,11 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
     channels = get_representation(preprocess).num_channels
     if config.height and config.width:
         return config.height, config.width, channels, preprocess
+    stated = parse_size(config.sensor_size) if config.sensor_size else None
     problem = None
     for entry in entries:
         try:
-            size = open_recording(entry.recording).size
+            size = open_recording(entry.recording, size=stated).size
         except RecordingError as error:
             problem = problem or error
             continue
@@ -308,6 +309,7 @@ def _open_source(config: DetectionConfig, split: str) -> FrameSource:
         classes=config.classes,
         num_tbins=config.num_tbins,
         rules=rules,
+        sensor_size=parse_size(config.sensor_size) if config.sensor_size else None,
         frame_period=config.frame_period or config.delta_t,
         strict=config.strict,
     )
@@ -324,6 +326,7 @@ def _augment_rules(config: DetectionConfig) -> AugmentRules:
     # Zooming in teaches more: published recipes draw it four times as often.
     return AugmentRules(
         flip_prob=config.hflip,
+        crop_prob=config.crop,
         zoom_in_prob=0.8 * config.zoom,
         max_zoom_in=config.max_zoom_in,
         zoom_out_prob=0.2 * config.zoom,

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ class DetectionConfig:
     """Height of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
     width: int = 0
     """Width of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
+    sensor_size: str = ""
+    """Sensor size WxH of recordings that do not state theirs, or state it wrong."""
     in_channels: int = 0
     """Channels of a frame; 0 takes what preprocess makes (toy_problem: 3)."""
     num_tbins: int = 12
@@ -100,6 +103,8 @@ class DetectionConfig:
     """Share of recordings (random sampling: clips) that are mirrored left to right."""
     zoom: float = 0.0
     """Share that is zoomed, in or out; with mixed sampling that of the random clips."""
+    crop: float = 0.0
+    """Share of which all but a part of the frame is blanked."""
     stream_zoom_out: float = 0.0
     """With mixed sampling, the share of the recordings played from start to end that is reduced."""
     max_zoom_in: float = 1.5
@@ -219,7 +224,8 @@ class DetectionConfig:
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in (
-            "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "stream_zoom_out",
+            "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "crop",
+            "stream_zoom_out",
             "polarity_swap",
             "time_reversal", "event_drop",
         ):  # fmt: skip
@@ -238,6 +244,8 @@ class DetectionConfig:
             ("sampling", ("stream", "random", "mixed")),
         ):
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        is_size = re.fullmatch(r"([1-9]\d*x[1-9]\d*)?", self.sensor_size) is not None
+        self._check("sensor_size", is_size, "WIDTHxHEIGHT, such as 346x260")
         if self.dataset_path == TOY_PROBLEM:
             self._check_toy_problem()
 

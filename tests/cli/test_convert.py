@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evdet.cli.convert import ConvertOptions, convert, parse_size
+from evdet.cli.convert import ConvertOptions, convert
+from evdet.events import parse_size
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.recording import open_recording
 

@@ -109,11 +109,6 @@ def test_epochs_draw_in_another_order_and_all_before_any_twice(maker):
     assert clips.clip_counts(0) == [1] * 50
 
 
-def test_labelled_bins_can_be_thinned(maker):
-    maker.add("a", 0, 19_999, range(1000, 20_001, 1000))
-    assert len(open_clips(maker, every=4).clip_counts(0)) == 5
-
-
 def test_each_clip_is_augmented_anew(maker):
     maker.add("a", 0, 19_999, [5000])
     clips = open_clips(maker, num_clips=40, augment=AugmentRules(flip_prob=0.5))
@@ -151,7 +146,6 @@ def test_a_clip_that_touches_damage_is_silent_from_there(maker):
     ("wrong", "message"),
     [
         ({"num_clips": -1}, "num_clips must be 0 or more, got -1"),
-        ({"every": 0}, "every must be at least 1, got 0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
     ],
 )

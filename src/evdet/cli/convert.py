@@ -1,6 +1,5 @@
 """`evdet convert`: a recording of any format -> DAT, RAW or HDF5, cut and cleaned on the way."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.events import Conversion, Events, HotPixels, Recording, SensorSize
+    from evdet.events import Conversion, Events, HotPixels, Recording
 
-__all__ = ["ConvertOptions", "convert", "parse_size"]
+__all__ = ["ConvertOptions", "convert"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,9 @@ def convert(options: ConvertOptions) -> None:
     from evdet.events import RecordingError, check_output, convert as write, open_recording
 
     check_output(options.output, overwrite=options.force)
-    size = None if options.size is None else parse_size(options.size)
+    from evdet.events import parse_size
+
+    size = None if options.size is None else parse_size(options.size, name="--size")
     recording = open_recording(options.source, size=size, shift_time=options.shift_time)
     filters = _filters(recording, options)
     num_bytes = options.source.stat().st_size
@@ -77,27 +78,6 @@ def convert(options: ConvertOptions) -> None:
             f"{conversion.problem} {options.output} has the "
             f"{conversion.num_written:,} events before."
         )
-
-
-def parse_size(text: str) -> "SensorSize":
-    """Read a sensor's size as people write it.
-
-    Args:
-        text: width and height, such as 346x260.
-
-    Returns:
-        The size.
-
-    Raises:
-        ValueError: the text is none.
-    """
-    from evdet.events import SensorSize
-
-    match = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", text.strip().lower())
-    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (0 < width <= 65536 and 0 < height <= 65536):
-        raise ValueError(f"--size must be width and height, such as 346x260, got {text!r}")
-    return SensorSize(height=height, width=width)
 
 
 def _filters(

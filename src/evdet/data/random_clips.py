@@ -33,8 +33,6 @@ class RandomClips:
     """The recordings, of events or of ready-made frames."""
     num_clips: int | None = None
     """Clips of an epoch; None is one for each labelled bin."""
-    every: int = 1
-    """Only every so many-th labelled bin of a recording ends a clip."""
     augment: AugmentRules | None = None
     """What may happen to each clip in each epoch."""
     seed: int = 0
@@ -43,8 +41,6 @@ class RandomClips:
     def __post_init__(self) -> None:
         if self.num_clips is not None and self.num_clips < 0:
             raise ValueError(f"num_clips must be 0 or more, got {self.num_clips}")
-        if self.every < 1:
-            raise ValueError(f"every must be at least 1, got {self.every}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.augment is not None:
@@ -116,7 +112,7 @@ class RandomClips:
         """Recording and bin of every label that may end a clip."""
         ends = [np.zeros((0, 2), np.int64)]
         for which, video in enumerate(self.source.videos):
-            bins = np.flatnonzero(video.labels.is_labeled)[:: self.every]
+            bins = np.flatnonzero(video.labels.is_labeled)
             ends.append(np.stack([np.full(len(bins), which), bins], axis=1))
         return np.concatenate(ends)
 

@@ -13,6 +13,7 @@ __all__ = ["Trails", "box_colors", "box_texts", "draw_tracks"]
 
 _FAINTEST = 0.25  # brightness of a trail's end
 # Lines are drawn between points on a grid of sixteenths of a pixel.
+_THICKNESS = 2  # pixels
 _SHIFT = 4
 
 
@@ -53,7 +54,6 @@ def draw_tracks(
     *,
     t: int = 0,
     scale: float | int = 1,
-    thickness: int = 2,
 ) -> Picture:
     """Draw boxes with class, score and track number, and the trails of the tracks.
 
@@ -65,7 +65,6 @@ def draw_tracks(
             are grey. Without trails every class has its colour.
         t: time of the picture in microseconds: trails fade with their age.
         scale: pixels of the picture for one of the boxes.
-        thickness: width of the lines, in pixels.
 
     Returns:
         A new picture of the same size.
@@ -73,13 +72,13 @@ def draw_tracks(
     canvas = picture.copy()
     if trails is not None:
         for track_id, points in trails.points.items():
-            _draw_trail(canvas, list(points), track_id, t, trails.duration, scale, thickness)
+            _draw_trail(canvas, list(points), track_id, t, trails.duration, scale)
     drawn: Picture = draw_labeled_boxes(
         canvas,
         scale_box_events(boxes, scale),
         box_texts(boxes, label_map),
         box_colors(boxes, by_track=trails is not None),
-        thickness=thickness,
+        thickness=_THICKNESS,
     )
     return drawn
 
@@ -126,7 +125,6 @@ def _draw_trail(
     t: int,
     duration: int,
     scale: float | int,
-    thickness: int,
 ) -> None:
     def place(x: float, y: float) -> tuple[int, int]:
         return round(x * scale * (1 << _SHIFT)), round(y * scale * (1 << _SHIFT))
@@ -134,4 +132,4 @@ def _draw_trail(
     for (_, *start), (time, *end) in itertools.pairwise(points):
         strength = _FAINTEST + (1 - _FAINTEST) * max(0.0, 1 - (t - time) / duration)
         color = [strength * part for part in class_color(track_id)]
-        cv2.line(canvas, place(*start), place(*end), color, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.line(canvas, place(*start), place(*end), color, _THICKNESS, cv2.LINE_AA, _SHIFT)

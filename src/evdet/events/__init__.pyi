@@ -10,6 +10,7 @@ from .dtypes import (
     RecordingError as RecordingError,
     SensorSize as SensorSize,
     TimeBin as TimeBin,
+    parse_size as parse_size,
 )
 from .joining import join_events as join_events
 from .noise import (

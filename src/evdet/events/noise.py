@@ -81,17 +81,12 @@ def filter_background_activity(
 def find_hot_pixels(
     blocks: Iterable[Events],
     size: SensorSize,
-    *,
-    min_rate: float | int = 10,
-    ratio: float | int = 10,
 ) -> HotPixels:
     """Read a recording once, and list the pixels that fire without a reason.
 
     Args:
         blocks: all events, such as `Recording.blocks()`.
         size: sensor size.
-        min_rate: see `pick_hot_pixels`.
-        ratio: see `pick_hot_pixels`.
 
     Returns:
         x, y and rate of each, the highest rate first.
@@ -110,7 +105,7 @@ def find_hot_pixels(
     if not spans:
         return np.empty(0, HOT_PIXEL_DTYPE)
     duration = 1 + max(last for _, last in spans) - min(first for first, _ in spans)
-    return pick_hot_pixels(counts, duration, min_rate=min_rate, ratio=ratio)
+    return pick_hot_pixels(counts, duration)
 
 
 def pick_hot_pixels(

@@ -77,7 +77,6 @@ def worst_frames(
     *,
     max_frames: int = 12,
     score_thresh: float = 0.3,
-    iou_thresh: float = 0.5,
 ) -> list[FrameErrors]:
     """Find the frames with the most errors.
 
@@ -86,7 +85,6 @@ def worst_frames(
         detections: the detections of the same frames.
         max_frames: most frames to return.
         score_thresh: detections with a lower score do not take part, in [0, 1].
-        iou_thresh: lowest IoU of a detection and the object it found, in (0, 1].
 
     Returns:
         Frames with at least one error: most errors first; of equally many the one that was
@@ -95,7 +93,7 @@ def worst_frames(
     Raises:
         ValueError: truths and detections do not fit each other, or a threshold is out of range.
     """
-    outcomes = _pair(tabulate(truths, detections), score_thresh, iou_thresh)
+    outcomes = _pair(tabulate(truths, detections), score_thresh, 0.5)
     is_missed, is_false = outcomes.found == 0, outcomes.truth == 0
     is_wrong = ~is_missed & ~is_false & (outcomes.truth != outcomes.found)
     missed, false_alarms, wrong_class, confidence = (

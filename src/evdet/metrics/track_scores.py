@@ -17,6 +17,9 @@ from evdet.metrics.recordings import ScoredRecording, check_recordings, pair_own
 __all__ = ["TrackNumbers", "TrackScores", "TrackScoresUnavailableError", "track_scores"]
 
 
+_IOU_THRESH = 0.5  # from which a box is right for MOTA, IDF1 and their parts
+
+
 class TrackScoresUnavailableError(RuntimeError):
     """A library of the extra `tracking` is missing; the message is one line that says so."""
 
@@ -146,7 +149,6 @@ def track_scores(
     class_names: Sequence[str],
     *,
     delta_t: int,
-    iou_thresh: float = 0.5,
 ) -> TrackScores:
     """Score tracks by TrackEval's rules.
 
@@ -159,7 +161,6 @@ def track_scores(
         class_names: the classes without background; id 1 is the first.
         delta_t: duration of a detector's window in microseconds. Detections are stamped with
             its end.
-        iou_thresh: IoU from which a box is right for MOTA, IDF1 and their parts.
 
     Returns:
         The scores.
@@ -176,8 +177,6 @@ def track_scores(
     """
     if len(set(class_names)) < len(class_names):
         raise ValueError(f"class names must be all different, got {list(class_names)}")
-    if not 0 < iou_thresh <= 1:
-        raise ValueError(f"iou_thresh must be over 0 and at most 1, got {iou_thresh}")
     check_recordings(recordings, num_classes=len(class_names), delta_t=delta_t)
     _check_tracked(recordings)
     library = _load_library()
@@ -185,7 +184,7 @@ def track_scores(
     for one in recordings:
         frames = pair_own_window([one], delta_t=delta_t)
         for label, of_class in enumerate(parts, start=1):
-            of_class.append(_score(library, one.name, frames, label, iou_thresh))
+            of_class.append(_score(library, one.name, frames, label))
     numbers = [_combine(library, of_class) for of_class in parts]
     return TrackScores(
         overall=_combine(library, [part for of_class in parts for part in of_class]),
@@ -194,7 +193,7 @@ def track_scores(
         num_recordings=len(recordings),
         num_frames=sum(len(one.labeled_times) for one in recordings),
         delta_t=delta_t,
-        iou_thresh=iou_thresh,
+        iou_thresh=_IOU_THRESH,
         protocol="trackeval",
     )
 
@@ -209,9 +208,7 @@ class _Part(NamedTuple):
     num_tracks: int
 
 
-def _score(
-    library: ModuleType, recording: str, frames: FrameTable, label: int, iou_thresh: float
-) -> _Part:
+def _score(library: ModuleType, recording: str, frames: FrameTable, label: int) -> _Part:
     truth = frames.truth.take(frames.truth.labels == label)
     found = frames.found.take((frames.found.labels == label) & (frames.found.track_ids > 0))
     _check_unique(f"truth boxes of {recording}", truth)
@@ -224,8 +221,8 @@ def _score(
     tracks = (*ids, overlaps)
     return _Part(
         hota=library.compute_hota_metrics(*tracks),
-        clear=library.compute_clear_metrics(*tracks, threshold=iou_thresh),
-        identity=library.compute_identity_metrics(*tracks, threshold=iou_thresh),
+        clear=library.compute_clear_metrics(*tracks, threshold=_IOU_THRESH),
+        identity=library.compute_identity_metrics(*tracks, threshold=_IOU_THRESH),
         num_objects=len(np.unique(truth.track_ids)),
         num_tracks=len(np.unique(found.track_ids)),
     )

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from evdet.events import SensorSize, TimeBin, open_recording
+from evdet.events import TimeBin, open_recording
 from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
     events_to_tensors,
@@ -59,7 +59,6 @@ def open_windows(
     *,
     device: torch.device = CPU,
     delta_t: int | None = None,
-    size: SensorSize | None = None,
 ) -> Windows:
     """Open a recording, a video or a folder of images.
 
@@ -69,7 +68,6 @@ def open_windows(
         device: where the network is. An accelerator makes its frames itself, of the events, which
             are a hundredth of their bytes; they are the same frames.
         delta_t: duration of a window of events, in microseconds; None is the training's.
-        size: the sensor's size, where a recording does not state it.
 
     Returns:
         Its windows. Of a video or of images, reading is decoding and scaling.
@@ -82,7 +80,7 @@ def open_windows(
     if is_pictures(path):
         return _picture_files(path, spec, device)
     check_event_detector(f"{path} is an event recording", spec.preprocess)
-    size = open_recording(path, size=size).size
+    size = open_recording(path).size
     frames = EventFrames(path.name, size, spec)
 
     def play() -> Iterator[TimeBin]:

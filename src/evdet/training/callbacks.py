@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 LAST_NAME = "last.ckpt"
+_VIDEO_FRAMES = 60
 BEST_NAME = "best.ckpt"
 _LOG = logging.getLogger(__name__)
 
@@ -201,13 +202,11 @@ class ValidationPictures(pl.Callback):
     Args:
         folder: the run's folder.
         demo_every: epochs from one video to the next; 0 makes none.
-        num_frames: length of the video.
     """
 
-    def __init__(self, folder: Path, demo_every: int, *, num_frames: int = 60) -> None:
+    def __init__(self, folder: Path, demo_every: int) -> None:
         self.folder = folder
         self.demo_every = demo_every
-        self.num_frames = num_frames
         self._frames: list[Picture] = []
         self._delta_t = 0
 
@@ -225,7 +224,7 @@ class ValidationPictures(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the batch while there are too few frames."""
-        wanted = self.num_frames if self._makes_video(trainer) else 1
+        wanted = _VIDEO_FRAMES if self._makes_video(trainer) else 1
         if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
             return
         self._delta_t = batch["video_infos"][0].delta_t

@@ -15,7 +15,7 @@ SIZE = SensorSize(height=24, width=32)
 DT = 1000
 ANYTHING = AugmentRules(
     flip_prob=0.5, zoom_in_prob=0.3, max_zoom_in=3.0, zoom_out_prob=0.3, max_zoom_out=2.0,
-    crop_prob=0.3, min_crop=0.3, min_visible=0.0,
+    crop_prob=0.3,
 )  # fmt: skip
 GEOMETRY = st.integers(0, 10_000).map(
     lambda seed: draw_augmentation(ANYTHING, np.random.default_rng(seed))
@@ -242,7 +242,6 @@ def test_windows_stay_inside_the_frame():
     [
         ({"flip_prob": 1.5}, "flip_prob must be from 0 to 1, got 1.5"),
         ({"max_zoom_in": 0.5}, "max_zoom_in must be at least 1, got 0.5"),
-        ({"min_crop": 0.0}, "min_crop must be above 0"),
         ({"max_drop": 2.0}, "max_drop must be from 0 to 1"),
         ({"max_noise_rate": -1.0}, "max_noise_rate must be 0 or more"),
         ({"zoom_in_prob": 0.6, "crop_prob": 0.6}, "add up to 1.2"),

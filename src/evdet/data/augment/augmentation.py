@@ -31,6 +31,10 @@ class Window(NamedTuple):
     height: float
 
 
+# Smallest width and height of a crop, as shares of the frame's.
+_MIN_CROP = 0.6
+# A box of which a smaller share of the area stays in the frame is dropped.
+_MIN_VISIBLE = 0.2
 WHOLE_FRAME = Window(0.0, 0.0, 1.0, 1.0)
 
 
@@ -54,8 +58,6 @@ class AugmentRules:
     """Largest reduction."""
     crop_prob: float = 0.0
     """Probability of silencing all but a part of the frame, which stays where it is."""
-    min_crop: float = 0.6
-    """Smallest width and height of that part, as shares of the frame's."""
     drop_prob: float = 0.0
     """Probability of leaving events out at random."""
     max_drop: float = 0.5
@@ -68,8 +70,6 @@ class AugmentRules:
     """Probability of swapping ON and OFF."""
     reverse_prob: float = 0.0
     """Probability of playing backwards; for random clips only."""
-    min_visible: float = 0.2
-    """A box of which a smaller share of the area stays in the frame is dropped."""
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -78,11 +78,8 @@ class AugmentRules:
         for name in ("max_zoom_in", "max_zoom_out"):
             if not 1 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.min_crop <= 1:
-            raise ValueError(f"min_crop must be above 0 and at most 1, got {self.min_crop}")
-        for name in ("max_drop", "min_visible"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if not 0 <= self.max_drop <= 1:
+            raise ValueError(f"max_drop must be from 0 to 1, got {self.max_drop}")
         if not 0 <= self.max_noise_rate < float("inf"):
             raise ValueError(f"max_noise_rate must be 0 or more, got {self.max_noise_rate}")
         together = self.zoom_in_prob + self.zoom_out_prob + self.crop_prob
@@ -246,7 +243,7 @@ def draw_augmentation(rules: AugmentRules, rng: np.random.Generator) -> Augmenta
     elif geometry < zoom:
         target = _square(1 / (1 + size * (rules.max_zoom_out - 1)), left, top)
     elif geometry < zoom + rules.crop_prob:
-        width, height = (rules.min_crop + (1 - rules.min_crop) * share for share in (width, height))
+        width, height = (_MIN_CROP + (1 - _MIN_CROP) * share for share in (width, height))
         source = target = Window(left * (1 - width), top * (1 - height), width, height)
     return Augmentation(
         flip=bool(flip < rules.flip_prob),
@@ -256,7 +253,7 @@ def draw_augmentation(rules: AugmentRules, rng: np.random.Generator) -> Augmenta
         noise_rate=float(much_noise * rules.max_noise_rate) if noise < rules.noise_prob else 0.0,
         swap=bool(swap < rules.swap_prob),
         reverse=bool(reverse < rules.reverse_prob),
-        min_visible=rules.min_visible,
+        min_visible=_MIN_VISIBLE,
         seed=int(rng.integers(1 << 32)),
     )
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["BACKGROUND", "IGNORED", "MATCHED", "match"]
+__all__ = ["BACKGROUND", "IGNORED", "MATCHED", "NEGATIVE_THRESH", "POSITIVE_THRESH", "match"]
 
 IGNORED = -1
 """State of an anchor that enters no loss."""
@@ -12,22 +12,22 @@ BACKGROUND = 0
 """State of an anchor that should say background."""
 MATCHED = 1
 """State of an anchor that should find its object."""
+POSITIVE_THRESH = 0.5
+"""IoU from which an object claims an anchor."""
+NEGATIVE_THRESH = 0.3
+"""IoU with every object below which an unclaimed anchor is background; from there on it is
+ignored."""
 
 
-def match(
-    ious: Float[Tensor, "F M A"], *, positive_thresh: float = 0.5, negative_thresh: float = 0.3
-) -> tuple[Int[Tensor, "F A"], Int[Tensor, "F A"]]:
+def match(ious: Float[Tensor, "F M A"]) -> tuple[Int[Tensor, "F A"], Int[Tensor, "F A"]]:
     """Assign objects to anchors.
 
-    An object claims the anchors that overlap it by `positive_thresh`, and in any case those that
+    An object claims the anchors that overlap it by `POSITIVE_THRESH`, and in any case those that
     overlap it best, if they touch it at all. Of two objects that claim one anchor the one with
     the higher overlap gets it, the first one if these are equal.
 
     Args:
         ious: overlap of each object with each anchor; 0 for the padding among the objects.
-        positive_thresh: overlap from which an object claims an anchor, in (0, 1].
-        negative_thresh: overlap with every object under which an unclaimed anchor is background;
-            from there on it is ignored.
 
     Returns:
         For each anchor the index of its object (any, where it has none), and its state:
@@ -43,8 +43,8 @@ def match(
         return nothing, nothing.clone()
     best = ious.amax(dim=2, keepdim=True)
     # Without a touch both sides are 0, and a claim with an overlap of 0 is no claim.
-    claims = ious.masked_fill(ious < best.clamp(max=positive_thresh), 0)
+    claims = ious.masked_fill(ious < best.clamp(max=POSITIVE_THRESH), 0)
     won_by, matched = claims.max(dim=1)
-    ignored = ious.amax(dim=1) >= negative_thresh
+    ignored = ious.amax(dim=1) >= NEGATIVE_THRESH
     state = torch.where(won_by > 0, MATCHED, torch.where(ignored, IGNORED, BACKGROUND))
     return matched, state
