@@ -108,7 +108,7 @@ def test_nothing_is_left_behind_by_a_failure(tmp_path):
 @pytest.mark.parametrize("text", ["346", "346,260", "0x260", "-3x4", "axb", "99999999x2", ""])
 def test_a_size_that_is_none_is_refused(text):
     with pytest.raises(ValueError, match="--size must be width and height, such as 346x260"):
-        parse_size(text)
+        parse_size(text, name="--size")
 
 
 def test_sizes_are_width_and_height():
