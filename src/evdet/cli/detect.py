@@ -89,12 +89,12 @@ def detect(options: DetectOptions) -> None:
         RecordingError: the source cannot be read.
         UnfinishedError: Ctrl-C, damage or a full disk ended it early.
     """
-    from evdet.cli.chosen_detector import load_chosen_detector
     from evdet.cli.convert import parse_size
     from evdet.cli.detect_outputs import Outputs, check_outputs
     from evdet.cli.detect_source import choose_source, open_chosen_source
     from evdet.cli.detect_summary import DetectionSummary
     from evdet.cli.label_ids import choose_label_ids
+    from evdet.detectors import open_detector
     from evdet.pipeline import detect as play, frame_spec_of
 
     chosen = choose_source(
@@ -104,7 +104,7 @@ def detect(options: DetectOptions) -> None:
     check_outputs(options.output, is_read)
     _make_tracker(options, _SECOND)  # says now what is missing, and is quick the next time
     size = None if options.sensor_size is None else parse_size(options.sensor_size)
-    detector = load_chosen_detector(options.checkpoint, device=options.device)
+    detector = open_detector(options.checkpoint, device=options.device)
     label_ids = choose_label_ids(
         frame_spec_of(detector).class_names, chosen.path, options.label_map
     )

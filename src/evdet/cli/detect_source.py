@@ -139,7 +139,7 @@ def _warm_up(detector: "DetectorProtocol", spec: "FrameSpec") -> None:
     import torch
 
     from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
-    from evdet.pipeline import device_of
+    from evdet.models import device_of
     from evdet.sources import make_frame
 
     size = SensorSize(spec.height, spec.width)
