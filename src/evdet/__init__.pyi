@@ -58,6 +58,7 @@ from .models import (
     VggLike as VggLike,
 )
 from .models.rvt import RVT as RVT
+from .outputs import open_outputs as open_outputs
 from .pipeline import detect as detect
 from .samples import sample_recording as sample_recording
 from .sources import open_frames as open_frames, open_live as open_live

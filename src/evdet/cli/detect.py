@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.cli.detect_outputs import Outputs
     from evdet.cli.detect_summary import DetectionSummary
+    from evdet.outputs import Outputs
     from evdet.pipeline import DetectedFrame
     from evdet.sources import FrameStream, LiveSource
     from evdet.tracking import Tracker
@@ -90,11 +90,11 @@ def detect(options: DetectOptions) -> None:
         UnfinishedError: Ctrl-C, damage or a full disk ended it early.
     """
     from evdet.cli.convert import parse_size
-    from evdet.cli.detect_outputs import Outputs, check_outputs
     from evdet.cli.detect_source import choose_source, open_chosen_source
     from evdet.cli.detect_summary import DetectionSummary
-    from evdet.cli.label_ids import choose_label_ids
     from evdet.detectors import open_detector
+    from evdet.labels import choose_label_ids
+    from evdet.outputs import check_outputs, open_outputs
     from evdet.pipeline import detect as play, frame_spec_of
 
     chosen = choose_source(
@@ -122,7 +122,7 @@ def detect(options: DetectOptions) -> None:
     found = play(
         stream, detector, score_thresh=options.score, nms_thresh=options.nms, tracker=tracker
     )
-    outputs = Outputs(
+    outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
     )
     summary = DetectionSummary(list(label_ids.values()))
@@ -164,28 +164,23 @@ def _write_all(
     """Write frame by frame, and give what ended it early."""
     from tqdm import tqdm
 
-    from evdet.cli.detect_outputs import OutputError, UnbrokenWrites
     from evdet.events import RecordingError
+    from evdet.outputs import OutputError
 
     total = None if is_live else stream.num_frames
     bar = tqdm(found, desc="Detecting", unit="frame", total=total, leave=False, disable=is_live)
-    with UnbrokenWrites() as writes:
-        try:
-            try:
-                for frame in bar:
-                    with writes.held():
-                        latency = summary.add(frame)
-                        outputs.write(frame)
-                    if latency is not None:
-                        print(summary.line(frame, latency), flush=True)
-                outputs.open()
-            finally:
-                with writes.held():
-                    outputs.close()
-        except (KeyboardInterrupt, OutputError, RecordingError) as error:
-            return error
-        finally:
-            bar.close()
+    try:
+        with outputs:
+            for frame in bar:
+                with outputs.unbroken():
+                    latency = summary.add(frame)
+                    outputs.write(frame)
+                if latency is not None:
+                    print(summary.line(frame, latency), flush=True)
+    except (KeyboardInterrupt, OutputError, RecordingError) as error:
+        return error
+    finally:
+        bar.close()
     return None
 
 
