@@ -60,7 +60,7 @@ MAY_RENAME = {
     "data.split",  # moves a user's files, and back again
     "synthetic.simulated_folder",  # a whole folder gets its name when it is complete
 }
-MAY_USE_TEMPORARY_FOLDERS = {"cli.bench", "speed.levers"}
+MAY_USE_TEMPORARY_FOLDERS = {"cli.bench", "speed.variants"}
 MAY_WRITE_IN_PLACE = {
     "speed.costs",  # a file of /proc
     "synthetic.simulated_folder",  # inside the folder that has no name yet

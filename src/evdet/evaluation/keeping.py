@@ -5,9 +5,6 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-
 from evdet.atomic_file import write_bytes
 from evdet.build import build_loader
 from evdet.config import DetectionConfig
@@ -18,6 +15,7 @@ from evdet.evaluation.loop import Evaluation
 from evdet.evaluation.pictures import draw_batch
 from evdet.frame_spec import SelectionThresholds
 from evdet.runs import RunFolder
+from evdet.shapes import Picture
 
 __all__ = ["keep_evaluation", "keep_video"]
 
@@ -69,7 +67,7 @@ def keep_video(
     show_frame, label_map = loader.get_vis_func(), ["background", *config.class_names]
     frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
 
-    def pictures() -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    def pictures() -> Iterator[Picture]:
         for batch, found in detect_batches(evaluated.detector, loader, thresholds):
             shown = rename_classes(found, evaluated.class_names, config.class_names)
             yield from draw_batch(batch, shown, label_map, show_frame)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from evdet.draw import (
     RerunWriter,
@@ -29,11 +28,10 @@ from evdet.events import events_to_picture
 from evdet.labels import BOX_SUFFIXES, BoxWriter
 from evdet.outputs.unbroken import UnbrokenWrites
 from evdet.pipeline import DetectedFrame
+from evdet.shapes import Picture
 from evdet.sources import FrameStream
 
 __all__ = ["OUTPUT_SUFFIXES", "OutputError", "Outputs", "check_outputs", "open_outputs"]
-
-Picture = UInt8[np.ndarray, "H W 3"]
 
 _VIDEO_SUFFIX, _RERUN_SUFFIX = ".mp4", ".rrd"
 OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
