@@ -14,7 +14,7 @@ import torch
 from evdet.build import build_loader
 from evdet.config import DetectionConfig
 from evdet.configs import shipped_config
-from evdet.detectors import load_detector
+from evdet.detectors import load_network
 from evdet.evaluation import evaluate
 from evdet.frame_spec import SelectionThresholds
 from evdet.report import describe_environment
@@ -35,7 +35,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
         memory = torch.cuda.max_memory_allocated() / 2**30 if on_accelerator else 0.0
         loader = build_loader(config, "test")
-        detector = load_detector(result.best_checkpoint or result.last_checkpoint)
+        detector = load_network(result.best_checkpoint or result.last_checkpoint)
         scores = evaluate(
             detector.to("cuda" if on_accelerator else "cpu"),
             loader,

@@ -14,7 +14,7 @@ import evdet
 
 def main() -> None:
     if len(sys.argv) > 1:
-        detector = evdet.load_detector(sys.argv[1])
+        detector = evdet.open_detector(sys.argv[1])
     else:
         config = evdet.DetectionConfig(feature_base=4, feature_channels_out=16, num_levels=4)
         detector = evdet.build_detector(config).eval()

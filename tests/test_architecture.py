@@ -20,7 +20,7 @@ LAYER_1 = {"boxes", "events"}
 LAYER_2 = {"labels", "sources", "models", "tracking", "metrics", "draw"}
 UP_TO_2 = LAYER_0 | LAYER_1 | LAYER_2
 UP_TO_3 = UP_TO_2 | {"data", "synthetic"}
-LAYER_4 = {"build", "pipeline", "viewing", "evaluation", "report", "detectors"}
+LAYER_4 = {"build", "runs", "pipeline", "outputs", "evaluation", "report", "detectors"}
 UP_TO_4 = UP_TO_3 | LAYER_4
 LAYER_5 = {"export", "speed", "training"}
 MAY_IMPORT = (
@@ -60,12 +60,12 @@ MAY_RENAME = {
     "data.split",  # moves a user's files, and back again
     "synthetic.simulated_folder",  # a whole folder gets its name when it is complete
 }
-MAY_USE_TEMPORARY_FOLDERS = {"cli.bench", "speed.levers"}
+MAY_USE_TEMPORARY_FOLDERS = {"cli.bench", "speed.variants"}
 MAY_WRITE_IN_PLACE = {
     "speed.costs",  # a file of /proc
     "synthetic.simulated_folder",  # inside the folder that has no name yet
 }
-MAX_ENTRIES = {"": 30, "cli": 27}
+MAX_ENTRIES = {"": 30, "cli": 22}
 """Where a package may have other than 20 entries."""
 HEAVY = ("pytorch_lightning", "cv2", "numba", "matplotlib", "torch")
 

@@ -12,7 +12,7 @@ from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.pipeline import detect, device_of, frame_spec_of, frames_for
+from evdet.pipeline import detect, frame_spec_of, frames_for
 from evdet.sources import StreamedFrame, open_frames
 
 DELTA_T = 50_000
@@ -231,11 +231,6 @@ def test_frames_are_cleaned_as_in_training(tmp_path):
     detector.frame_spec = dataclasses.replace(SPEC, background_filter=150)
     frames = [frame for _, frame, _ in detect(tmp_path / "a.dat", detector)]
     assert sum(len(frame.events) for frame in frames) < 2000
-
-
-def test_a_detector_computes_where_its_weights_are():
-    assert device_of(StandIn()) == torch.device("cpu")
-    assert device_of(build_detector(TINY).to("meta")) == torch.device("meta")
 
 
 @pytest.mark.parametrize(

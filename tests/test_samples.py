@@ -24,13 +24,13 @@ def test_there_are_no_weights_of_another_name():
     with pytest.raises(ValueError, match="no weights called 'digits' in evdet, only events-digits"):
         bundled_weights("digits")
     with pytest.raises(CheckpointError, match="there is no checkpoint digits"):
-        evdet.load_detector("digits")
+        evdet.open_detector("digits")
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_bundled_weights_are_small_and_say_what_they_detect(name):
     assert bundled_weights(name).stat().st_size < 5_000_000
-    spec = evdet.load_detector(name).frame_spec
+    spec = evdet.open_detector(name).frame_spec
     assert spec.class_names == tuple("0123456789")
     assert (spec.height, spec.width, spec.preprocess) == (128, 128, "histogram")
 
@@ -39,13 +39,13 @@ def test_a_file_of_the_users_comes_before_bundled_weights(tmp_path, monkeypatch)
     (tmp_path / "events-digits").write_text("mine")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="not a PyTorch file"):
-        evdet.load_detector("events-digits")
+        evdet.open_detector("events-digits")
 
 
 def test_the_bundled_detector_finds_the_digits_of_the_sample():
     truth = np.load(sample_recording().with_name("digits_bbox.npy"))
     truths, detections = [], []
-    for t, _, boxes in detect(sample_recording(), evdet.load_detector("events-digits")):
+    for t, _, boxes in detect(sample_recording(), evdet.open_detector("events-digits")):
         there = truth[truth["t"] == t]
         corners = [there["x"], there["y"], there["x"] + there["w"], there["y"] + there["h"]]
         truths.append(np.stack([*corners, there["class_id"] + 1.0], axis=1).astype(np.float32))

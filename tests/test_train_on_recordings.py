@@ -134,7 +134,7 @@ def test_validation_is_never_augmented_and_training_is(gen1):
 def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     tmp_path, name, pattern, size, classes
 ):
-    from evdet.detectors.checkpoints import load_detector
+    from evdet.detectors.checkpoints import load_network
     from evdet.training import train
 
     folder = write_dataset(tmp_path / "data", pattern, size, classes)
@@ -144,7 +144,7 @@ def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     result = train(recipe)
     # Two recordings of ten bins side by side, two bins a clip.
     assert result.num_frames == 2 * 10
-    detector = load_detector(result.last_checkpoint)
+    detector = load_network(result.last_checkpoint)
     batch = next(iter(build_loader(recipe, "test")))
     found, _ = detector.step(
         batch["inputs"], None, thresholds=SelectionThresholds(score_thresh=0.0)
@@ -161,7 +161,7 @@ SMALL_SENSOR = SensorSize(height=64, width=64)
 @pytest.mark.parametrize("detector", ["SSD", "RVT-Tiny"])
 def test_one_line_swaps_the_detector_and_all_of_the_recipe_holds(tmp_path, detector):
     """Mixed sampling, augmentation, AdamW, one cycle, accumulation, clipping, moving average."""
-    from evdet.detectors.checkpoints import load_checkpoint, load_detector
+    from evdet.detectors.checkpoints import load_checkpoint, load_network
     from evdet.training import train
 
     root = tmp_path / "data"
@@ -182,7 +182,7 @@ def test_one_line_swaps_the_detector_and_all_of_the_recipe_holds(tmp_path, detec
     # Ten bins of a lane that plays a recording, in clips of two, two clips a step.
     assert result.num_frames > 0
     assert 0 < checkpoint["global_step"] == -(-result.num_frames // 4 // 2)
-    averaged = load_detector(result.last_checkpoint).state_dict()
+    averaged = load_network(result.last_checkpoint).state_dict()
     start = build_detector(complete_config(recipe)).state_dict()
     assert averaged.keys() == start.keys()
     assert all(value.isfinite().all() for value in averaged.values())

@@ -15,13 +15,14 @@ from .compat import (
     box_processing as box_processing,
     box_vectors_to_bboxes as box_vectors_to_bboxes,
     deltas_to_bbox as deltas_to_bbox,
+    load_detector as load_detector,
     xywh2xyxy as xywh2xyxy,
 )
 from .config import DetectionConfig as DetectionConfig, read_config as read_config
 from .data import StreamLoader as StreamLoader
 from .detectors import (
-    load_detector as load_detector,
     load_onnx as load_onnx,
+    open_detector as open_detector,
     search_latest_checkpoint as search_latest_checkpoint,
 )
 from .draw import (
@@ -57,6 +58,7 @@ from .models import (
     VggLike as VggLike,
 )
 from .models.rvt import RVT as RVT
+from .outputs import open_outputs as open_outputs
 from .pipeline import detect as detect
 from .samples import sample_recording as sample_recording
 from .sources import open_frames as open_frames, open_live as open_live

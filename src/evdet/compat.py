@@ -1,8 +1,9 @@
-"""The seed tutorial's old names, one line each; docs/architecture.md has the table."""
+"""Old names, one line each: the seed tutorial's (docs/architecture.md has the table), our own."""
 
 from types import SimpleNamespace
 
 from evdet.boxes import BOX_DTYPE, cxcywh_to_xyxy, decode_boxes, to_box_events
+from evdet.detectors import open_detector
 from evdet.synthetic import make_moving_mnist
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "box_processing",
     "box_vectors_to_bboxes",
     "deltas_to_bbox",
+    "load_detector",
     "xywh2xyxy",
 ]
 
@@ -19,6 +21,7 @@ EventBbox = BOX_DTYPE
 MovingMNISTDataset = make_moving_mnist
 box_vectors_to_bboxes = to_box_events
 deltas_to_bbox = decode_boxes
+load_detector = open_detector
 xywh2xyxy = cxcywh_to_xyxy
 box_processing = SimpleNamespace(box_vectors_to_bboxes=to_box_events)
 box_api = box_processing

@@ -1,6 +1,6 @@
 """Recording -> frames -> boxes -> tracks, in one generator: read this first.
 
-    for t, frame, boxes in detect("drive.raw", load_detector("best.ckpt")):
+    for t, frame, boxes in detect("drive.raw", open_detector("best.ckpt")):
         ...
 
 Its four hops are four lines of `_play`: cut a clip of frames from the source, let the detector go
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.models import DetectorProtocol
+from evdet.models import DetectorProtocol, device_of
 from evdet.shapes import BoxEvents
 from evdet.sources import FrameStream, StreamedFrame, open_frames
 
@@ -28,7 +28,6 @@ __all__ = [
     "BoxTracker",
     "DetectedFrame",
     "detect",
-    "device_of",
     "frame_spec_of",
     "frames_for",
 ]
@@ -71,8 +70,7 @@ def detect(
 ) -> Iterator[DetectedFrame]:
     """Detect in all of a source, frame by frame, with memory, and number the objects if asked to.
 
-    Memory does not grow with the source. `load_detector(path)` gives a detector, and
-    `.to("cuda")` moves it.
+    Memory does not grow with the source. `open_detector(path)` gives a detector.
 
     Args:
         source: an event recording, an ordinary video, a folder of images, or a stream of frames
@@ -148,23 +146,9 @@ def frame_spec_of(detector: DetectorProtocol) -> FrameSpec:
     if detector.frame_spec is None:
         raise ValueError(
             "the detector does not say what its frames are made of: give it a frame_spec, as "
-            "load_detector and build_detector do"
+            "open_detector and build_detector do"
         )
     return detector.frame_spec
-
-
-def device_of(detector: DetectorProtocol) -> torch.device:
-    """Say where a detector computes: where its weights are.
-
-    Args:
-        detector: any.
-
-    Returns:
-        The device; the CPU for a detector that is no torch module.
-    """
-    weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
-    weight = next(weights, None)
-    return torch.device("cpu") if weight is None else weight.device
 
 
 def _play(

@@ -66,9 +66,7 @@ class StandIn:
 def detector(monkeypatch):
     """What every checkpoint is in these tests; its frames can be changed."""
     stand_in = StandIn()
-    monkeypatch.setattr(
-        "evdet.cli.chosen_detector.load_chosen_detector", lambda path, *, device: stand_in
-    )
+    monkeypatch.setattr("evdet.detectors.open_detector", lambda path, *, device: stand_in)
     return stand_in
 
 

@@ -239,11 +239,11 @@ def test_an_exported_detector_scores_as_its_checkpoint(
 ):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    from evdet.detectors.checkpoints import load_detector
+    from evdet.detectors.checkpoints import load_network
     from evdet.export import export_onnx
 
     monkeypatch.chdir(tmp_path)
-    export_onnx(load_detector(checkpoint), tmp_path / "exported.onnx")
+    export_onnx(load_network(checkpoint), tmp_path / "exported.onnx")
     status, said = refused(capsys, ["exported.onnx"])
     assert status == 2
     assert "exported.onnx does not know what it was trained on: give --dataset-path" in said

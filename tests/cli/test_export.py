@@ -25,7 +25,7 @@ def out(tmp_path, monkeypatch, toy, make_toy, drift):
         free = () if fixed_shape else ("batch", "height", "width")
         return Exported(path, path.stat().st_size, free)
 
-    monkeypatch.setattr("evdet.detectors.checkpoints.load_detector", lambda path: toy)
+    monkeypatch.setattr("evdet.detectors.load_network", lambda path: toy)
     monkeypatch.setattr("evdet.export.export_onnx", write)
     return tmp_path / "out.onnx"
 

@@ -10,8 +10,8 @@ from evdet.config import DetectionConfig
 from evdet.detectors.checkpoints import (
     CheckpointError,
     load_checkpoint,
-    load_detector,
     load_matching_weights,
+    load_network,
     search_latest_checkpoint,
 )
 
@@ -77,7 +77,7 @@ def test_of_one_file_with_several_names_the_epochs_is_given(tmp_path):
 
 def test_a_detector_is_loaded_in_evaluation_mode(saved):
     torch.manual_seed(1)
-    detector = load_detector(saved)
+    detector = load_network(saved)
 
     assert not detector.training
     assert detector.num_classes == 3
@@ -89,7 +89,7 @@ def test_a_detector_is_loaded_in_evaluation_mode(saved):
 
 def refused(path):
     with pytest.raises(CheckpointError) as caught:
-        load_detector(path)
+        load_network(path)
     message = str(caught.value)
     assert "\n" not in message
     assert str(path) in message
@@ -101,7 +101,9 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path):
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
-    assert "is a folder" in refused(tmp_path)
+    with pytest.raises(CheckpointError, match="is a folder"):
+        load_checkpoint(tmp_path)
+    assert "there is no checkpoint" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"epoch: 3\n" * 1000, pickle.dumps({"a": 1})])
@@ -174,7 +176,7 @@ def test_another_model_says_what_differs(tmp_path, change, said):
     torch.save(checkpoint, tmp_path / "a.ckpt")
 
     with pytest.raises(CheckpointError, match=said):
-        load_detector(tmp_path / "a.ckpt")
+        load_network(tmp_path / "a.ckpt")
 
 
 # --- other classes ---
@@ -224,7 +226,7 @@ def test_another_family_keeps_the_classes_that_both_know(tmp_path):
     old_names, new_names = ("car", "bike"), ("bus", "car")
     small = {"detector": "RVT-Tiny", "in_channels": 3, "height": 32, "width": 32}
     torch.save(make_checkpoint(classes=old_names, **small), tmp_path / "rvt.ckpt")
-    old = load_detector(tmp_path / "rvt.ckpt")
+    old = load_network(tmp_path / "rvt.ckpt")
     new = build_detector(DetectionConfig(**SMALL, **small, seed=2, classes=new_names))
 
     assert load_matching_weights(new, load_checkpoint(tmp_path / "rvt.ckpt"), new_names) == ["car"]

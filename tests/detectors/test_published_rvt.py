@@ -9,7 +9,7 @@ import torch
 
 from evdet.cli import main
 from evdet.detectors import import_rvt, published_name
-from evdet.detectors.checkpoints import CheckpointError, load_checkpoint, load_detector
+from evdet.detectors.checkpoints import CheckpointError, load_checkpoint, load_network
 from evdet.models.rvt import RVT, RVT_PLANS
 
 STEM = "mdl.backbone.stages.0.downsample_cf2cl.conv.weight"
@@ -57,7 +57,7 @@ def test_a_published_checkpoint_becomes_one_of_ours(file, weights, tmp_path):
     path = file(weights, hyper_parameters=settings, callbacks={"at": Path("/x")}, epoch=3)
     torch.save(import_rvt(path), tmp_path / "ours.ckpt")
 
-    detector = load_detector(tmp_path / "ours.ckpt")
+    detector = load_network(tmp_path / "ours.ckpt")
 
     for name, weight in detector.state_dict().items():
         assert torch.equal(weight, weights[published_name(name)]), name
@@ -242,7 +242,7 @@ def test_the_command_writes_the_checkpoint_and_says_what_it_is(file, weights, tm
     words = ["import", str(file(weights)), "--output", str(output)]
     assert main(words) == 0
     assert "RVT-Tiny" in capsys.readouterr().out
-    assert load_detector(output).num_classes == 2
+    assert load_network(output).num_classes == 2
     assert main(words) == 2
     assert "exists already" in capsys.readouterr().err
     assert main([*words, "--force"]) == 0

@@ -22,6 +22,7 @@ from evdet.report import (
     write_comparison,
     write_report,
 )
+from evdet.runs import RunFolder
 
 NAMES = ["car", "<script>alert(1)</script>", "no truth"]
 BOX = [10.0, 10.0, 50.0, 60.0]
@@ -343,23 +344,23 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path, names, message):
 
 def test_a_folder_without_a_configuration_is_no_run(tmp_path):
     with pytest.raises(ConfigError, match=r"is no run: it has no config\.yaml"):
-        read_run(tmp_path)
+        read_run(RunFolder(tmp_path))
 
 
 def test_a_run_says_what_is_missing_and_how_to_get_it(tmp_path):
     write_config(DetectionConfig(), tmp_path / "config.yaml")
-    (note,) = read_run(tmp_path).notes
+    (note,) = read_run(RunFolder(tmp_path)).notes
     assert note == f"not evaluated yet: evdet evaluate {tmp_path}"
 
     (tmp_path / "evaluation").mkdir()
     numbers = {**scored(found(1))["scores"], "test_frames": 1}
     (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
-    (note,) = read_run(tmp_path).notes
+    (note,) = read_run(RunFolder(tmp_path)).notes
     assert "to have them, evaluate again" in note
 
     numbers["curves"] = curves_of(num_found=2)
     (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
-    run = read_run(tmp_path)
+    run = read_run(RunFolder(tmp_path))
     assert list(run.notes) == []
     assert run.curves == numbers["curves"]
 

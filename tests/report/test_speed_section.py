@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from evdet.config import DetectionConfig, config_to_yaml
+from evdet.config import DetectionConfig
 from evdet.frame_spec import SelectionThresholds
-from evdet.report import SPEED_FILE, RunReport, read_run, write_comparison, write_report
+from evdet.report import RunReport, read_run, write_comparison, write_report
+from evdet.runs import RunFolder
 from evdet.speed import SpeedReport
 from evdet.speed.comparison import VariantTimes
 from evdet.speed.costs import PeakMemory
@@ -100,18 +101,19 @@ def test_one_run_without_a_speed_leaves_a_dash(tmp_path):
 
 
 def test_a_run_is_read_with_the_speed_in_its_folder(tmp_path):
-    (tmp_path / "config.yaml").write_text(config_to_yaml(DetectionConfig()))
-    assert read_run(tmp_path).speed is None
+    run = RunFolder(tmp_path)
+    run.write_config(DetectionConfig())
+    assert read_run(run).speed is None
 
-    (tmp_path / SPEED_FILE).write_text(json.dumps(speed_of(6.0)))
-    assert read_run(tmp_path).speed == speed_of(6.0)
+    run.speed_file.write_text(json.dumps(speed_of(6.0)))
+    assert read_run(run).speed == speed_of(6.0)
 
     for other in ("{}", '{"stages": 1}'):
-        (tmp_path / SPEED_FILE).write_text(other)
+        run.speed_file.write_text(other)
         with pytest.raises(ValueError, match=r"speed\.json is not what evdet bench writes"):
-            read_run(tmp_path)
+            read_run(run)
 
     for other in ("{", "[1]"):
-        (tmp_path / SPEED_FILE).write_text(other)
+        run.speed_file.write_text(other)
         with pytest.raises(ValueError, match=r"speed\.json is damaged"):
-            read_run(tmp_path)
+            read_run(run)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from evdet.config import read_config
-from evdet.detectors.checkpoints import load_checkpoint, load_detector
+from evdet.detectors.checkpoints import load_checkpoint, load_network
 from evdet.training import LightningDetectionModel, TrainingError, train
 
 
@@ -32,7 +32,7 @@ def losses_of(config, root):
         result = train(dataclasses.replace(config, root_dir=str(root)))
     finally:
         LightningDetectionModel.training_step = step
-    load_detector(result.last_checkpoint)
+    load_network(result.last_checkpoint)
     return losses, sorted(load_checkpoint(result.last_checkpoint)["state_dict"])
 
 

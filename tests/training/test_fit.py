@@ -8,7 +8,7 @@ import yaml
 
 from evdet.build import complete_config
 from evdet.config import config_from_params
-from evdet.detectors.checkpoints import load_checkpoint, load_detector
+from evdet.detectors.checkpoints import load_checkpoint, load_network
 from evdet.training import TrainingError, train
 from evdet.training.fit import make_trainer
 
@@ -20,7 +20,7 @@ def test_a_run_leaves_its_config_and_a_detector_that_loads(tiny, tmp_path, caplo
 
     kept = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert config_from_params(kept) == complete_config(config)
-    assert load_detector(result.last_checkpoint).num_classes == 2
+    assert load_network(result.last_checkpoint).num_classes == 2
     assert result.frames_per_second > 0
     assert "epoch 0 done (1 of 1)" in caplog.text
     assert "Tip" not in caplog.text
@@ -35,8 +35,8 @@ def test_fine_tuning_starts_from_the_weights_of_another_run(tiny, tmp_path, capl
         )
 
     assert "classes carried over: 7, 3" in caplog.text
-    old = load_detector(first.last_checkpoint)
-    new = load_detector(tmp_path / "b" / "checkpoints" / "last.ckpt")
+    old = load_network(first.last_checkpoint)
+    new = load_network(tmp_path / "b" / "checkpoints" / "last.ckpt")
     for name, weight in new.feature_extractor.named_parameters():
         assert weight.allclose(old.feature_extractor.get_parameter(name), atol=1e-9)
 

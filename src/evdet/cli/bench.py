@@ -15,6 +15,7 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.config import TOY_PROBLEM, DetectionConfig
+from evdet.runs import RunFolder
 
 if TYPE_CHECKING:
     import torch
@@ -76,8 +77,8 @@ def bench(options: BenchOptions) -> None:
     """
     import torch
 
-    from evdet.cli.chosen_detector import device_called
-    from evdet.report import SPEED_FILE, describe_environment
+    from evdet.detectors import resolve_device
+    from evdet.report import describe_environment
     from evdet.speed import DEFAULT_VARIANTS, describe_speed, measure_speed
 
     if options.threads is not None:
@@ -86,7 +87,7 @@ def bench(options: BenchOptions) -> None:
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
-    device = device_called(options.device)
+    device = resolve_device(options.device)
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
         detector, weights, windows = _open(options, device, folder)
@@ -115,9 +116,9 @@ def bench(options: BenchOptions) -> None:
     if options.json is not None:
         write_text(options.json, json.dumps(content, indent=1) + "\n")
     if options.model.is_dir():
-        file = options.model / SPEED_FILE
-        write_text(file, json.dumps(content, indent=1) + "\n")
-        print(f"written to {file}; evdet report {options.model} shows it")
+        run = RunFolder(options.model)
+        run.write_speed(content)
+        print(f"written to {run.speed_file}; evdet report {options.model} shows it")
 
 
 def _versions_of(packages: Sequence[str]) -> dict[str, str]:
@@ -134,16 +135,15 @@ def _open(
 ) -> "tuple[Detector, str, Windows]":
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
-    from evdet.cli.chosen_detector import checkpoint_of
     from evdet.configs import find_config
-    from evdet.detectors import load_detector
+    from evdet.detectors import load_network
     from evdet.speed import open_windows, picture_windows
 
     if options.model.suffix in _CONFIG_SUFFIXES:
         config = _fill_in(find_config(str(options.model)), options.source)
         detector, weights = build_detector(config), "random weights: boxes are not what it finds"
     else:
-        detector, weights = load_detector(checkpoint_of(options.model)), "trained weights"
+        detector, weights = load_network(options.model), "trained weights"
     spec = detector.frame_spec
     if spec is None:
         raise ValueError(f"{options.model} does not say what its frames are made of")

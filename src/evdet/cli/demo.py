@@ -13,6 +13,7 @@ from evdet.cli.simulate import SimulateOptions, simulate
 from evdet.cli.train import describe_result, keep_record
 from evdet.config import DetectionConfig
 from evdet.configs import shipped_config
+from evdet.runs import RunFolder
 
 __all__ = ["DemoOptions", "demo"]
 
@@ -59,14 +60,15 @@ def demo(options: DemoOptions) -> None:
     print(describe_result(result))
     evaluate(EvaluateOptions(checkpoint=result.root_dir))
     report(ReportOptions(runs=(result.root_dir,)))
+    run = RunFolder(result.root_dir)
     places = [
-        ("report", "report.html"),
-        ("demo video", "demo.mp4"),
-        ("checkpoint", "checkpoints/best.ckpt"),
-        ("configuration", "config.yaml"),
-        ("TensorBoard", "logs"),
+        ("report", run.report),
+        ("demo video", run.video),
+        ("checkpoint", run.best_checkpoint),
+        ("configuration", run.config_file),
+        ("TensorBoard", run.logs),
     ]
-    print("\n".join(f"  {what:16}{result.root_dir / where}" for what, where in places))
+    print("\n".join(f"  {what:16}{where}" for what, where in places))
 
 
 def _with_recordings(config: DetectionConfig) -> DetectionConfig:

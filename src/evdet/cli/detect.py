@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from evdet.cli.detect_outputs import Outputs
     from evdet.cli.detect_summary import DetectionSummary
+    from evdet.outputs import Outputs
     from evdet.pipeline import DetectedFrame
     from evdet.sources import FrameStream, LiveSource
     from evdet.tracking import Tracker
@@ -89,12 +89,12 @@ def detect(options: DetectOptions) -> None:
         RecordingError: the source cannot be read.
         UnfinishedError: Ctrl-C, damage or a full disk ended it early.
     """
-    from evdet.cli.chosen_detector import load_chosen_detector
-    from evdet.cli.detect_outputs import Outputs, check_outputs
     from evdet.cli.detect_source import choose_source, open_chosen_source
     from evdet.cli.detect_summary import DetectionSummary
-    from evdet.cli.label_ids import choose_label_ids
+    from evdet.detectors import open_detector
     from evdet.events import parse_size
+    from evdet.labels import choose_label_ids
+    from evdet.outputs import check_outputs, open_outputs
     from evdet.pipeline import detect as play, frame_spec_of
 
     chosen = choose_source(
@@ -103,12 +103,9 @@ def detect(options: DetectOptions) -> None:
     is_read = [options.checkpoint, *([chosen.path] if chosen.path else [])]
     check_outputs(options.output, is_read)
     _make_tracker(options, _SECOND)  # says now what is missing, and is quick the next time
-    size = (
-        None
-        if options.sensor_size is None
-        else parse_size(options.sensor_size, name="--sensor-size")
-    )
-    detector = load_chosen_detector(options.checkpoint, device=options.device)
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
+    detector = open_detector(options.checkpoint, device=options.device)
     label_ids = choose_label_ids(
         frame_spec_of(detector).class_names, chosen.path, options.label_map
     )
@@ -126,7 +123,7 @@ def detect(options: DetectOptions) -> None:
     found = play(
         stream, detector, score_thresh=options.score, nms_thresh=options.nms, tracker=tracker
     )
-    outputs = Outputs(
+    outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
     )
     summary = DetectionSummary(list(label_ids.values()))
@@ -168,28 +165,23 @@ def _write_all(
     """Write frame by frame, and give what ended it early."""
     from tqdm import tqdm
 
-    from evdet.cli.detect_outputs import OutputError, UnbrokenWrites
     from evdet.events import RecordingError
+    from evdet.outputs import OutputError
 
     total = None if is_live else stream.num_frames
     bar = tqdm(found, desc="Detecting", unit="frame", total=total, leave=False, disable=is_live)
-    with UnbrokenWrites() as writes:
-        try:
-            try:
-                for frame in bar:
-                    with writes.held():
-                        latency = summary.add(frame)
-                        outputs.write(frame)
-                    if latency is not None:
-                        print(summary.line(frame, latency), flush=True)
-                outputs.open()
-            finally:
-                with writes.held():
-                    outputs.close()
-        except (KeyboardInterrupt, OutputError, RecordingError) as error:
-            return error
-        finally:
-            bar.close()
+    try:
+        with outputs:
+            for frame in bar:
+                with outputs.unbroken():
+                    latency = summary.add(frame)
+                    outputs.write(frame)
+                if latency is not None:
+                    print(summary.line(frame, latency), flush=True)
+    except (KeyboardInterrupt, OutputError, RecordingError) as error:
+        return error
+    finally:
+        bar.close()
     return None
 
 

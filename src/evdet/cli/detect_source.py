@@ -53,7 +53,7 @@ def choose_source(source: str, *, follow: bool, start: float, delta_t: int | Non
         ValueError: there is no such source, or the options do not fit it.
     """
     from evdet.samples import sample_recording
-    from evdet.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+    from evdet.sources import is_pictures, is_video
 
     if source == STANDARD_INPUT:
         _check_standard_input(follow)
@@ -66,16 +66,14 @@ def choose_source(source: str, *, follow: bool, start: float, delta_t: int | Non
                 f"there is no {source}: name an event recording, a video, a folder of images, "
                 f"{STANDARD_INPUT} for standard input, or {SAMPLE}"
             )
-        is_video = path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
-        is_pictures = is_video or path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-        if is_pictures and follow:
+        if is_pictures(path) and follow:
             raise ValueError(
                 "--follow is for an event recording that is still being written, and not for "
                 f"pictures, as in {path}: leave it out"
             )
-        if is_video and delta_t is not None:
+        if is_video(path) and delta_t is not None:
             raise ValueError(f"{path} has times of its own: leave --delta-t out")
-        chosen = ChosenSource(path, follow or path.is_fifo(), is_pictures)
+        chosen = ChosenSource(path, follow or path.is_fifo(), is_pictures(path))
     if chosen.is_live and start:
         raise ValueError("what is still arriving is played as it comes: leave --start out")
     return chosen
@@ -139,7 +137,7 @@ def _warm_up(detector: "DetectorProtocol", spec: "FrameSpec") -> None:
     import torch
 
     from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
-    from evdet.pipeline import device_of
+    from evdet.models import device_of
     from evdet.sources import make_frame
 
     size = SensorSize(spec.height, spec.width)

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evdet.atomic_file import write_text
-from evdet.cli.evaluated_detector import Subject, open_subject
-from evdet.cli.evaluation_output import run_of, write_evaluation, write_video
 from evdet.cli.score_table import describe_scores, describe_tracks
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
+from evdet.runs import RunFolder
 
 if TYPE_CHECKING:
     from evdet.cli.evaluate_options import EvaluateOptions
     from evdet.data import Batch, MixedLoader, StreamLoader
-    from evdet.evaluation import PlayedRecording
+    from evdet.evaluation import EvaluatedDetector, PlayedRecording
     from evdet.metrics import Protocol
 
 __all__ = ["evaluate_checkpoint"]
@@ -33,7 +32,13 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         options: what the user asked for; `checkpoint` is given.
     """
     from evdet.build import build_loader
-    from evdet.evaluation import evaluate as score, measure_further
+    from evdet.evaluation import (
+        evaluate as score,
+        keep_evaluation,
+        keep_video,
+        measure_further,
+        open_evaluated,
+    )
     from evdet.metrics import get_protocol
     from evdet.tracking import Tracker
 
@@ -42,21 +47,21 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         raise ConfigError(f"split must be one of {', '.join(_SPLITS)}, got {options.split!r}")
     if options.tracks:
         Tracker(options.tracker)  # says at once that it does not exist, or needs a library
-    subject = open_subject(
+    evaluated = open_evaluated(
         options.checkpoint or Path(), dataset_path=options.dataset_path, device=options.device
     )
-    config, deviations = _config_for(options, subject, protocol)
+    config, deviations = _config_for(options, evaluated, protocol)
     thresholds = config.thresholds
     loader = build_loader(config, options.split)
     evaluation = score(
-        subject.detector,
+        evaluated.detector,
         _with_progress(loader, config, options.frames),
         config.class_names,
         show_frame=loader.get_vis_func(),
         thresholds=thresholds,
         protocol=protocol,
         played=_played(config, loader, options.split),
-        detector_classes=subject.class_names,
+        detector_classes=evaluated.class_names,
         counts_events=options.count_events,
         deviations=deviations,
     )
@@ -69,40 +74,40 @@ def evaluate_checkpoint(options: "EvaluateOptions") -> None:
         scores_tracks=options.tracks,
         tracker=options.tracker,
     )
-    folder = options.output or run_of(subject.path)
-    video = write_video(folder / "demo.mp4", subject, config, options.split, thresholds)
+    run = RunFolder(options.output) if options.output else RunFolder.of_checkpoint(evaluated.path)
+    video = keep_video(run, evaluated, config, options.split, thresholds)
     notes = [*further.notes, *video]
     scores = evaluation.scores.as_dict()
     numbers = {
-        "checkpoint": str(subject.path),
+        "checkpoint": str(evaluated.path),
         "dataset": config.dataset_path,
         "split": options.split,
         "test_frames": evaluation.num_frames,
         "thresholds": dataclasses.asdict(thresholds),
-        "num_parameters": subject.num_parameters,
+        "num_parameters": evaluated.num_parameters,
         "notes": notes,
         "broken": loader.broken,
         **scores,
         "curves": further.curves,
         "tracks": further.tracks,
     }
-    write_evaluation(folder, evaluation, numbers)
+    keep_evaluation(run, evaluation, numbers)
     if options.json is not None:
         write_text(options.json, json.dumps({**scores, "tracks": further.tracks}, indent=1) + "\n")
     print(describe_scores(evaluation.scores))
     if further.tracks is not None:
         print(describe_tracks(further.tracks))
-    print("\n".join([*notes, f"numbers and pictures: {folder / 'evaluation'}"]))
+    print("\n".join([*notes, f"numbers and pictures: {run.evaluation}"]))
 
 
 def _config_for(
-    options: "EvaluateOptions", subject: Subject, protocol: "Protocol"
+    options: "EvaluateOptions", evaluated: "EvaluatedDetector", protocol: "Protocol"
 ) -> tuple[DetectionConfig, list[str]]:
     """The configuration of the loader, and where it departs from the protocol."""
-    config = subject.config
+    config = evaluated.config
     if options.dataset_path is not None:
         config = dataclasses.replace(config, dataset_path=str(options.dataset_path))
-    classes = _classes(options, subject, protocol)
+    classes = _classes(options, evaluated, protocol)
     # Pictures and confusion are of the frames that the loader plays, under the same rules.
     pixels = 2 if protocol.pixels == "half sensor" else 1
     config = dataclasses.replace(
@@ -126,11 +131,13 @@ def _or(given: float | None, configured: float) -> float:
     return configured if given is None else given
 
 
-def _classes(options: "EvaluateOptions", subject: Subject, protocol: "Protocol") -> tuple[str, ...]:
+def _classes(
+    options: "EvaluateOptions", evaluated: "EvaluatedDetector", protocol: "Protocol"
+) -> tuple[str, ...]:
     """The classes to score, as the data set is to be asked for them."""
-    known = dict(zip(subject.class_names, subject.config.classes, strict=True))
+    known = dict(zip(evaluated.class_names, evaluated.config.classes, strict=True))
     if not (options.classes or protocol.classes):
-        return subject.config.classes
+        return evaluated.config.classes
     # What the training merged from several classes is merged again, on its own data set.
     is_own = options.dataset_path is None
     wanted = options.classes or protocol.classes
@@ -148,7 +155,7 @@ def _classes(options: "EvaluateOptions", subject: Subject, protocol: "Protocol")
         raise ConfigError(
             f"{whose} {', '.join(names)}, but the detector knows {', '.join(known)}: {remedy}"
         )
-    if subject.config.dataset_path == TOY_PROBLEM and is_own and set(names) != set(known):
+    if evaluated.config.dataset_path == TOY_PROBLEM and is_own and set(names) != set(known):
         raise ConfigError(f"{TOY_PROBLEM} is scored with all its classes: leave out --classes")
     return texts
 

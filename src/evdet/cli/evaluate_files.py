@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evdet.atomic_file import write_text
-from evdet.cli.evaluation_output import write_numbers
 from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.runs import RunFolder
 
 if TYPE_CHECKING:
     from evdet.cli.evaluate_options import EvaluateOptions
@@ -68,7 +68,8 @@ def evaluate_files(options: "EvaluateOptions") -> None:
         write_text(options.json, json.dumps(numbers, indent=1) + "\n")
     if options.output is not None:
         source = {"detections": str(detections), "boxes": str(boxes)}
-        write_numbers(options.output, {**source, **numbers, "curves": further.curves})
+        run = RunFolder(options.output)
+        run.write_evaluation({**source, **numbers, "curves": further.curves})
     print(describe_scores(scores))
     if further.tracks is not None:
         print(describe_tracks(further.tracks))

@@ -50,9 +50,8 @@ def export(options: ExportOptions) -> int:
     Raises:
         ValueError: an option is out of range.
     """
-    from evdet.cli.chosen_detector import checkpoint_of
-    from evdet.detectors import ExportError, check_libraries, load_detector
-    from evdet.export import ONNX_SUFFIX, compare_onnx, export_onnx, other_shape
+    from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
+    from evdet.export import compare_onnx, export_onnx, other_shape
 
     if options.windows < 1:
         raise ValueError(f"windows must be at least 1, got {options.windows}")
@@ -62,7 +61,7 @@ def export(options: ExportOptions) -> int:
         raise ExportError(f"there is no folder {options.output.parent} to write {options.output}")
     # Before the minute that torch takes.
     check_libraries("onnx", "onnxruntime", "onnxscript")
-    detector = load_detector(checkpoint_of(options.checkpoint))
+    detector = load_network(options.checkpoint)
     spec = detector.frame_spec
     if spec is None:
         raise ExportError(f"{options.checkpoint} does not say what its frames are made of")

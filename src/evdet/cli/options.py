@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 import tyro
 
-from evdet.config import DetectionConfig, read_config
+from evdet.config import DetectionConfig
 from evdet.configs import find_config, shipped_config
+from evdet.runs import RunFolder
 
 __all__ = ["parse"]
 
@@ -52,6 +53,6 @@ def _starting_config(words: Sequence[str]) -> DetectionConfig | None:
     if "--events" in words:
         return shipped_config("events_digits_quick.yaml")
     if known.resume is not None and known.root_dir is not None:
-        path = Path(known.root_dir) / "config.yaml"
-        return read_config(path) if path.exists() else None
+        run = RunFolder(Path(known.root_dir))
+        return run.read_config() if run.config_file.exists() else None
     return None

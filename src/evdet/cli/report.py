@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from evdet.runs import RunFolder
+
 __all__ = ["ReportOptions", "report"]
 
 
@@ -30,13 +32,14 @@ def report(options: ReportOptions) -> None:
 
     if not options.runs:
         raise ValueError("name the folder of a run, or of several to compare them")
-    runs = [read_run(folder) for folder in options.runs]
+    folders = [RunFolder(path) for path in options.runs]
+    runs = [read_run(folder) for folder in folders]
     if len(runs) == 1:
-        path = options.output or options.runs[0] / "report.html"
+        path = options.output or folders[0].report
         write_report(path, runs[0])
         print(f"report: {path}")
         return
-    path = options.output or options.runs[0] / "comparison.html"
+    path = options.output or folders[0].comparison
     write_comparison(path, runs, _names(options.runs))
     print(f"comparison: {path}")
 

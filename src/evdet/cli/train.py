@@ -1,14 +1,13 @@
 """`evdet train`: a config -> a trained detector in a run's folder."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from evdet.atomic_file import write_text
 from evdet.config import ConfigError, DetectionConfig, config_to_yaml
+from evdet.runs import RunFolder, TrainingRecord
 
 if TYPE_CHECKING:
     from evdet.training import TrainResult
@@ -71,13 +70,13 @@ def keep_record(result: "TrainResult") -> None:
     """
     from evdet.report import describe_environment
 
-    record = {
-        "num_frames": result.num_frames,
-        "seconds": result.seconds,
-        "frames_per_second": result.frames_per_second,
-        "environment": describe_environment(),
-    }
-    write_text(result.root_dir / "training.json", json.dumps(record, indent=1) + "\n")
+    record = TrainingRecord(
+        num_frames=result.num_frames,
+        seconds=result.seconds,
+        frames_per_second=result.frames_per_second,
+        environment=describe_environment(),
+    )
+    RunFolder(result.root_dir).write_training(record)
 
 
 def describe_result(result: "TrainResult") -> str:

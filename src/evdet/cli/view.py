@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from evdet.events import Recording
-    from evdet.viewing import ShownBoxes
+    from evdet.outputs import ShownBoxes
 
 __all__ = ["ViewOptions", "view"]
 
@@ -72,7 +72,7 @@ def view(options: ViewOptions) -> None:
 
     from evdet.draw import encode_png, write_video
     from evdet.events import RecordingError, open_recording
-    from evdet.viewing import View, bins_to_show, contact_sheet, view_frames
+    from evdet.outputs import View, bins_to_show, contact_sheet, view_frames
 
     _check_output(options)
     recording = open_recording(options.recording)
@@ -134,7 +134,7 @@ def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
     """The boxes to draw, with the names of their classes."""
     from evdet.data import labels_beside
     from evdet.labels import LabelError, read_boxes
-    from evdet.viewing import ShownBoxes, show_boxes
+    from evdet.outputs import ShownBoxes, show_boxes
 
     paths = labels_beside(options.recording) if options.boxes is None else [options.boxes]
     label_map, reasons = _label_map(options), []

@@ -1,10 +1,10 @@
 from .checkpoints import (
-    POST_MORTEM_NAME as POST_MORTEM_NAME,
     CheckpointError as CheckpointError,
     config_of as config_of,
+    find_checkpoint as find_checkpoint,
     load_checkpoint as load_checkpoint,
-    load_detector as load_detector,
     load_matching_weights as load_matching_weights,
+    load_network as load_network,
     load_weights as load_weights,
     search_latest_checkpoint as search_latest_checkpoint,
 )
@@ -23,12 +23,14 @@ from .onnx_metadata import (
     DETECTIONS as DETECTIONS,
     FRAME as FRAME,
     METADATA_KEY as METADATA_KEY,
+    ONNX_SUFFIX as ONNX_SUFFIX,
     THRESHOLDS as THRESHOLDS,
     MemoryPart as MemoryPart,
     ModelMetadata as ModelMetadata,
     memory_input as memory_input,
     memory_output as memory_output,
 )
+from .opening import open_detector as open_detector, resolve_device as resolve_device
 from .published_rvt import (
     RVT_NAMES as RVT_NAMES,
     import_rvt as import_rvt,

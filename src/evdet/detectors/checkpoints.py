@@ -14,23 +14,22 @@ from torch import Tensor
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
 from evdet.models import Detector
+from evdet.runs import RunFolder
 from evdet.samples import WEIGHTS, bundled_weights
 
 __all__ = [
-    "POST_MORTEM_NAME",
     "CheckpointError",
     "check_file",
     "config_of",
     "detector_weights",
+    "find_checkpoint",
     "load_checkpoint",
-    "load_detector",
     "load_matching_weights",
+    "load_network",
     "load_weights",
     "search_latest_checkpoint",
 ]
 
-POST_MORTEM_NAME = "not_finite.ckpt"
-"""What a run leaves behind that was stopped by a loss that is not finite."""
 _PREFIX = "detector."
 _ZIP_START = b"PK\x03\x04"
 _NUM_NAMED = 3
@@ -53,12 +52,32 @@ def search_latest_checkpoint(folder: str | os.PathLike[str]) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    found = [path for path in Path(folder).rglob("*.ckpt") if path.name != POST_MORTEM_NAME]
+    unusable = RunFolder(Path(folder)).post_mortem.name
+    found = [path for path in Path(folder).rglob("*.ckpt") if path.name != unusable]
     if not found:
         raise CheckpointError(
             f"there is no checkpoint (*.ckpt) below {folder}. Has a training been run there?"
         )
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name.startswith("epoch=")))
+
+
+def find_checkpoint(path: str | os.PathLike[str]) -> Path:
+    """Choose the checkpoint of a run.
+
+    Args:
+        path: a run's folder, or any other path, which is returned as it is.
+
+    Returns:
+        Its best checkpoint, or else its newest.
+
+    Raises:
+        CheckpointError: the folder has none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    best = RunFolder(path).best_checkpoint
+    return best if best.exists() else search_latest_checkpoint(path)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -149,11 +168,14 @@ def config_of(checkpoint: Mapping[str, Any]) -> DetectionConfig:
         raise CheckpointError(f"the checkpoint's hyper_parameters: {error}") from error
 
 
-def load_detector(path: str | os.PathLike[str]) -> Detector:
-    """Build the detector of a checkpoint, with its weights.
+def load_network(path: str | os.PathLike[str]) -> Detector:
+    """Build the detector of a checkpoint, with its weights, in PyTorch.
+
+    `open_detector` also opens exported models; whoever trains or exports a detector needs this.
 
     Args:
-        path: a file that a training wrote, or events-digits, which comes with evdet.
+        path: a file that a training wrote, a run's folder, whose best checkpoint is taken, or
+            events-digits, which comes with evdet.
 
     Returns:
         The detector, on the CPU, in evaluation mode.
@@ -162,6 +184,7 @@ def load_detector(path: str | os.PathLike[str]) -> Detector:
         CheckpointError: the file is no checkpoint, or its weights are not those of the
             detector that its configuration names.
     """
+    path = find_checkpoint(path)
     checkpoint = load_checkpoint(path)
     try:
         detector = build_detector(config_of(checkpoint))

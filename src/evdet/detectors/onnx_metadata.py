@@ -13,6 +13,7 @@ __all__ = [
     "DETECTIONS",
     "FRAME",
     "METADATA_KEY",
+    "ONNX_SUFFIX",
     "THRESHOLDS",
     "MemoryPart",
     "ModelMetadata",
@@ -20,6 +21,8 @@ __all__ = [
     "memory_output",
 ]
 
+ONNX_SUFFIX = ".onnx"
+"""How the names of exported models end."""
 METADATA_KEY = "evdet"
 """Key of the JSON in the metadata of the model."""
 FRAME = "frame"

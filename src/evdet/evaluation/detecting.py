@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from evdet.data import Batch
 from evdet.frame_spec import SelectionThresholds
-from evdet.models import DetectorProtocol
+from evdet.models import DetectorProtocol, device_of
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -30,7 +30,7 @@ def detect_batches(
     Yields:
         Each batch, and its detections `out[t][b]` on the CPU.
     """
-    device = _device_of(detector)
+    device = device_of(detector)
     memory: Memory | None = None
     for batch in batches:
         with torch.no_grad():
@@ -65,10 +65,3 @@ def _rename(frame: dict[str, Tensor], renamed: Int64[Tensor, " K"]) -> dict[str,
     frame = {**frame, "labels": renamed[frame["labels"]]}
     chosen = frame["labels"] > 0
     return {name: values[chosen] for name, values in frame.items()}
-
-
-def _device_of(detector: DetectorProtocol) -> torch.device:
-    """Where its weights are; the CPU for a detector that is no torch module."""
-    weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
-    weight = next(weights, None)
-    return torch.device("cpu") if weight is None else weight.device

@@ -4,5 +4,5 @@ from .comparison import (
     compare_onnx as compare_onnx,
     other_shape as other_shape,
 )
-from .exporting import ONNX_SUFFIX as ONNX_SUFFIX, Exported as Exported, export_onnx as export_onnx
+from .exporting import Exported as Exported, export_onnx as export_onnx
 from .selection_graph import OPSET as OPSET

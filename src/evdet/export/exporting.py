@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evdet.atomic_file import replacing
-from evdet.detectors import METADATA_KEY, ExportError, ModelMetadata, check_libraries
+from evdet.detectors import (
+    METADATA_KEY,
+    ONNX_SUFFIX,
+    ExportError,
+    ModelMetadata,
+    check_libraries,
+)
 from evdet.export.selection_graph import append_selection
 from evdet.export.tracing import memory_parts, trace
 from evdet.models import Detector
 
-__all__ = ["ONNX_SUFFIX", "Exported", "export_onnx"]
-
-ONNX_SUFFIX = ".onnx"
-"""How the names of exported models end."""
+__all__ = ["Exported", "export_onnx"]
 
 
 class Exported(NamedTuple):

@@ -16,6 +16,7 @@ from .files import (
     read_boxes as read_boxes,
     write_boxes_npy as write_boxes_npy,
 )
+from .label_ids import OWN_IDS as OWN_IDS, choose_label_ids as choose_label_ids
 from .label_map import (
     LABEL_MAP_FILE as LABEL_MAP_FILE,
     LABEL_TAIL as LABEL_TAIL,

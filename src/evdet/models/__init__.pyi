@@ -1,5 +1,9 @@
 from .compiling import compile_reason as compile_reason
-from .detector import Detector as Detector, DetectorProtocol as DetectorProtocol
+from .detector import (
+    Detector as Detector,
+    DetectorProtocol as DetectorProtocol,
+    device_of as device_of,
+)
 from .folding import fold_batch_norm as fold_batch_norm
 from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock
 from .postprocess import (

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from evdet.models.class_rows import carry_classes
 from evdet.models.postprocess import select_detections
 from evdet.shapes import ClipDetections, Frames, Memory
 
-__all__ = ["Candidates", "Detector", "DetectorProtocol"]
+__all__ = ["Candidates", "Detector", "DetectorProtocol", "device_of"]
 
 
 class Candidates(NamedTuple):
@@ -42,6 +43,20 @@ class DetectorProtocol(Protocol):
         thresholds: SelectionThresholds | None = None,
     ) -> tuple[ClipDetections, Any]:
         """Detect in the next T frames of each of B lanes; see `Detector.step`."""
+
+
+def device_of(detector: DetectorProtocol) -> torch.device:
+    """Say where a detector computes: where its weights are.
+
+    Args:
+        detector: any.
+
+    Returns:
+        The device; the CPU for a detector that is no torch module.
+    """
+    weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
+    weight = next(weights, None)
+    return torch.device("cpu") if weight is None else weight.device
 
 
 class Detector(nn.Module, ABC):

@@ -8,8 +8,6 @@ from .frame_layout import FrameLayout as FrameLayout
 from .live import STANDARD_INPUT as STANDARD_INPUT, LiveSource as LiveSource, open_live as open_live
 from .noise_removal import NoiseRemoval as NoiseRemoval, find_hot_mask as find_hot_mask
 from .opening import (
-    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES as VIDEO_SUFFIXES,
     is_pictures as is_pictures,
     is_video as is_video,
     open_frames as open_frames,

@@ -15,22 +15,19 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from evdet.data import Batch, MixedLoader, StreamLoader, frame_to_rgb
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import draw_batch
+from evdet.runs import RunFolder
 from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint
 from evdet.training.lightning_model import LightningDetectionModel
 
 __all__ = [
-    "BEST_NAME",
-    "LAST_NAME",
     "CheckpointWriter",
     "EpochLog",
     "ProgressBar",
     "ValidationPictures",
 ]
 
-LAST_NAME = "last.ckpt"
 _VIDEO_FRAMES = 60
-BEST_NAME = "best.ckpt"
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,12 +39,12 @@ class CheckpointWriter(pl.Callback):
     second name. Within an epoch only `last.ckpt` is written, each in place of the one before.
 
     Args:
-        folder: where they go.
+        run: where they go.
         every_minutes: time between checkpoints within an epoch; 0 writes one after each batch.
     """
 
-    def __init__(self, folder: Path, every_minutes: float) -> None:
-        self.folder = folder
+    def __init__(self, run: RunFolder, every_minutes: float) -> None:
+        self.run = run
         self.every_minutes = every_minutes
         self.best_map = -math.inf
         self._written = time.monotonic()
@@ -77,7 +74,7 @@ class CheckpointWriter(pl.Callback):
         is_last = number == trainer.num_training_batches or number % trainer.accumulate_grad_batches
         is_due = time.monotonic() - self._written >= 60 * self.every_minutes
         if not is_last and trainer.strategy.reduce_boolean_decision(is_due, all=False):
-            self._write(trainer, LAST_NAME)
+            self._write(trainer, self.run.last_checkpoint)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint and give it its further names."""
@@ -87,14 +84,15 @@ class CheckpointWriter(pl.Callback):
         if scores is not None and is_best:
             self.best_map = scores.map
         name = f"epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
-        self._write(trainer, name)
+        path = self.run.checkpoints / name
+        self._write(trainer, path)
         if trainer.is_global_zero:
-            link_checkpoint(self.folder / name, LAST_NAME)
+            link_checkpoint(path, self.run.last_checkpoint.name)
             if is_best:
-                link_checkpoint(self.folder / name, BEST_NAME)
+                link_checkpoint(path, self.run.best_checkpoint.name)
 
-    def _write(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / name, weights_only=False)
+    def _write(self, trainer: pl.Trainer, path: Path) -> None:
+        trainer.save_checkpoint(path, weights_only=False)
         self._written = time.monotonic()
 
 
@@ -200,12 +198,12 @@ class ValidationPictures(pl.Callback):
     Both go to TensorBoard's images, the video as an animation; and `demo.mp4` to the run's folder.
 
     Args:
-        folder: the run's folder.
+        run: where the video goes.
         demo_every: epochs from one video to the next; 0 makes none.
     """
 
-    def __init__(self, folder: Path, demo_every: int) -> None:
-        self.folder = folder
+    def __init__(self, run: RunFolder, demo_every: int) -> None:
+        self.run = run
         self.demo_every = demo_every
         self._frames: list[Picture] = []
         self._delta_t = 0
@@ -254,7 +252,7 @@ class ValidationPictures(pl.Callback):
         fps = 1e6 / max(1, self._delta_t)
         _show(trainer, "demo", encode_gif(frames, fps), frames[0].shape)
         try:
-            write_video(self.folder / "demo.mp4", frames, fps)
+            write_video(self.run.video, frames, fps)
         except VideoUnavailableError as error:
             _LOG.info("%s; the animation is in TensorBoard", error)
 

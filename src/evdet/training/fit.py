@@ -21,7 +21,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.build import complete_config
-from evdet.config import DetectionConfig, write_config
+from evdet.config import DetectionConfig
 from evdet.detectors import (
     config_of,
     load_checkpoint,
@@ -30,9 +30,8 @@ from evdet.detectors import (
     search_latest_checkpoint,
 )
 from evdet.models import compile_reason
+from evdet.runs import RunFolder
 from evdet.training.callbacks import (
-    BEST_NAME,
-    LAST_NAME,
     CheckpointWriter,
     EpochLog,
     ProgressBar,
@@ -93,8 +92,8 @@ def train(
         CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
     """
     config = complete_config(config)
-    root = Path(config.root_dir)
-    checkpoint_path = _find_start(root, resume, finetune)
+    run = RunFolder(Path(config.root_dir))
+    checkpoint_path = _find_start(run, resume, finetune)
     model = LightningDetectionModel(config)
     step = 0
     if checkpoint_path is not None:
@@ -109,7 +108,7 @@ def train(
         _say("starting from %s; classes carried over: %s", finetune, ", ".join(kept) or "none")
 
     speed = EpochLog()
-    writer = CheckpointWriter(root / "checkpoints", config.checkpoint_every_minutes)
+    writer = CheckpointWriter(run, config.checkpoint_every_minutes)
     with quiet_lightning():
         trainer = make_trainer(
             config,
@@ -118,19 +117,17 @@ def train(
                 *_average_weights(config.ema_decay),
                 speed,
                 writer,
-                ValidationPictures(root, config.demo_every),
+                ValidationPictures(run, config.demo_every),
             ],
             first_step=step,
         )
         if trainer.is_global_zero:
-            root.mkdir(parents=True, exist_ok=True)
-            write_config(config, root / "config.yaml")  # `--config` reads it
+            run.write_config(config)  # `--config` reads it
         _fit(trainer, model, checkpoint_path)
-    best = root / "checkpoints" / BEST_NAME
     return TrainResult(
-        root_dir=root,
-        last_checkpoint=root / "checkpoints" / LAST_NAME,
-        best_checkpoint=best if best.exists() else None,
+        root_dir=run.path,
+        last_checkpoint=run.last_checkpoint,
+        best_checkpoint=run.best_checkpoint if run.best_checkpoint.exists() else None,
         best_map=writer.best_map if math.isfinite(writer.best_map) else None,
         seconds=speed.seconds,
         num_frames=speed.num_frames,
@@ -158,19 +155,19 @@ def _say(message: str, *values: object) -> None:
     _LOG.info(message, *values)
 
 
-def _find_start(root: Path, resume: PathLike | None, finetune: PathLike | None) -> Path | None:
+def _find_start(run: RunFolder, resume: PathLike | None, finetune: PathLike | None) -> Path | None:
     """The checkpoint to go on from; None for a new run, which needs a folder without any."""
     if resume is not None and finetune is not None:
         raise TrainingError(
             "resume goes on with a run, finetune starts a new one from its weights: choose one"
         )
     if resume == "auto":
-        return search_latest_checkpoint(root / "checkpoints")
+        return search_latest_checkpoint(run.checkpoints)
     if resume is not None:
         return Path(resume)
-    if any((root / "checkpoints").glob("*.ckpt")):
+    if any(run.checkpoints.glob("*.ckpt")):
         raise TrainingError(
-            f"{root} holds the checkpoints of an earlier run: go on with it (--resume), choose "
+            f"{run.path} holds the checkpoints of an earlier run: go on with it (--resume), choose "
             "another folder (--root-dir), or remove it"
         )
     return None
@@ -216,7 +213,7 @@ def make_trainer(
     logger = TensorBoardLogger(
         # A fixed place, so that a resumed run goes on with its own curves.
         config.root_dir,
-        name="logs",
+        name=RunFolder(Path(config.root_dir)).logs.name,
         version="",
         default_hp_metric=False,
         purge_step=first_step or None,

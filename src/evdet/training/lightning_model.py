@@ -14,8 +14,9 @@ from torch import Tensor
 from evdet.build import build_detector, build_loader, complete_config
 from evdet.config import DetectionConfig, config_from_params
 from evdet.data import Batch, MixedLoader, StreamLoader
-from evdet.detectors import POST_MORTEM_NAME, CheckpointError
+from evdet.detectors import CheckpointError
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
+from evdet.runs import RunFolder
 from evdet.shapes import ClipDetections, Memory
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
 from evdet.training.errors import TrainingError
@@ -312,7 +313,7 @@ class LightningDetectionModel(pl.LightningModule):
         report = min(reports, key=lambda report: float(report["order"]))
         report["where"] = report["where"] or where_gradient_fails(self.detector) or "the loss"
         self._post_mortem = report
-        path = Path(self.trainer.default_root_dir) / "checkpoints" / POST_MORTEM_NAME
+        path = RunFolder(Path(self.trainer.default_root_dir)).post_mortem
         self.trainer.save_checkpoint(path, weights_only=False)
         raise TrainingError(
             f"not finite: {report['where']}, in batch {report['batch']} of epoch "

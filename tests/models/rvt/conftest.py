@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from evdet.detectors import import_rvt, published_name
-from evdet.detectors.checkpoints import load_detector
+from evdet.detectors.checkpoints import load_network
 from evdet.models.rvt import RVT, RVT_PLANS
 
 SEEDS = {"tiny": 11, "small": 12, "base": 13}
@@ -64,6 +64,6 @@ def remade(tmp_path_factory):
         }
         torch.save({"state_dict": weights}, folder / "rvt.ckpt")
         torch.save(import_rvt(folder / "rvt.ckpt"), folder / "ours.ckpt")
-        return Remade(load_detector(folder / "ours.ckpt"), remade_clip(seed))
+        return Remade(load_network(folder / "ours.ckpt"), remade_clip(seed))
 
     return make

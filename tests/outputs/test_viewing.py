@@ -13,7 +13,7 @@ from evdet.draw.caption import draw_caption
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import open_recording
 from evdet.labels.binning import LabeledTimes
-from evdet.viewing import HOLD, View, bins_to_show, contact_sheet, show_boxes, view_frames
+from evdet.outputs import HOLD, View, bins_to_show, contact_sheet, show_boxes, view_frames
 
 HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
 DELTA_T = 50_000

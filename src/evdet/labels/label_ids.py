@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from evdet.labels.label_map import find_label_map, read_label_map
+
 __all__ = ["OWN_IDS", "choose_label_ids"]
 
 OWN_IDS = "none"
@@ -26,8 +28,6 @@ def choose_label_ids(
         FolderError: the label map cannot be understood.
         ValueError: it lacks a class of the detector.
     """
-    from evdet.labels import find_label_map, read_label_map
-
     own = dict(enumerate(class_names))
     if label_map == OWN_IDS:
         return own

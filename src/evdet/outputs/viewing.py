@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 
 from evdet.boxes import BOX_DTYPE
 from evdet.draw import draw_box_events, draw_caption, image_grid, scale_box_events, upscale
 from evdet.events import Recording, TimeBin, events_to_picture
 from evdet.labels import BinnedBoxes, LabeledTimes, bin_boxes, bins_of
-from evdet.shapes import BoxEvents
+from evdet.shapes import BoxEvents, Picture
 
 __all__ = [
     "HOLD",
@@ -26,7 +26,6 @@ __all__ = [
 HOLD = 250_000
 """Microseconds for which boxes stay visible, dimmed, on frames that nobody labelled."""
 
-Picture = UInt8[np.ndarray, "H W 3"]
 # Boxes are looked up for so many bins at once.
 _BINS_AT_ONCE = 512
 

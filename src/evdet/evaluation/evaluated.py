@@ -1,0 +1,98 @@
+"""What is evaluated: a detector, the configuration of its data and the number of its weights."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from evdet.config import ConfigError, DetectionConfig
+from evdet.detectors import (
+    OnnxDetector,
+    config_of,
+    find_checkpoint,
+    load_checkpoint,
+    open_detector,
+)
+from evdet.models import DetectorProtocol
+
+__all__ = ["EvaluatedDetector", "open_evaluated"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedDetector:
+    """A detector, and what its evaluation must know besides."""
+
+    path: Path
+    """The checkpoint or the exported model."""
+    detector: DetectorProtocol
+    """In evaluation mode."""
+    config: DetectionConfig
+    """Of its training; for an exported detector what its `frame_spec` says."""
+    num_parameters: int | None
+    """None for an exported detector."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What it can find."""
+        return self.config.class_names
+
+
+def open_evaluated(
+    path: str | os.PathLike[str], *, dataset_path: Path | None = None, device: str = "cpu"
+) -> EvaluatedDetector:
+    """Open a detector to evaluate it.
+
+    Args:
+        path: what `open_detector` takes.
+        dataset_path: what it is going to play, where it is not the data set of its training.
+        device: cpu, cuda, ... or auto.
+
+    Returns:
+        The detector, and the configuration with which a loader feeds it.
+
+    Raises:
+        CheckpointError: it is no checkpoint.
+        ConfigError: an exported model without a data set.
+        ExportError: it is no such model.
+        ValueError: there is no such device.
+    """
+    path = find_checkpoint(path)
+    detector = open_detector(path, device=device)
+    if isinstance(detector, OnnxDetector):
+        config, num_parameters = _config_of_exported(path, detector, dataset_path), None
+    else:
+        config = config_of(load_checkpoint(path))
+        weights = detector.parameters() if isinstance(detector, nn.Module) else ()
+        num_parameters = sum(weight.numel() for weight in weights)
+    return EvaluatedDetector(
+        path=path, detector=detector, config=config, num_parameters=num_parameters
+    )
+
+
+def _config_of_exported(
+    path: Path, detector: OnnxDetector, dataset_path: Path | None
+) -> DetectionConfig:
+    if dataset_path is None:
+        raise ConfigError(
+            f"{path} does not know what it was trained on: give --dataset-path, a folder of "
+            "recordings"
+        )
+    spec = detector.frame_spec
+    lanes, _, _, _ = detector.frame_shape
+    return DetectionConfig(
+        dataset_path=str(dataset_path),
+        classes=spec.class_names,
+        preprocess=spec.preprocess,
+        delta_t=spec.delta_t,
+        height=spec.height,
+        width=spec.width,
+        in_channels=spec.in_channels,
+        remove_hot_pixels=spec.remove_hot_pixels,
+        background_filter=spec.background_filter,
+        score_thresh=spec.thresholds.score_thresh,
+        nms_thresh=spec.thresholds.nms_thresh,
+        max_boxes_per_input=spec.thresholds.max_boxes,
+        batch_size=lanes or DetectionConfig.batch_size,
+        num_tbins=1,
+    )

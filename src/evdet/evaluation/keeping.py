@@ -1,0 +1,80 @@
+"""What an evaluation leaves in a run's folder: numbers, pictures and a video."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evdet.atomic_file import write_bytes
+from evdet.build import build_loader
+from evdet.config import DetectionConfig
+from evdet.draw import VideoUnavailableError, encode_png, write_video
+from evdet.evaluation.detecting import detect_batches, rename_classes
+from evdet.evaluation.evaluated import EvaluatedDetector
+from evdet.evaluation.loop import Evaluation
+from evdet.evaluation.pictures import draw_batch
+from evdet.frame_spec import SelectionThresholds
+from evdet.runs import RunFolder
+from evdet.shapes import Picture
+
+__all__ = ["keep_evaluation", "keep_video"]
+
+_VIDEO_FRAMES = 120
+
+
+def keep_evaluation(run: RunFolder, evaluation: Evaluation, numbers: Mapping[str, Any]) -> None:
+    """Write numbers and pictures where a report looks for them.
+
+    Args:
+        run: where they go.
+        evaluation: pictures and confusion.
+        numbers: everything else.
+    """
+    run.evaluation.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, list[dict[str, str]]] = {}
+    for kind, captioned in (("strip", evaluation.strip), ("failures", evaluation.failures)):
+        pictures[kind] = []
+        for number, (caption, image) in enumerate(captioned):
+            name = f"{kind}-{number:02d}.png"
+            write_bytes(run.evaluation / name, encode_png(image))
+            pictures[kind].append({"file": name, "caption": caption})
+    confusion = evaluation.confusion.tolist()
+    run.write_evaluation({**numbers, "confusion": confusion, "pictures": pictures})
+
+
+def keep_video(
+    run: RunFolder,
+    evaluated: EvaluatedDetector,
+    config: DetectionConfig,
+    split: str,
+    thresholds: SelectionThresholds,
+) -> list[str]:
+    """Write a video of detections against truth.
+
+    Args:
+        run: where it goes.
+        evaluated: the detector.
+        config: of the loader.
+        split: what is played.
+        thresholds: which candidates become detections.
+
+    Returns:
+        What is missing and why, one line each.
+    """
+    # Longer videos than those that are scored: memory is seen at work.
+    long = max(_VIDEO_FRAMES, config.max_frames_per_video)
+    loader = build_loader(dataclasses.replace(config, max_frames_per_video=long), split)
+    show_frame, label_map = loader.get_vis_func(), ["background", *config.class_names]
+    frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
+
+    def pictures() -> Iterator[Picture]:
+        for batch, found in detect_batches(evaluated.detector, loader, thresholds):
+            shown = rename_classes(found, evaluated.class_names, config.class_names)
+            yield from draw_batch(batch, shown, label_map, show_frame)
+
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_video(run.video, itertools.islice(pictures(), _VIDEO_FRAMES), frames_per_second)
+    except VideoUnavailableError as error:
+        return [str(error)]
+    return []

@@ -1,0 +1,5 @@
+"""Boxes, and what they were found on -> files that are complete at any moment, and pictures."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

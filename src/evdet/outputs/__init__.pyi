@@ -1,0 +1,16 @@
+from .opening import (
+    OUTPUT_SUFFIXES as OUTPUT_SUFFIXES,
+    OutputError as OutputError,
+    Outputs as Outputs,
+    check_outputs as check_outputs,
+    open_outputs as open_outputs,
+)
+from .viewing import (
+    HOLD as HOLD,
+    ShownBoxes as ShownBoxes,
+    View as View,
+    bins_to_show as bins_to_show,
+    contact_sheet as contact_sheet,
+    show_boxes as show_boxes,
+    view_frames as view_frames,
+)

@@ -1,0 +1,218 @@
+"""RunFolder: every path and file of a training's folder, read and written in one place."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evdet.atomic_file import write_text
+from evdet.config import ConfigError, DetectionConfig, read_config, write_config
+from evdet.samples import WEIGHTS
+
+__all__ = ["RunFolder", "TrainingRecord"]
+
+# What a report shows of a speed; other files are called speed.json, too.
+_SPEED_KEYS = {"stages", "delta_t", "source", "device", "threads", "macs", "variants"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What a training says of itself when it ends."""
+
+    num_frames: int
+    """Frames trained, every repetition counted, over all processes and resumptions."""
+    seconds: float
+    """Time of the training, without validations."""
+    frames_per_second: float
+    """Frames trained per second, without validations."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Software and hardware, by name."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, as `root_dir` names it; no file in it has to exist."""
+
+    path: Path
+    """The folder."""
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: Path) -> "RunFolder":
+        """Give the run that a checkpoint is of.
+
+        Args:
+            checkpoint: a file, or the name of weights that come with evdet, whose run is
+                runs/NAME.
+
+        Returns:
+            The folder around its `checkpoints`, else the one in which it lies.
+        """
+        if str(checkpoint) in WEIGHTS and not checkpoint.exists():
+            return cls(Path("runs") / checkpoint)
+        folder = checkpoint.resolve().parent
+        run = folder.parent if folder.name == "checkpoints" else folder
+        return cls(run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run)
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration, from which `--config` makes the same run again."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints: one an epoch, and the following three names."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The epoch with the highest validation mAP."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The newest state."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def post_mortem(self) -> Path:
+        """The state at a loss that is not finite; no run goes on from it."""
+        return self.checkpoints / "not_finite.ckpt"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of TensorBoard's files."""
+        return self.path / "logs"
+
+    @property
+    def training_file(self) -> Path:
+        """A `TrainingRecord`, as JSON."""
+        return self.path / "training.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder of the evaluation's numbers and pictures."""
+        return self.path / "evaluation"
+
+    @property
+    def evaluation_file(self) -> Path:
+        """The evaluation's numbers, as JSON."""
+        return self.evaluation / "evaluation.json"
+
+    @property
+    def video(self) -> Path:
+        """Detections against ground truth."""
+        return self.path / "demo.mp4"
+
+    @property
+    def speed_file(self) -> Path:
+        """What `evdet bench` measured, as JSON."""
+        return self.path / "speed.json"
+
+    @property
+    def report(self) -> Path:
+        """The page of the run."""
+        return self.path / "report.html"
+
+    @property
+    def comparison(self) -> Path:
+        """The page that compares the run with others."""
+        return self.path / "comparison.html"
+
+    def read_config(self) -> DetectionConfig:
+        """Read the configuration.
+
+        Raises:
+            ConfigError: the folder is not a run, or the file cannot be used.
+        """
+        if not self.config_file.exists():
+            raise ConfigError(
+                f"{self.path} is no run: it has no {self.config_file.name}. Name the folder of a "
+                "training."
+            )
+        return read_config(self.config_file)
+
+    def write_config(self, config: DetectionConfig) -> None:
+        """Write the configuration, and make the folder if it is missing."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_config(config, self.config_file)
+
+    def read_training(self) -> TrainingRecord | None:
+        """Read what the training says of itself; None if it has not ended yet.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        content = _read_json(self.training_file)
+        if content is None:
+            return None
+        try:
+            return TrainingRecord(
+                num_frames=int(content["num_frames"]),
+                seconds=float(content["seconds"]),
+                frames_per_second=float(content["frames_per_second"]),
+                environment=dict(content.get("environment", {})),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(self.training_file, f"{type(error).__name__}: {error}") from error
+
+    def write_training(self, record: TrainingRecord) -> None:
+        """Write what the training says of itself."""
+        _write_json(self.training_file, dataclasses.asdict(record))
+
+    def read_evaluation(self) -> dict[str, Any] | None:
+        """Read the evaluation's numbers; None if there has been none.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        return _read_json(self.evaluation_file)
+
+    def write_evaluation(self, numbers: Mapping[str, Any]) -> None:
+        """Write the evaluation's numbers."""
+        _write_json(self.evaluation_file, numbers)
+
+    def read_speed(self) -> dict[str, Any] | None:
+        """Read what `evdet bench` measured; None if it has not.
+
+        Returns:
+            `SpeedReport.as_dict()` and its environment.
+
+        Raises:
+            ValueError: the file is damaged, or is not from `evdet bench`.
+        """
+        speed = _read_json(self.speed_file)
+        if speed is not None and "levers" in speed:  # as version 0.1.0 called them
+            speed["variants"] = speed.pop("levers")
+        if speed is not None and not speed.keys() >= _SPEED_KEYS:
+            raise ValueError(
+                f"{self.speed_file} is not what evdet bench writes: measure again, evdet bench "
+                f"{self.path}, or remove it"
+            )
+        return speed
+
+    def write_speed(self, speed: Mapping[str, Any]) -> None:
+        """Write what `evdet bench` measured."""
+        _write_json(self.speed_file, speed)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is not a table of numbers by name")
+    return content
+
+
+def _damaged(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path} is damaged ({reason}): evaluate, measure or train again")
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,153 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from evdet.boxes import BOX_DTYPE
+from evdet.events import EVENT_DTYPE, SensorSize
+from evdet.outputs import OutputError, check_outputs, open_outputs
+from evdet.pipeline import DetectedFrame
+from evdet.sources import StreamedFrame
+
+DELTA_T = 50_000
+BOX_FILES = ("x.npy", "x.csv", "x.json", "x.txt")
+
+
+class Stream:
+    """A stream as far as outputs ask it."""
+
+    name = "drive"
+    size = frame_size = SensorSize(48, 64)
+    delta_t = DELTA_T
+    num_frames = None
+
+    def __iter__(self):
+        return iter(())
+
+
+def found_in(number, count=1):
+    """The frame of a bin, with a car, a person and so on."""
+    t = (number + 1) * DELTA_T
+    boxes = np.zeros(count, BOX_DTYPE)
+    boxes["t"], boxes["x"], boxes["y"], boxes["w"], boxes["h"] = t, 4 + number, 8, 20, 20
+    boxes["class_id"], boxes["class_confidence"] = np.arange(count) + 1, 0.75
+    frame = StreamedFrame(t, DELTA_T, np.zeros((2, 48, 64), np.uint8), np.zeros(0, EVENT_DTYPE))
+    return DetectedFrame(t, frame, boxes)
+
+
+@pytest.fixture(autouse=True)
+def _inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_no_outputs_write_nothing(tmp_path):
+    with open_outputs([], Stream(), ["car"]) as outputs:
+        outputs.write(found_in(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_without_frames_leaves_files_without_boxes(tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"older")
+    with open_outputs(BOX_FILES, Stream(), ["car"]):
+        pass
+    assert len(np.load("x.npy")) == 0
+    assert json.loads((tmp_path / "x.json").read_text()) == []
+
+
+def test_an_error_before_the_first_frame_replaces_nothing(tmp_path):
+    (tmp_path / "x.npy").write_bytes(b"older")
+    with pytest.raises(ZeroDivisionError), open_outputs(["x.npy"], Stream(), ["car"]):
+        _ = 1 / 0
+    assert (tmp_path / "x.npy").read_bytes() == b"older"
+
+
+def test_box_files_are_complete_after_every_frame(tmp_path):
+    with open_outputs(BOX_FILES, Stream(), ["car", "person"]) as outputs:
+        for number in range(3):
+            outputs.write(found_in(number, count=number))
+            num_boxes = number * (number + 1) // 2
+            assert len(np.load("x.npy")) == num_boxes
+            assert len(json.loads((tmp_path / "x.json").read_text())) == num_boxes
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert len(lines) == 1 + 3
+    assert ",person,1," in lines[-1]
+
+
+def test_a_mapping_gives_the_ids_on_disk():
+    with open_outputs(["x.npy"], Stream(), {9: "car", 3: "person"}) as outputs:
+        outputs.write(found_in(0, count=2))
+    assert np.load("x.npy")["class_id"].tolist() == [9, 3]
+
+
+def test_frames_are_counted_from_the_recordings_first_bin(tmp_path):
+    for first_bin, numbers in ((None, ["1", "2"]), (20, ["3", "4"])):
+        with open_outputs(["x.txt"], Stream(), ["car"], first_bin=first_bin) as outputs:
+            for number in (22, 23):
+                outputs.write(found_in(number))
+        lines = (tmp_path / "x.txt").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == numbers
+
+
+def test_a_video_shows_every_frame():
+    av = pytest.importorskip("av")
+    with open_outputs(["x.mp4"], Stream(), ["car"], is_tracked=True) as outputs:
+        for number in range(5):
+            outputs.write(found_in(number))
+    with av.open("x.mp4") as video:
+        assert len(list(video.decode(video=0))) == 5
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["x.avi"], "outputs end in .mp4, .npy, .csv, .json, .txt, .rrd"),
+        (["nowhere/x.npy"], "there is no folder nowhere for x.npy"),
+        (["x.npy", "./x.npy"], "named twice"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_at_once(paths, message):
+    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+        open_outputs(paths, Stream(), ["car"])
+
+
+def test_a_file_that_is_read_is_never_written(tmp_path):
+    source = tmp_path / "drive.npy"
+    source.touch()
+    with pytest.raises(ValueError, match="is read: name another file"):
+        check_outputs([source], [source])
+
+
+def test_a_disk_error_names_the_output(monkeypatch):
+    from evdet.labels.growing_file import GrowingFile
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with open_outputs(["x.npy"], Stream(), ["car"]) as outputs:
+        outputs.write(found_in(0))
+        monkeypatch.setattr(GrowingFile, "append", full)
+        with pytest.raises(OutputError, match=r"x\.npy: No space left on device"):
+            outputs.write(found_in(1))
+    assert len(np.load("x.npy")) == 1
+
+
+def test_ctrl_c_comes_after_the_frame(monkeypatch):
+    from evdet.labels.writers import BoxWriter
+
+    write = BoxWriter.write
+
+    def interrupted(self, boxes, *, frame):
+        os.kill(os.getpid(), signal.SIGINT)
+        write(self, boxes, frame=frame)
+
+    monkeypatch.setattr(BoxWriter, "write", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_outputs(["x.npy", "x.csv"], Stream(), ["car"]) as outputs,
+    ):
+        outputs.write(found_in(0))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(np.load("x.npy")) == 1
