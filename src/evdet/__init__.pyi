@@ -56,6 +56,7 @@ from .models import (
     Vanilla as Vanilla,
     VanillaGRU as VanillaGRU,
     VggLike as VggLike,
+    keep_memory as keep_memory,
 )
 from .models.rvt import RVT as RVT
 from .outputs import open_outputs as open_outputs

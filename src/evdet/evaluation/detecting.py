@@ -8,7 +8,7 @@ from torch import Tensor
 
 from evdet.data import Batch
 from evdet.frame_spec import SelectionThresholds
-from evdet.models import DetectorProtocol, device_of
+from evdet.models import DetectorProtocol, device_of, keep_memory
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -34,9 +34,7 @@ def detect_batches(
     memory: Memory | None = None
     for batch in batches:
         with torch.no_grad():
-            if memory is not None:
-                keep = batch["mask_keep_memory"].to(device)
-                memory = tuple(part * keep for part in memory)
+            memory = keep_memory(memory, batch["mask_keep_memory"])
             found, memory = detector.step(batch["inputs"].to(device), memory, thresholds=thresholds)
         yield batch, found
 

@@ -16,6 +16,7 @@ from evdet.config import DetectionConfig, config_from_params
 from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.detectors import CheckpointError
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
+from evdet.models import keep_memory
 from evdet.runs import RunFolder
 from evdet.shapes import ClipDetections, Memory
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
@@ -157,8 +158,7 @@ class LightningDetectionModel(pl.LightningModule):
         return loss
 
     def _carry(self, loop: Loop, batch: Batch) -> Memory | None:
-        memory = self._memory[loop]
-        return memory and tuple(lanes * batch["mask_keep_memory"] for lanes in memory)
+        return keep_memory(self._memory[loop], batch["mask_keep_memory"])
 
     def _loss(
         self, batch: Batch, memory: Memory | None
