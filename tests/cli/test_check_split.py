@@ -100,7 +100,7 @@ def test_problems_are_the_exit_status_and_long_lists_are_cut(root, capsys):
 
 
 def test_a_folder_that_is_none_is_refused(root):
-    with pytest.raises(FolderError, match=r"`evdet split .*set` deals them out"):
+    with pytest.raises(FolderError, match=r"`evdet split .*set`"):
         run(check, CheckOptions, root)
     with pytest.raises(FolderError, match="is a file"):
         run(check, CheckOptions, root / "a_td.dat")

@@ -128,7 +128,7 @@ def test_a_recording_that_cannot_be_read_at_all_is_a_problem(root):
     assert report.splits["train"].num_recordings == 0
 
 
-def test_small_steps_back_and_silences_are_remarks(root):
+def test_small_steps_back_and_gaps_are_remarks(root):
     events = write_recording(root / "train/a_td.dat")
     events["t"][500:] += 2 * SECOND
     events["t"][100] -= 5_000
@@ -137,7 +137,7 @@ def test_small_steps_back_and_silences_are_remarks(root):
     remarks = texts(check_folder(root).remarks)
 
     assert "1 events step back" in remarks["time order", "a_td.dat"]
-    assert remarks["silence", "a_td.dat"].startswith("has no events for 2.0")
+    assert remarks["gap in the events", "a_td.dat"].startswith("has no events for 2.0")
 
 
 def test_boxes_outside_sensor_or_time_are_counted(root):
@@ -163,8 +163,8 @@ def test_boxes_on_another_clock_or_a_larger_picture_are_problems(root):
 
     problems = texts(check_folder(root).problems)
 
-    assert "count from another start" in problems["boxes outside the time span", "a_bbox.npy"]
-    assert "larger picture" in problems["boxes outside the sensor", "b_bbox.npy"]
+    assert "another start" in problems["boxes outside the time span", "a_bbox.npy"]
+    assert "larger images" in problems["boxes outside the sensor", "b_bbox.npy"]
 
 
 def test_unknown_classes_are_problems(root):

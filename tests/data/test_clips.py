@@ -129,7 +129,7 @@ def test_augmentation_moves_the_boxes_before_they_are_scaled():
     assert clip.labels[0].tolist() == [[14, 1.5, 18, 4, 1]]
 
 
-def test_silence_is_black_and_not_labelled():
+def test_empty_frames_are_black_and_not_labelled():
     ones = np.ones((1, 5, 20), np.float32)
     clip = clip_of([BinFrame(None, "broken at byte 3"), BinFrame(ones)], [0, 1])
     assert not clip.inputs[0].any()

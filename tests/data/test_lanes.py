@@ -1,6 +1,6 @@
 from hypothesis import given, strategies as st
 
-from evdet.data.lanes import deal_lanes
+from evdet.data.lanes import assign_lanes
 
 COUNTS = st.lists(st.integers(0, 30), max_size=40)
 NUM_LANES = st.integers(1, 12)
@@ -12,19 +12,19 @@ def loads_of(plan, counts):
 
 
 def test_no_videos_make_no_batches():
-    plan = deal_lanes([], 2, seed=0, epoch=0)
+    plan = assign_lanes([], 2, seed=0, epoch=0)
     assert (plan.lanes, plan.num_batches) == (((), ()), 0)
 
 
 def test_the_longest_video_has_a_lane_to_itself():
-    plan = deal_lanes([1, 2, 6, 1, 2], 2, seed=0, epoch=0, shuffle=False)
+    plan = assign_lanes([1, 2, 6, 1, 2], 2, seed=0, epoch=0, shuffle=False)
     assert plan.lanes == ((2,), (0, 1, 3, 4))
     assert plan.num_batches == 6
 
 
 @given(COUNTS, NUM_LANES, SEED, st.integers(0, 99), st.booleans())
 def test_every_video_with_clips_is_played_once(counts, num_lanes, seed, epoch, shuffle):
-    plan = deal_lanes(counts, num_lanes, seed=seed, epoch=epoch, shuffle=shuffle)
+    plan = assign_lanes(counts, num_lanes, seed=seed, epoch=epoch, shuffle=shuffle)
 
     played = sorted(index for lane in plan.lanes for index in lane)
     assert played == [index for index, count in enumerate(counts) if count > 0]
@@ -33,7 +33,7 @@ def test_every_video_with_clips_is_played_once(counts, num_lanes, seed, epoch, s
 
 @given(COUNTS, NUM_LANES, SEED)
 def test_no_lane_is_ahead_of_another_by_more_than_one_video(counts, num_lanes, seed):
-    plan = deal_lanes(counts, num_lanes, seed=seed, epoch=0)
+    plan = assign_lanes(counts, num_lanes, seed=seed, epoch=0)
 
     loads = loads_of(plan, counts)
     assert max(loads) - min(loads) <= max(counts, default=0)
@@ -42,13 +42,13 @@ def test_no_lane_is_ahead_of_another_by_more_than_one_video(counts, num_lanes, s
 
 @given(COUNTS, NUM_LANES, SEED)
 def test_the_plan_is_a_function_of_its_arguments(counts, num_lanes, seed):
-    first = deal_lanes(counts, num_lanes, seed=seed, epoch=3)
-    assert first == deal_lanes(counts, num_lanes, seed=seed, epoch=3)
+    first = assign_lanes(counts, num_lanes, seed=seed, epoch=3)
+    assert first == assign_lanes(counts, num_lanes, seed=seed, epoch=3)
 
 
 def test_another_seed_or_epoch_makes_another_order():
     def dealt(seed, epoch):
-        return deal_lanes([1] * 50, 2, seed=seed, epoch=epoch).lanes
+        return assign_lanes([1] * 50, 2, seed=seed, epoch=epoch).lanes
 
     assert dealt(0, 0) != dealt(0, 1)
     assert dealt(0, 0) != dealt(1, 0)
@@ -56,5 +56,5 @@ def test_another_seed_or_epoch_makes_another_order():
 
 @given(COUNTS, NUM_LANES)
 def test_without_shuffling_a_lane_plays_in_the_order_given(counts, num_lanes):
-    plan = deal_lanes(counts, num_lanes, seed=0, epoch=0, shuffle=False)
+    plan = assign_lanes(counts, num_lanes, seed=0, epoch=0, shuffle=False)
     assert all(list(lane) == sorted(lane) for lane in plan.lanes)

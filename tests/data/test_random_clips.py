@@ -31,8 +31,8 @@ def clip_ending_at(clips, name, end, epoch=0):
 
 def frames_of(clips, which, first, stop):
     frames = clips.source.frames(which, first, stop, augmentation=Augmentation())
-    silence = np.zeros(clips.clip_shape[1:], np.float32)
-    return np.stack([silence if f.frame is None else f.frame for f in frames])
+    empty = np.zeros(clips.clip_shape[1:], np.float32)
+    return np.stack([empty if f.frame is None else f.frame for f in frames])
 
 
 def test_no_labels_are_no_clips():

@@ -193,7 +193,7 @@ def test_resuming_with_workers_plays_the_rest():
 
 def test_a_position_after_the_end_is_refused():
     loader = StreamLoader(Numbered(), batch_size=3)
-    with pytest.raises(ValueError, match="epoch 0 has 6 batches, there is no batch 7"):
+    with pytest.raises(ValueError, match=r"epoch 0 has 6 batches.* 7$"):
         loader.set_position(0, 7)
 
 
@@ -218,7 +218,7 @@ def test_an_error_that_cannot_travel_reaches_the_user_as_its_words():
 def test_a_video_that_breaks_its_promise_is_named(promised):
     videos = Numbered(counts=(3, 3), promised=(promised, promised))
     loader = StreamLoader(videos, batch_size=1, shuffle=False)
-    with pytest.raises(ValueError, match=f"video 0 of epoch 0 .* announced {promised} clips"):
+    with pytest.raises(ValueError, match=f"video 0 of epoch 0 .* announced {promised}"):
         list(loader)
 
 
@@ -270,7 +270,7 @@ def test_frames_show_as_they_are():
     frame = torch.tensor([0.0, 0.5, 2.0]).reshape(3, 1, 1)
     assert frame_to_rgb(frame).tolist() == [[[0, 128, 255]]]
     assert frame_to_rgb(np.full((1, 1, 1), 0.2, np.float32)).tolist() == [[[51, 51, 51]]]
-    with pytest.raises(ValueError, match="a frame of 2 channels is no picture"):
+    with pytest.raises(ValueError, match=r"2 channels.*vis_func"):
         frame_to_rgb(torch.zeros(2, 1, 1))
 
 
@@ -308,7 +308,7 @@ def test_a_video_that_breaks_is_told_once_and_listed(num_workers, caplog):
     for _ in range(2):
         list(loader)
         assert loader.broken == {"v9": "cannot be opened", "v2": "is damaged"}
-    assert caplog.text.count("v2 breaks off") == 1
+    assert caplog.text.count("v2 is damaged") == 1
 
 
 def test_an_epoch_can_be_played_without_batches():

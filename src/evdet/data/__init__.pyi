@@ -15,7 +15,7 @@ from .folder import (
 )
 from .folder_layouts import RecordingEntry as RecordingEntry, labels_beside as labels_beside
 from .frames_file import is_metavision_tensors as is_metavision_tensors
-from .lanes import LanePlan as LanePlan, deal_lanes as deal_lanes
+from .lanes import LanePlan as LanePlan, assign_lanes as assign_lanes
 from .mixed_loader import MixedLoader as MixedLoader
 from .random_clips import RandomClips as RandomClips
 from .recording_frames import open_recordings as open_recordings

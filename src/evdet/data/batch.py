@@ -18,15 +18,15 @@ class ClipInfo(NamedTuple):
     """Where a clip comes from."""
 
     name: str
-    """The video's name; empty for a lane that has run dry."""
-    index: int  # type: ignore[assignment]  # hides tuple.index, which has no use here
-    """The video's number in the set of its epoch; -1 for a lane that has run dry."""
+    """The video's name; empty for an exhausted lane."""
+    index: int  # type: ignore[assignment]  # hides tuple.index, which is not used here
+    """The video's index in its epoch; -1 for an exhausted lane."""
     first_frame: int
-    """The clip's first frame, counted from where the video starts to play: 0 clears memory."""
+    """Index of the clip's first frame, from the video's first played frame: 0 clears memory."""
     delta_t: int
     """Duration of a frame, in microseconds."""
     error: str = ""
-    """Why a part of the clip could not be read: that part is black and not labelled."""
+    """Why a part of the clip could not be read: that part is empty and not labelled."""
 
 
 class Clip(NamedTuple):
@@ -36,23 +36,23 @@ class Clip(NamedTuple):
     """
 
     inputs: UInt8[Tensor, "T C H W"] | Float32[Tensor, "T C H W"]
-    """The frames; bytes (which travel four times faster) are divided by `byte_divisor`."""
+    """The frames; bytes (four times faster to transfer) are divided by `byte_divisor`."""
     labels: list[Float32[np.ndarray, "N 5"]]
     """Boxes of each frame, x1 y1 x2 y2 label."""
     frame_is_labeled: Bool[np.ndarray, " T"]
-    """False for a frame that nobody labelled, as opposed to one without objects."""
+    """False for a frame that is not annotated; True for an annotated one without objects."""
     info: ClipInfo
     byte_divisor: int = 255
-    """What makes numbers of bytes: 255 gives shades from 0 to 1, 1 gives counts as they are."""
+    """Divisor of frames of bytes: 255 gives grey values from 0 to 1, 1 keeps counts."""
     counts: Mapping[str, int] = {}
-    """What was left out on the way, such as noise; the loader adds it up."""
+    """What was left out, such as noise, by reason; the loader sums it."""
 
 
 class Batch(TypedDict):
-    """B lanes' clips; `labels[t][b]` are the boxes of a frame, `video_infos[b]` is of a lane.
+    """The clips of B lanes; `labels[t][b]` are a frame's boxes, `video_infos[b]` is a lane's.
 
-    `inputs` are numbers to compute with, unless `byte_divisor` is there: then they are bytes, which
-    travel to an accelerator four times faster, and are to be divided by it there.
+    With `byte_divisor`, `inputs` are bytes, which transfer to an accelerator four times faster and
+    are divided by it there; without, they are floats.
     """
 
     inputs: Float[Tensor, "T B C H W"] | UInt8[Tensor, "T B C H W"]
@@ -63,7 +63,7 @@ class Batch(TypedDict):
     video_infos: list[ClipInfo]
 
 
-DRY = ClipInfo(name="", index=-1, first_frame=0, delta_t=0)
+_EXHAUSTED = ClipInfo(name="", index=-1, first_frame=0, delta_t=0)
 
 
 def make_batch(
@@ -76,15 +76,15 @@ def make_batch(
     """Join the lanes' clips.
 
     Args:
-        clips: one clip per lane; None for a lane that has run dry, which then delivers black
-            frames that are not labelled, and clears its memory.
+        clips: one clip per lane; None for an exhausted lane, which then delivers empty frames
+            that are not labelled, and clears its memory.
         clip_shape: the shape of every clip.
-        pin_memory: put the frames where they can be copied to an accelerator asynchronously.
-        keep_bytes: leave frames of bytes as they are and say so in `byte_divisor`; whoever moves
-            the batch makes numbers of them.
+        pin_memory: pin the frames, so that they copy to an accelerator asynchronously.
+        keep_bytes: keep frames of bytes and set `byte_divisor`: they are divided on the
+            accelerator.
 
     Returns:
-        The batch, on the CPU; `mask_keep_memory` is 0 where a video starts, 1 where it goes on.
+        The batch, on the CPU; `mask_keep_memory` is 0 where a video starts, 1 where it continues.
     """
     num_tbins, *frame_shape = clip_shape
     divisor = _common_divisor(clips) if keep_bytes else None
@@ -112,7 +112,7 @@ def make_batch(
         labels=labels,
         mask_keep_memory=keep,
         frame_is_labeled=labeled,
-        video_infos=[DRY if clip is None else clip.info for clip in clips],
+        video_infos=[_EXHAUSTED if clip is None else clip.info for clip in clips],
     )
     if divisor is not None:
         batch["byte_divisor"] = divisor
@@ -120,7 +120,7 @@ def make_batch(
 
 
 def _common_divisor(clips: Sequence[Clip | None]) -> int | None:
-    """What makes numbers of all clips' bytes; None where some hold numbers already."""
+    """The divisor of all clips' bytes; None where some clips hold floats or the divisors differ."""
     playing = [clip for clip in clips if clip is not None]
     divisors = {clip.byte_divisor for clip in playing}
     are_bytes = all(clip.inputs.dtype == torch.uint8 for clip in playing)

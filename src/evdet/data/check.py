@@ -1,4 +1,4 @@
-"""Read a data set folder once, and say what is wrong with it and what training will use."""
+"""Read a data set folder once; report its problems and what training will use."""
 
 import hashlib
 from collections import Counter
@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
+from evdet.data.augment import Augmentation
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.recording_scan import RecordingScan, scan_recording
+from evdet.data.tensors import open_tensors
 from evdet.events import RecordingError
 from evdet.labels import (
     BoxRules,
@@ -30,21 +32,20 @@ from evdet.labels import (
 __all__ = ["CheckReport", "Finding", "SplitUse", "check_folder"]
 
 _WIDE_SHARE = 0.9
-_LONG_SILENCE = 1_000_000
-"""Microseconds without an event that are worth a remark: any sensor has noise."""
+_LONG_GAP = 1_000_000
+"""Microseconds without an event that are reported: any sensor has noise."""
 _LONG_STEP = 5
-"""A step between label times is a gap when it is so many times the usual one."""
+"""A step between label times is a gap when it is more than this many times the usual one."""
 
 
 class Finding(NamedTuple):
-    """Something to know about a file."""
+    """A problem with a file, or a remark about it."""
 
     kind: str
-    """What it is about, the same for all findings alike."""
     path: Path
     text: str
     is_problem: bool
-    """Whether somebody must act; otherwise it is a remark."""
+    """True for a problem to fix, False for a remark."""
 
 
 @dataclass
@@ -77,7 +78,7 @@ class CheckReport:
 
     @property
     def problems(self) -> list[Finding]:
-        """The findings that somebody must act on."""
+        """The findings to fix."""
         return [finding for finding in self.findings if finding.is_problem]
 
     @property
@@ -106,12 +107,9 @@ def check_folder(
             the duration of a bin.
         progress: wraps the recordings of all splits while they are read.
 
-    Returns:
-        What was found.
-
     Raises:
-        FolderError: there is no data set to check.
-        ValueError: the classes are not those of the label map.
+        FolderError: the folder is not a data set.
+        ValueError: the label map does not have the classes.
     """
     if delta_t < 1:
         raise ValueError(f"delta_t must be at least 1 microsecond, got {delta_t}")
@@ -131,7 +129,7 @@ def check_folder(
 
 
 class _Reader:
-    """Reads recordings, and notes in a report what it finds."""
+    """Reads recordings and adds findings to a report."""
 
     def __init__(
         self,
@@ -150,7 +148,7 @@ class _Reader:
     def read(self, entry: RecordingEntry, use: SplitUse) -> None:
         """Read a recording and its labels."""
         if entry.boxes is None:
-            text = "has no label file beside it: training has nothing to learn from it"
+            text = "has no label file beside it, so training cannot use it"
             self._note("no boxes", entry.recording, text, is_problem=True)
         if entry.kind == "frames":
             self._read_frames(entry, use)
@@ -184,10 +182,7 @@ class _Reader:
         self._count_classes(use, boxes["class_id"])
 
     def _read_frames(self, entry: RecordingEntry, use: SplitUse) -> None:
-        """Read ready-made frames, all of them, and the labels that belong to them."""
-        from evdet.data.augment import Augmentation
-        from evdet.data.tensors import open_tensors
-
+        """Read all ready-made frames of an entry and their labels."""
         alone = replace(self.report.folder, splits={"alone": (entry,)})
         try:
             frames = open_tensors(
@@ -214,7 +209,7 @@ class _Reader:
         self.report.findings.append(Finding(kind, path, text, is_problem))
 
     def _look_at_events(self, path: Path, scan: RecordingScan) -> None:
-        """Note what is odd about the events of a recording."""
+        """Report what is unusual about the events of a recording."""
         if scan.error:
             text = scan.error.removeprefix(str(path)).lstrip(":, ")
             if scan.num_events:
@@ -228,9 +223,9 @@ class _Reader:
                 f"{scan.largest_step_back} us; they are sorted within their bin"
             )
             self._note("time order", path, text)
-        if scan.silence > _LONG_SILENCE:
-            text = f"has no events for {scan.silence / 1e6:.2f} s, from t={scan.silence_at} us"
-            self._note("silence", path, text)
+        if scan.longest_gap > _LONG_GAP:
+            text = f"has no events for {scan.longest_gap / 1e6:.2f} s, from t={scan.gap_start} us"
+            self._note("gap in the events", path, text)
 
     def _labels(self, entry: RecordingEntry, span: RecordingSpan) -> LabeledTimes | None:
         if entry.boxes is None:
@@ -258,7 +253,7 @@ class _Reader:
     def _look_at_boxes(
         self, entry: RecordingEntry, labeled: LabeledTimes, span: RecordingSpan, num_outside: int
     ) -> None:
-        """Note what is odd about the boxes of a recording."""
+        """Report what is unusual about the boxes of a recording."""
         path, boxes = entry.boxes or entry.recording, labeled.boxes
         count = len(boxes)
         if num_outside:
@@ -268,7 +263,7 @@ class _Reader:
                 f"{boxes['t'][-1]} us"
             )
             if num_outside == count:
-                text += ": do the labels count from another start, or in another unit?"
+                text += ": do the labels have another start or another unit?"
             kind = "boxes outside the time span"
             self._note(kind, path, text, is_problem=num_outside == count)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -285,7 +280,7 @@ class _Reader:
             )
             is_problem = num_wholly == count
             if is_problem:
-                text += ": were they drawn on a larger picture?"
+                text += ": were they drawn on larger images?"
             self._note("boxes outside the sensor", path, text, is_problem=is_problem)
         if num_wide:
             text = f"{num_wide} of {count} boxes are wider than {_WIDE_SHARE:.0%} of the sensor"
@@ -309,13 +304,13 @@ class _Reader:
 
 
 def _check_parts(report: CheckReport) -> None:
-    """Note what is missing from the folder as a whole."""
+    """Report what is missing from the folder."""
     for split in ("train", "val"):
         if not report.folder.splits.get(split):
             text = f"has no {split}/ with recordings: " + (
-                "there is nothing to train on"
+                "training has no data"
                 if split == "train"
-                else "no epoch can be scored. Move some recordings of train/ there, whole ones"
+                else "epochs cannot be scored. Move some whole recordings of train/ there"
             )
             report.findings.append(Finding("missing split", report.folder.path, text, True))
     for note in report.folder.notes:
@@ -327,7 +322,7 @@ def _check_parts(report: CheckReport) -> None:
 
 
 def _check_copies(report: CheckReport, split_of: dict[Path, str]) -> None:
-    """Note recordings with the same content: one in two splits is a test that was trained on."""
+    """Report recordings with the same content: a copy in another split was trained on."""
     by_size: dict[int, list[Path]] = {}
     for path in split_of:
         if path.is_file():
@@ -343,13 +338,13 @@ def _check_copies(report: CheckReport, split_of: dict[Path, str]) -> None:
             for copy in copies:
                 is_problem = split_of[copy] != split_of[first]
                 text = f"has the same content as {first}" + (
-                    ": scores on what was trained on say nothing. Delete one" if is_problem else ""
+                    ": scores on training data are meaningless. Delete one" if is_problem else ""
                 )
                 kind = "copies across splits" if is_problem else "copies"
                 report.findings.append(Finding(kind, copy, text, is_problem))
 
 
 def _without_path(error: Exception, path: Path) -> str:
-    """The message, without the file that a finding names anyway."""
+    """The message without the path, which the finding already has."""
     text = str(error)
     return text.removeprefix(str(path)).lstrip(":, ") if text.startswith(str(path)) else text

@@ -39,21 +39,21 @@ Labels = Float32[np.ndarray, "_ 5"]
 
 
 class BinFrame(NamedTuple):
-    """What is to be seen in one time bin."""
+    """The content of one time bin."""
 
     frame: Frame | None
-    """The frame; None is silence, before the recording, after it, or where it is damaged."""
+    """None (an empty frame) before the recording, after it, or where it is damaged."""
     error: str = ""
-    """What is wrong with the recording, from the first bin on that shows it."""
+    """What is wrong with the recording, from the first affected bin on."""
     counts: Mapping[str, int] = {}
-    """What was left out."""
+    """What was left out, by reason."""
 
 
 class BinGrid(NamedTuple):
-    """The bins of a recording."""
+    """The time bins of a recording."""
 
     first_bin: int
-    """Number of the first; bin 0 starts at time 0."""
+    """Index of the first; bin 0 starts at time 0."""
     num_bins: int
     delta_t: int
     """Duration of each, in microseconds."""
@@ -66,16 +66,15 @@ class BinLabels:
     boxes: Labels
     """Boxes x1 y1 x2 y2 label of all bins, in order."""
     cuts: Int64[np.ndarray, " _"]
-    """Where each bin's boxes start, and at last where they end."""
+    """Index of each bin's first box, then the number of boxes."""
     is_labeled: Bool[np.ndarray, " _"]
-    """False for a bin that nobody labelled."""
+    """False for a bin that is not annotated."""
 
-    def of(self, number: int) -> tuple[Labels, bool]:
+    def of(self, index: int) -> tuple[Labels, bool]:
         """Boxes of a bin, and whether it is labelled; a bin outside the recording is not."""
-        if not 0 <= number < len(self.is_labeled):
+        if not 0 <= index < len(self.is_labeled):
             return self.boxes[:0], False
-        boxes = self.boxes[self.cuts[number] : self.cuts[number + 1]]
-        return boxes, bool(self.is_labeled[number])
+        return self.boxes[self.cuts[index] : self.cuts[index + 1]], bool(self.is_labeled[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +84,10 @@ class LabeledRecording:
     name: str
     path: Path
     size: SensorSize
-    """What the labels count their pixels in."""
+    """The sensor whose pixels the labels are in."""
     first_bin: int
-    """Number of its first bin; bin 0 starts at time 0."""
+    """Index of its first bin; bin 0 starts at time 0."""
     labels: BinLabels
-    """Of all its bins."""
     hot: Bool[np.ndarray, "rows columns"] | None = None
     """True at pixels of the sensor whose events are left out."""
 
@@ -117,7 +115,7 @@ class FrameSource(Protocol):
 
     @property
     def byte_divisor(self) -> int:
-        """As in `Clip`."""
+        """Divisor of frames of bytes, as in `Clip`."""
 
     @property
     def delta_t(self) -> int:
@@ -140,17 +138,20 @@ class FrameSource(Protocol):
         augmentation: Augmentation,
         since: int | None = None,
     ) -> Iterator[BinFrame]:
-        """Make the frames of some consecutive bins.
+        """Make the frames of consecutive bins.
 
         Args:
-            index: number of the video.
-            first: the first bin to show, counted from the first of the recording.
-            stop: the bin to stop before; bins outside the recording are silent.
-            augmentation: what happens to each frame.
-            since: start reading here: damage from here on ends what can be seen.
+            index: index of the video.
+            first: the first bin, counted from the recording's first.
+            stop: the bin to stop before; bins outside the recording are empty.
+            augmentation: applied to each frame.
+            since: start reading events here: after damage from here on, all bins are empty.
 
         Returns:
             One per bin.
+
+        Raises:
+            RecordingError: the source is strict, and the recording is damaged.
         """
 
 
@@ -158,23 +159,23 @@ def check_rules(rules: AugmentRules, source: FrameSource, *, is_stream: bool) ->
     """Refuse augmentation that cannot be done.
 
     Args:
-        rules: what may happen.
-        source: what it happens to.
+        rules: the augmentation.
+        source: the recordings to augment.
         is_stream: recordings are played from start to end.
 
     Raises:
-        ValueError: a rule needs what is not there.
+        ValueError: a rule needs events or random clips.
     """
     if is_stream and rules.reverse_prob:
         raise ValueError(
-            f"reverse_prob is {rules.reverse_prob}, but a stream cannot be played backwards: its "
-            "clips follow one another, and the memory with them. Set it to 0, or draw random clips"
+            f"reverse_prob is {rules.reverse_prob}, but a stream cannot be played backwards: "
+            "memory carries over from clip to clip. Set it to 0, or draw random clips"
         )
     for name in ("noise_prob", "swap_prob", "reverse_prob"):
         if getattr(rules, name) and not source.has_events:
             raise ValueError(
-                f"{name} is {getattr(rules, name)}, but ready-made frames have no events that "
-                "could be changed: set it to 0, or train from recordings"
+                f"{name} is {getattr(rules, name)}, but ready-made frames have no events to "
+                "change: set it to 0, or train on recordings"
             )
 
 
@@ -187,7 +188,7 @@ def label_bins(
 ) -> tuple[BinLabels, dict[str, int]]:
     """Sort a recording's boxes into its bins, and keep those to train on.
 
-    A bin stays labelled when all its boxes are of other classes, or too small: somebody looked.
+    A bin whose boxes are all of other classes or too small stays labelled: it was annotated.
 
     Args:
         labeled: the content of the label file.
@@ -202,12 +203,12 @@ def label_bins(
     first_bin, num_bins, delta_t = grid
     binned = bin_boxes(labeled, first_bin=first_bin, num_bins=num_bins, delta_t=delta_t)
     counts = dict(labeled.counts)
-    for reason, number in (
+    for reason, count in (
         ("superseded", binned.num_superseded),
         ("outside the recording", binned.num_outside),
     ):
-        if number:
-            counts[reason] = number
+        if count:
+            counts[reason] = count
     used = np.concatenate(binned.boxes) if binned.boxes else labeled.boxes[:0]
     used, other_classes = apply_classes(used, choice)
     used, unfit = apply_rules(used, rules, size)
@@ -224,20 +225,20 @@ def make_clip(
     source: FrameSource,
     video: LabeledRecording,
     bins: Sequence[BinFrame],
-    numbers: Sequence[int],
+    bin_indices: Sequence[int],
     *,
     augmentation: Augmentation,
     info: ClipInfo,
 ) -> Clip:
-    """Put frames and boxes together.
+    """Join frames and boxes.
 
     Args:
-        source: where the frames come from.
+        source: the source of the frames.
         video: the recording.
-        bins: T bins, as they are to be played.
-        numbers: for each of them the bin whose labels it takes.
-        augmentation: what has happened to the frames, and now happens to the boxes.
-        info: where the clip comes from; the error is added.
+        bins: T bins, in playing order.
+        bin_indices: for each of them the index of the bin whose labels it takes.
+        augmentation: already applied to the frames; applied here to the boxes.
+        info: origin of the clip; the error is added.
 
     Returns:
         The clip, boxes in pixels of the frame.
@@ -247,8 +248,8 @@ def make_clip(
     scale = np.array([width / video.size.width, height / video.size.height] * 2 + [1], np.float32)
     labels, labeled = [], np.zeros(num_tbins, np.bool_)
     counts: dict[str, int] = {}
-    for t, (each, number) in enumerate(zip(bins, numbers, strict=True)):
-        boxes, is_labeled = video.labels.of(number)
+    for t, (each, bin_index) in enumerate(zip(bins, bin_indices, strict=True)):
+        boxes, is_labeled = video.labels.of(bin_index)
         if each.frame is None:
             boxes = boxes[:0]
         else:

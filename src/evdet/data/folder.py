@@ -27,42 +27,42 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-"""The parts of a data set."""
+"""The splits of a data set."""
 
 
 @dataclass(frozen=True)
 class DatasetFolder:
-    """What lies in a data set folder."""
+    """The content of a data set folder."""
 
     path: Path
     label_map: Mapping[int, str]
-    """Names of the ids on disk."""
+    """Class names of the ids on disk."""
     splits: Mapping[str, tuple[RecordingEntry, ...]]
-    """The recordings of each part that the folder has, sorted by name."""
+    """The recordings of each split that the folder has, sorted by name."""
     layout: str = "plain"
     """plain, DSEC-Detection or eTraM."""
     unmatched: Mapping[str, tuple[Path, ...]] | None = None
-    """Label files of each part that belong to no recording."""
+    """Label files of each split without a recording."""
     notes: tuple[str, ...] = ()
-    """Choices that had to be made among files."""
+    """Choices among several files."""
 
 
 def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
     """Find the recordings of a data set and the label file of each.
 
-    Beside a recording, in `train/`, `val/` or `test/` or any folder below, its labels have the
-    recording's name: without the extension and a trailing `_td`, `_cd` or `_events`, perhaps with
-    `_bbox`, `_boxes` or `_labels` behind it. No recording is opened.
+    Recordings lie in `train/`, `val/` or `test/` or any folder below. A label file lies beside its
+    recording and has its name, without the extension and a trailing `_td`, `_cd` or `_events`, and
+    optionally with `_bbox`, `_boxes` or `_labels` appended. No recording is opened.
 
     Args:
         path: the folder, in this plain layout or that of DSEC-Detection or eTraM as published.
-        splits: the parts to look for.
+        splits: the splits to look for.
 
     Returns:
-        The folder; recordings without labels are listed, too.
+        The folder, including recordings without labels.
 
     Raises:
-        FolderError: there is no such folder, or no recordings or classes in it.
+        FolderError: the folder does not exist, or has no recordings or classes.
     """
     if not path.is_dir():
         what = "is a file: give the folder that it lies in" if path.exists() else "does not exist"
@@ -97,16 +97,16 @@ def read_labels(
     *,
     frame_period: int | None = None,
 ) -> LabeledTimes:
-    """Read the labels of a recording, whatever their format.
+    """Read the labels of a recording, in any supported format.
 
     Args:
         entry: one of the folder's recordings.
         folder: the folder, for its label map.
-        recording: the opened recording; some formats leave the sensor's size or the clock to it.
+        recording: the opened recording; some label formats need its sensor size or clock.
         frame_period: microseconds from one frame to the next, for labels numbered by frame.
 
     Returns:
-        The labels; none where the recording has no label file.
+        The labels; empty if the recording has no label file.
 
     Raises:
         LabelError: the label file cannot be understood.
@@ -134,14 +134,14 @@ def _join(contents: list[FolderContents]) -> FolderContents:
 def _nothing_found(path: Path, splits: Sequence[str], found: list[str]) -> str:
     if found:
         return (
-            f"there is no recording in {', '.join(f'{name}/' for name in found)} of {path}. Put "
-            "recordings there, each with its label file beside it."
+            f"{path} has no recording in {', '.join(f'{name}/' for name in found)}. Put recordings "
+            "there, each with its label file beside it."
         )
     wanted = ", ".join(f"{name}/" for name in splits)
     if pair_up(path).entries:
         return (
-            f"{path} has recordings, but no {wanted} in which they lie. "
-            f"`evdet split {path}` deals them out."
+            f"{path} has recordings, but no {wanted} that contain them. "
+            f"`evdet split {path}` splits them."
         )
     return (
         f"{path} has no {wanted} with recordings. Put recordings and their label files into them, "
@@ -154,7 +154,7 @@ def _label_map_of(
     classes: Sequence[str],
     entries: Mapping[str, tuple[RecordingEntry, ...]],
 ) -> dict[int, str]:
-    """The file at the root, or what the published data set is known to have."""
+    """The classes of the file at the root, or of the published data set."""
     file = path / LABEL_MAP_FILE
     if file.exists():
         return read_label_map(file)

@@ -1,4 +1,4 @@
-"""Where data sets keep their recordings and labels: evdet's plain layout and published ones."""
+"""The folder layouts of data sets: evdet's plain layout and published ones."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ __all__ = [
     "pair_up",
 ]
 
-# Text and arrays can be either; these can only be recordings. AEDAT is listed so that opening it
-# says what to convert it with.
+# Text and arrays can be recordings or labels; these are always recordings. AEDAT is listed so that
+# the error of opening it names the converter.
 _RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin")
 _EITHER = (".npy", ".csv", ".txt")
 _NO_LABELS = re.compile(
@@ -39,43 +39,40 @@ class RecordingEntry:
     boxes: Path | None
     """Its label file, or a folder of one file per frame; None without labels."""
     name: str
-    """Where it lies in its split, without extension: no other recording there is called so."""
+    """Path in its split, without extension; unique there."""
     kind: Literal["events", "frames"] = "events"
-    """Events, or frames that somebody has made of them."""
+    """Events or ready-made frames."""
 
 
 class FolderContents(NamedTuple):
-    """What a folder has."""
+    """The recordings and labels in a folder."""
 
     entries: tuple[RecordingEntry, ...]
     """Recordings, sorted by name."""
     unmatched: tuple[Path, ...]
-    """Label files that belong to no recording."""
+    """Label files without a recording."""
     notes: tuple[str, ...]
-    """Choices that had to be made."""
+    """Choices among several files."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a data set keeps things."""
+    """The layout of a data set folder."""
 
     name: str
     folders: Callable[[Path, str], list[Path]]
     """The folders of a split, given the root."""
     find: Callable[[Path], FolderContents]
-    """What such a folder has."""
+    """Reads such a folder."""
     classes: tuple[str, ...] = ()
-    """The classes, where they are known without a label map."""
+    """The classes, if known without a label map."""
 
 
 def layout_of(path: Path) -> Layout:
     """Recognise the layout of a data set by its folders.
 
-    Args:
-        path: the root of the data set.
-
     Raises:
-        FolderError: it has the same data set in two forms.
+        FolderError: the folder has the same data set in two forms.
     """
     if any(path.glob(f"*/*/{_DSEC_EVENTS}")):
         return _DSEC
@@ -86,7 +83,7 @@ def layout_of(path: Path) -> Layout:
     ]
     if len(homes) > 1:
         raise FolderError(
-            f"{path} has the data set more than once: give one of "
+            f"{path} contains the data set more than once: give one of "
             f"{', '.join(str(home) for home in homes)}"
         )
     if homes:
@@ -102,12 +99,6 @@ def layout_of(path: Path) -> Layout:
 def pair_up(folder: Path) -> FolderContents:
     """Find recordings and the labels beside each, in a folder and all folders below.
 
-    Args:
-        folder: the folder; names of recordings are relative to it.
-
-    Returns:
-        What was found.
-
     Raises:
         FolderError: two recordings in one folder have the same name.
     """
@@ -121,15 +112,10 @@ def pair_up(folder: Path) -> FolderContents:
 
 
 def labels_beside(recording: Path) -> list[Path]:
-    """Find the label files of one recording, as a data set folder finds them.
-
-    Args:
-        recording: the recording; in DSEC-Detection's layout its labels lie in a folder of their
-            own.
+    """Find the label files of one recording, including those of DSEC-Detection's layout.
 
     Returns:
-        The files, and folders of one file per frame, that share its name; the one that training
-        reads comes first.
+        Files, and folders of one file per frame, that share its name; training reads the first.
     """
     _, labels = _sort_out(recording.parent)
     found = [path for path in labels.get(key_of(recording), []) if path != recording]
@@ -141,7 +127,7 @@ def labels_beside(recording: Path) -> list[Path]:
 
 
 def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """The folder and all folders below that hold neither one recording's labels nor frames."""
+    """The folder and all below, except those of one recording's labels or frames."""
     real = folder.resolve()
     if real in seen:  # a link to a folder above
         return
@@ -169,7 +155,7 @@ def _read_one_folder(root: Path, here: Path) -> FolderContents:
 
 
 def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
-    """The recordings of one folder, and its label files by the name that they share with one."""
+    """The recordings of one folder, and its label files by the recording's name."""
     paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
     labels: dict[str, list[Path]] = {}
     recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
@@ -187,7 +173,7 @@ def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
             elif not _NO_LABELS.match(path.name):
                 unsure.append(path)
     keys = {key_of(path) for path in recordings}
-    # An array of events first: the text beside it is then labels.
+    # Arrays first: text beside an array of events is labels.
     for path in sorted(unsure, key=lambda path: LABEL_SUFFIXES.index(path.suffix.lower())):
         key = key_of(path)
         if key not in keys and path.suffix.lower() in _EITHER and _holds_events(path):
@@ -233,7 +219,7 @@ def _preference(path: Path) -> tuple[bool, int]:
 
 
 def _holds_events(path: Path) -> bool:
-    """Whether a file whose extension leaves it open holds events: by fields or first line."""
+    """Whether an array or text file holds events, by its fields or first line."""
     if path.suffix.lower() == ".npy":
         return not is_box_npy(path)
     with path.open("rb") as file:

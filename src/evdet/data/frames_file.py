@@ -1,4 +1,4 @@
-"""HDF5 files of ready-made frames: is a file one, and its frames while it is open."""
+"""HDF5 files of ready-made frames: recognising and opening them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ from evdet.events import RecordingError
 __all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
 
 _KEY = "data"
-_FIRST_PLUGIN = 256  # HDF5 numbers filters of its own below
-# Whatever h5py makes of damaged bytes.
+_FIRST_PLUGIN = 256  # HDF5's own filters have smaller ids
+# What h5py raises for damaged files.
 _H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 
 
 def is_metavision_tensors(path: Path) -> bool:
-    """Whether an HDF5 file holds ready-made frames, and not events; its structure alone is read."""
+    """Whether an HDF5 file holds ready-made frames, and not events; only its structure is read."""
     try:
         with h5py.File(path, "r") as file:
             data = file.get(_KEY)
@@ -35,24 +35,24 @@ def shape_of(data: Any) -> tuple[int, int, int, int]:
 
 @contextmanager
 def opened_frames(path: Path, what: str) -> Iterator[Any]:
-    """Open the frames of a file; whatever goes wrong with them is a `RecordingError`.
+    """Open the frames of a file; every error of reading them is a `RecordingError`.
 
     Args:
         path: the file.
-        what: which of its frames are wanted, for messages.
+        what: which of its frames are read, for messages.
 
     Yields:
         The open data set.
 
     Raises:
-        RecordingError: there are no such frames, or they cannot be read.
+        RecordingError: the file has no frames, or they cannot be read.
     """
     try:
         with h5py.File(path, "r") as file:
             data = file.get(_KEY)
             if not isinstance(data, h5py.Dataset) or data.ndim != 4:
                 raise ValueError(
-                    f"there is no array of frames called {_KEY!r} with four dimensions (N, C, H, W)"
+                    f"the file has no array {_KEY!r} with four dimensions (N, C, H, W)"
                 )
             _load_plugins(data, path)
             yield data
@@ -66,13 +66,13 @@ def opened_frames(path: Path, what: str) -> Iterator[Any]:
 
 def _load_plugins(data: Any, path: Path) -> None:
     filters = data.id.get_create_plist()
-    numbers = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
-    if all(number < _FIRST_PLUGIN for number in numbers):
+    filter_ids = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    if all(filter_id < _FIRST_PLUGIN for filter_id in filter_ids):
         return
     try:
         import hdf5plugin  # noqa: F401 - importing it registers it
     except ImportError:
         raise RecordingError(
-            f"{path} is compressed with filter {max(numbers)}, which h5py does not have. "
+            f"{path} is compressed with filter {max(filter_ids)}, which h5py does not have. "
             "Install it: pip install hdf5plugin"
         ) from None

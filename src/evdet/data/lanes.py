@@ -1,4 +1,4 @@
-"""Which lane plays which video: dealt by arithmetic alone, so that every process agrees."""
+"""Which lane plays which video: computed from counts alone, so that all processes agree."""
 
 import heapq
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LanePlan", "deal_lanes"]
+__all__ = ["LanePlan", "assign_lanes"]
 
 
 @dataclass(frozen=True)
@@ -14,24 +14,24 @@ class LanePlan:
     """What the lanes play in one epoch."""
 
     lanes: tuple[tuple[int, ...], ...]
-    """For each lane its videos, in playing order."""
+    """Indices of each lane's videos, in playing order."""
     num_batches: int
-    """Clips of the longest lane; the others run dry before."""
+    """Clips of the longest lane; the others are exhausted earlier."""
 
 
-def deal_lanes(
+def assign_lanes(
     clip_counts: Sequence[int], num_lanes: int, *, seed: int, epoch: int, shuffle: bool = True
 ) -> LanePlan:
-    """Deal an epoch's videos to lanes so that all lanes play for about the same time.
+    """Assign an epoch's videos to lanes of about the same duration.
 
-    Long videos are dealt first, each to the lane that has the fewest clips so far: no lane is
-    then ahead of another by more than one video. Each lane plays its own in a random order.
+    Videos are assigned from long to short, each to the lane with the fewest clips so far: two
+    lanes then differ by at most one video. Each lane plays its videos in a random order.
 
     Args:
-        clip_counts: clips of each video; a video without clips is dealt to nobody.
+        clip_counts: clips of each video; a video without clips is not assigned.
         num_lanes: lanes of all processes together.
         seed: with `epoch`, draws the order.
-        epoch: number of the epoch.
+        epoch: index of the epoch.
         shuffle: play in a random order; otherwise in the order given.
 
     Returns:
@@ -41,17 +41,17 @@ def deal_lanes(
     if shuffle:
         order = np.random.default_rng([seed, epoch]).permutation(len(clip_counts)).tolist()
     # Sorting is stable: videos of equal length stay in their random order.
-    longest_first = sorted(range(len(order)), key=lambda place: -clip_counts[order[place]])
-    places: list[list[int]] = [[] for _ in range(num_lanes)]
+    longest_first = sorted(range(len(order)), key=lambda position: -clip_counts[order[position]])
+    positions: list[list[int]] = [[] for _ in range(num_lanes)]
     loads = [(0, lane) for lane in range(num_lanes)]
-    for place in longest_first:
-        clips = clip_counts[order[place]]
+    for position in longest_first:
+        clips = clip_counts[order[position]]
         if clips == 0:
             break
         load, lane = loads[0]
-        places[lane].append(place)
+        positions[lane].append(position)
         heapq.heapreplace(loads, (load + clips, lane))
     return LanePlan(
-        lanes=tuple(tuple(order[place] for place in sorted(lane)) for lane in places),
+        lanes=tuple(tuple(order[position] for position in sorted(lane)) for lane in positions),
         num_batches=max(load for load, _ in loads),
     )

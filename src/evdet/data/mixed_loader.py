@@ -1,4 +1,4 @@
-"""MixedLoader: in every batch some lanes stream recordings, the others show random clips."""
+"""MixedLoader: in every batch, some lanes stream recordings and the others play random clips."""
 
 from collections.abc import Iterator
 from itertools import chain, repeat
@@ -11,19 +11,19 @@ __all__ = ["MixedLoader"]
 
 
 class MixedLoader:
-    """Two loaders side by side: the first lanes of a batch stream, the last show random clips.
+    """Two loaders side by side: the first lanes of a batch stream, the last play random clips.
 
-    Streams teach what memory is for, random clips show more recordings in one batch. It can be
-    used wherever a `StreamLoader` can. An epoch is as long as that of the streams; as many random
-    clips are drawn. The batches are a function of (seed, epoch, rank, world_size), as they are of
-    a `StreamLoader`: any number of workers gives the same, from any position.
+    Streams train the memory over long times; random clips put more recordings into a batch. It
+    replaces a `StreamLoader` anywhere. An epoch lasts as long as the streams' epoch. The batches
+    are a function of (seed, epoch, rank, world_size), for any number of workers and from any
+    position.
 
     Args:
         streams: plays recordings from start to end.
         random: plays `RandomClips`, whose `num_clips` is not used.
 
     Raises:
-        ValueError: the two do not fit together.
+        ValueError: the loaders have different clip shapes or processes.
     """
 
     def __init__(self, streams: StreamLoader, random: StreamLoader) -> None:
@@ -33,7 +33,7 @@ class MixedLoader:
             )
         if streams.streams.clip_shape != random.streams.clip_shape:
             raise ValueError(
-                f"clips of shape {streams.streams.clip_shape} (T, C, H, W) cannot stand beside "
+                f"clips of shape {streams.streams.clip_shape} (T, C, H, W) cannot be combined with "
                 f"random clips of shape {random.streams.clip_shape}"
             )
         if (streams.rank, streams.world_size) != (random.rank, random.world_size):
@@ -62,7 +62,7 @@ class MixedLoader:
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Index of this process."""
         return self._streamed.rank
 
     @property
@@ -82,12 +82,12 @@ class MixedLoader:
 
     @property
     def broken(self) -> dict[str, str]:
-        """As of a `StreamLoader`, of both kinds together."""
+        """As in `StreamLoader`, for both kinds."""
         return {**self._drawn.broken, **self._streamed.broken}
 
     @property
     def counts(self) -> dict[str, int]:
-        """As of a `StreamLoader`, of both kinds together."""
+        """As in `StreamLoader`, for both kinds."""
         streamed, drawn = self._streamed.counts, self._drawn.counts
         return {
             reason: streamed.get(reason, 0) + drawn.get(reason, 0)
@@ -95,19 +95,11 @@ class MixedLoader:
         }
 
     def get_vis_func(self) -> VisFunc:
-        """The function that shows a frame of this loader as an RGB picture."""
+        """The function that turns a frame of this loader into an RGB picture."""
         return self._streamed.get_vis_func()
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """Let the next iteration start somewhere else; see `StreamLoader.set_position`.
-
-        Args:
-            epoch: number of the epoch.
-            batch: number of the batch in it.
-
-        Raises:
-            ValueError: there is no such position.
-        """
+        """Set where the next iteration starts; see `StreamLoader.set_position`."""
         self._streamed.set_position(epoch, batch)
 
     def __len__(self) -> int:
@@ -120,12 +112,12 @@ class MixedLoader:
 
     def _play(self, epoch: int, batch: int, *, num_batches: int) -> Iterator[Batch]:
         num_lanes = self._drawn.batch_size
-        # One clip for each lane of each batch: that many fill the lanes of all processes evenly.
+        # One clip per lane and batch fills the lanes of all processes evenly.
         num_clips = num_batches * num_lanes * self.world_size
         self._drawn.streams = self._clips.with_num_clips(num_clips)
-        # Without a single labelled bin there are no clips, and these lanes stay dry.
-        dry: list[Clip | None] = [None] * num_lanes
-        drawn = chain(self._drawn.play(epoch, batch), repeat(dry))
+        # Without any labelled bin there are no clips, and these lanes stay empty.
+        empty: list[Clip | None] = [None] * num_lanes
+        drawn = chain(self._drawn.play(epoch, batch), repeat(empty))
         for streamed in self._streamed.play(epoch, batch):
             yield make_batch(
                 streamed + next(drawn),

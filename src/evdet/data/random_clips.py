@@ -1,4 +1,4 @@
-"""Single clips drawn from recordings: each ends at a labelled bin, and starts from empty memory."""
+"""Single clips drawn from recordings: each ends at a labelled bin and starts with empty memory."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ __all__ = ["RandomClips"]
 class RandomClips:
     """Clips for a `StreamLoader` to play, each a video of its own.
 
-    Any labelled bin may end a clip. An epoch draws them in a random order, none twice before all
-    have come. A clip that starts before its recording does starts with silent bins.
+    Any labelled bin may end a clip. An epoch draws them in a random order, each once before any is
+    drawn again. A clip that starts before its recording begins with empty bins.
 
-    Played backwards, a clip *begins* after the labelled bin: what it shows last is what came
-    right after the label, and so the label stands at its end, where memory is needed.
+    A clip played backwards covers the bins *after* the label, so that the label comes at its end,
+    where memory is needed.
 
     Raises:
         ValueError: a value is out of range, or the augmentation cannot be done.
@@ -57,11 +57,11 @@ class RandomClips:
         return self.source.broken
 
     def with_num_clips(self, num_clips: int) -> "RandomClips":
-        """The same with another number of clips in an epoch."""
+        """A copy with another number of clips in an epoch."""
         return dataclasses.replace(self, num_clips=num_clips)
 
     def clip_counts(self, epoch: int) -> list[int]:
-        """One clip for each video; none at all where nothing is labelled."""
+        """One clip per video; no videos if nothing is labelled."""
         if not len(self._ends):
             return []
         return [1] * (len(self._ends) if self.num_clips is None else self.num_clips)
@@ -70,59 +70,57 @@ class RandomClips:
         """Make one clip.
 
         Args:
-            epoch: number of the epoch.
-            index: number of the clip.
-            first_clip: 0, or there is nothing to play.
-
-        Returns:
-            The clip.
+            epoch: index of the epoch.
+            index: index of the clip.
+            first_clip: 0 plays the clip; larger values play nothing.
 
         Raises:
-            RecordingError: the source is strict, and the recording damaged.
+            RecordingError: the source is strict, and the recording is damaged.
         """
         if first_clip > 0:
             return
-        which, end = self._ends[self._draw(epoch, index)].tolist()
-        video, num_tbins = self.source.videos[which], self.clip_shape[0]
+        video_index, end = self._ends[self._draw(epoch, index)].tolist()
+        video, num_tbins = self.source.videos[video_index], self.clip_shape[0]
         augmentation = Augmentation()
         if self.augment is not None:
-            # The third number sets these draws apart from those of whole recordings.
+            # The 1 separates these draws from those of whole recordings.
             rng = np.random.default_rng([self.seed, epoch, index, 1])
             augmentation = draw_augmentation(self.augment, rng)
         if end + 1 == video.num_bins:
-            # Nothing comes after the label that could be played backwards.
+            # No bins follow the label that could be played backwards.
             augmentation = dataclasses.replace(augmentation, reverse=False)
         first = end + 1 if augmentation.reverse else end + 1 - num_tbins
-        frames = self.source.frames(which, first, first + num_tbins, augmentation=augmentation)
-        bins, numbers = list(frames), range(first, first + num_tbins)
+        stop = first + num_tbins
+        frames = self.source.frames(video_index, first, stop, augmentation=augmentation)
+        bins, bin_indices = list(frames), range(first, stop)
         if augmentation.reverse:
-            # A label describes the end of its bin; backwards, that is the end of the bin after.
-            bins, numbers = bins[::-1], range(first + num_tbins - 2, first - 2, -1)
+            # A label describes the end of its bin; backwards, that is the end of the next bin.
+            bins, bin_indices = bins[::-1], range(stop - 2, first - 2, -1)
         yield make_clip(
             self.source,
             video,
             bins,
-            numbers,
+            bin_indices,
             augmentation=augmentation,
             info=ClipInfo(video.name, index, 0, self.source.delta_t),
         )
 
     @cached_property
     def _ends(self) -> Int64[np.ndarray, "N 2"]:
-        """Recording and bin of every label that may end a clip."""
+        """Indices of the recording and the bin of every label that may end a clip."""
         ends = [np.zeros((0, 2), np.int64)]
-        for which, video in enumerate(self.source.videos):
+        for index, video in enumerate(self.source.videos):
             bins = np.flatnonzero(video.labels.is_labeled)
-            ends.append(np.stack([np.full(len(bins), which), bins], axis=1))
+            ends.append(np.stack([np.full(len(bins), index), bins], axis=1))
         return np.concatenate(ends)
 
     def _draw(self, epoch: int, index: int) -> int:
-        """Which of the ends the clip has: rounds of all of them, each in an order of its own."""
-        cycle, place = divmod(index, len(self._ends))
-        return int(_order_of(len(self._ends), self.seed, epoch, cycle)[place])
+        """Index of the clip's end: every cycle has all ends, in a random order of its own."""
+        cycle, position = divmod(index, len(self._ends))
+        return int(_order_of(len(self._ends), self.seed, epoch, cycle)[position])
 
 
 @lru_cache(maxsize=2)
 def _order_of(count: int, seed: int, epoch: int, cycle: int) -> Int64[np.ndarray, " N"]:
-    """Drawn once for all clips of a round: there may be a million of them."""
+    """Drawn once for all clips of a cycle: there may be a million."""
     return np.random.default_rng([seed, epoch, cycle]).permutation(count)

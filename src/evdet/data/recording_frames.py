@@ -1,4 +1,4 @@
-"""The recordings of a split, opened and labelled: frames are made of their events, bin by bin."""
+"""The labelled recordings of a split, whose events become frames, bin by bin."""
 
 import logging
 from collections import Counter
@@ -24,27 +24,27 @@ __all__ = ["RecordingFrames", "open_recordings"]
 _log = logging.getLogger(__name__)
 
 _MAX_BINS = 10_000_000
-"""Almost 6 days in bins of 50 ms: a longer recording has times that are something else."""
+"""Almost 6 days in bins of 50 ms: in a longer recording, the times are not microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingFrames:
-    """Recordings of events; a `FrameSource`. `open_recordings` makes it.
+    """Recordings of events; a `FrameSource`, made by `open_recordings`.
 
-    Nothing stays open: a recording is opened when it is played, in the process that plays it.
+    No file stays open: a recording is opened when it is played, in the process that plays it.
 
     Raises:
-        ValueError: a value is out of range, or a frame would be larger than a sensor.
+        ValueError: a value is out of range, or a frame is larger than a sensor.
     """
 
     videos: Sequence[LabeledRecording]
     """The recordings."""
     spec: FrameSpec
-    """What the frames are made of; height and width are at most the sensor's."""
+    """The frames to make; height and width are at most the sensor's."""
     num_tbins: int = 12
     """Bins of a clip."""
     strict: bool = False
-    """Raise where a recording is damaged, instead of playing silence."""
+    """Raise for a damaged recording, instead of playing empty frames."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Recordings that could not be opened, and why."""
 
@@ -82,12 +82,12 @@ class RecordingFrames:
 
     @property
     def byte_divisor(self) -> int:
-        """Frames of bytes hold counts, and the network sees them as they are."""
+        """1: frames of bytes hold counts, which the network takes unscaled."""
         return 1
 
     @property
     def has_events(self) -> bool:
-        """Augmentation may change events."""
+        """True: augmentation may change events."""
         return True
 
     def frames(
@@ -99,78 +99,65 @@ class RecordingFrames:
         augmentation: Augmentation,
         since: int | None = None,
     ) -> Iterator[BinFrame]:
-        """Make the frames of some consecutive bins; see `FrameSource`.
-
-        Args:
-            index: number of the video.
-            first: the first bin to show, counted from the first of the recording.
-            stop: the bin to stop before; bins outside the recording are silent.
-            augmentation: what happens to each frame.
-            since: start reading here: damage from here on ends what can be seen.
-
-        Returns:
-            One per bin.
-
-        Raises:
-            RecordingError: `strict`, and the recording is damaged.
-        """
+        """Make the frames of consecutive bins; see `FrameSource`."""
         video = self.videos[index]
         begin = max(0, first if since is None else since)
         end = min(stop, video.num_bins)
         for _ in range(first, min(0, stop)):
             yield BinFrame(None)
-        number, error = max(first, 0), ""
+        next_bin, error = max(first, 0), ""
         noise = NoiseRemoval(video.size, video.hot, self.spec.background_filter)
         num_before = noise.look_back(self.delta_t) // self.delta_t
         try:
-            for place, time_bin, problem in self._read(video, begin - num_before, begin, end):
-                if place < first - num_before:
+            for bin_index, time_bin, problem in self._read(video, begin - num_before, begin, end):
+                if bin_index < first - num_before:
                     continue
                 events, counts = noise.clean(time_bin.events)
-                if place >= first:
-                    frame = self._draw(video, place, time_bin._replace(events=events), augmentation)
+                if bin_index >= first:
+                    time_bin = time_bin._replace(events=events)
+                    frame = self._draw(video, bin_index, time_bin, augmentation)
                     yield BinFrame(frame, problem, counts)
-                    number = place + 1
+                    next_bin = bin_index + 1
                 error = problem
         except RecordingError as damage:
             if self.strict:
                 raise
             error = str(damage)
-        for _ in range(number, stop):
+        for _ in range(next_bin, stop):
             yield BinFrame(None, error)
 
     def _read(
         self, video: LabeledRecording, before: int, begin: int, end: int
     ) -> Iterator[tuple[int, TimeBin, str]]:
-        """The bins with their numbers, and with the last of all what is wrong behind it."""
+        """Index and bin, and with the recording's last bin any damage behind it."""
         if begin >= end:
             return
         before = max(0, before)
         recording = open_recording(video.path, size=video.size)
         bins = recording.slices(self.delta_t, since=(video.first_bin + before) * self.delta_t)
-        for number in range(before, end):
+        for bin_index in range(before, end):
             time_bin = next(bins, None)
             if time_bin is None:
                 raise RecordingError(
-                    f"{video.path}: it ends {video.num_bins - number} bins earlier than when it "
-                    "was opened. Is something writing to it?"
+                    f"{video.path}: it ends {video.num_bins - bin_index} bins earlier than when "
+                    "it was opened. Is another program writing to it?"
                 )
             problem = ""
-            if number == video.num_bins - 1:
+            if bin_index == video.num_bins - 1:
                 try:
                     next(bins, None)
                 except RecordingError as damage:
                     if self.strict:
                         raise
                     problem = str(damage)
-            yield number, time_bin, problem
+            yield bin_index, time_bin, problem
 
     def _draw(
-        self, video: LabeledRecording, number: int, time_bin: TimeBin, augmentation: Augmentation
+        self, video: LabeledRecording, bin_index: int, time_bin: TimeBin, augmentation: Augmentation
     ) -> Shaped[np.ndarray, "C H W"]:
         start, delta_t, events = time_bin
         events = augmentation.apply_to_events(
-            events, video.size, start=start, delta_t=delta_t, number=number
+            events, video.size, start=start, delta_t=delta_t, bin_index=bin_index
         )
         return make_frame(
             time_bin._replace(events=events),
@@ -194,26 +181,26 @@ def open_recordings(
 ) -> RecordingFrames:
     """Open the recordings of one split and sort their boxes into bins.
 
-    A recording plays from the bin of its first event to that of its last label; boxes beyond its
-    last event are counted as outside. One without a labelled bin is left out.
+    A recording plays from the bin of its first event to that of its last label; boxes after its
+    last event are counted as outside. A recording without a labelled bin is left out.
 
     Args:
         folder: the data set.
         split: train, val or test.
-        spec: what the frames are made of. With `remove_hot_pixels`, the first seconds of every
-            recording are read to find them.
-        classes: what to train, as `choose_classes` takes it; none takes all.
+        spec: the frames to make. With `remove_hot_pixels`, the first seconds of every recording
+            are read to find hot pixels.
+        classes: the classes to train, as `choose_classes` takes them; none takes all.
         num_tbins: bins of a clip.
         rules: the boxes to use, in pixels of the sensor.
-        sensor_size: where the files do not say it.
+        sensor_size: of recordings whose files do not contain it.
         frame_period: microseconds from one frame to the next, for labels numbered by frame.
-        strict: raise where a recording cannot be opened or is damaged.
+        strict: raise for a recording that cannot be opened or is damaged.
 
     Returns:
         The recordings; what was left out is logged.
 
     Raises:
-        ValueError: the folder has no such split, or a value is out of range.
+        ValueError: the folder does not have the split, or a value is out of range.
         LabelError: a label file cannot be understood.
         RecordingError: `strict`, and a recording cannot be opened.
     """
@@ -250,7 +237,7 @@ def open_recordings(
 
 
 def _grid_of(recording: Recording, labeled: LabeledTimes, num_bins: int, delta_t: int) -> BinGrid:
-    """The bins up to that of the last label: nothing is learnt of later ones."""
+    """The bins up to that of the last label: later ones have nothing to train on."""
     times = np.concatenate([labeled.boxes["t"], labeled.empty_times])
     last = int(bins_of(times, delta_t).max(initial=-1))
     first = recording.start // delta_t

@@ -1,11 +1,11 @@
-"""One pass over a recording: its span, its silences, its order, and where it breaks."""
+"""One pass over a recording: its span, longest gap, time order and damage."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from evdet.events import Events, RecordingError, SensorSize
+from evdet.events import Events, RecordingError, SensorSize, open_recording
 from evdet.labels import RecordingSpan
 
 __all__ = ["RecordingScan", "scan_recording"]
@@ -13,34 +13,25 @@ __all__ = ["RecordingScan", "scan_recording"]
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingScan:
-    """What one pass over a recording tells."""
+    """What one pass over a recording finds."""
 
     span: RecordingSpan
-    """The sensor's size and the time; of what could be read."""
+    """Sensor size and time span of what could be read."""
     num_events: int
-    silence: int
+    longest_gap: int
     """The longest time without an event, in microseconds."""
-    silence_at: int
-    """When that begins."""
+    gap_start: int
+    """Its start."""
     num_steps_back: int
     """Events that are earlier than the one before them."""
     largest_step_back: int
-    """How far the furthest of them lies back, in microseconds."""
+    """The largest such step, in microseconds."""
     error: str
-    """What is wrong with the file; empty where it could be read to its end."""
+    """What is wrong with the file; empty if it could be read to its end."""
 
 
 def scan_recording(path: Path) -> RecordingScan:
-    """Read a recording from its start to its end, or to where it breaks.
-
-    Args:
-        path: a file of any format; one that cannot be opened has no events and an error.
-
-    Returns:
-        What was found.
-    """
-    from evdet.events import open_recording
-
+    """Read a recording to its end or its first damage; an unreadable one has an error."""
     pass_ = _Pass()
     error, recording = "", None
     try:
@@ -55,8 +46,8 @@ def scan_recording(path: Path) -> RecordingScan:
     return RecordingScan(
         span=RecordingSpan(size, pass_.start, pass_.end),
         num_events=pass_.num_events,
-        silence=pass_.silence,
-        silence_at=pass_.silence_at,
+        longest_gap=pass_.longest_gap,
+        gap_start=pass_.gap_start,
         num_steps_back=recording.num_steps_back if recording else 0,
         largest_step_back=recording.largest_step_back if recording else 0,
         error=error,
@@ -64,24 +55,24 @@ def scan_recording(path: Path) -> RecordingScan:
 
 
 class _Pass:
-    """What is known so far."""
+    """The state of a pass."""
 
     def __init__(self) -> None:
         self.num_events = self.height = self.width = 0
-        self.silence = self.silence_at = 0
+        self.longest_gap = self.gap_start = 0
         self.start: int | None = None
         self.end: int | None = None
 
     def take(self, block: Events) -> None:
-        """Look at the next events of the file."""
+        """Take the next events of the file."""
         first = int(block["t"].min())
         latest = np.maximum.accumulate(block["t"])
         if self.end is not None:
             latest = np.maximum(np.concatenate([[self.end], latest]), self.end)
         steps = np.diff(latest)
         longest = int(steps.argmax()) if len(steps) else 0
-        if len(steps) and steps[longest] > self.silence:
-            self.silence, self.silence_at = int(steps[longest]), int(latest[longest])
+        if len(steps) and steps[longest] > self.longest_gap:
+            self.longest_gap, self.gap_start = int(steps[longest]), int(latest[longest])
         self.start = first if self.start is None else min(self.start, first)
         self.end = int(latest[-1])
         self.num_events += len(block)

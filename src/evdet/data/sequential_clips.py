@@ -12,22 +12,21 @@ from evdet.data.clips import FrameSource, check_rules, make_clip
 
 __all__ = ["SequentialClips"]
 
-_STRETCH = 128
-"""Clips that are read on from one seek. Damage silences the rest of its stretch, whether it is
-played from its start or resumed within: resuming therefore reads, but does not draw, what lies
-before in its stretch."""
+_PER_SEEK = 128
+"""Clips read after one seek. Damage empties the rest of them, however playing was started:
+resuming among them therefore reads the earlier ones, too, without making frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialClips:
     """Recordings for a `StreamLoader` to play, each of them once an epoch.
 
-    The last clip of a recording is filled up with silent bins that are not labelled, so that no
-    label is lost. Where a recording is damaged its clips are silent and not labelled, and say so
-    in `ClipInfo.error`: the lanes keep step, and resuming stays exact.
+    The last clip of a recording is padded with empty bins that are not labelled, so that no label
+    is lost. Where a recording is damaged its clips are empty and not labelled, and
+    `ClipInfo.error` has the reason: all lanes stay in step, and resuming stays exact.
 
     Raises:
-        ValueError: the augmentation cannot be done, or the seed is negative.
+        ValueError: the augmentation is not possible, or the seed is negative.
     """
 
     source: FrameSource
@@ -62,15 +61,12 @@ class SequentialClips:
         """Play one recording.
 
         Args:
-            epoch: number of the epoch.
-            index: number of the recording.
+            epoch: index of the epoch.
+            index: index of the recording.
             first_clip: the clip to begin with.
 
-        Returns:
-            The clips, in order.
-
         Raises:
-            RecordingError: the source is strict, and the recording damaged.
+            RecordingError: the source is strict, and the recording is damaged.
         """
         video, num_tbins = self.source.videos[index], self.clip_shape[0]
         num_clips = self.clip_counts(epoch)[index]
@@ -78,8 +74,8 @@ class SequentialClips:
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
             augmentation = draw_augmentation(self.augment, rng)
-        for start in range(first_clip // _STRETCH * _STRETCH, num_clips, _STRETCH):
-            first, stop = max(start, first_clip), min(start + _STRETCH, num_clips)
+        for start in range(first_clip // _PER_SEEK * _PER_SEEK, num_clips, _PER_SEEK):
+            first, stop = max(start, first_clip), min(start + _PER_SEEK, num_clips)
             frames = self.source.frames(
                 index,
                 first * num_tbins,

@@ -1,4 +1,4 @@
-"""Deal a folder's recordings out into train, val and test; no recording is ever cut."""
+"""Split a folder's recordings into train, val and test; no recording is cut."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import numpy as np
 from evdet.data.folder_layouts import RecordingEntry, pair_up
 from evdet.labels import FolderError, key_of
 
-__all__ = ["SplitPart", "SplitPlan", "deal", "do_split", "plan_split"]
+__all__ = ["SplitPart", "SplitPlan", "assign", "do_split", "plan_split"]
 
 _NUM_TRIES = 64
 _NEXT_TO_KEY = re.compile(r"[._-]|$")
@@ -21,28 +21,28 @@ _NEXT_TO_KEY = re.compile(r"[._-]|$")
 
 @dataclass(frozen=True)
 class SplitPart:
-    """A recording and all that goes with it."""
+    """A recording and the files that belong to it."""
 
     name: str
-    """Where it lies in the folder, without extension."""
+    """Path in the folder, without extension."""
     files: tuple[Path, ...]
-    """The recording, its labels, and whatever else bears its name."""
+    """The recording, its labels, and other files of its name."""
     weight: int
-    """Its duration in microseconds, or 1 where recordings are counted."""
+    """Its duration in microseconds, or 1 if recordings are counted."""
     has_labels: bool
     """Whether a label file lies beside it."""
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Which recording goes where."""
+    """Which recording goes into which split."""
 
     folder: Path
     parts: Mapping[str, tuple[SplitPart, ...]]
     """The recordings of each split, sorted by name."""
 
     def share(self, split: str) -> float:
-        """Part of all that the split gets, in [0, 1]."""
+        """The split's share of the total weight, in [0, 1]."""
         total = sum(part.weight for parts in self.parts.values() for part in parts)
         return sum(part.weight for part in self.parts[split]) / max(total, 1)
 
@@ -55,21 +55,18 @@ def plan_split(
     weigh: Callable[[Path], int] | None = None,
     progress: Callable[[Sequence[RecordingEntry]], Iterable[RecordingEntry]] = iter,
 ) -> SplitPlan:
-    """Decide where each recording of a folder goes; nothing is touched.
+    """Plan the split of each recording of a folder; no file is changed.
 
     Args:
         folder: has recordings with their labels beside them, in it or in folders below.
         shares: how much each split gets, by name; in any unit.
-        seed: the same seed deals the same recordings in the same way.
-        weigh: how much a recording counts for, such as its duration; by default each is one.
+        seed: the same seed gives the same plan for the same recordings.
+        weigh: the weight of a recording, such as its duration; by default 1.
         progress: wraps the recordings while they are weighed.
 
-    Returns:
-        The plan.
-
     Raises:
-        FolderError: there is no such folder, it is split already, or has too few recordings.
-        ValueError: the shares cannot be.
+        FolderError: the folder does not exist, is split already, or has too few recordings.
+        ValueError: a share is negative or infinite, or all are 0.
     """
     wanted = _check_shares(shares)
     if not folder.is_dir():
@@ -78,15 +75,15 @@ def plan_split(
     for split in shares:
         if (folder / split).exists():
             raise FolderError(
-                f"{folder / split} is there already, and is not changed. Move it away to split "
-                "anew, or use the folder as it is."
+                f"{folder / split} exists already, and is not changed. Move it away to split "
+                "again, or use the folder as it is."
             )
     entries = pair_up(folder).entries
     if len(entries) < len(wanted):
         raise FolderError(
-            f"{folder} has {len(entries)} recordings for the splits {', '.join(wanted)}, and none "
-            "is ever cut: its parts would be too much alike. Record more, or give a split the "
-            "share 0."
+            f"{folder} has {len(entries)} recordings for the splits {', '.join(wanted)}. "
+            "Recordings are not cut, as their parts would be too similar: record more, or give a "
+            "split the share 0."
         )
     weights = [
         1 if weigh is None else max(weigh(entry.recording), 1) for entry in progress(entries)
@@ -96,53 +93,53 @@ def plan_split(
         SplitPart(entry.name, files[entry.name], weight, entry.boxes is not None)
         for entry, weight in zip(entries, weights, strict=True)
     ]
-    dealt = deal(weights, list(wanted.values()), seed)
+    assigned = assign(weights, list(wanted.values()), seed)
     chosen = {
-        split: tuple(parts[i] for i in sorted(mine))
-        for split, mine in zip(wanted, dealt, strict=True)
+        split: tuple(parts[i] for i in sorted(indices))
+        for split, indices in zip(wanted, assigned, strict=True)
     }
     return SplitPlan(folder, chosen)
 
 
-def deal(weights: Sequence[int], shares: Sequence[float], seed: int) -> list[list[int]]:
-    """Deal things out so that each share gets its part of the weight, and at least one thing.
+def assign(weights: Sequence[int], shares: Sequence[float], seed: int) -> list[list[int]]:
+    """Assign items so that each share gets its part of the weight, and at least one item.
 
     Args:
-        weights: of the things; positive.
-        shares: how much of the weight each gets, adding up to 1; no more shares than things.
-        seed: of the choice among good deals.
+        weights: of the items; positive.
+        shares: parts of the weight, adding up to 1; at most as many as items.
+        seed: draws one of several good assignments.
 
     Returns:
-        Numbers of the things of each share.
+        Indices of the items of each share.
     """
     rng = np.random.default_rng(seed)
     targets = np.array(shares) * sum(weights)
     best: tuple[float, list[list[int]]] | None = None
     for _ in range(_NUM_TRIES):
         missing = targets.copy()
-        dealt: list[list[int]] = [[] for _ in shares]
+        assigned: list[list[int]] = [[] for _ in shares]
         order = rng.permutation(len(weights)).tolist()
-        for place, thing in enumerate(order):
-            empty = [i for i, mine in enumerate(dealt) if not mine]
-            must_fill = len(order) - place <= len(empty)
-            taker = empty[0] if must_fill else int(missing.argmax())
-            dealt[taker].append(thing)
-            missing[taker] -= weights[thing]
+        for num_done, item in enumerate(order):
+            empty = [i for i, items in enumerate(assigned) if not items]
+            must_fill = len(order) - num_done <= len(empty)
+            share = empty[0] if must_fill else int(missing.argmax())
+            assigned[share].append(item)
+            missing[share] -= weights[item]
         miss = float(np.abs(missing).sum())
         if best is None or miss < best[0]:
-            best = miss, dealt
+            best = miss, assigned
     return best[1] if best else []
 
 
 def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> None:
-    """Carry a plan out, wholly or not at all.
+    """Carry out a plan, completely or not at all.
 
     Args:
-        plan: where each recording goes.
-        how: move the files, or put hard links or copies into the new folders and leave the old.
+        plan: the split of each recording.
+        how: move the files, or put hard links or copies into the new folders.
 
     Raises:
-        OSError: a file could not be placed; what had been placed is put back.
+        OSError: a file could not be placed; all earlier steps are undone.
     """
     undo: list[Callable[[], object]] = []
     try:
@@ -152,7 +149,7 @@ def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> 
                     target = plan.folder / split / source.relative_to(plan.folder)
                     undo += _make_folders(target.parent)
                     if os.path.lexists(target):
-                        raise FileExistsError(f"{target} is there already")
+                        raise FileExistsError(f"{target} exists already")
                     undo.append(_place(source, target, how))
     except OSError:
         for step in reversed(undo):
@@ -170,7 +167,7 @@ def _check_shares(shares: Mapping[str, float]) -> dict[str, float]:
 
 
 def _files_of(entries: Sequence[RecordingEntry]) -> dict[str, tuple[Path, ...]]:
-    """All files that go with each recording: those that bear its name, and no longer one's."""
+    """All files of each recording: those of its name, and not of a longer recording's name."""
     by_folder: dict[Path, dict[str, str]] = {}
     for entry in entries:
         by_folder.setdefault(entry.recording.parent, {})[key_of(entry.recording)] = entry.name
@@ -189,21 +186,21 @@ def _files_of(entries: Sequence[RecordingEntry]) -> dict[str, tuple[Path, ...]]:
 
 
 def _goes_along(folder: Path, owner: str, entries: Sequence[RecordingEntry]) -> bool:
-    """Whether a folder is part of a recording, and not one that has recordings itself."""
+    """Whether a folder belongs to a recording, and does not contain recordings itself."""
     return not any(folder in entry.recording.parents for entry in entries) and (
         key_of(folder) == owner
     )
 
 
 def _make_folders(folder: Path) -> list[Callable[[], object]]:
-    """Make a folder and those above it; returns how to undo that."""
+    """Make a folder and its parents; returns the steps to undo that."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return [path.rmdir for path in reversed(missing)]
 
 
 def _place(source: Path, target: Path, how: str) -> Callable[[], object]:
-    """Put one file or folder into its place; returns how to undo that."""
+    """Put one file or folder into place; returns the step to undo that."""
     if how == "move":
         if source.is_symlink() and not source.readlink().is_absolute():
             text = source.readlink()  # relative to where it was

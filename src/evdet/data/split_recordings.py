@@ -1,4 +1,4 @@
-"""The recordings of one split: which there are, and which are worth playing."""
+"""The recordings of one split, and those of them that have labels."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,10 @@ _log = logging.getLogger(__name__)
 
 
 def entries_of(folder: DatasetFolder, split: str, kind: str) -> tuple[RecordingEntry, ...]:
-    """The recordings of a split, all of one kind.
-
-    Args:
-        folder: the data set.
-        split: train, val or test.
-        kind: "events" or "frames".
-
-    Returns:
-        The recordings.
+    """The recordings of a split, all of one kind: "events" or "frames".
 
     Raises:
-        ValueError: there is no such split, or it has recordings of the other kind.
+        ValueError: the folder does not have the split, or it has recordings of the other kind.
     """
     if split not in folder.splits:
         raise ValueError(
@@ -33,8 +25,8 @@ def entries_of(folder: DatasetFolder, split: str, kind: str) -> tuple[RecordingE
     for entry in folder.splits[split]:
         if entry.kind != kind:
             raise ValueError(
-                f"{entry.recording} holds {entry.kind}, but {kind} were asked for: recordings and "
-                "ready-made frames cannot be trained on together"
+                f"{entry.recording} holds {entry.kind}, but {kind} were requested: training cannot "
+                "mix recordings and ready-made frames"
             )
     return folder.splits[split]
 
@@ -42,15 +34,12 @@ def entries_of(folder: DatasetFolder, split: str, kind: str) -> tuple[RecordingE
 def log_labels(
     split: str, videos: Sequence[LabeledRecording], counts: Mapping[str, int]
 ) -> list[LabeledRecording]:
-    """Say what there is to play, and choose it.
+    """Log a summary of a split; return the recordings that have a labelled bin.
 
     Args:
         split: train, val or test.
         videos: recordings that could be opened.
         counts: boxes left out or changed, by reason.
-
-    Returns:
-        The recordings that have a labelled bin.
     """
     played = [video for video in videos if video.labels.is_labeled.any()]
     _log.info(
@@ -60,7 +49,7 @@ def log_labels(
         sum(video.num_bins for video in played),
         sum(int(video.labels.is_labeled.sum()) for video in played),
         sum(len(video.labels.boxes) for video in played),
-        "".join(f"; {reason}: {number}" for reason, number in sorted(counts.items())),
+        "".join(f"; {reason}: {count}" for reason, count in sorted(counts.items())),
     )
     if len(played) < len(videos):
         without = [video.name for video in videos if not video.labels.is_labeled.any()]

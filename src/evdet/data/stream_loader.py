@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from evdet.data.batch import Batch, Clip, ClipInfo, ClipShape, make_batch
-from evdet.data.lanes import LanePlan, deal_lanes
+from evdet.data.lanes import LanePlan, assign_lanes
 
 __all__ = ["StreamLoader", "Streams", "VisFunc", "frame_to_rgb"]
 
@@ -31,36 +31,30 @@ VisFunc = Callable[[Frame], UInt8[np.ndarray, "H W 3"]]
 
 @runtime_checkable
 class Streams(Protocol):
-    """The videos that a `StreamLoader` plays: whatever has these three."""
+    """The videos that a `StreamLoader` plays."""
 
     @property
     def clip_shape(self) -> ClipShape:
         """Shape (T, C, H, W) of every clip."""
 
     def clip_counts(self, epoch: int) -> Sequence[int]:
-        """Clips of each video of the epoch, by arithmetic: nothing is decoded."""
+        """Number of clips of each video of the epoch, computed without decoding."""
 
     def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
         """The clips of one video, from `first_clip` to its last."""
 
 
 def frame_to_rgb(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
-    """Show a grey or an RGB frame as it is.
-
-    Args:
-        frame: one or three channels, floats from 0 to 1.
-
-    Returns:
-        The RGB picture.
+    """Convert a grey or RGB frame, floats from 0 to 1, to an RGB picture.
 
     Raises:
-        ValueError: the frame has another number of channels.
+        ValueError: the frame does not have 1 or 3 channels.
     """
     values = torch.as_tensor(frame).detach().cpu().float()
     if len(values) not in (1, 3):
         raise ValueError(
-            f"a frame of {len(values)} channels is no picture (1 or 3 channels are): "
-            "give the loader a vis_func that makes one of it"
+            f"a frame of {len(values)} channels cannot be shown (only 1 or 3 channels can): "
+            "give the loader a vis_func that makes an RGB picture of it"
         )
     picture = values.clamp(0, 1).mul(255).round().to(torch.uint8)
     return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
@@ -69,32 +63,30 @@ def frame_to_rgb(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
 class StreamLoader:
     """Batches of B lanes; each lane plays one video after another, clip by clip.
 
-    Iterating plays one epoch, and the next iteration the next; one that is abandoned leaves
-    the loader where it was. The batches are a function of (seed, epoch, rank, world_size):
-    any number of workers gives the same. In an epoch every video is played once, by one lane
-    of one process, and all processes count the same number of batches: a lane that has
-    nothing left delivers black frames that are not labelled.
+    Each iteration plays one epoch; an abandoned one leaves the loader's position unchanged. The
+    batches are a function of (seed, epoch, rank, world_size), for any number of workers. In an
+    epoch every video is played once, by one lane of one process, and all processes have the same
+    number of batches: an exhausted lane delivers empty frames that are not labelled.
 
-    Workers are forked on Linux (spawned elsewhere): they start at once, share the memory of
-    what is loaded already, and a plain script needs no `if __name__ == "__main__"`. They
-    compute on one thread and never touch an accelerator, so what makes forking dangerous in
-    a process with threads is not used there.
+    Workers are forked on Linux (spawned elsewhere): they start at once, share loaded data, and a
+    plain script needs no `if __name__ == "__main__"`. Forking a process with threads is safe here:
+    workers compute on one thread and never use an accelerator.
 
     Args:
         streams: the videos.
         batch_size: lanes of this process.
         num_workers: processes that prepare clips, each for lanes of its own; 0 prepares
-            them in this process. More than `batch_size` would have nothing to do.
+            them in this process. At most `batch_size` are started.
         seed: draws the order of the videos.
-        rank: number of this process.
+        rank: index of this process.
         world_size: processes that share the epoch.
         shuffle: play the videos in another random order every epoch.
-        vis_func: what `get_vis_func` hands out.
-        pin_memory: put the frames where they can be copied to an accelerator asynchronously.
-        keep_bytes: hand out frames of bytes as bytes, for whoever moves the batches; see `Batch`.
+        vis_func: returned by `get_vis_func`.
+        pin_memory: pin the frames, so that they copy to an accelerator asynchronously.
+        keep_bytes: keep frames of bytes as bytes; see `Batch`.
 
     Raises:
-        ValueError: a number is out of range.
+        ValueError: a value is out of range.
     """
 
     def __init__(
@@ -137,16 +129,15 @@ class StreamLoader:
 
     @property
     def broken(self) -> dict[str, str]:
-        """Videos of this process that broke in the epoch that plays, or played last, and why.
+        """Videos that are damaged or could not be opened, by name, and why.
 
-        Those that could not be opened in the first place, as `streams.broken` tells, are among
-        them in all processes.
+        Of damaged ones, those of this process in the current or last epoch.
         """
         return {**getattr(self.streams, "broken", {}), **self._broken}
 
     @property
     def counts(self) -> dict[str, int]:
-        """What this process left out of the clips of the epoch that plays, or played last."""
+        """What this process left out of the clips of the current or last epoch, by reason."""
         return dict(self._counts)
 
     @property
@@ -160,25 +151,25 @@ class StreamLoader:
         return self._epoch, self._batch
 
     def get_vis_func(self) -> VisFunc:
-        """The function that shows a frame of this loader as an RGB picture."""
+        """The function that turns a frame of this loader into an RGB picture."""
         return self.vis_func
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
-        """Let the next iteration start somewhere else; what lies before is not made.
+        """Set where the next iteration starts; earlier batches are not made.
 
         Args:
-            epoch: number of the epoch.
-            batch: number of the batch in it; the number of batches of the epoch is its end,
-                from which an iteration plays nothing and moves on to the next epoch.
+            epoch: index of the epoch.
+            batch: index of the batch in it; from the epoch's end (its number of batches), an
+                iteration yields no batch and moves on to the next epoch.
 
         Raises:
-            ValueError: there is no such position.
+            ValueError: the epoch is negative, or does not have the batch.
         """
         if epoch < 0:
             raise ValueError(f"epoch must be 0 or more, got {epoch}")
         num_batches = self._plan(epoch).num_batches
         if not 0 <= batch <= num_batches:
-            raise ValueError(f"epoch {epoch} has {num_batches} batches, there is no batch {batch}")
+            raise ValueError(f"epoch {epoch} has {num_batches} batches, got batch {batch}")
         self._epoch, self._batch = epoch, batch
 
     def __len__(self) -> int:
@@ -189,14 +180,10 @@ class StreamLoader:
         return self._play(self._epoch, self._batch)
 
     def play(self, epoch: int, batch: int = 0) -> Iterator[list[Clip | None]]:
-        """Play an epoch without making batches of it; the loader stays where it is.
-
-        Args:
-            epoch: number of the epoch.
-            batch: number of the batch to begin with.
+        """Play an epoch from a batch on without joining clips; the loader keeps its position.
 
         Returns:
-            For each batch the clips of this process's lanes; None for a lane that has run dry.
+            For each batch the clips of this process's lanes; None for an exhausted lane.
         """
         self._broken, self._counts = {}, Counter()
         plan = self._plan(epoch)
@@ -227,10 +214,10 @@ class StreamLoader:
                 self._broken.setdefault(name, error)
                 if name not in self._reported:
                     self._reported.add(name)
-                    _log.warning("%s breaks off; what is lost plays as silence. %s", name, error)
+                    _log.warning("%s is damaged; lost bins play as empty frames. %s", name, error)
 
     def _plan(self, epoch: int) -> LanePlan:
-        return deal_lanes(
+        return assign_lanes(
             self.streams.clip_counts(epoch),
             self.world_size * self.batch_size,
             seed=self.seed,
@@ -250,8 +237,7 @@ class StreamLoader:
             num_workers=num_workers,
             collate_fn=_as_it_is,
             multiprocessing_context="fork" if sys.platform == "linux" else None,
-            # A generator of its own: otherwise starting the workers would draw from, and so
-            # change, the global random state.
+            # A separate generator: otherwise starting the workers changes the global random state.
             generator=torch.Generator(),
         )
         with _forking_is_meant():
@@ -264,8 +250,8 @@ class StreamLoader:
                     try:
                         raise part
                     finally:
-                        # Ends the workers. The error holds this frame, so that they would wait
-                        # until somebody lets go of it, and then for seconds.
+                        # Ends the workers. The error refers to this frame, so that they would
+                        # otherwise run until it is released, and then for seconds.
                         del part, received
                 clips.extend(_unpack(part))
             yield clips
@@ -274,13 +260,13 @@ class StreamLoader:
 _Rest = tuple[list[np.ndarray], np.ndarray, ClipInfo, int, Mapping[str, int]]
 """A clip without its frames."""
 _Part = tuple[Tensor, list[_Rest | None]]
-"""The clips of a worker's lanes on their way: all frames in one tensor, because every tensor
-that goes from process to process takes a file descriptor and a round trip."""
+"""The clips of a worker's lanes for transfer: all frames in one tensor, because every tensor sent
+between processes takes a file descriptor and a round trip."""
 
 
 @dataclass(frozen=True)
 class _LanePlayer(IterableDataset[_Part | Exception]):
-    """Plays lanes clip by clip: all of them in this process, or in each worker its share."""
+    """Plays lanes clip by clip: all of them in this process, or each worker its share."""
 
     streams: Streams
     epoch: int
@@ -298,11 +284,11 @@ class _LanePlayer(IterableDataset[_Part | Exception]):
             for clips in self.play(self.lanes[first:end]):
                 yield _pack(clips)
         except Exception as error:
-            # As a value: the DataLoader would bury the message in a traceback.
+            # As a value: the DataLoader would wrap the message in a traceback.
             yield _portable(error)
 
     def play(self, lanes: tuple[tuple[int, ...], ...]) -> Iterator[list[Clip | None]]:
-        """The clips of these lanes, batch by batch; None where a lane has run dry."""
+        """The clips of these lanes, batch by batch; None for an exhausted lane."""
         counts = self.streams.clip_counts(self.epoch)
         playing = [self._play_lane(lane, counts) for lane in lanes]
         for _ in range(self.first_batch, self.num_batches):
@@ -323,8 +309,8 @@ class _LanePlayer(IterableDataset[_Part | Exception]):
                 yield clip
             if played != counts[index]:
                 raise ValueError(
-                    f"video {index} of epoch {self.epoch} delivered clip number {played} last, "
-                    f"but clip_counts announced {counts[index]} clips: the lanes would lose step"
+                    f"video {index} of epoch {self.epoch} delivered {played} clips, but "
+                    f"clip_counts announced {counts[index]}: the lanes would lose step"
                 )
             first_clip = 0
 
@@ -334,14 +320,14 @@ def _check_shape(clip: Clip, wanted: ClipShape) -> None:
     if shape != wanted:
         raise ValueError(
             f"a clip of video {clip.info.name} has shape {shape}, the others {wanted} "
-            "(T, C, H, W): all clips of a loader must have one shape"
+            "(T, C, H, W): all clips of a loader must have the same shape"
         )
 
 
 def _pack(clips: list[Clip | None]) -> _Part:
     inputs = [clip.inputs for clip in clips if clip is not None]
     if len({frames.dtype for frames in inputs}) > 1:
-        raise ValueError("some clips are bytes and some are floats: a loader takes one kind")
+        raise ValueError("some clips are bytes and some are floats: all must be of one type")
     stacked = torch.stack(inputs) if inputs else torch.empty(0)
     return stacked, [clip and clip[1:] for clip in clips]
 
@@ -356,7 +342,7 @@ def _as_it_is(part: Any) -> Any:
 
 
 def _portable(error: Exception) -> Exception:
-    """The same error with the worker's traceback noted, as something that can be sent."""
+    """The error with the worker's traceback as a note, in a form that can be pickled."""
     where = "".join(traceback.format_exception(error))
     try:
         sent: Exception = pickle.loads(pickle.dumps(error))
@@ -369,7 +355,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def _forking_is_meant() -> Iterator[None]:
-    """Keep Python 3.12 and later from warning of the fork; the class says why it is safe."""
+    """Suppress Python 3.12's warning about the fork; `StreamLoader` says why it is safe."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
         yield

@@ -1,4 +1,4 @@
-"""Ready-made frames of others: Metavision's tensors and RVT's folders, played like recordings."""
+"""Ready-made frames: Metavision's tensors and RVT's folders, played like recordings."""
 
 import logging
 import re
@@ -31,7 +31,7 @@ _RVT_FILES = "event_representations_v2/*/event_representations*.h5"
 
 @dataclass(frozen=True, kw_only=True)
 class TensorFrames:
-    """Recordings that somebody has turned into frames; a `FrameSource`. `open_tensors` makes it.
+    """Ready-made frames of recordings; a `FrameSource`, made by `open_tensors`.
 
     No file stays open: each is opened when it is played, in the process that plays it.
     """
@@ -47,13 +47,13 @@ class TensorFrames:
     delta_t: int
     """Duration of a bin, in microseconds."""
     strict: bool = False
-    """Raise where a file is damaged, instead of playing silence."""
+    """Raise for a damaged file, instead of playing empty frames."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be opened, and why."""
 
     @property
     def has_events(self) -> bool:
-        """Augmentation can change frames alone."""
+        """False: augmentation can change only frames."""
         return False
 
     def frames(
@@ -65,25 +65,14 @@ class TensorFrames:
         augmentation: Augmentation,
         since: int | None = None,
     ) -> Iterator[BinFrame]:
-        """Read the frames of some consecutive bins; see `FrameSource`.
+        """Read the frames of consecutive bins; see `FrameSource`.
 
-        Args:
-            index: number of the video.
-            first: the first bin to show.
-            stop: the bin to stop before; bins outside the recording are silent.
-            augmentation: what happens to each frame.
-            since: not used: one damaged frame says nothing about the others.
-
-        Returns:
-            One per bin.
-
-        Raises:
-            RecordingError: `strict`, and the file is damaged.
+        `since` is not used: frames after a damaged one can be read.
         """
         video, num_tbins = self.videos[index], self.clip_shape[0]
         for begin in range(first, stop, num_tbins):
             end = min(begin + num_tbins, stop)
-            low, high = (min(max(number, 0), video.num_bins) for number in (begin, end))
+            low, high = (min(max(bound, 0), video.num_bins) for bound in (begin, end))
             error, frames = "", np.empty((0, *self.clip_shape[1:]), self.dtype)
             if low < high:
                 try:
@@ -92,11 +81,11 @@ class TensorFrames:
                     if self.strict:
                         raise
                     error = str(damage)
-            for number in range(begin, end):
-                if error or not low <= number < high:
+            for index in range(begin, end):
+                if error or not low <= index < high:
                     yield BinFrame(None, error)
                 else:
-                    frame = augmentation.apply_to_frame(frames[number - low], number=number)
+                    frame = augmentation.apply_to_frame(frames[index - low], bin_index=index)
                     yield BinFrame(frame)
 
     def _read(self, path: Path, first: int, stop: int) -> Shaped[np.ndarray, "_ C H W"]:
@@ -106,7 +95,7 @@ class TensorFrames:
         if frames.shape != wanted:
             raise RecordingError(
                 f"{path}: frames {first} to {stop - 1} have shape {frames.shape} and not {wanted}, "
-                "as when it was opened. Is something writing to it?"
+                "as when it was opened. Is another program writing to it?"
             )
         return frames
 
@@ -127,16 +116,16 @@ def open_tensors(
         folder: the data set.
         split: train, val or test.
         spec: whose time bin, height and width the frames must have; None takes theirs.
-        classes: what to train, as `choose_classes` takes it; none takes all.
+        classes: the classes to train, as `choose_classes` takes them; none takes all.
         num_tbins: bins of a clip.
         rules: the boxes to use, in pixels of the sensor.
-        strict: raise where a file cannot be opened or is damaged.
+        strict: raise for a file that cannot be opened or is damaged.
 
     Returns:
         The frames; what was left out is logged.
 
     Raises:
-        ValueError: the folder has no such split, or frames are not as wanted, or not alike.
+        ValueError: the folder does not have the split, or frames differ from `spec` or each other.
         LabelError: a label file cannot be understood.
         RecordingError: `strict`, and a file cannot be opened.
     """
@@ -160,7 +149,7 @@ def open_tensors(
         labeled = read_labels(entry, folder, span, frame_period=file.delta_t)
         bin_length = file.delta_t
         if file.label_times is not None:
-            # RVT's bins have ends of their own, so a label counts frames instead of microseconds.
+            # RVT's bins have irregular ends, so a label counts frames instead of microseconds.
             labeled, bin_length = _by_frame(labeled, file.label_times, file.label_frames), 1
         grid = BinGrid(0, file.shape[0], bin_length)
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), file.sensor, grid)
@@ -168,7 +157,7 @@ def open_tensors(
         files.append(file)
         videos.append(LabeledRecording(entry.name, file.path, file.sensor, 0, labels))
     if not files:
-        raise ValueError(f"there is no file of frames that can be read in {folder.path / split}")
+        raise ValueError(f"{folder.path / split} has no readable file of frames")
     _check_alike(files)
     return TensorFrames(
         videos=log_labels(split, videos, counts),
@@ -182,7 +171,7 @@ def open_tensors(
 
 
 class _FrameFile(NamedTuple):
-    """What is known of a file without reading its frames."""
+    """The properties of a file, known without reading its frames."""
 
     path: Path
     shape: tuple[int, int, int, int]
@@ -191,13 +180,13 @@ class _FrameFile(NamedTuple):
     delta_t: int
     sensor: SensorSize
     label_times: Int64[np.ndarray, " L"] | None = None
-    """When RVT's labelled frames were labelled ..."""
+    """The times of RVT's labels ..."""
     label_frames: Int64[np.ndarray, " L"] | None = None
-    """... and their numbers."""
+    """... and the indices of their frames."""
 
 
 def _find(entry: RecordingEntry) -> _FrameFile:
-    """A file of Metavision's."""
+    """A Metavision file."""
     path = entry.recording
     with opened_frames(path, "its frames") as data:
         known = {**data.parent.attrs, **data.attrs}
@@ -205,8 +194,8 @@ def _find(entry: RecordingEntry) -> _FrameFile:
         is_bytes = data.dtype == np.uint8
         if "delta_t" not in known:
             raise RecordingError(
-                f"{path}: there is no attribute delta_t, so nobody knows how long a frame lasts. "
-                "Add it, in microseconds."
+                f"{path} has no attribute delta_t, so the duration of a frame is unknown. Add it, "
+                "in microseconds."
             )
         sensor = SensorSize(
             int(known.get("event_input_height", shape[2])),
@@ -223,7 +212,7 @@ def _find(entry: RecordingEntry) -> _FrameFile:
 
 
 def _find_rvt(entry: RecordingEntry, spec: FrameSpec | None) -> _FrameFile:
-    """A sequence of RVT's: of several representations or sizes the one that was asked for."""
+    """An RVT sequence: of several representations or sizes, the one that `spec` asks for."""
     found, sizes = [], []
     for path in sorted(entry.recording.glob(_RVT_FILES)):
         with opened_frames(path, "its frames") as data:
@@ -246,8 +235,8 @@ def _find_rvt(entry: RecordingEntry, spec: FrameSpec | None) -> _FrameFile:
     match = re.search(r"dt=(\d+)", path.parent.name)
     if match is None:
         raise RecordingError(
-            f"{path}: the name of its folder does not say how long a frame lasts, as "
-            "stacked_histogram_dt=50_nbins=10 does. Rename it."
+            f"{path}: the name of its folder must contain the duration of a frame, such as "
+            "stacked_histogram_dt=50_nbins=10. Rename it."
         )
     factor = 2 if "_ds2" in path.stem else 1
     return _FrameFile(
@@ -267,27 +256,27 @@ def _by_frame(
     times: Int64[np.ndarray, " L"],
     frames: Int64[np.ndarray, " L"] | None,
 ) -> LabeledTimes:
-    """Times become one more than the number of the frame, so that bins of length 1 take them."""
+    """Replace times by the frame's index plus 1, so that bins of length 1 take them."""
     if frames is None or not len(times):
         return labeled
     order = np.argsort(times, kind="stable")
-    place = order[np.searchsorted(times[order], labeled.boxes["t"]).clip(max=len(times) - 1)]
+    index = order[np.searchsorted(times[order], labeled.boxes["t"]).clip(max=len(times) - 1)]
     boxes = labeled.boxes.copy()
-    # A box of a time that RVT's list does not have belongs to no frame: before the first.
-    boxes["t"] = np.where(times[place] == boxes["t"], frames[place] + 1, -1)
+    # A box at a time that RVT's list does not have goes before the first frame: it is left out.
+    boxes["t"] = np.where(times[index] == boxes["t"], frames[index] + 1, -1)
     return LabeledTimes(boxes[np.argsort(boxes["t"], kind="stable")], counts=labeled.counts)
 
 
 def _load(path: Path) -> Int64[np.ndarray, " L"]:
     try:
-        numbers: Int64[np.ndarray, " L"] = np.load(path, allow_pickle=False).astype(np.int64)
-        return numbers.reshape(-1)
+        values: Int64[np.ndarray, " L"] = np.load(path, allow_pickle=False).astype(np.int64)
+        return values.reshape(-1)
     except (OSError, ValueError, EOFError) as error:
         raise RecordingError(f"{path} cannot be read: {error}. Is the data set complete?") from None
 
 
 def _check(file: _FrameFile, spec: FrameSpec) -> None:
-    """Refuse frames that are not what was asked for: they cannot be changed any more."""
+    """Refuse frames that differ from `spec`: ready-made frames cannot be converted."""
     for name, wanted, there in (
         ("delta_t", spec.delta_t, file.delta_t),
         ("height", spec.height, file.shape[2]),
@@ -296,7 +285,7 @@ def _check(file: _FrameFile, spec: FrameSpec) -> None:
         if wanted != there:
             raise ValueError(
                 f"{name} is {wanted}, but the frames of {file.path} have {there}, and ready-made "
-                f"frames stay as they are: set {name} to {there}"
+                f"frames cannot be converted: set {name} to {there}"
             )
 
 
@@ -310,5 +299,5 @@ def _check_alike(files: Sequence[_FrameFile]) -> None:
             if first != there:
                 raise ValueError(
                     f"the frames of {file.path} have {name} {there}, those of {files[0].path} "
-                    f"{first}: one training takes one kind"
+                    f"{first}: all frames must be alike"
                 )

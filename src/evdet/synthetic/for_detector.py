@@ -1,4 +1,4 @@
-"""Frames such as a detector was trained on, made on the fly from a seed."""
+"""Simulated input for a detector, of the kind that it was trained on."""
 
 import itertools
 from collections.abc import Iterator
@@ -20,26 +20,22 @@ __all__ = ["simulate_recording", "simulated_windows"]
 Frame = Float32[np.ndarray, "B C H W"]
 
 _LABEL_PERIOD = 50_000
-_FRAME_RATE = 200.0  # drawn frames per second: what moves is seen to move, at little cost
+_FRAME_RATE = 200.0  # rendered frames per second: enough for smooth motion, at little cost
 _SHARE_OF_DOTS = 0.05
 _SIMULATED_SECONDS = 2.0
 
 
 def simulated_windows(spec: FrameSpec, num_windows: int, *, seed: int = 0) -> Iterator[Frame]:
-    """Make consecutive windows such as a detector was trained on, of one lane.
+    """Make consecutive frames of one lane, of the kind that a detector was trained on.
 
     Args:
-        spec: what its frames are made of. Digits move before a simulated sensor where they are
-            made of events, and on Moving MNIST where they are pictures; what somebody else
-            has made is stood in for by dots that move.
-        num_windows: how many.
+        spec: the detector's frames: of simulated events of moving digits, of Moving MNIST for
+            pictures, or of moving dots in place of ready-made frames.
+        num_windows: number of frames.
         seed: another seed makes others.
 
-    Yields:
-        Windows of the size of the training.
-
     Raises:
-        ValueError: there is no such representation.
+        ValueError: the representation is unknown.
     """
     if spec.preprocess == PICTURES and spec.in_channels in (1, 3):
         frames = _pictures(spec, num_windows, seed)
@@ -51,15 +47,7 @@ def simulated_windows(spec: FrameSpec, num_windows: int, *, seed: int = 0) -> It
 
 
 def simulate_recording(folder: Path, size: SensorSize) -> Path:
-    """Make a recording of moving digits, for a detector of frames larger than any at hand.
-
-    Args:
-        folder: where to write it.
-        size: the sensor's.
-
-    Returns:
-        A DAT file of two seconds.
-    """
+    """Write a DAT file of two seconds of moving digits to a folder, for a sensor of any size."""
     options = SceneOptions(height=size.height, width=size.width, seconds=_SIMULATED_SECONDS)
     scene = draw_scene(options, SensorModel(), "test", 0)
     path = folder / f"simulated_{size.width}x{size.height}.dat"
@@ -113,5 +101,5 @@ def _moving_dots(spec: FrameSpec, seed: int) -> Iterator[Frame]:
     rng = np.random.default_rng(seed)
     shape = (1, spec.in_channels, spec.height, spec.width)
     dots = (rng.random(shape) < _SHARE_OF_DOTS).astype(np.float32)
-    for number in itertools.count():
-        yield np.roll(dots, (number, 2 * number), axis=(2, 3))
+    for step in itertools.count():
+        yield np.roll(dots, (step, 2 * step), axis=(2, 3))

@@ -1,7 +1,7 @@
 """Moving MNIST: videos of digits that move, bounce, grow, shrink, overlap and stop.
 
-A video is a function of (seed, split, epoch, number) alone. Its motion is a closed formula of
-time, so a clip in the middle is made without those before it.
+A video is a function of (seed, split, epoch, index). Its motion has a closed form, so a clip in
+the middle is made without earlier ones.
 """
 
 import colorsys
@@ -19,13 +19,13 @@ from evdet.synthetic.mnist import SPLITS, load_digits
 __all__ = ["INK_THRESHOLD", "MovingMNIST", "make_moving_mnist"]
 
 INK_THRESHOLD = 32
-"""From this intensity on, of 255, ink counts as visible: boxes are tight around it."""
+"""Lowest intensity of visible ink, of 255: boxes are tight around it."""
 
 MIN_SIZE = 32  # pixels; in a smaller frame the smallest digits, 5 pixels, cannot be read
-SMALLEST = (1 / 6, 1 / 3)  # a digit's least longer side, as a share of the frame's shorter one
-LARGEST = (1 / 3, 1 / 2)  # its greatest
+SMALLEST = (1 / 6, 1 / 3)  # a digit's smallest longer side, as a share of the frame's shorter one
+LARGEST = (1 / 3, 1 / 2)  # its largest
 PERIOD = (40, 120)  # frames in which it grows and shrinks again
-SPEED = (0.005, 0.04)  # shares of the frame's shorter side that it moves in a frame
+SPEED = (0.005, 0.04)  # shares of the frame's shorter side per frame
 MOVING = (15, 90)  # frames between two stops
 STOPPED = (5, 20)  # frames of a stop
 SATURATION = (0.3, 0.8)  # of its colour; the value is 1, so that no digit is dark
@@ -35,15 +35,15 @@ SATURATION = (0.3, 0.8)  # of its colour; the value is 1, so that no digit is da
 class MovingMNIST:
     """The videos of Moving MNIST, for a `StreamLoader` to play.
 
-    "train" makes new videos every epoch; "val" and "test" make the same ones every time, so
-    that evaluations can be compared.
+    "train" has new videos every epoch; "val" and "test" have the same ones every time, so that
+    evaluations can be compared.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     split: str = "train"
-    """Which digits: train, val or test."""
+    """Split of the digits: train, val or test."""
     height: int = 128
     """Height of a frame, in pixels."""
     width: int = 128
@@ -55,9 +55,9 @@ class MovingMNIST:
     max_frames_per_epoch: int = 30_000
     """Frames of all videos of an epoch; there is at least one video."""
     max_objects: int = 3
-    """Most digits in a video."""
+    """Maximum number of digits in a video."""
     digits: tuple[int, ...] = tuple(range(10))
-    """Which digits play; the first has label 1, because 0 is background."""
+    """The digits; the first has label 1, because 0 is background."""
     color: bool = True
     """Give each digit a bright colour; otherwise all are white."""
     seed: int = 0
@@ -88,8 +88,8 @@ class MovingMNIST:
                 f"({self.tbins}): a video must hold at least one clip. "
                 "Lengthen the videos or shorten the clips."
             )
-        # Read them now: workers that are forked later share them.
-        _numbers_of(self.split, self.digits)
+        # Read now, so that forked workers share them.
+        _indices_of(self.split, self.digits)
 
     @property
     def clip_shape(self) -> ClipShape:
@@ -97,7 +97,7 @@ class MovingMNIST:
         return self.tbins, 3, self.height, self.width
 
     def clip_counts(self, epoch: int) -> list[int]:
-        """Clips of each video: as many in all of them, in all epochs."""
+        """Clips of each video: the same number in all videos and epochs."""
         clips_per_video = self.max_frames_per_video // self.tbins
         num_videos = max(1, self.max_frames_per_epoch // (clips_per_video * self.tbins))
         return [clips_per_video] * num_videos
@@ -106,12 +106,9 @@ class MovingMNIST:
         """Make the clips of one video.
 
         Args:
-            epoch: number of the epoch.
-            index: number of the video.
+            epoch: index of the epoch.
+            index: index of the video.
             first_clip: the clip to begin with.
-
-        Returns:
-            The clips, in order; their frames are bytes.
         """
         clips_per_video = self.max_frames_per_video // self.tbins
         epoch = epoch if self.split == "train" else 0
@@ -128,10 +125,10 @@ class MovingMNIST:
         size = (self.height, self.width)
         tracks = []
         for _ in range(rng.integers(1, self.max_objects, endpoint=True)):
-            number = rng.choice(_numbers_of(self.split, self.digits))
-            label = self.digits.index(classes[number]) + 1
+            index = rng.choice(_indices_of(self.split, self.digits))
+            label = self.digits.index(classes[index]) + 1
             tracks.append(
-                _draw_track(rng, images[number], label, size, num_frames, color=self.color)
+                _draw_track(rng, images[index], label, size, num_frames, color=self.color)
             )
         return tracks
 
@@ -181,7 +178,7 @@ def make_moving_mnist(
         batch_size: lanes, videos that play side by side.
         max_frames_per_video: length of a video, in frames; whole clips are played.
         max_frames_per_epoch: frames of all videos of an epoch; there is at least one video.
-        max_objects: most digits in a video.
+        max_objects: maximum number of digits in a video.
         color: give each digit a bright colour; otherwise all are white.
         seed: another seed makes other videos, in another order.
         delta_t: duration of a frame, in microseconds.
@@ -209,7 +206,7 @@ def make_moving_mnist(
 
 @dataclass(frozen=True)
 class _Track:
-    """One digit through a video: its ink, and where and how large it is in each frame."""
+    """One digit in a video: its ink, and its position and size in each frame."""
 
     ink: Float32[np.ndarray, "h w"]
     label: int
@@ -238,7 +235,7 @@ def _draw_track(
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
     rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*SATURATION), 1) if color else (1, 1, 1)
 
-    # A digit's own clock stands still while the digit does.
+    # The clock of a digit stops while the digit does.
     clock = _draw_clock(rng, num_frames)
     smallest, largest = rng.uniform(*SMALLEST), rng.uniform(*LARGEST)
     turns = rng.uniform() + clock / rng.uniform(*PERIOD)
@@ -255,8 +252,8 @@ def _draw_track(
 
 
 @functools.cache
-def _numbers_of(split: str, digits: tuple[int, ...]) -> Int64[np.ndarray, " N"]:
-    """Where the digits that play stand in their split."""
+def _indices_of(split: str, digits: tuple[int, ...]) -> Int64[np.ndarray, " N"]:
+    """Indices of the images of some digits in their split."""
     return np.flatnonzero(np.isin(load_digits(split).labels, digits))
 
 
@@ -271,15 +268,15 @@ def _draw_clock(rng: np.random.Generator, num_frames: int) -> Int64[np.ndarray, 
 
 
 def _bounce(distance: Float64[np.ndarray, " T"]) -> Float64[np.ndarray, " T"]:
-    """Where something is that has gone so far between two walls, at 0 and 1."""
-    place: Float64[np.ndarray, " T"] = 1 - np.abs(distance % 2 - 1)
-    return place
+    """Position after a distance between two walls, at 0 and 1."""
+    position: Float64[np.ndarray, " T"] = 1 - np.abs(distance % 2 - 1)
+    return position
 
 
 def _render_ink(
     track: _Track, size: tuple[int, int]
 ) -> tuple[UInt8[np.ndarray, "T h w"], Int64[np.ndarray, " T"], Int64[np.ndarray, " T"]]:
-    """The digit in a window that is just large enough; first row and column of the window."""
+    """The digit in the smallest patch that contains it; first row and column of the patch."""
     rows, top = _resampling(track.top, track.scale, track.ink.shape[0], size[0])
     columns, left = _resampling(track.left, track.scale, track.ink.shape[1], size[1])
     ink = rows @ track.ink @ columns.transpose(0, 2, 1)
@@ -292,10 +289,10 @@ def _resampling(
     num_inks: int,
     num_pixels: int,
 ) -> tuple[Float32[np.ndarray, "T h n"], Int64[np.ndarray, " T"]]:
-    """Weights of the ink's rows (or columns) in the frame's, at fractions of a pixel.
+    """Weights of the ink's rows (or columns) in the frame's, at subpixel positions.
 
-    A pixel sees the stretch of ink that it covers; on ink that is enlarged, a stretch of one
-    row, which is linear interpolation. Nothing flickers as the digit moves.
+    A pixel averages the ink that it covers, at least one row of it; for enlarged ink this is
+    linear interpolation. A moving digit does not flicker.
     """
     reach = np.maximum(1, 1 / scale) / 2
     blur = reach * scale
@@ -312,7 +309,7 @@ def _resampling(
 def _tight_boxes(
     ink: UInt8[np.ndarray, "T h w"], top: Int64[np.ndarray, " T"], left: Int64[np.ndarray, " T"]
 ) -> tuple[Int64[np.ndarray, "T 4"], Bool[np.ndarray, " T"]]:
-    """Boxes around the visible ink, and whether there is any."""
+    """Boxes around the visible ink, and whether any is visible."""
     seen: Bool[np.ndarray, "T h w"] = ink >= INK_THRESHOLD
     rows: Bool[np.ndarray, "T h"] = np.any(seen, axis=2)
     columns: Bool[np.ndarray, "T w"] = np.any(seen, axis=1)
@@ -336,9 +333,9 @@ def _paint(
     left: Int64[np.ndarray, " T"],
     color: Float32[np.ndarray, "3"],
 ) -> None:
-    """Add a digit in place; where digits overlap the brighter wins, so none hides another."""
+    """Add a digit in place; overlapping digits take the brighter pixel, so none hides another."""
     painted = (ink[:, None] * color[:, None, None] + 0.5).astype(np.uint8)
     height, width = ink.shape[1:]
     for frame, patch, y, x in zip(frames, painted, top, left, strict=True):
-        window = frame[:, y : y + height, x : x + width]
-        np.maximum(window, patch, out=window)
+        region = frame[:, y : y + height, x : x + width]
+        np.maximum(region, patch, out=region)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -19,6 +19,9 @@ import numpy as np
 import yaml
 
 from evdet.events import Events, SensorSize
+from evdet.events.dat import write_dat
+from evdet.events.hdf5 import write_dsec
+from evdet.events.raw import write_evt3
 from evdet.events.simulation import SensorModel
 from evdet.labels import LABEL_MAP_FILE, write_boxes_npy
 from evdet.synthetic.mnist import SPLITS
@@ -41,25 +44,26 @@ __all__ = [
 ]
 
 FORMATS = {"dat": "_td.dat", "raw": ".raw", "hdf5": ".h5"}
-"""Formats of the recordings, and how their names end."""
+"""Formats of the recordings, and the endings of their names."""
 SIMULATION_FILE = "simulation.yaml"
-"""What the folder was made with."""
+"""The plan of the folder."""
 
-_HELD_OUT = 0.15  # share of the recordings for validation, and as many for testing
+_WRITERS = {"dat": write_dat, "raw": write_evt3, "hdf5": write_dsec}
+_HELD_OUT = 0.15  # share of the recordings for validation, and for testing
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationPlan:
-    """A data set that is to be made; the same plan makes the same events and boxes.
+    """A data set to make; the same plan makes the same events and boxes.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     scenes: SceneOptions = field(default_factory=SceneOptions)
-    """What plays, where and for how long."""
+    """Content, sensor size and duration of the recordings."""
     sensor: SensorModel = field(default_factory=SensorModel)
-    """What looks at it; N-MNIST recordings bring their own."""
+    """The simulated sensor; N-MNIST recordings have a real one."""
     train: int = 1
     """Recordings for training."""
     val: int = 1
@@ -76,7 +80,7 @@ class SimulationPlan:
             if getattr(self, split) < 0:
                 raise ValueError(f"{split} must be 0 or more, got {getattr(self, split)}")
         if not self.num_recordings:
-            raise ValueError("train, val and test are all 0: there is nothing to simulate")
+            raise ValueError("train, val and test are all 0: the data set has no recordings")
         if self.file_format not in FORMATS:
             raise ValueError(
                 f"format must be one of {', '.join(FORMATS)}, got {self.file_format!r}"
@@ -93,16 +97,10 @@ class SimulationPlan:
 
 
 def share_out(count: int) -> tuple[int, int, int]:
-    """Share recordings out among training, validation and testing: 70, 15 and 15 in 100.
-
-    Args:
-        count: recordings in total; each split has at least one.
-
-    Returns:
-        Recordings of each split, in that order.
+    """Split a number of recordings into train, val and test: 70, 15 and 15 %, at least one each.
 
     Raises:
-        ValueError: there are fewer than three.
+        ValueError: `count` is less than three.
     """
     if count < len(SPLITS):
         raise ValueError(
@@ -114,13 +112,10 @@ def share_out(count: int) -> tuple[int, int, int]:
 
 
 def check_free(out: Path) -> None:
-    """Refuse a folder in which something would be overwritten.
-
-    Args:
-        out: the folder to make.
+    """Refuse a folder to make that is not empty.
 
     Raises:
-        ValueError: it is a file, or there is something in it.
+        ValueError: it is a file, or not empty.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         what = "is not empty" if out.is_dir() else "is a file"
@@ -134,16 +129,16 @@ def write_simulated_folder(
     workers: int = 1,
     on_recording: Callable[[str], None] = lambda name: None,
 ) -> None:
-    """Make a data set folder. It appears when it is complete; until then, a hidden one grows.
+    """Make a data set folder. It is written to a hidden folder, which is renamed when complete.
 
     Args:
         out: the folder to make; it may exist, but must be empty.
-        plan: what to make.
-        workers: processes that make recordings; they change nothing but the time that it takes.
-        on_recording: is told the name of each recording that is done.
+        plan: the data set to make.
+        workers: processes that make recordings; the result does not depend on them.
+        on_recording: called with the name of each finished recording.
 
     Raises:
-        ValueError: there is something in the folder, or `workers` is not positive.
+        ValueError: the folder is not empty, or `workers` is not positive.
         RecordingError: a recording of a digit cannot be read.
         ChildProcessError: one of several workers died.
     """
@@ -152,7 +147,7 @@ def write_simulated_folder(
     check_free(out)
     out = out.resolve()
     unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
-    jobs = [(split, number) for split in SPLITS for number in range(getattr(plan, split))]
+    jobs = [(split, index) for split in SPLITS for index in range(getattr(plan, split))]
     try:
         for split in SPLITS:
             (unfinished / split).mkdir(parents=True)
@@ -170,7 +165,7 @@ def write_simulated_folder(
 def _run(
     write: Callable[[tuple[str, int]], str], jobs: list[tuple[str, int]], workers: int
 ) -> Iterator[str]:
-    """Names of the recordings, each when it is done."""
+    """Make the recordings, and yield the name of each."""
     if min(workers, len(jobs)) == 1:
         yield from map(write, jobs)
         return
@@ -183,8 +178,8 @@ def _run(
                 yield done.result()
         except BrokenProcessPool as error:
             raise ChildProcessError(
-                "a process that made recordings died. Was there too little memory? Try 1 worker; "
-                'a script of your own needs `if __name__ == "__main__":` around what it does.'
+                "a process that made recordings died. Was there too little RAM? Try 1 worker; a "
+                'script of your own needs `if __name__ == "__main__":` around its code.'
             ) from error
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -192,52 +187,37 @@ def _run(
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C reaches all processes; the first one alone answers it."""
+    """Ignore Ctrl-C in the workers: the main process handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:
-    split, number = job
-    name = f"{plan.scenes.kind}_{split}_{number:04d}"
+    split, index = job
+    name = f"{plan.scenes.kind}_{split}_{index:04d}"
     boxes: list[np.ndarray] = []
 
     def blocks() -> Iterator[Events]:
-        for piece in _pieces(plan, split, number):
+        for piece in _pieces(plan, split, index):
             boxes.append(piece.boxes)
             if len(piece.events):
                 yield piece.events
 
     path = folder / split / f"{name}{FORMATS[plan.file_format]}"
-    _writer(plan.file_format)(path, blocks(), SensorSize(plan.scenes.height, plan.scenes.width))
+    _WRITERS[plan.file_format](path, blocks(), SensorSize(plan.scenes.height, plan.scenes.width))
     write_boxes_npy(folder / split / f"{name}_bbox.npy", np.concatenate(boxes))
     return name
 
 
-def _pieces(plan: SimulationPlan, split: str, number: int) -> Iterator[ScenePiece]:
+def _pieces(plan: SimulationPlan, split: str, index: int) -> Iterator[ScenePiece]:
     if plan.scenes.kind == "nmnist":
-        recorded = draw_nmnist_scene(plan.scenes, find_digits(plan.digits), split, number)
+        recorded = draw_nmnist_scene(plan.scenes, find_digits(plan.digits), split, index)
         return play_nmnist_scene(recorded, plan.scenes.label_period)
-    scene = draw_scene(plan.scenes, plan.sensor, split, number)
+    scene = draw_scene(plan.scenes, plan.sensor, split, index)
     return play_scene(scene, plan.scenes.label_period)
 
 
-def _writer(file_format: str) -> Callable[[Path, Iterable[Events], SensorSize], int]:
-    # Imported when needed: HDF5 is a large library.
-    if file_format == "raw":
-        from evdet.events.raw import write_evt3
-
-        return write_evt3
-    if file_format == "hdf5":
-        from evdet.events.hdf5 import write_dsec
-
-        return write_dsec
-    from evdet.events.dat import write_dat
-
-    return write_dat
-
-
 def _describe(plan: SimulationPlan) -> str:
-    """Everything that is needed to make the folder again."""
+    """The plan in YAML, from which the folder can be made again."""
     content: dict[str, Any] = {"evdet": version("evdet"), **dataclasses.asdict(plan)}
     content["digits"] = None if plan.digits is None else str(plan.digits)
     if plan.scenes.kind == "nmnist":
@@ -249,7 +229,7 @@ def _publish(unfinished: Path, out: Path) -> None:
     if not out.exists():
         unfinished.rename(out)
         return
-    # An empty folder may be somebody's current one: it stays, and is filled.
+    # An empty folder may be a shell's current one: it is filled, not replaced.
     for entry in sorted(unfinished.iterdir()):
         entry.rename(out / entry.name)
     unfinished.rmdir()

@@ -52,7 +52,7 @@ def test_one_recording_of_each_digit_comes_with_the_package(shipped):
     assert shipped.labels.tolist() == list(range(10))
     assert shipped.is_shared
     for split in ("train", "val", "test"):
-        assert [shipped.numbers_of(split, digit).tolist() for digit in range(10)] == [
+        assert [shipped.indices_of(split, digit).tolist() for digit in range(10)] == [
             [digit] for digit in range(10)
         ]
 
@@ -178,17 +178,17 @@ def test_no_recording_is_in_two_splits_where_there_are_enough(tmp_path):
     for number in range(20):
         (tmp_path / f"digit3_{number:05d}.bin").write_bytes(record((1, 1, 1, 1)))
     digits = find_digits(tmp_path)
-    parts = [digits.numbers_of(split, 3).tolist() for split in ("train", "val", "test")]
+    parts = [digits.indices_of(split, 3).tolist() for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [14, 3, 3]
     assert sorted(itertools.chain(*parts)) == list(range(20))
-    assert digits.numbers_of("train", 4).tolist() == []
+    assert digits.indices_of("train", 4).tolist() == []
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "0 bytes are no whole number of events of 5 bytes"),
-        (b"1234567", "7 bytes are no whole number of events"),
+        (b"", "0 bytes .* 5 bytes"),
+        (b"1234567", "7 bytes "),
         (
             record((1, 2, 3, 0), (2, 50, 3, 0)),
             "event at byte 5 lies at x=50, y=3, outside of 34x34",
@@ -204,12 +204,12 @@ def test_a_damaged_recording_is_named(tmp_path, content, message):
 def test_what_holds_no_recordings_is_named(tmp_path):
     with pytest.raises(RecordingError, match="it does not exist"):
         find_digits(tmp_path / "nowhere")
-    with pytest.raises(RecordingError, match=r"there are no \*\.bin"):
+    with pytest.raises(RecordingError, match=r"has no \*\.bin"):
         find_digits(tmp_path)
     (tmp_path / "some.bin").write_bytes(record((1, 1, 1, 1)))
-    with pytest.raises(RecordingError, match=r"1 recordings .* but not what they show"):
+    with pytest.raises(RecordingError, match=r"1 recordings .* of unknown digits"):
         find_digits(tmp_path)
-    with pytest.raises(RecordingError, match="no folder and no zip file"):
+    with pytest.raises(RecordingError, match=r"some\.bin is not a folder or zip file"):
         find_digits(tmp_path / "some.bin")
 
 

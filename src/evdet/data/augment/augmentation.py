@@ -16,14 +16,14 @@ from evdet.data.augment.events import (
 )
 from evdet.events import Events, SensorSize, join_events
 
-__all__ = ["WHOLE_FRAME", "AugmentRules", "Augmentation", "Window", "draw_augmentation"]
+__all__ = ["WHOLE_FRAME", "AugmentRules", "Augmentation", "Region", "draw_augmentation"]
 
 Labels = Float32[np.ndarray, "_ 5"]
 """Boxes x1 y1 x2 y2 label; a box covers the pixels x1 to x2 - 1."""
 
 
-class Window(NamedTuple):
-    """A part of a frame; all numbers are shares of the frame's width or height."""
+class Region(NamedTuple):
+    """A part of a frame, in shares of the frame's width or height."""
 
     left: float
     top: float
@@ -35,12 +35,12 @@ class Window(NamedTuple):
 _MIN_CROP = 0.6
 # A box of which a smaller share of the area stays in the frame is dropped.
 _MIN_VISIBLE = 0.2
-WHOLE_FRAME = Window(0.0, 0.0, 1.0, 1.0)
+WHOLE_FRAME = Region(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentRules:
-    """What may happen to a recording (or a random clip), and how often; as it stands, nothing.
+    """Probabilities and ranges of augmentation; the defaults change nothing.
 
     Raises:
         ValueError: a value is out of range.
@@ -53,19 +53,19 @@ class AugmentRules:
     max_zoom_in: float = 1.5
     """Largest magnification."""
     zoom_out_prob: float = 0.0
-    """Probability of shrinking the frame to a part of it; the rest is silent."""
+    """Probability of shrinking the frame to a part of it; the rest is empty."""
     max_zoom_out: float = 1.5
     """Largest reduction."""
     crop_prob: float = 0.0
-    """Probability of silencing all but a part of the frame, which stays where it is."""
+    """Probability of clearing all but a part of the frame, which keeps its position."""
     drop_prob: float = 0.0
-    """Probability of leaving events out at random."""
+    """Probability of dropping random events."""
     max_drop: float = 0.5
-    """Largest share of events left out."""
+    """Largest share of events dropped."""
     noise_prob: float = 0.0
     """Probability of adding random events."""
     max_noise_rate: float = 1.0
-    """Most random events per pixel and second."""
+    """Largest rate of random events, per pixel and second."""
     swap_prob: float = 0.0
     """Probability of swapping ON and OFF."""
     reverse_prob: float = 0.0
@@ -92,48 +92,48 @@ class AugmentRules:
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What happens to one recording (or random clip), drawn once; as it stands, nothing."""
+    """The augmentation of one recording (or random clip); the defaults change nothing."""
 
     flip: bool = False
     """Mirror left and right, after all else."""
-    source: Window = WHOLE_FRAME
+    source: Region = WHOLE_FRAME
     """The part of the frame that is kept."""
-    target: Window = WHOLE_FRAME
-    """Where it goes."""
+    target: Region = WHOLE_FRAME
+    """The part of the frame that it is moved to."""
     drop: float = 0.0
-    """Share of events left out."""
+    """Share of events dropped."""
     noise_rate: float = 0.0
     """Random events added, per pixel and second."""
     swap: bool = False
     """Swap ON and OFF."""
     reverse: bool = False
-    """Play backwards; here within a bin, the order of the bins is the caller's."""
+    """Play backwards: within a bin; the caller reverses the order of bins."""
     min_visible: float = 0.0
     """A box of which a smaller share of the area stays in the frame is dropped."""
     seed: int = 0
-    """With a bin's number, draws its dropped events and its noise."""
+    """With a bin's index, draws its dropped events and its noise."""
 
     def apply_to_events(
-        self, events: Events, size: SensorSize, *, start: int, delta_t: int, number: int = 0
+        self, events: Events, size: SensorSize, *, start: int, delta_t: int, bin_index: int = 0
     ) -> Events:
         """Augment the events of one bin.
 
         Args:
-            events: with start <= t < start + delta_t; left as they are.
+            events: with start <= t < start + delta_t; not modified.
             size: the sensor's size.
             start: first microsecond of the bin.
             delta_t: its duration.
-            number: of the bin in the recording or clip.
+            bin_index: index of the bin in the recording or clip.
 
         Returns:
-            The events of the bin; noise comes last, whatever its times.
+            The events of the bin; noise comes last, unsorted.
 
         Raises:
             ValueError: an event lies outside the sensor.
         """
         rng = None
         if self.drop or self.noise_rate:
-            rng = np.random.default_rng([self.seed, number])
+            rng = np.random.default_rng([self.seed, bin_index])
         if rng and self.drop:
             events = drop_events(events, self.drop, rng)
         if self.reverse:
@@ -151,14 +151,14 @@ class Augmentation:
         return events
 
     def apply_to_boxes(self, boxes: Labels, size: SensorSize) -> Labels:
-        """Move boxes to where their pixels go, and drop those that leave the frame.
+        """Move boxes with their pixels, and drop those that leave the frame.
 
         Args:
-            boxes: of one frame or of many; left as they are.
+            boxes: of one frame or of many; not modified.
             size: the size of the frame that the boxes are in.
 
         Returns:
-            The boxes that are still to be seen, in the same order.
+            The boxes that are still visible, in the same order.
         """
         moved = boxes.astype(np.float64)
         if self._is_scaled:
@@ -177,21 +177,18 @@ class Augmentation:
         return moved.astype(np.float32)
 
     def apply_to_frame(
-        self, frame: Shaped[np.ndarray, "C H W"], *, number: int = 0
+        self, frame: Shaped[np.ndarray, "C H W"], *, bin_index: int = 0
     ) -> Shaped[np.ndarray, "C H W"]:
-        """Augment a frame whose events are not at hand.
+        """Augment a frame without its events.
 
-        Dropping silences pixels; noise, polarity and time cannot be changed any more.
+        Dropping clears pixels; noise, polarity and time reversal do not apply.
 
         Args:
-            frame: of any representation in which 0 is silence; left as it is.
-            number: of the bin in the recording or clip.
-
-        Returns:
-            The frame, of the same shape.
+            frame: of any representation in which 0 means no events; not modified.
+            bin_index: index of the bin in the recording or clip.
         """
         if self.drop:
-            rng = np.random.default_rng([self.seed, number])
+            rng = np.random.default_rng([self.seed, bin_index])
             stays = rng.random(frame.shape[1:], dtype=np.float32) >= self.drop
             frame = frame * stays.astype(frame.dtype)
         if self._is_scaled:
@@ -225,14 +222,11 @@ class Augmentation:
 
 
 def draw_augmentation(rules: AugmentRules, rng: np.random.Generator) -> Augmentation:
-    """Draw what happens to one recording (or random clip).
+    """Draw the augmentation of one recording (or random clip).
 
     Args:
-        rules: what may happen.
+        rules: probabilities and ranges.
         rng: every call takes the same number of draws from it.
-
-    Returns:
-        The augmentation.
     """
     flip, geometry, drop, noise, swap, reverse = rng.random(6)
     size, width, height, left, top, much_drop, much_noise = rng.random(7)
@@ -244,7 +238,7 @@ def draw_augmentation(rules: AugmentRules, rng: np.random.Generator) -> Augmenta
         target = _square(1 / (1 + size * (rules.max_zoom_out - 1)), left, top)
     elif geometry < zoom + rules.crop_prob:
         width, height = (_MIN_CROP + (1 - _MIN_CROP) * share for share in (width, height))
-        source = target = Window(left * (1 - width), top * (1 - height), width, height)
+        source = target = Region(left * (1 - width), top * (1 - height), width, height)
     return Augmentation(
         flip=bool(flip < rules.flip_prob),
         source=source,
@@ -258,22 +252,22 @@ def draw_augmentation(rules: AugmentRules, rng: np.random.Generator) -> Augmenta
     )
 
 
-def _square(share: float, left: float, top: float) -> Window:
-    """A window of the frame's own proportions, somewhere in it."""
-    return Window(left * (1 - share), top * (1 - share), share, share)
+def _square(share: float, left: float, top: float) -> Region:
+    """A region with the aspect ratio of the frame."""
+    return Region(left * (1 - share), top * (1 - share), share, share)
 
 
 def _span(start: float | int, share: float | int, length: int) -> tuple[int, int]:
-    """First pixel of a window, and the first after it."""
+    """First pixel of a region, and the first after it."""
     num_pixels = max(1, round(share * length))
     first = min(round(start * length), length - num_pixels)
     return first, first + num_pixels
 
 
 def _borders(source: tuple[int, int], target: tuple[int, int], length: int) -> Borders:
-    """Where the borders between pixels go: border n is the left one of pixel n.
+    """New positions of the borders between pixels: border n is the left one of pixel n.
 
-    A pixel of the target shows the pixel of the source that its centre falls on.
+    A pixel of the target shows the pixel of the source at its centre.
     """
     num_from, num_to = source[1] - source[0], target[1] - target[0]
     steps = np.arange(length + 1).clip(*source) - source[0]
@@ -282,7 +276,7 @@ def _borders(source: tuple[int, int], target: tuple[int, int], length: int) -> B
 
 
 def _sources(borders: Borders) -> Int64[np.ndarray, " _"]:
-    """The pixel that each pixel of the target shows."""
+    """Index of the source pixel of each pixel of the target."""
     sources: Int64[np.ndarray, " _"] = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
     return sources
 

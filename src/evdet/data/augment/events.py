@@ -1,4 +1,4 @@
-"""What augmentation does to the events of one time bin."""
+"""Augmentation of the events of one time bin."""
 
 import typing
 
@@ -18,23 +18,20 @@ __all__ = [
 ]
 
 Borders = Int64[np.ndarray, " _"]
-"""Where the left (or upper) border of each pixel goes, and at last where the far border goes."""
+"""New position of each pixel's left (or upper) border, then of the last pixel's other border."""
 
 
 def place_events(events: Events, columns: Borders, rows: Borders, size: SensorSize) -> Events:
-    """Move events to where their pixels go.
+    """Move events with their pixels.
 
-    A pixel that grows to cover several gives its events to each of them, and one that vanishes
-    takes them along, as nearest-neighbour scaling does with the pixels of a frame.
+    A pixel enlarged to several repeats its events in each of them, and the events of a pixel
+    reduced to none are dropped, as in nearest-neighbour scaling of a frame.
 
     Args:
-        events: in any order; left as they are.
+        events: in any order; not modified.
         columns: for x, borders that do not decrease, or do not increase for a mirrored frame.
         rows: the same for y.
         size: the sensor's size.
-
-    Returns:
-        The moved events, in the same order.
 
     Raises:
         ValueError: an event lies outside the sensor.
@@ -51,15 +48,12 @@ def place_events(events: Events, columns: Borders, rows: Borders, size: SensorSi
 
 
 def drop_events(events: Events, share: float, rng: np.random.Generator) -> Events:
-    """Leave events out at random.
+    """Drop random events; the others keep their order.
 
     Args:
-        events: left as they are.
-        share: probability of each event to be left out.
+        events: not modified.
+        share: probability of each event to be dropped.
         rng: draws them.
-
-    Returns:
-        The others, in the same order.
     """
     kept = np.empty(len(events), EVENT_DTYPE)
     # Single precision: twice as fast, and fine enough for a share.
@@ -70,17 +64,14 @@ def drop_events(events: Events, share: float, rng: np.random.Generator) -> Event
 def make_noise(
     size: SensorSize, start: int, delta_t: int, rate: float, rng: np.random.Generator
 ) -> Events:
-    """Draw events that mean nothing, uniform in space, time and polarity.
+    """Draw noise events, uniform in space, time and polarity, unsorted.
 
     Args:
         size: the sensor's size.
         start: first microsecond.
-        delta_t: microseconds.
+        delta_t: duration in microseconds.
         rate: events per pixel and second.
         rng: draws them.
-
-    Returns:
-        The events, in no order.
     """
     count = rng.poisson(rate * size.height * size.width * delta_t / 1e6)
     noise = np.empty(count, EVENT_DTYPE)
@@ -92,22 +83,19 @@ def make_noise(
 
 
 def swap_polarity(events: Events) -> Events:
-    """Make ON of OFF and OFF of ON, in a copy."""
+    """Swap ON and OFF, in a copy."""
     swapped = events.copy()
     swapped["p"] = 1 - events["p"]
     return swapped
 
 
 def reverse_events(events: Events, start: int, delta_t: int) -> Events:
-    """Play a time bin backwards: what got brighter then gets darker.
+    """Reverse a time bin: the order of its events, their times and their polarities.
 
     Args:
-        events: with start <= t < start + delta_t; left as they are.
+        events: with start <= t < start + delta_t; not modified.
         start: first microsecond of the bin.
         delta_t: its duration.
-
-    Returns:
-        The events of the reversed bin, in the opposite order.
     """
     reverse = swap_polarity(events[::-1])
     reverse["t"] = 2 * start + delta_t - 1 - reverse["t"]
@@ -119,7 +107,7 @@ def reverse_events(events: Events, start: int, delta_t: int) -> Events:
 def _keep(events: Events, draws: np.ndarray, share: float, kept: Events) -> int:
     num_kept = 0
     for i in range(len(events)):
-        # What is not kept is overwritten by the next: a branch would be a guess.
+        # A dropped event is overwritten by the next: faster than a mispredicted branch.
         kept[num_kept] = events[i]
         num_kept += draws[i] >= share
     return num_kept

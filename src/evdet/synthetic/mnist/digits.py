@@ -17,23 +17,17 @@ NUM_TRAIN = 55_000
 
 
 class Digits(NamedTuple):
-    """Images, white ink (255) on black (0), and the digit that each shows."""
+    """Images, white ink (255) on black (0), and their digits."""
 
     images: UInt8[np.ndarray, "N 28 28"]
     labels: UInt8[np.ndarray, " N"]
 
 
 def load_digits(split: str) -> Digits:
-    """Read the digits of one split; the arrays are shared and read-only.
-
-    Args:
-        split: one of `SPLITS`.
-
-    Returns:
-        The digits, in the order of the database.
+    """Read the digits of one split, in the order of the database; the arrays are read-only.
 
     Raises:
-        ValueError: there is no such split.
+        ValueError: the split is not in `SPLITS`.
 
     Source:
         LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document
@@ -50,7 +44,7 @@ def load_digits(split: str) -> Digits:
 
 @functools.cache
 def _read_idx(name: str) -> UInt8[np.ndarray, "..."]:
-    """Read an IDX file: a magic number that ends in the dimensions, the shape, the bytes."""
+    """Read an IDX file: a magic number that ends in the number of dimensions, shape, bytes."""
     packed = resources.files("evdet.synthetic.mnist").joinpath(name).read_bytes()
     content = gzip.decompress(packed)
     num_dimensions = content[3]

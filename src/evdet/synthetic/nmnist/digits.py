@@ -20,9 +20,9 @@ PATCH = 34
 
 _RECORD = 5  # bytes of an event: x, y, and 24 bits of which the first is the polarity
 _VAL, _TEST = 0.15, 0.15  # shares of the recordings of each digit
-# The sensor is turned three times: the digit wanders over the pixels as in every recording. Median
-# over the first 1,000 of the distance between the middle of the events of 10 ms and the middle of
-# the MNIST digit's ink, in pixels: column, row.
+# The sensor is turned three times, in the same way in every recording, which shifts the digit over
+# the pixels. Median over the first 1,000 recordings of the distance between the centre of 10 ms of
+# events and the centre of the MNIST digit's ink, in pixels: column, row.
 _SWAY_TIME = (0, 20, 45, 65, 80, 115, 135, 160, 185, 205, 225, 240, 265, 285, 305)  # ms
 _SWAY_COLUMN = (0.5, 0.5, 0.5, 1.4, 2.2, 2.8, 3.6, 4.5, 5.8, 6.4, 6.2, 5.0, 2.5, 1.5, 1.2)
 _SWAY_ROW = (1.5, 1.5, 3.5, 5.5, 6.5, 6.5, 5.5, 3.0, 1.9, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5)
@@ -30,55 +30,45 @@ _SWAY_ROW = (1.5, 1.5, 3.5, 5.5, 6.5, 6.5, 5.5, 3.0, 1.9, 1.5, 1.5, 1.5, 1.5, 1.
 
 @dataclass(frozen=True)
 class NmnistDigits:
-    """Recordings of digits, read when they are asked for."""
+    """Recordings of digits, read on request."""
 
     path: Path
     """The folder or zip file."""
     names: tuple[str, ...]
     """The recordings in it."""
     labels: UInt8[np.ndarray, " N"]
-    """The digit in each."""
+    """The digit of each."""
 
-    def numbers_of(self, split: str, digit: int) -> Int64[np.ndarray, " M"]:
-        """Which recordings of a digit belong to a split.
+    def indices_of(self, split: str, digit: int) -> Int64[np.ndarray, " M"]:
+        """Indices of the recordings of a digit in a split.
 
-        Of each digit 15 in 100 are for validation and as many for testing, by the order of the
-        names. Where there are fewer than three, every split has all of them.
-
-        Args:
-            split: train, val or test.
-            digit: 0 to 9.
+        Of each digit, 15 % are for validation and 15 % for testing, in the order of the names.
+        If a digit has fewer than three recordings, every split has all of them.
         """
-        numbers = np.flatnonzero(self.labels == digit)
-        if len(numbers) < len(SPLITS):
-            return numbers
-        num_val, num_test = (max(1, int(len(numbers) * share)) for share in (_VAL, _TEST))
-        num_train = len(numbers) - num_val - num_test
-        parts = np.split(numbers, [num_train, num_train + num_val])
+        indices = np.flatnonzero(self.labels == digit)
+        if len(indices) < len(SPLITS):
+            return indices
+        num_val, num_test = (max(1, int(len(indices) * share)) for share in (_VAL, _TEST))
+        num_train = len(indices) - num_val - num_test
+        parts = np.split(indices, [num_train, num_train + num_val])
         part: Int64[np.ndarray, " M"] = parts[SPLITS.index(split)]
         return part
 
     @property
     def is_shared(self) -> bool:
-        """Whether some recordings are in every split, because there are too few."""
+        """Whether a digit has so few recordings that every split has all of them."""
         return bool((np.bincount(self.labels, minlength=10) < len(SPLITS)).any())
 
-    def read(self, number: int) -> Events:
-        """Read a recording.
-
-        Args:
-            number: its place among the names.
-
-        Returns:
-            Its events, in order of time.
+    def read(self, index: int) -> Events:
+        """Read the events of a recording, in order of time, by the index of its name.
 
         Raises:
-            RecordingError: it cannot be read.
+            RecordingError: the recording cannot be read.
 
         Source:
             The layout of a record: https://www.garrickorchard.com/datasets/n-mnist
         """
-        name = self.names[number]
+        name = self.names[index]
         where = f"{self.path}/{name}"
         try:
             if self.path.is_dir():
@@ -92,7 +82,7 @@ class NmnistDigits:
             ) from error
         if len(content) % _RECORD or not content:
             raise RecordingError(
-                f"{where}: {len(content)} bytes are no whole number of events of {_RECORD} bytes. "
+                f"{where}: {len(content)} bytes are not a multiple of an event's {_RECORD} bytes. "
                 "Copy the file again."
             )
         columns = np.frombuffer(content, np.uint8).reshape(-1, _RECORD).astype(np.int64)
@@ -111,21 +101,16 @@ class NmnistDigits:
 
 
 def find_digits(path: Path | None = None) -> NmnistDigits:
-    """Find recordings of digits; none is read.
+    """Find recordings of digits, in natural order of their names, without reading them.
 
-    The digit of a recording is told by a file `labels.txt` (lines with the number of the recording
-    and the digit), by the folder that it lies in, as in N-MNIST, or by a name like
-    `digit7_....bin`.
+    The digit of a recording comes from a file `labels.txt` (lines with the number of the recording
+    and the digit), from its folder, as in N-MNIST, or from a name like `digit7_....bin`.
 
     Args:
-        path: a folder or a zip file; None takes the ten that come with the package, one of each
-            digit.
-
-    Returns:
-        The recordings, by name, numbers in them in order of size.
+        path: a folder or a zip file; None takes the ten in the package, one of each digit.
 
     Raises:
-        RecordingError: there are none, or it cannot be told which digits they show.
+        RecordingError: there are no recordings, or their digits are unknown.
     """
     if path is None:
         with resources.as_file(resources.files("evdet.synthetic.nmnist")) as folder:
@@ -147,7 +132,7 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
                 )
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise RecordingError(
-            f"{path}: it is no folder and no zip file of N-MNIST recordings ({error})."
+            f"{path} is not a folder or zip file of N-MNIST recordings ({error})."
         ) from error
     table_of = dict(re.findall(r"^(\d+)\s+([0-9])\s*$", text, re.MULTILINE))
     names = sorted(names, key=_by_number)
@@ -157,10 +142,10 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
     found = [(n, d or _digit_in(n)) for n, d in zip(names, digits, strict=True)]
     known = [(name, int(digit)) for name, digit in found if digit is not None]
     if not known:
-        what = f"{len(names)} recordings (*.bin) but not what they show" if names else "no *.bin"
+        what = f"{len(names)} recordings (*.bin) of unknown digits" if names else "no *.bin"
         raise RecordingError(
-            f"{path}: there are {what}. Give a folder with one folder per digit (0/00002.bin), "
-            "with labels.txt, or with names like digit7_00016.bin."
+            f"{path} has {what}. Give a folder with one folder per digit (0/00002.bin), with "
+            "labels.txt, or with names like digit7_00016.bin."
         )
     return NmnistDigits(
         path, tuple(name for name, _ in known), np.array([digit for _, digit in known], np.uint8)
@@ -168,7 +153,7 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
 
 
 def sway_at(t_us: Float64[np.ndarray, " E"]) -> tuple[Float64[np.ndarray, " E"], ...]:
-    """How far a digit has wandered in its recording, because the sensor was turned.
+    """Shift of a digit in its recording, because the sensor was turned.
 
     Args:
         t_us: times in the recording, in microseconds.
@@ -191,7 +176,7 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 def _digit_in(name: str) -> str | None:
-    """The digit that a path names: its folder, or `digit7` in the file's name."""
+    """The digit in a path: its folder, or `digit7` in the file's name."""
     folder = Path(name).parent.name
     if re.fullmatch("[0-9]", folder):
         return folder

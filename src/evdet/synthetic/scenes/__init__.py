@@ -1,4 +1,4 @@
-"""Scenes of digits and shapes that move, wait and hide one another."""
+"""Scenes of digits and shapes that move, stop and occlude one another."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How the objects of a simulated scene move: they bounce, stop, wait and start off elsewhere."""
+"""The motion of the objects of a simulated scene: they bounce, stop, and start again."""
 
 from typing import NamedTuple
 
@@ -9,32 +9,28 @@ __all__ = ["Path", "draw_path", "frame_times"]
 
 MOVING = (1.0, 4.0)  # seconds between two stops
 STOPPED = (0.5, 3.0)  # seconds of a stop
-RAMP = 0.1  # seconds in which an object gets up to speed, and in which it brakes
+RAMP = 0.1  # seconds of acceleration, and of braking
 SPEED = (0.1, 0.8)  # shares of the sensor's shorter side per second
 
 
 class Path(NamedTuple):
-    """Where one object is at every frame."""
+    """The position of one object at every frame."""
 
     corner: Float64[np.ndarray, "F 2"]
-    """Row and column of its top left corner, in pixels; between them at fractions of a pixel."""
+    """Row and column of its top left corner, in pixels, with fractions."""
     clock: Float64[np.ndarray, " F"]
-    """Microseconds on a clock of its own, which runs at most as fast as ours and stands still
-    while the object does."""
+    """Microseconds on the object's clock, which runs at most at real time and stops with it."""
     still_us: Int64[np.ndarray, " F"]
-    """Microseconds for which it has not moved."""
+    """Microseconds since it last moved."""
 
 
 def frame_times(num_labels: int, label_period: int, frame_rate: float) -> Int64[np.ndarray, " F"]:
-    """Times of the frames, in microseconds; one frame stands at each time of a label.
+    """Times of the frames, in microseconds, from 0 to the last label; each label has a frame.
 
     Args:
-        num_labels: times at which the scene is labelled, the first after one period.
+        num_labels: number of label times, the first after one period.
         label_period: microseconds between two of them.
-        frame_rate: frames per second, as near to it as the period allows.
-
-    Returns:
-        The times, from 0 to the last label's.
+        frame_rate: frames per second, rounded to a multiple of the label rate.
     """
     per_label = max(1, round(label_period * frame_rate / 1e6))
     return np.arange(num_labels * per_label + 1) * label_period // per_label
@@ -47,20 +43,16 @@ def draw_path(
     free: tuple[int, int],
     side: int,
 ) -> Path:
-    """Draw the path of one object.
+    """Draw the path of one object at random.
 
-    It moves in a straight line, mirrored at the walls, for 1 to 4 seconds, stops for 0.5 to 3
-    seconds, and starts off in another direction at another speed. It moves at first.
+    It starts moving in a straight line, mirrored at the walls, for 1 to 4 seconds, stops for 0.5
+    to 3 seconds, and starts again in another direction at another speed.
 
     Args:
-        rng: draws.
+        rng: source of randomness.
         times: of the frames, in microseconds.
-        free: how far down and to the right its corner may go, in pixels; the corner starts at
-            0 or more.
-        side: the sensor's shorter side, which speeds are a share of.
-
-    Returns:
-        The path.
+        free: largest row and column of its corner, in pixels; the smallest are 0.
+        side: the sensor's shorter side; speeds are shares of it.
     """
     seconds = times / 1e6
     share = np.zeros(len(times))
@@ -75,7 +67,7 @@ def draw_path(
         )
         velocity[moves] = speed * np.sin(angle), speed * np.cos(angle)
         start = end + rng.uniform(*STOPPED)
-    # What it does in the interval before a frame: at a stop these are zeros, so nothing creeps.
+    # Motion in the interval before each frame: exactly zero at a stop.
     interval = np.diff(seconds, prepend=0)
     way = np.cumsum(velocity * (share * interval)[:, None], axis=0)
     corner = np.empty((len(times), 2))
@@ -87,9 +79,9 @@ def draw_path(
     return Path(corner, clock, still_us)
 
 
-def _bounce(place: Float64[np.ndarray, " F"], free: int) -> Float64[np.ndarray, " F"]:
-    """Where something is between two walls, at 0 and at `free`, that would be at `place`."""
+def _bounce(position: Float64[np.ndarray, " F"], free: int) -> Float64[np.ndarray, " F"]:
+    """Mirror a position at two walls, at 0 and at `free`."""
     if free <= 0:
-        return np.zeros_like(place)
-    folded: Float64[np.ndarray, " F"] = free - np.abs(place % (2 * free) - free)
+        return np.zeros_like(position)
+    folded: Float64[np.ndarray, " F"] = free - np.abs(position % (2 * free) - free)
     return folded

@@ -1,4 +1,4 @@
-"""Objects in depth order -> frames at fractions of a pixel, drawn anew only where they change."""
+"""Objects in depth order -> frames at subpixel positions, redrawn only where they change."""
 
 import typing
 from dataclasses import dataclass
@@ -10,33 +10,33 @@ from numba import njit
 __all__ = ["INK_THRESH", "SceneObject", "cover_of", "draw_frames"]
 
 INK_THRESH = 1 / 8
-"""From this share of a pixel on, an object counts as visible in it: boxes are tight around it."""
+"""Lowest share of a pixel at which an object is visible in it: boxes are tight around it."""
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """One flat object; a pixel of it may be covered in part."""
+    """One flat object, which may cover pixels in part."""
 
     cover: Float32[np.ndarray, "h w"]
-    """Share of each of its pixels that it covers, in [0, 1]."""
+    """Covered share of each pixel, in [0, 1]."""
     level: float
-    """Its intensity, on a scale where 1 is white."""
+    """Its intensity; 1 is white."""
     class_id: int
-    """Its class in memory, from 1."""
+    """Its class, from 1."""
 
 
 def cover_of(
     thing: SceneObject, corner: Float64[np.ndarray, "2"]
 ) -> tuple[Float32[np.ndarray, "h w"], int, int]:
-    """What an object covers when its corner is at a fraction of a pixel.
+    """The pixels that an object covers at a subpixel position.
 
     Args:
         thing: the object.
         corner: row and column of its top left corner.
 
     Returns:
-        The shares of the pixels of a window that is one pixel larger than the object, and the
-        window's first row and column.
+        The shares of the pixels of a patch that is one pixel larger than the object, and the
+        patch's first row and column.
     """
     top, left = np.floor(corner)
     down, right = np.float32(corner[0] - top), np.float32(corner[1] - left)
@@ -52,17 +52,17 @@ def draw_frames(
     corners: Float64[np.ndarray, "T N 2"],
     previous: Float32[np.ndarray, "H W"] | None,
 ) -> tuple[Float32[np.ndarray, "_ H W"], Int32[np.ndarray, "_ N 4"]]:
-    """Draw frame after frame; nearer objects hide what is behind them.
+    """Draw frame after frame; nearer objects occlude those behind them.
 
     Args:
-        background: intensities behind everything.
+        background: intensities of the background.
         objects: from back to front.
-        corners: where each is, the place before the first frame included.
-        previous: the frame of that place; None draws it, as the first of the result.
+        corners: position of each object before the first frame and at every frame.
+        previous: the frame before the first; None draws it, as the first of the result.
 
     Returns:
-        The frames, and for each the rectangles (top, left, bottom, right) outside of which it is
-        the same as the one before it.
+        The frames, and for each the rectangles (top, left, bottom, right) outside of which it
+        equals the previous one.
     """
     height, width = background.shape
     if previous is None:
@@ -71,7 +71,7 @@ def draw_frames(
     changed = np.zeros((len(frames), len(objects), 4), np.int32)
     sizes = np.array([thing.cover.shape for thing in objects], np.int32).reshape(-1, 2)
     largest = sizes.max(axis=0, initial=1)
-    # An empty border: what lies between two of its pixels needs no test for the edge.
+    # An empty border saves tests for the edge.
     covers = np.zeros((len(objects), largest[0] + 2, largest[1] + 2), np.float32)
     for cover, thing in zip(covers, objects, strict=True):
         cover[1 : 1 + thing.cover.shape[0], 1 : 1 + thing.cover.shape[1]] = thing.cover
@@ -136,7 +136,7 @@ def _paint(
     bottom: int,
     right: int,
 ) -> None:
-    """Paint the part of one object that lies in a rectangle."""
+    """Paint the part of one object in a rectangle."""
     first_row, first_column = int(np.floor(corner[0])), int(np.floor(corner[1]))
     down = np.float32(corner[0] - first_row)
     across = np.float32(corner[1] - first_column)

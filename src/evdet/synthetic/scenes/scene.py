@@ -1,7 +1,7 @@
-"""Scenes of digits or shapes that move, stop, wait and hide one another, as a sensor sees them.
+"""Scenes of digits or shapes that move, stop and occlude one another, seen by a simulated sensor.
 
-A scene is a function of its options, split and number alone. It is played in pieces of bounded
-size, so a recording may be as long as one likes.
+A scene is a function of its options, split and index. It is played in pieces of bounded size, so a
+recording may have any length.
 """
 
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 KINDS = ("digits", "shapes", "nmnist")
-"""What can play in a scene: MNIST digits, filled shapes, N-MNIST recordings."""
+"""The objects of a scene: MNIST digits, filled shapes or N-MNIST recordings."""
 MIN_SIZE = 32
 """Pixels; on a smaller sensor the smallest digits cannot be read."""
 MIN_VISIBLE = 0.1
-"""An object of which a smaller share can be seen behind others is not labelled."""
+"""Lowest visible share of an occluded object that is labelled."""
 SCENE_BOX_DTYPE = np.dtype([*BOX_DTYPE.descr, ("still_us", "<i8")])
-"""A box event that also says for how many microseconds its object has not moved."""
+"""A box event with the microseconds since its object last moved."""
 
 SIDE = (0.2, 0.45)  # an object's longer side, as a share of the sensor's shorter one
 LEVEL = (0.5, 1.0)  # its intensity
@@ -51,14 +51,14 @@ FRAMES_AT_ONCE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class SceneOptions:
-    """What plays, where and for how long.
+    """Content, sensor size and duration of scenes.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     kind: str = "digits"
-    """What plays: digits, shapes or nmnist."""
+    """Kind of objects: digits, shapes or nmnist."""
     height: int = 128
     """Height of the sensor, in pixels."""
     width: int = 128
@@ -68,9 +68,9 @@ class SceneOptions:
     label_period: int = 50_000
     """Microseconds from one label to the next; the first is one period after the start."""
     frame_rate: float = 500.0
-    """Frames per second that are drawn; events have times in between."""
+    """Rendered frames per second; events have times in between."""
     max_objects: int = 3
-    """Most objects in a scene; there is at least one."""
+    """Maximum number of objects in a scene; the minimum is 1."""
     texture: float = 0.1
     """Standard deviation of the background's intensity, as a share of it."""
     seed: int = 0
@@ -82,7 +82,7 @@ class SceneOptions:
         if min(self.height, self.width) < MIN_SIZE:
             raise ValueError(
                 f"a sensor of {self.width}x{self.height} (width x height) is too small: below "
-                f"{MIN_SIZE} pixels a side the smallest objects cannot be told apart"
+                f"{MIN_SIZE} pixels a side the smallest objects cannot be recognised"
             )
         if self.label_period < 1000:
             raise ValueError(f"label_period must be at least 1000 us, got {self.label_period}")
@@ -101,55 +101,48 @@ class SceneOptions:
 
     @property
     def num_labels(self) -> int:
-        """Times at which a scene is labelled."""
+        """Number of label times of a scene."""
         return round(self.seconds * 1e6 / self.label_period)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that will happen."""
+    """The content of a scene."""
 
     background: Float32[np.ndarray, "H W"]
     """Intensities behind the objects."""
     objects: tuple[SceneObject, ...]
-    """The objects, from back to front; the number of an object, from 1, is its track."""
+    """The objects, from back to front; the index of an object plus 1 is its track id."""
     times: Int64[np.ndarray, " F"]
     """Times of the frames, in microseconds."""
     paths: tuple[Path, ...]
     """The path of each object."""
     sensor: SensorModel
-    """What looks at it."""
+    """The simulated sensor."""
 
 
 class ScenePiece(NamedTuple):
-    """What happens in a stretch of a recording."""
+    """The events and labels of an interval of a recording."""
 
     events: Events
     """In order of time."""
     boxes: np.ndarray
-    """`SCENE_BOX_DTYPE` records with the labels in it; in memory, so classes count from 1."""
+    """`SCENE_BOX_DTYPE` records; class ids start at 1."""
 
 
 def classes_of(kind: str) -> tuple[str, ...]:
-    """Names of the classes of a kind of scene, background left out.
-
-    Args:
-        kind: one of `KINDS`.
-    """
+    """Names of the classes of a kind of scene, without background."""
     return SHAPES if kind == "shapes" else tuple("0123456789")
 
 
-def draw_scene(options: SceneOptions, sensor: SensorModel, split: str, number: int) -> Scene:
-    """Draw what happens in one scene.
+def draw_scene(options: SceneOptions, sensor: SensorModel, split: str, index: int) -> Scene:
+    """Draw the content of one scene at random.
 
     Args:
         options: of all scenes.
-        sensor: the kind of sensor; each scene has its own of this kind.
-        split: which digits play: train, val or test.
-        number: of the scene.
-
-    Returns:
-        The scene.
+        sensor: the sensor model; each scene has another seed.
+        split: split of the digits: train, val or test.
+        index: index of the scene.
 
     Raises:
         ValueError: the kind is nmnist, of which `draw_nmnist_scene` makes scenes.
@@ -157,7 +150,7 @@ def draw_scene(options: SceneOptions, sensor: SensorModel, split: str, number: i
     if options.kind == "nmnist":
         raise ValueError("recordings are not drawn: use draw_nmnist_scene for kind nmnist")
     rng = np.random.default_rng(
-        [options.seed, KINDS.index(options.kind), SPLITS.index(split), number]
+        [options.seed, KINDS.index(options.kind), SPLITS.index(split), index]
     )
     size = (options.height, options.width)
     times = frame_times(options.num_labels, options.label_period, options.frame_rate)
@@ -177,26 +170,23 @@ def draw_scene(options: SceneOptions, sensor: SensorModel, split: str, number: i
 
 
 def play_scene(scene: Scene, label_period: int) -> Iterator[ScenePiece]:
-    """Show a scene to its sensor.
+    """Simulate the pieces of a scene's recording, in order.
 
     Args:
-        scene: what happens.
+        scene: the scene to play.
         label_period: microseconds from one label to the next.
-
-    Returns:
-        Its pieces, in order; together they are the recording.
     """
     corners = np.stack([path.corner for path in scene.paths], axis=1)
     frames, changed = draw_frames(scene.background, scene.objects, corners[:1], None)
-    _, memory = simulate_frames(scene.sensor, frames, scene.times[:1])
+    _, state = simulate_frames(scene.sensor, frames, scene.times[:1])
     for start in range(0, len(scene.times) - 1, FRAMES_AT_ONCE):
         end = min(start + FRAMES_AT_ONCE, len(scene.times) - 1)
         frames, changed = draw_frames(
             scene.background, scene.objects, corners[start : end + 1], frames[-1]
         )
         shown = slice(start + 1, end + 1)
-        events, memory = simulate_frames(
-            scene.sensor, frames, scene.times[shown], memory, changed=changed
+        events, state = simulate_frames(
+            scene.sensor, frames, scene.times[shown], state, changed=changed
         )
         labelled = [k for k in range(start + 1, end + 1) if scene.times[k] % label_period == 0]
         boxes = [label_scene(scene, k) for k in labelled]
@@ -204,20 +194,16 @@ def play_scene(scene: Scene, label_period: int) -> Iterator[ScenePiece]:
 
 
 def label_scene(scene: Scene, frame: int) -> np.ndarray:
-    """The boxes of a frame: each around a whole object, the part that others hide included.
-
-    Args:
-        scene: what happens.
-        frame: number of the frame.
+    """The boxes of a frame, by index, around whole objects including occluded parts.
 
     Returns:
-        `SCENE_BOX_DTYPE` records; objects that are hidden, or nearly, have none.
+        `SCENE_BOX_DTYPE` records; objects that are almost hidden have none.
     """
     boxes = []
     height, width = scene.background.shape
-    hidden = np.zeros((height + 1, width + 1), np.bool_)  # the empty last row of a window fits in
-    for number in reversed(range(len(scene.objects))):
-        thing, path = scene.objects[number], scene.paths[number]
+    hidden = np.zeros((height + 1, width + 1), np.bool_)  # holds the empty last row of a patch
+    for index in reversed(range(len(scene.objects))):
+        thing, path = scene.objects[index], scene.paths[index]
         cover, top, left = cover_of(thing, path.corner[frame])
         ink: Bool[np.ndarray, "h w"] = cover >= INK_THRESH
         behind = hidden[top : top + ink.shape[0], left : left + ink.shape[1]]
@@ -227,7 +213,7 @@ def label_scene(scene: Scene, frame: int) -> np.ndarray:
                 (
                     scene.times[frame], left + columns[0], top + rows[0],
                     columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0],
-                    thing.class_id, number + 1, 1, path.still_us[frame],
+                    thing.class_id, index + 1, 1, path.still_us[frame],
                 )
             )  # fmt: skip
         behind |= cover >= 0.5
@@ -244,7 +230,7 @@ def _draw_object(rng: np.random.Generator, options: SceneOptions, split: str) ->
     image = images[rng.choice(np.flatnonzero(labels == label))]
     rows, columns = np.flatnonzero(image.any(axis=1)), np.flatnonzero(image.any(axis=0))
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] / np.float32(255)
-    ink = np.pad(ink, 1)  # strokes that end at the edge fade out like all others
+    ink = np.pad(ink, 1)  # so that strokes at the edge also fade out
     scale = side / max(ink.shape)
     height, width = (max(1, round(length * scale)) for length in ink.shape)
     return SceneObject(resize(ink, height, width), level, label + 1)

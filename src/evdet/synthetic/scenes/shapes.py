@@ -1,4 +1,4 @@
-"""Filled shapes with smooth edges, and pictures at another size."""
+"""Filled shapes with smooth edges, and resized pictures."""
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -8,7 +8,7 @@ __all__ = ["SHAPES", "draw_shape", "resize"]
 SHAPES = ("circle", "square", "triangle", "cross")
 """Names of the shapes."""
 
-FINER = 4  # points along each side of a pixel at which is looked whether they are inside
+FINER = 4  # sampling points along each side of a pixel
 
 
 def draw_shape(name: str, side: int) -> Float32[np.ndarray, "h w"]:
@@ -22,7 +22,7 @@ def draw_shape(name: str, side: int) -> Float32[np.ndarray, "h w"]:
         Share of each pixel that the shape covers.
 
     Raises:
-        ValueError: there is no such shape.
+        ValueError: the shape is unknown.
     """
     if name not in SHAPES:
         raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {name!r}")
@@ -44,29 +44,20 @@ def draw_shape(name: str, side: int) -> Float32[np.ndarray, "h w"]:
 def resize(
     picture: Float32[np.ndarray, "h w"], height: int, width: int
 ) -> Float32[np.ndarray, "H W"]:
-    """Enlarge a picture by linear interpolation, or average it to a smaller one.
-
-    Args:
-        picture: what to resize.
-        height: of the result.
-        width: of the result.
-
-    Returns:
-        The picture at its new size.
-    """
+    """Enlarge a picture by linear interpolation, or average it to a smaller one."""
     rows, columns = _weights(picture.shape[0], height), _weights(picture.shape[1], width)
     resized: Float32[np.ndarray, "H W"] = (rows @ picture @ columns.T).astype(np.float32)
     return resized
 
 
 def _weights(num_old: int, num_new: int) -> Float32[np.ndarray, "n m"]:
-    """How much each old pixel counts in each new one, which looks at a stretch of the old."""
+    """Weight of each old pixel in each new one, which averages the old pixels that it covers."""
     scale = num_old / num_new
     reach = max(1, scale) / 2
     centre = (np.arange(num_new)[:, None] + 0.5) * scale
     old = np.arange(num_old)
     seen = np.minimum(centre + reach, old + 1) - np.maximum(centre - reach, old)
     weights = np.maximum(seen, 0)
-    # At the edges a part of the stretch has nothing to look at.
+    # At the edges, new pixels extend beyond the old picture.
     shares: Float32[np.ndarray, "n m"] = weights / weights.sum(axis=1, keepdims=True)
     return shares.astype(np.float32, copy=False)
