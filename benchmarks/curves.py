@@ -4,7 +4,7 @@ import numpy as np
 
 from benchmarks.measure import Row, cpu_seconds
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics import ScoredRecording, match_boxes, pair_own_window, performance_curves
+from evdet.metrics import ScoredRecording, match_boxes, pair_own_bin, performance_curves
 
 NUM_RECORDINGS, NUM_FRAMES, NUM_OBJECTS, NUM_FALSE, NUM_CLASSES = 1000, 20, 5, 20, 2
 DELTA_T, SIZE = 50_000, (240, 304)
@@ -25,7 +25,7 @@ def rows() -> list[Row]:
     whole = cpu_seconds(
         lambda: performance_curves(recordings, names, size=SIZE, delta_t=DELTA_T), repeats=1
     )
-    frames = pair_own_window(recordings, delta_t=DELTA_T)
+    frames = pair_own_bin(recordings, delta_t=DELTA_T)
     once = cpu_seconds(lambda: match_boxes(frames, max_detections=100), repeats=1)
     return [
         Row(what=what, value=whole, unit="s", note="processor time, one core"),

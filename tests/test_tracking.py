@@ -265,7 +265,7 @@ def test_dead_tracks_are_forgotten():
         # Another place every three windows: another object.
         walk(tracker, [[(100 * k, 0, 20, 20)]] * 3, start=(5 * k + 1) * DELTA_T)
     assert tracker.update(10**9, boxes_of(0)).size == 0
-    assert sum(len(follower.numbers) for follower in tracker._followers.values()) == 0
+    assert sum(len(each.track_id_of) for each in tracker._class_trackers.values()) == 0
 
 
 def test_time_must_go_on():
@@ -289,7 +289,7 @@ def test_boxes_of_other_windows_are_refused():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"name": "deepsort"}, "no tracker 'deepsort': choose from bytetrack, ocsort, sort"),
+        ({"name": "deepsort"}, "tracker 'deepsort'.* bytetrack, ocsort, sort"),
         ({"delta_t": 0}, "delta_t must be at least 1 microsecond, got 0"),
         ({"lost_time": 49_999}, "lost_time must be at least delta_t.*got 49999"),
         ({"min_windows": 1}, "min_windows must be at least 2, got 1"),

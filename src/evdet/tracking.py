@@ -1,7 +1,4 @@
-"""Boxes -> tracks: which boxes of successive windows are one object's.
-
-An adapter over the library `trackers`, which is loaded when a `Tracker` is made.
-"""
+"""Boxes -> tracks: an adapter over the library `trackers`, loaded when a `Tracker` is made."""
 
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,50 +17,47 @@ __all__ = ["TRACKERS", "Tracker", "TrackingUnavailableError", "from_supervision"
 
 
 TRACKERS = ("bytetrack", "ocsort", "sort")
-"""Names that `Tracker` knows."""
+"""The available trackers."""
 
 _SECOND = 1_000_000
 
 
 class TrackingUnavailableError(RuntimeError):
-    """A library of the extra `tracking` is missing; the message is one line that says so."""
+    """A library of the extra `tracking` is missing; the message is one line."""
 
 
 class Tracker:
-    """Numbers the objects in a stream of boxes, one window after another.
+    """Assigns track ids to boxes, one time bin after another.
 
-    Every class is tracked by itself, so that a track has one class; detectors select their boxes
-    class by class, and two boxes on one object would fight for its track. Numbers are given once
-    over all classes. They count from 1 in every tracker, whatever other trackers do.
+    Each class is tracked separately: detectors select boxes by class, and two boxes of different
+    classes on one object would compete for its track. Ids start at 1 and are unique over all
+    classes of a tracker.
 
-    Boxes are handed back as the detector made them, in their order: tracks only lend them a
-    number. A box that belongs to no track, or to one that is still too young to be believed in,
-    keeps track id 0.
+    The boxes keep their values and order. A box without a track, or whose track has fewer than
+    `min_windows` boxes, has track id 0.
 
-    Time is measured, not counted in windows: windows that were skipped, and a recording that
-    pauses, age the tracks by what has passed.
+    Tracks age by time, not by the number of updates: skipped time bins and pauses count.
 
     Args:
-        name: one of `TRACKERS`. All three predict each object's box with a Kalman filter and pair
-            boxes by overlap; "bytetrack" lets boxes with low scores extend tracks after the
-            better boxes have chosen, "ocsort" heeds the direction of motion and repairs the
-            filter after an object was hidden.
+        name: one of `TRACKERS`. All three predict each object's box with a Kalman filter and match
+            boxes by overlap. "bytetrack" matches boxes with low scores in a second step; "ocsort"
+            uses the direction of motion and corrects the filter after an occlusion.
         delta_t: usual time between two updates in microseconds; the unit of the filter.
-        lost_time: for how many microseconds a track without a box is kept; None is a second, or
-            two windows where that is more.
-        start_thresh: a box with a lower score starts no track; nor does it extend one in "ocsort".
-        extend_thresh: a box with a lower score extends no track: detections for an evaluation
-            hold many that nobody believes in. None takes two thirds of `start_thresh`.
-        min_windows: the box of a track that is the first to get its number, from 2 on. More make
-            fewer false tracks; "ocsort" then also asks for one less again after every miss.
-        iou_thresh: least overlap of a box with where its track is expected.
+        lost_time: microseconds for which a track without a box is kept; None is a second, or two
+            time bins if that is longer.
+        start_thresh: lowest score of a box that starts a track, and in "ocsort" that extends one.
+        extend_thresh: lowest score of a box that extends a track; detections for an evaluation
+            have many with low scores. None takes two thirds of `start_thresh`.
+        min_windows: boxes of a track before it gets its id, at least 2. More make fewer false
+            tracks; "ocsort" also requires one less again after every miss.
+        iou_thresh: lowest IoU of a box and its track's predicted box.
 
     Raises:
-        ValueError: an unknown name, or a value out of range.
+        ValueError: the name is unknown, or a value is out of range.
         TrackingUnavailableError: the library is not installed.
 
     Source:
-        SORT, ByteTrack and OC-SORT as trackers 2.6 has them, with links to their papers,
+        SORT, ByteTrack and OC-SORT as in trackers 2.6, with links to their papers,
         https://github.com/roboflow/trackers.
     """
 
@@ -79,7 +73,7 @@ class Tracker:
         iou_thresh: float = 0.2,
     ) -> None:
         if name not in TRACKERS:
-            raise ValueError(f"there is no tracker {name!r}: choose from {', '.join(TRACKERS)}")
+            raise ValueError(f"unknown tracker {name!r}: choose from {', '.join(TRACKERS)}")
         self._name = name
         self._delta_t = delta_t
         self._lost_time = max(_SECOND, 2 * delta_t) if lost_time is None else lost_time
@@ -88,91 +82,92 @@ class Tracker:
         self._min_windows = min_windows
         self._iou_thresh = iou_thresh
         self._check()
-        self._make()  # says at once what is missing
+        self._make()  # raises at once if the library is missing
         self.reset()
 
     def reset(self) -> None:
-        """Forget all tracks, as before a new recording: numbers start at 1, time anywhere."""
-        self._followers: dict[int, _Follower] = {}
+        """Forget all tracks, as before a new recording: ids start at 1 again, time anywhere."""
+        self._class_trackers: dict[int, _ClassTracker] = {}
         self._num_tracks = 0
         self._first: int | None = None
         self._last: int | None = None
 
     def update(self, t: int, boxes: BoxEvents) -> BoxEvents:
-        """Read the boxes of the next window, which may be none.
+        """Track the boxes of the next time bin.
 
         Args:
-            t: time of the window in microseconds; later than that of the previous call.
-            boxes: its boxes, `BOX_DTYPE` records with time `t`, perhaps with further fields. A
-                box without area, or with a value that is not finite, belongs to no track.
+            t: time of the bin in microseconds; later than that of the previous call.
+            boxes: its boxes, `BOX_DTYPE` records with time `t`, possibly none or with further
+                fields. A box without area, or with a value that is not finite, gets no track.
 
         Returns:
-            A copy of the boxes with `track_id` set, from 1; 0 where a box has no track.
+            A copy of the boxes with `track_id` set, from 1; 0 for a box without a track.
 
         Raises:
-            ValueError: time does not go on, or a box has another time than `t`.
+            ValueError: `t` is not later than before, or a box has another time than `t`.
         """
         seconds = self._pass_time(t, boxes)
         usable = _is_usable(boxes) & (boxes["class_confidence"] >= self._extend_thresh)
         tracked = boxes.copy()
         tracked["track_id"] = 0
-        # The tracks of a class grow older in windows without a box of that class, too.
-        for label in sorted({*self._followers, *boxes["class_id"][usable].tolist()}):
+        # The tracks of a class also age in time bins without a box of that class.
+        for label in sorted({*self._class_trackers, *boxes["class_id"][usable].tolist()}):
             rows = np.flatnonzero(usable & (boxes["class_id"] == label))
-            if label not in self._followers:
-                self._followers[label] = _Follower(self._make(), {})
-            tracked["track_id"][rows] = self._follow(self._followers[label], boxes[rows], seconds)
+            if label not in self._class_trackers:
+                self._class_trackers[label] = _ClassTracker(self._make(), {})
+            tracker = self._class_trackers[label]
+            tracked["track_id"][rows] = self._track_class(tracker, boxes[rows], seconds)
         return tracked
 
-    def _follow(
-        self, follower: "_Follower", boxes: BoxEvents, seconds: float
+    def _track_class(
+        self, class_tracker: "_ClassTracker", boxes: BoxEvents, seconds: float
     ) -> Int64[np.ndarray, " _"]:
-        library, numbers = follower
+        library, track_id_of = class_tracker
         track_ids = np.zeros(len(boxes), np.int64)
         if not len(boxes) and not library.tracks:
             return track_ids
         detections = to_supervision(boxes)
         detections.data["row"] = np.arange(len(boxes))
         result = library.update(detections, timestamp=seconds)
-        # The library may change the order; it numbers from 0 and says -1 for no track.
+        # The library may change the order; its ids start at 0, and -1 means no track.
         rows = np.asarray(result.data.get("row", []), np.int64).tolist()
-        own_numbers = np.asarray(result.tracker_id).tolist()
-        for row, own_number in zip(rows, own_numbers, strict=True):
-            if own_number < 0:
+        library_ids = np.asarray(result.tracker_id).tolist()
+        for row, library_id in zip(rows, library_ids, strict=True):
+            if library_id < 0:
                 continue
-            if own_number not in numbers:
+            if library_id not in track_id_of:
                 self._num_tracks += 1
-                numbers[own_number] = self._num_tracks
-            track_ids[row] = numbers[own_number]
-        # Forget the dead: a recording of hours has any number of them.
+                track_id_of[library_id] = self._num_tracks
+            track_ids[row] = track_id_of[library_id]
+        # Ended tracks are removed: a recording of hours has very many.
         alive = {track.tracker_id for track in library.tracks}
-        for own_number in numbers.keys() - alive:
-            del numbers[own_number]
+        for library_id in track_id_of.keys() - alive:
+            del track_id_of[library_id]
         return track_ids
 
     def _pass_time(self, t: int, boxes: BoxEvents) -> float:
-        """Check the time of an update and give it in seconds since the first one."""
+        """Check the time of an update and return it in seconds since the first one."""
         if self._last is not None and t <= self._last:
             raise ValueError(
-                f"time must go on from one update to the next, but {t} us follows {self._last} us: "
+                f"time must increase from update to update, but {t} us follows {self._last} us: "
                 "call reset() before another recording"
             )
         if (boxes["t"] != t).any():
             other = boxes["t"][boxes["t"] != t][0]
             raise ValueError(
-                f"update({t}, boxes) got a box of time {other} us: give it the boxes of one "
-                "window, stamped with the window's time"
+                f"update({t}, boxes) got a box of time {other} us: give it the boxes of one time "
+                "bin, stamped with its time"
             )
         self._last = t
         self._first = t if self._first is None else self._first
-        # From the first update on: seconds since 1970 would leave few digits for a window.
+        # Since the first update: seconds since 1970 would leave few digits for a time bin.
         return (t - self._first) / _SECOND
 
     def _make(self) -> "BaseTracker":
         trackers = _load_trackers()
         shared = {
             "frame_rate": _SECOND / self._delta_t,
-            # OC-SORT leaves the first box out when it counts.
+            # OC-SORT does not count the first box.
             "minimum_consecutive_frames": self._min_windows - (self._name == "ocsort"),
             "minimum_iou_threshold": self._iou_thresh,
         }
@@ -188,7 +183,7 @@ class Tracker:
             )
         else:
             tracker = trackers.OCSORTTracker(high_conf_det_threshold=start_thresh, **shared)
-        # The constructor counts thirtieths of a second. Half a microsecond against rounding.
+        # The constructor's unit is 1/30 second. Half a microsecond against rounding.
         tracker.maximum_time_without_update = (self._lost_time + 0.5) / _SECOND
         return tracker
 
@@ -197,12 +192,12 @@ class Tracker:
             raise ValueError(f"delta_t must be at least 1 microsecond, got {self._delta_t}")
         if self._lost_time < self._delta_t:
             raise ValueError(
-                f"lost_time must be at least delta_t, one window of {self._delta_t} us, got "
-                f"{self._lost_time}: no track would live until its next box"
+                f"lost_time must be at least delta_t, {self._delta_t} us, got {self._lost_time}: "
+                "tracks would end before their next box"
             )
         if self._min_windows < 2:
             raise ValueError(
-                f"min_windows must be at least 2, got {self._min_windows}: one box makes no track"
+                f"min_windows must be at least 2, got {self._min_windows}: one box is not a track"
             )
         for name, value, most in (
             ("start_thresh", self._start_thresh, 1),
@@ -213,28 +208,25 @@ class Tracker:
                 raise ValueError(f"{name} must be from 0 to {most}, got {value}")
 
 
-class _Follower(NamedTuple):
-    """What follows one class: the library's tracker, and our numbers for its own."""
+class _ClassTracker(NamedTuple):
+    """The library's tracker of one class, and our track id for each of its ids."""
 
     tracker: "BaseTracker"
-    numbers: dict[int, int]
+    track_id_of: dict[int, int]
 
 
 def to_supervision(box_events: BoxEvents) -> "Detections":
-    """Turn box events into the detections of the library supervision.
-
-    Args:
-        box_events: `BOX_DTYPE` records, of any times.
+    """Convert box events to the detections of the library supervision.
 
     Returns:
-        `supervision.Detections` in the same order: `class_id` counts from 0 without background,
-        as `class_names[class_id]` wants it; `tracker_id` is -1 where a box has no track, and
-        None where none has one; `data["t"]` is the time in microseconds.
+        `supervision.Detections` in the same order: `class_id` starts at 0 without background, as an
+        index into `class_names`; `tracker_id` is -1 for a box without a track, and None if none
+        has one; `data["t"]` is the time in microseconds.
 
     Raises:
         TrackingUnavailableError: supervision is not installed.
     """
-    # float64 keeps x + w exact, so that the way back finds w again.
+    # float64 keeps x + w exact, so that converting back gives the same w.
     x, y, w, h = (box_events[name].astype(np.float64) for name in ("x", "y", "w", "h"))
     track_ids = box_events["track_id"].astype(np.int64)
     tracker_id = np.where(track_ids > 0, track_ids, -1) if track_ids.any() else None
@@ -249,12 +241,12 @@ def to_supervision(box_events: BoxEvents) -> "Detections":
 
 
 def from_supervision(detections: "Detections", *, t: int = 0) -> BoxEvents:
-    """Turn detections of the library supervision into box events.
+    """Convert detections of the library supervision to box events.
 
     Args:
-        detections: `class_id` counts from 0 without background; what is missing is taken for
-            class 0, confidence 1 and no track.
-        t: time in microseconds, where `data["t"]` does not say it.
+        detections: `class_id` starts at 0 without background; missing fields mean class 0,
+            confidence 1 and no track.
+        t: time in microseconds, if `data["t"]` is missing.
 
     Returns:
         `BOX_DTYPE` records in the same order.
@@ -273,7 +265,7 @@ def from_supervision(detections: "Detections", *, t: int = 0) -> BoxEvents:
 
 
 def _is_usable(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
-    """Whether a box has an area and finite values: the library's filters stumble over others."""
+    """Whether a box has an area and finite values: the library's filters fail on others."""
     finite = np.ones(len(boxes), np.bool_)
     for name in ("x", "y", "w", "h", "class_confidence"):
         finite &= np.isfinite(boxes[name])
@@ -281,7 +273,7 @@ def _is_usable(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
 
 
 def _load_trackers() -> ModuleType:
-    # Both libraries use OpenCV: this door says what to do where it cannot be loaded.
+    # Both libraries use OpenCV: this import explains what to do if it cannot be loaded.
     import evdet.opencv  # noqa: F401
 
     try:

@@ -284,7 +284,7 @@ def test_what_is_not_finite_is_refused_with_its_frame(bad, column):
     with pytest.raises(ValueError, match=r"1 of 1 detections are not finite.* in frame 1"):
         average_precision([EMPTY_TRUTH] * 2, [detection_of(), found], NAMES)
     if column < 5:
-        with pytest.raises(ValueError, match=r"1 of 1 truth boxes are not finite.* in frame 0"):
+        with pytest.raises(ValueError, match=r"1 of 1 ground-truth boxes .*finite.* in frame 0"):
             average_precision([row[:, :5]], [detection_of()], NAMES)
 
 
@@ -295,7 +295,7 @@ def test_what_is_not_finite_is_refused_with_its_frame(bad, column):
         (
             [truth_of((0, 0, 9, 9, 4))],
             [detection_of()],
-            r"1 of 1 truth boxes have a label outside 1..3; the first in frame 0 is 4",
+            r"1 of 1 ground-truth boxes have a label outside 1..3; the first in frame 0 is 4",
         ),
         (
             [EMPTY_TRUTH],

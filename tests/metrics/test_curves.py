@@ -62,7 +62,7 @@ def test_without_objects_every_curve_is_absent_and_says_why(recordings):
 
     for name in (*GROUP_CURVES, "first_detection"):
         assert getattr(curves, name) is None
-        assert curves.reasons[name] == "there is no labelled object"
+        assert curves.reasons[name] == "the recordings have no labelled objects"
 
 
 def test_labels_without_the_fields_say_what_is_missing():

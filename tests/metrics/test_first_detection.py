@@ -8,7 +8,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.metrics import ScoredRecording
 from evdet.metrics.first_detection import measure_first_detection
 from evdet.metrics.matching import match_boxes
-from evdet.metrics.recordings import pair_own_window
+from evdet.metrics.recordings import pair_own_bin
 
 DELTA_T = 50_000
 
@@ -27,7 +27,7 @@ def measure(*recordings, score_thresh=0.5):
         ScoredRecording(str(number), truth, np.unique(truth["t"]), found)
         for number, (truth, found) in enumerate(recordings)
     ]
-    frames = pair_own_window(scored, delta_t=DELTA_T)
+    frames = pair_own_bin(scored, delta_t=DELTA_T)
     matches = match_boxes(frames, max_detections=100)
     return measure_first_detection(frames, matches, score_thresh=score_thresh)
 

@@ -123,7 +123,7 @@ def test_a_frame_is_scored_once():
     results = FrameResults()
     results.add((2, 3), np.zeros((0, 5)), NOTHING)
 
-    with pytest.raises(ValueError, match=r"frame \(2, 3\) \(video, frame\) is there already"):
+    with pytest.raises(ValueError, match=r"frame \(2, 3\) \(video, frame\)"):
         results.add((2, 3), np.zeros((0, 5)), NOTHING)
     with pytest.raises(ValueError, match=r"1 frames were scored by two.*\(2, 3\)"):
         merge([results, results])

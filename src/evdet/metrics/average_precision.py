@@ -1,4 +1,4 @@
-"""COCO average precision; the numbers are those of pycocotools."""
+"""COCO average precision; the numbers equal those of pycocotools."""
 
 import dataclasses
 import math
@@ -33,7 +33,7 @@ _IOU_50, _IOU_75 = 0, 5  # rows of the thresholds 0.50:0.05:0.95
 
 @dataclass(frozen=True, kw_only=True)
 class ClassPrecision:
-    """How well one class is found. Without truth: NaN, and empty curves."""
+    """The scores of one class; without objects: NaN, and empty curves."""
 
     ap: float
     """Average precision over IoU 0.50:0.05:0.95."""
@@ -48,14 +48,14 @@ class ClassPrecision:
     num_truths: int
     """Objects of this class, without crowds."""
     num_detections: int
-    """Detections of this class, however many of them COCO looks at."""
+    """All detections of this class, including those beyond `max_detections`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AveragePrecision:
-    """How well all classes are found: means over the classes that have truth.
+    """The scores of all classes: means over the classes that have objects.
 
-    A number for which there is no truth is NaN, a curve empty; `as_dict` writes None for NaN.
+    Without objects, a number is NaN and a curve is empty; `as_dict` writes None for NaN.
     """
 
     map: float
@@ -69,27 +69,27 @@ class AveragePrecision:
     per_size: dict[str, float]
     """map of small, medium, large objects: areas up to 32**2, up to 96**2, above, in pixels."""
     recall: dict[str, float]
-    """Average recall over the same thresholds, by how many of a frame's and class's detections
-    count: 1, 10 and all that may."""
+    """Average recall over the same thresholds, by the maximum number of detections per frame and
+    class: 1, 10 and `max_detections`."""
     recall_per_size: dict[str, float]
-    """The last of these for small, medium and large objects."""
+    """Average recall with `max_detections`, for small, medium and large objects."""
     precision50: tuple[float, ...]
     """Precision at each of `RECALL_POINTS`, at IoU 0.50, mean over classes."""
     precision75: tuple[float, ...]
     """The same at IoU 0.75."""
     num_frames: int
-    """Frames that were scored, those without objects included."""
+    """Scored frames, including those without objects."""
     num_truths: int
     """Objects in them."""
     num_detections: int
     """Detections in them."""
     protocol: str
-    """Name of the rules by which frames and boxes were selected."""
+    """Name of the protocol, which selects frames and boxes."""
     rules: dict[str, Any] = field(default_factory=dict)
-    """These rules, as far as they were not the caller's own."""
+    """The protocol's rules."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain types for JSON: the protocol first, None for NaN, mAP spelt so."""
+        """Plain types for JSON: the protocol first, None for NaN, map spelled mAP."""
         plain: dict[str, Any] = to_plain(dataclasses.asdict(self))
         means = {f"mAP{at}": plain.pop(f"map{at}") for at in ("", "50", "75")}
         return {"protocol": plain.pop("protocol"), "rules": plain.pop("rules"), **means, **plain}
@@ -105,26 +105,25 @@ def average_precision(
 ) -> AveragePrecision:
     """Score detections by the COCO protocol.
 
-    Equal scores rank in the order given, frames first to last: gather the frames of several
-    processes in `FrameResults`, which puts them in order, and score once.
+    Equal scores rank in the order given, frames first to last: collect the frames of several
+    processes in `FrameResults`, which sorts them, and score once.
 
     Args:
-        truths: the objects of each frame. A frame that is not annotated does not enter, one
-            annotated as empty does.
+        truths: the objects of each annotated frame, including frames annotated as empty.
         detections: the detections of the same frames.
         class_names: the classes without background; label 1 is the first.
-        iscrowd: for each frame one entry per object, 1 where the box marks a crowd, as COCO's
-            key of this name; None: no box does. A crowd is no object to be found, and a
-            detection whose area lies in it by the IoU threshold is no false alarm.
-        max_detections: detections with the best scores that count, per frame and class (so
-            pycocotools reads COCO's "100 detections per image").
+        iscrowd: for each frame one entry per object, 1 if the box marks a crowd, as in COCO;
+            None: no box does. A crowd is not an object to find, and a detection that overlaps it
+            by the IoU threshold is not a false alarm.
+        max_detections: detections with the best scores that count, per frame and class (as in
+            pycocotools; COCO's text says "per image").
 
     Returns:
         The scores. Object sizes are in pixels of these frames.
 
     Raises:
-        ValueError: truths and detections do not fit each other or the class names, or a value
-            is not finite.
+        ValueError: truths, detections and class names do not fit together, or a value is not
+            finite.
 
     Source:
         pycocotools 2.0.11, `cocoeval.py`, whose numbers these equal.
@@ -141,20 +140,17 @@ def average_precision_of(
     protocol: str = "coco",
     rules: Mapping[str, Any] | None = None,
 ) -> AveragePrecision:
-    """Score detections in flat arrays, chosen by whatever protocol.
+    """Score detections in flat arrays, selected by any protocol.
 
     Args:
-        table: truth and detections.
+        table: ground truth and detections.
         class_names: the classes without background; label 1 is the first.
         max_detections: detections with the best scores that count, per frame and class.
-        protocol: name of the rules by which frames and boxes were selected.
-        rules: those rules.
-
-    Returns:
-        The scores.
+        protocol: name of the protocol that selected frames and boxes.
+        rules: its rules.
 
     Raises:
-        ValueError: the class names are not all different, or `max_detections` is none.
+        ValueError: the class names are not all different, or `max_detections` is below 1.
     """
     if len(set(class_names)) < len(class_names):
         raise ValueError(f"class names must be all different, got {list(class_names)}")
@@ -212,7 +208,7 @@ def _accumulate(
     shape = (len(IOU_THRESHOLDS), num_classes, len(AREAS), len(limits))
     precision = np.full((shape[0], len(RECALL_POINTS), *shape[1:3]), np.nan)
     recall = np.full(shape, np.nan)
-    # One group of what counts: who finds what does not count is neither right nor wrong.
+    # Group 0 counts: a detection of an object that does not count is neither right nor wrong.
     objects = np.where(are_counted(table.truth, tuple(AREAS)), 0, -1)
     found = np.where(are_counted(table.found.take(matches.rows), tuple(AREAS)), 0, -1)
     for label in np.unique(table.truth.labels).tolist():
@@ -236,12 +232,12 @@ def _count(labels: Int64[np.ndarray, " N"], num_classes: int) -> list[int]:
 
 
 def _curve(by_class: Float64[np.ndarray, "classes recalls"]) -> tuple[float, ...]:
-    with_truth = by_class[~np.isnan(by_class[:, 0])]
-    return tuple(with_truth.mean(axis=0).tolist()) if len(with_truth) else ()
+    known = by_class[~np.isnan(by_class[:, 0])]
+    return tuple(known.mean(axis=0).tolist()) if len(known) else ()
 
 
 def to_plain(value: Any) -> Any:
-    """Give the same values as plain types for JSON: None for NaN, lists for tuples."""
+    """Convert to plain types for JSON: None for NaN, lists for tuples."""
     if isinstance(value, dict):
         return {name: to_plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):

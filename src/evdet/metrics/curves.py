@@ -1,4 +1,4 @@
-"""How well objects are found by how long they stand still, how large they are, and how late."""
+"""Scores by the objects' stillness, size and number of events, and by the detector's latency."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,25 +24,25 @@ from evdet.metrics.recordings import (
     ScoredRecording,
     check_recordings,
     pair_late,
-    pair_own_window,
+    pair_own_bin,
 )
 
 __all__ = ["LATENCIES", "Curves", "GroupCurve", "GroupPoint", "performance_curves"]
 
 LATENCIES: tuple[int, ...] = (0, 10_000, 20_000, 50_000, 100_000, 200_000)
-"""How late detections are assumed to be ready, in microseconds."""
+"""Assumed latencies of detections, in microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupPoint:
-    """One point of a curve; NaN where there are no objects."""
+    """One point of a curve; NaN without objects."""
 
     label: str
-    """The group, or the latency, in words with the unit."""
+    """The group, or the latency, with the unit."""
     low: float
     """Lower end of the group, or the latency."""
     high: float | None
-    """Upper end, None where there is none."""
+    """Upper end; None if unbounded."""
     num_truths: int
     """Objects in the group."""
     ap: float
@@ -50,22 +50,22 @@ class GroupPoint:
     ap50: float
     """At IoU 0.50."""
     recall50: float
-    """Share of the objects found at IoU 0.50 by detections from the score threshold on."""
+    """Share of the objects found at IoU 0.50 by detections with at least the score threshold."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupCurve:
-    """Precision and recall group by group."""
+    """Precision and recall by group."""
 
     unit: str
-    """What `low` and `high` count."""
+    """Unit of `low` and `high`."""
     points: tuple[GroupPoint, ...]
     """In order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """What one average says nothing about. A curve that cannot be had is None, with a reason."""
+    """Scores by group. A curve that cannot be computed is None, with a reason."""
 
     by_stillness: GroupCurve | None
     """By the time since the object last moved: the memory curve."""
@@ -74,28 +74,28 @@ class Curves:
     by_num_events: GroupCurve | None
     """By the number of events in the object's box, in its time bin."""
     by_latency: GroupCurve | None
-    """By how late detections are ready."""
+    """By the latency of detections."""
     first_detection: FirstDetection | None
-    """How long after its first label a track is found."""
+    """Delays from a track's first label to its first detection."""
     num_recordings: int
-    """Recordings that were scored."""
+    """Scored recordings."""
     num_frames: int
     """Annotated times in them."""
     num_truths: int
     """Objects at those times."""
     score_thresh: float
-    """Detections from this score on count for recall and for the first detection."""
+    """Detections with at least this score count for recall and for the first detection."""
     max_detections: int
     """Detections with the best scores that count, per frame and class."""
     size: tuple[int, int]
-    """Height and width, in pixels, of the picture that the boxes are measured in."""
+    """Height and width, in pixels, of the image that the boxes are measured in."""
     delta_t: int
-    """Duration of a window in microseconds."""
+    """Duration of a time bin in microseconds."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why a curve is None, or leaves recordings out, by the curve's name."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain types for JSON: None for NaN, lists for tuples."""
+        """Plain types for JSON: None for NaN, lists for tuples."""
         plain: dict[str, Any] = to_plain(dataclasses.asdict(self))
         return plain
 
@@ -112,26 +112,23 @@ def performance_curves(
 ) -> Curves:
     """Compute every curve that the labels allow.
 
-    All but the latency answer an annotated time with the window that it lies in
-    (`pair_own_window`). A latency stands for no particular hardware: it says what a
-    detector would score if its boxes were ready so long after the end of their window.
+    All curves except `by_latency` score an annotated time with the detections of its own time bin
+    (`pair_own_bin`). A latency is not tied to hardware: the curve shows the scores of a detector
+    whose boxes are ready that long after the end of their time bin.
 
     Args:
-        recordings: truth and detections.
+        recordings: ground truth and detections.
         class_names: the classes without background; id 1 is the first.
-        size: height and width, in pixels, of the picture that the boxes are measured in.
-        delta_t: duration of a detector's window in microseconds. Detections are stamped with
-            its end; a window that found nothing has left no stamp.
-        score_thresh: detections from this score on count for recall and first detection.
+        size: height and width, in pixels, of the image that the boxes are measured in.
+        delta_t: duration of a time bin in microseconds. Detections are stamped with its end; a bin
+            without detections has no stamp.
+        score_thresh: detections with at least this score count for recall and first detection.
         max_detections: detections with the best scores that count, per frame and class.
-        latencies: how late detections are ready, in microseconds, for `by_latency`.
-
-    Returns:
-        The curves.
+        latencies: latencies of detections in microseconds, for `by_latency`.
 
     Raises:
-        ValueError: boxes out of order, of unknown classes, not finite or turned; truth at a
-            time that is not annotated; an argument out of range.
+        ValueError: boxes are not in order, of unknown classes, not finite or of negative size;
+            ground truth is at a time that is not annotated; an argument is out of range.
     """
     if not 0 <= score_thresh <= 1:
         raise ValueError(f"score_thresh must be between 0 and 1, got {score_thresh}")
@@ -141,19 +138,23 @@ def performance_curves(
         raise ValueError(f"latencies must not be negative, got {list(latencies)}")
     check_recordings(recordings, num_classes=len(class_names), delta_t=delta_t)
     scorer = _Scorer(recordings, delta_t, score_thresh, max_detections)
-    reasons: dict[str, str] = {}
-    if not len(scorer.frames.truth.frames):
-        nothing = "there is no labelled object"
-        names = ("by_stillness", "by_size", "by_num_events", "by_latency", "first_detection")
-        reasons = dict.fromkeys(names, nothing)
-        latencies = ()
     first = scorer.first_detection()
-    if first is None:
-        reasons.setdefault("first_detection", "the labels have no tracks: track_id is 0 everywhere")
+    no_tracks = "" if first else "the labels have no tracks: track_id is 0 everywhere"
+    by_stillness, no_stillness = scorer.by_field("still_us", group_by_stillness)
+    by_num_events, no_events = scorer.by_field("num_events", group_by_events)
+    reasons = {
+        "first_detection": no_tracks,
+        "by_stillness": no_stillness,
+        "by_num_events": no_events,
+    }
+    if not len(scorer.frames.truth.frames):
+        names = ("by_stillness", "by_size", "by_num_events", "by_latency", "first_detection")
+        reasons = dict.fromkeys(names, "the recordings have no labelled objects")
+        latencies = ()
     return Curves(
-        by_stillness=scorer.by_field("still_us", "by_stillness", group_by_stillness, reasons),
+        by_stillness=by_stillness,
         by_size=scorer.by_size(),
-        by_num_events=scorer.by_field("num_events", "by_num_events", group_by_events, reasons),
+        by_num_events=by_num_events,
         by_latency=scorer.by_latency(latencies),
         first_detection=first,
         num_recordings=len(recordings),
@@ -163,18 +164,18 @@ def performance_curves(
         max_detections=max_detections,
         size=size,
         delta_t=delta_t,
-        reasons=reasons,
+        reasons={curve: reason for curve, reason in reasons.items() if reason},
     )
 
 
 _WHY_NOT = {
-    "still_us": "the labels do not say for how long an object has not moved (field still_us)",
+    "still_us": "the labels do not have the time since an object last moved (field still_us)",
     "num_events": "the events in the boxes are not counted (field num_events)",
 }
 
 
 class _Scorer:
-    """The recordings, matched once for all curves that answer a time with its own window."""
+    """The recordings, matched once for all curves that score times with their own time bin."""
 
     def __init__(
         self,
@@ -187,17 +188,13 @@ class _Scorer:
         self.delta_t = delta_t
         self.score_thresh = score_thresh
         self.max_detections = max_detections
-        self.frames, self.matches = self._match(pair_own_window(recordings, delta_t=delta_t))
+        self.frames, self.matches = self._match(pair_own_bin(recordings, delta_t=delta_t))
 
     def by_field(
-        self,
-        name: str,
-        curve: str,
-        group: Callable[[Int64[np.ndarray, " _"]], Grouping],
-        reasons: dict[str, str],
-    ) -> GroupCurve | None:
-        """The curve over a field of the truth; recordings that lack it are left out."""
-        # What has no objects has nothing to say about them, but its false alarms count.
+        self, name: str, group: Callable[[Int64[np.ndarray, " _"]], Grouping]
+    ) -> tuple[GroupCurve | None, str]:
+        """The curve over a field of the ground truth, and why recordings are left out."""
+        # Recordings without objects do not need the field: their false alarms count.
         having = [
             one
             for one in self.recordings
@@ -205,16 +202,15 @@ class _Scorer:
         ]
         values = [one.truth[name].astype(np.int64) for one in having if len(one.truth)]
         if not values:
-            reasons.setdefault(curve, _WHY_NOT[name])
-            return None
-        frames, matches = self.frames, self.matches
+            return None, _WHY_NOT[name]
+        frames, matches, reason = self.frames, self.matches, ""
         if len(having) < len(self.recordings):
             missing = len(self.recordings) - len(having)
-            reasons[curve] = (
+            reason = (
                 f"{missing} of {len(self.recordings)} recordings are left out: {_WHY_NOT[name]}"
             )
-            frames, matches = self._match(pair_own_window(having, delta_t=self.delta_t))
-        return self._curve(frames, matches, group(np.concatenate(values)))
+            frames, matches = self._match(pair_own_bin(having, delta_t=self.delta_t))
+        return self._curve(frames, matches, group(np.concatenate(values))), reason
 
     def by_size(self) -> GroupCurve | None:
         """The curve over the size of objects."""
@@ -231,8 +227,8 @@ class _Scorer:
             paired = pair_late(self.recordings, delta_t=self.delta_t, latency=latency)
             frames, matches = self._match(paired)
             group = Group(f"{latency / 1000:g} ms", latency, latency)
-            everyone = np.zeros(len(frames.truth.frames), np.int64)
-            curve = self._curve(frames, matches, Grouping("microseconds", (group,), everyone))
+            one_group = np.zeros(len(frames.truth.frames), np.int64)
+            curve = self._curve(frames, matches, Grouping("microseconds", (group,), one_group))
             points += curve.points
         return GroupCurve(unit="microseconds", points=tuple(points)) if points else None
 

@@ -1,8 +1,8 @@
-"""Errors by position: which class is taken for which, and the frames with the most errors.
+"""Errors by position: the confusion of classes, and the frames with the most errors.
 
-Boxes are paired by position alone, whatever their classes: the detection with the best score
-chooses first (of equal ones the earlier) and takes the object with the highest IoU among those
-still free (of equal ones the earlier), if that reaches the threshold.
+Detections and objects are matched by position, whatever their classes: the detection with the best
+score (of equal ones the earlier) takes first the unmatched object with the highest IoU (of equal
+ones the earlier), if that reaches the threshold.
 """
 
 from collections.abc import Sequence
@@ -26,25 +26,25 @@ def confusion_matrix(
     score_thresh: float = 0.3,
     iou_thresh: float = 0.5,
 ) -> Int64[np.ndarray, "K K"]:
-    """Count which class was found where which class is.
+    """Count the detected classes for each class of the ground truth.
 
     Args:
         truths: the objects of each frame.
         detections: the detections of the same frames.
         class_names: the C classes without background; label 1 is the first.
-        score_thresh: detections with a lower score do not take part, in [0, 1].
+        score_thresh: detections with a lower score are ignored, in [0, 1].
         iou_thresh: lowest IoU of a detection and the object it found, in (0, 1].
 
     Returns:
-        (C + 1, C + 1) counts; row = label of the truth, column = label of the detection. Row 0
+        (C + 1, C + 1) counts; row = label of the object, column = label of the detection. Row 0
         are false alarms, column 0 missed objects; [0, 0] is 0.
 
     Raises:
-        ValueError: truths and detections do not fit each other or the class names, or a
-            threshold is out of range.
+        ValueError: truths, detections and class names do not fit together, or a threshold is out
+            of range.
     """
     table = tabulate(truths, detections, num_classes=len(class_names))
-    outcomes = _pair(table, score_thresh, iou_thresh)
+    outcomes = _match(table, score_thresh, iou_thresh)
     matrix = np.zeros((len(class_names) + 1, len(class_names) + 1), np.int64)
     np.add.at(matrix, (outcomes.truth, outcomes.found), 1)
     return matrix
@@ -52,18 +52,18 @@ def confusion_matrix(
 
 @dataclass(frozen=True, kw_only=True)
 class FrameErrors:
-    """What went wrong in one frame."""
+    """The errors in one frame."""
 
     index: int
-    """Position of the frame among those given."""
+    """Index of the frame among those given."""
     missed: int
-    """Objects that no detection found."""
+    """Objects without a detection."""
     false_alarms: int
-    """Detections where there is no object, or one that is taken already."""
+    """Detections without an object, or of one that is matched already."""
     wrong_class: int
-    """Objects found under the name of another class."""
+    """Objects detected as another class."""
     confidence: float
-    """Sum of the scores of the false and the wrong detections."""
+    """Sum of the scores of false alarms and wrong classes."""
 
     @property
     def total(self) -> int:
@@ -83,17 +83,16 @@ def worst_frames(
     Args:
         truths: the objects of each frame.
         detections: the detections of the same frames.
-        max_frames: most frames to return.
-        score_thresh: detections with a lower score do not take part, in [0, 1].
+        max_frames: maximum number of frames to return.
+        score_thresh: detections with a lower score are ignored, in [0, 1].
 
     Returns:
-        Frames with at least one error: most errors first; of equally many the one that was
-        surer of them (`confidence`); then the earlier.
+        Frames with at least one error, sorted by most errors, highest `confidence`, lowest index.
 
     Raises:
-        ValueError: truths and detections do not fit each other, or a threshold is out of range.
+        ValueError: truths and detections do not fit together, or a threshold is out of range.
     """
-    outcomes = _pair(tabulate(truths, detections), score_thresh, 0.5)
+    outcomes = _match(tabulate(truths, detections), score_thresh, 0.5)
     is_missed, is_false = outcomes.found == 0, outcomes.truth == 0
     is_wrong = ~is_missed & ~is_false & (outcomes.truth != outcomes.found)
     missed, false_alarms, wrong_class, confidence = (
@@ -115,9 +114,9 @@ def worst_frames(
 
 
 class _Outcomes(NamedTuple):
-    """What became of objects and detections, one entry each; label 0 stands for nothing.
+    """Matches, missed objects and false alarms, one entry each.
 
-    A pair has both labels; a missed object has `found` 0; a false alarm has `truth` 0.
+    A match has both labels; a missed object has `found` 0; a false alarm has `truth` 0.
     """
 
     frames: Int64[np.ndarray, " N"]
@@ -130,13 +129,13 @@ class _Outcomes(NamedTuple):
     """Score of the detection."""
 
 
-def _pair(table: FrameTable, score_thresh: float, iou_thresh: float) -> _Outcomes:
+def _match(table: FrameTable, score_thresh: float, iou_thresh: float) -> _Outcomes:
     if not 0 <= score_thresh <= 1:
         raise ValueError(f"score_thresh must be between 0 and 1, got {score_thresh}")
     if not 0 < iou_thresh <= 1:
         raise ValueError(f"iou_thresh must be above 0 and at most 1, got {iou_thresh}")
     found = table.found.take(table.found.scores >= score_thresh)
-    # Backwards, because the matching prefers the later of equal overlaps.
+    # Reversed: of equal overlaps, the matching prefers the later object.
     truth = table.truth.take(np.arange(len(table.truth.frames))[::-1])
     any_class = FrameTable(
         truth._replace(labels=np.zeros_like(truth.labels)),

@@ -1,4 +1,4 @@
-"""How long after its first label an object is found for the first time."""
+"""The delay from an object's first label to its first detection."""
 
 import math
 from dataclasses import dataclass
@@ -11,30 +11,29 @@ from evdet.metrics.matching import Matches
 
 __all__ = ["FirstDetection", "measure_first_detection"]
 
-# Points of the curve that are kept: a report needs no more.
+# A report does not need more points of the curve.
 _MAX_POINTS = 101
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstDetection:
-    """Delays until tracks are found, in microseconds. A track that never is has none.
+    """Delays until tracks are found, in microseconds.
 
-    A quantile is the delay by which that share of all tracks is found, NaN where so many never
-    are.
+    A quantile is the delay by which that share of all tracks is found; NaN if fewer are found.
     """
 
     num_tracks: int
     """Tracks in the labels."""
     num_found: int
-    """Tracks that were found at all."""
+    """Tracks with a detection."""
     median_us: float
     """Delay by which half of the tracks are found."""
     p90_us: float
-    """Delay by which nine tenths of them are."""
+    """Delay by which nine tenths of the tracks are found."""
     share_never: float
     """Share of the tracks that are never found."""
     curve: tuple[tuple[int, float], ...]
-    """(delay, share of all tracks found by then), both rising; at most 101 points."""
+    """(delay, share of all tracks found by then), both increasing; at most 101 points."""
 
 
 def measure_first_detection(
@@ -42,22 +41,22 @@ def measure_first_detection(
 ) -> FirstDetection | None:
     """Measure the time from each track's first label to its first detection.
 
-    A detection finds an object if it has the object's class, takes it at IoU 0.50 and has at
-    least the given score. It happens when the detection is stamped, at the end of its window.
+    A detection finds an object if it has the object's class, matches it at IoU 0.50 and has at
+    least the given score. Its time is its stamp, the end of its time bin.
 
     Args:
-        frames: objects and the detections of their own windows. Track 0 is no track.
-        matches: which detection took which object.
-        score_thresh: detections from this score on count.
+        frames: objects and the detections of their own time bins. Track id 0 means no track.
+        matches: the object of each detection.
+        score_thresh: detections with at least this score count.
 
     Returns:
-        The delays, or None where there are no tracks.
+        The delays; None if there are no tracks.
     """
     truth = frames.truth
     on_track = truth.track_ids > 0
     if not on_track.any():
         return None
-    # Two recordings may number their tracks alike.
+    # Two recordings may have the same track ids.
     recordings = np.searchsorted(frames.starts, truth.frames, side="right")
     keys = recordings << 32 | truth.track_ids
     tracks, track_of = np.unique(keys[on_track], return_inverse=True)

@@ -1,4 +1,4 @@
-"""Ground truth and detections of many frames as flat arrays: the one table of every metric."""
+"""Ground truth and detections of many frames as flat arrays, for all metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -42,16 +42,16 @@ class BoxTable(NamedTuple):
     labels: Int64[np.ndarray, " N"]
     """Class, 1 being the first."""
     scores: Float64[np.ndarray, " N"]
-    """What the boxes are ranked by; without meaning in ground truth."""
+    """Scores for ranking; unused in ground truth."""
     is_crowd: Bool[np.ndarray, " N"]
     """Ground truth that marks a crowd: a detection in it is neither right nor wrong."""
     times: Int64[np.ndarray, " N"]
-    """Time in microseconds; 0 where it is not known."""
+    """Time in microseconds; 0 if unknown."""
     track_ids: Int64[np.ndarray, " N"]
-    """Track, within its recording; 0 is none."""
+    """Track id within the recording; 0 means no track."""
 
     def take(self, rows: Int64[np.ndarray, " M"] | Bool[np.ndarray, " N"]) -> "BoxTable":
-        """Give some of the rows, by index or by mask."""
+        """Select rows by index or by mask."""
         return BoxTable(*(column[rows] for column in self))
 
     @property
@@ -67,7 +67,7 @@ class FrameTable(NamedTuple):
     truth: BoxTable
     found: BoxTable
     num_frames: int
-    """Frames, those without any box included."""
+    """Frames, including those without boxes."""
     starts: Int64[np.ndarray, " recordings"]
     """Index of the first frame of each recording."""
 
@@ -85,12 +85,9 @@ def tabulate(
     Args:
         truths: the objects of each frame.
         detections: the detections of the same frames, in the same order.
-        num_classes: largest label that may occur; None allows any.
-        iscrowd: for each frame which of its objects mark a crowd, (N,); None: none does.
-        names: what messages call each frame; None takes its index.
-
-    Returns:
-        The table.
+        num_classes: largest allowed label; None allows any.
+        iscrowd: for each frame 1 for its objects that mark a crowd, (N,); None: none does.
+        names: names of the frames for messages; None takes the index.
 
     Raises:
         ValueError: the arguments have different lengths, a shape is wrong, a box has a negative
@@ -100,8 +97,8 @@ def tabulate(
     if not len(truths) == len(detections) == len(crowds):
         also = "" if iscrowd is None else f" and iscrowd for {len(iscrowd)}"
         raise ValueError(
-            f"there are truths for {len(truths)} frames and detections for {len(detections)}"
-            f"{also}; give all for the same frames, in the same order"
+            f"got truths for {len(truths)} frames and detections for {len(detections)}{also}: "
+            "give all for the same frames, in the same order"
         )
     names = names or [f"frame {index}" for index in range(len(truths))]
     for name, truth, crowd, detection in zip(names, truths, crowds, detections, strict=True):
@@ -118,7 +115,7 @@ def tabulate(
         len(truths),
         np.zeros(1, np.int64),
     )
-    check_boxes("truth boxes", table.truth, num_classes, frame_names=names)
+    check_boxes("ground-truth boxes", table.truth, num_classes, frame_names=names)
     check_boxes("detections", table.found, num_classes, frame_names=names)
     return table
 
@@ -129,15 +126,12 @@ def to_box_table(
     *,
     ranking: str | None = "class_confidence",
 ) -> BoxTable:
-    """Put box events into flat arrays.
+    """Put box events into flat arrays, unchecked.
 
     Args:
         boxes: `BOX_DTYPE` records.
         frames: index of the frame of each; None: all are of the first.
-        ranking: the field that they are ranked by; None where they are ground truth.
-
-    Returns:
-        The table, not checked.
+        ranking: the field to rank by; None for ground truth.
     """
     return BoxTable(
         frames=np.zeros(len(boxes), np.int64) if frames is None else frames,
@@ -151,7 +145,7 @@ def to_box_table(
 
 
 def join_tables(tables: Sequence[FrameTable]) -> FrameTable:
-    """Put the frames of several recordings behind one another, those of the first in front."""
+    """Concatenate the frames of several recordings, in order."""
     starts = np.cumsum([0, *(table.num_frames for table in tables)])
     return FrameTable(
         _join_boxes([table.truth for table in tables], starts),
@@ -162,7 +156,7 @@ def join_tables(tables: Sequence[FrameTable]) -> FrameTable:
 
 
 def are_sound(boxes: BoxTable) -> Bool[np.ndarray, " N"]:
-    """Tell which boxes can be scored: those of finite values without a negative side."""
+    """Mark the boxes that can be scored: finite, without a negative side."""
     is_finite = np.isfinite(boxes.xywh).all(axis=1) & np.isfinite(boxes.scores)
     sound: Bool[np.ndarray, " N"] = is_finite & (boxes.xywh[:, 2:] >= 0).all(axis=1)
     return sound
@@ -178,10 +172,10 @@ def check_boxes(
     """Refuse boxes that cannot be scored, or are of unknown classes.
 
     Args:
-        what: what messages call the boxes.
+        what: name of the boxes for messages.
         boxes: the boxes.
         num_classes: the largest label; None allows any.
-        frame_names: what messages call the frames; None tells the time of a box instead.
+        frame_names: names of the frames for messages; None takes the time of a box instead.
 
     Raises:
         ValueError: a value is not finite, a side negative, or a label outside 1..num_classes.
@@ -191,9 +185,9 @@ def check_boxes(
         x, y, w, h = boxes.xywh[bad][0].tolist()
         raise ValueError(
             f"{np.count_nonzero(bad)} of {len(bad)} {what} are not finite or have a negative side; "
-            f"the first {_place(boxes.take(bad), frame_names)}: x={x:g}, y={y:g}, width={w:g}, "
-            f"height={h:g}, score={boxes.scores[bad][0]:g}. Has the training diverged, or are "
-            "boxes of x y width height taken for x1 y1 x2 y2?"
+            f"the first {_locate(boxes.take(bad), frame_names)}: x={x:g}, y={y:g}, width={w:g}, "
+            f"height={h:g}, score={boxes.scores[bad][0]:g}. Did training diverge, or are boxes of "
+            "x y width height read as x1 y1 x2 y2?"
         )
     if num_classes is None:
         return
@@ -201,13 +195,13 @@ def check_boxes(
     if outside.any():
         raise ValueError(
             f"{np.count_nonzero(outside)} of {len(outside)} {what} have a label outside "
-            f"1..{num_classes}; the first {_place(boxes.take(outside), frame_names)} is "
+            f"1..{num_classes}; the first {_locate(boxes.take(outside), frame_names)} is "
             f"{boxes.labels[outside][0]}. Label 0 is background, 1 the first class name"
         )
 
 
-def _place(boxes: BoxTable, frame_names: Sequence[str] | None) -> str:
-    """Where the first of the boxes is."""
+def _locate(boxes: BoxTable, frame_names: Sequence[str] | None) -> str:
+    """The frame or time of the first box."""
     return f"in {frame_names[boxes.frames[0]]}" if frame_names else f"at t={boxes.times[0]} us"
 
 
@@ -217,12 +211,12 @@ _KEYS = ("boxes", "labels", "scores")
 def _check_shapes(name: str, truth: Truth, crowd: Values, detection: Detection) -> None:
     if truth.ndim != 2 or truth.shape[1] != 5:
         raise ValueError(
-            f"truth of {name} must be (N, 5), x1 y1 x2 y2 label, but is {tuple(truth.shape)}; "
-            "without objects it is (0, 5)"
+            f"ground truth of {name} must be (N, 5), x1 y1 x2 y2 label, but is "
+            f"{tuple(truth.shape)}; without objects it is (0, 5)"
         )
     if crowd.shape != truth.shape[:1]:
         raise ValueError(
-            f"iscrowd of {name} must be ({len(truth)},), one entry an object, but is "
+            f"iscrowd of {name} must be ({len(truth)},), one entry per object, but is "
             f"{tuple(crowd.shape)}"
         )
     boxes, labels, scores = (detection[key] for key in _KEYS)
@@ -246,7 +240,7 @@ def _from_corners(
         frames=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
         xywh=np.concatenate([corners[:, :2], corners[:, 2:4] - corners[:, :2]], axis=1),
         labels=np.where(is_label, labels, 0).astype(np.int64),
-        # A label that is not finite cannot be kept: its box is refused by its score.
+        # A label that is not finite is not an integer: its box is refused by its score.
         scores=np.where(is_label, scores, np.nan),
         is_crowd=none > 0 if is_crowd is None else is_crowd != 0,
         times=none,
@@ -257,7 +251,7 @@ def _from_corners(
 def to_array(values: Values) -> Float64[np.ndarray, "..."]:
     """Copy values to the host, in double precision."""
     if isinstance(values, Tensor):
-        # numpy has no bfloat16, so torch does the widening.
+        # numpy has no bfloat16, so torch converts.
         values = values.detach().to("cpu", torch.float64).numpy()
     return np.asarray(values, np.float64)
 

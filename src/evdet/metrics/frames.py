@@ -1,7 +1,7 @@
 """Ground truth and detections, collected frame by frame.
 
-A frame that is not annotated is left out by the caller. A frame annotated as empty stays in,
-with a truth of shape (0, 5): false alarms on it count.
+The caller adds annotated frames only. A frame annotated as empty has a truth of shape (0, 5):
+false alarms on it count.
 """
 
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ from evdet.metrics.frame_table import Detection, Truth, tabulate, to_array
 __all__ = ["FrameKey", "FrameResults", "merge"]
 
 FrameKey = tuple[int, int]
-"""Which frame: (index of the video, index of the frame in it)."""
+"""(Index of the video, index of the frame in it)."""
 _COLUMNS = ("boxes", "labels", "scores")
 
 
 class FrameResults:
-    """Ground truth and detections of many frames, kept under each frame's key.
+    """Ground truth and detections of many frames, by the frame's key.
 
-    Whatever order the frames arrive in, `truths` and `detections` list them by key: metrics
-    settle equal scores by position, so a number must not depend on who was faster. Each frame
-    is kept as two small float32 arrays, which pickles well.
+    `truths` and `detections` are sorted by key: metrics rank equal scores by position, so a score
+    must not depend on the order in which processes finish. Each frame is kept as two small float32
+    arrays, which pickle well.
 
     Example:
         >>> results = FrameResults()
@@ -42,25 +42,25 @@ class FrameResults:
         return len(self._rows)
 
     def add(self, key: FrameKey, truth: Truth, detection: Detection) -> None:
-        """Keep one annotated frame; the arrays are copied to the host.
+        """Add one annotated frame; the arrays are copied to the host.
 
         Args:
             key: (index of the video, index of the frame in it).
             truth: its objects.
-            detection: what was found in it.
+            detection: its detections.
 
         Raises:
-            ValueError: the frame is there already, it is of an exhausted lane (video
-                index -1), or the arrays have other shapes than they should.
+            ValueError: the frame was added already, is of an exhausted lane (video index -1), or
+                an array has a wrong shape.
         """
         if key[0] < 0:
             raise ValueError(
-                f"frame {key} is of an exhausted lane: it has no video, so it has no truth. "
-                "Add only annotated frames."
+                f"frame {key} is of an exhausted lane: it has no video and no ground truth. Add "
+                "only annotated frames."
             )
         if key in self._rows:
             raise ValueError(
-                f"frame {key} (video, frame) is there already: every frame is scored once"
+                f"frame {key} (video, frame) was added already: every frame is scored once"
             )
         rows, found = to_array(truth), {name: to_array(detection[name]) for name in _COLUMNS}
         tabulate([rows], [found], names=[f"frame {key}"])
@@ -71,7 +71,7 @@ class FrameResults:
 
     @property
     def keys(self) -> list[FrameKey]:
-        """The frames that are there, in order."""
+        """The keys of all frames, sorted."""
         return sorted(self._rows)
 
     @property
@@ -90,13 +90,7 @@ class FrameResults:
 
 
 def merge(parts: Iterable[FrameResults]) -> FrameResults:
-    """Join the results of several processes.
-
-    Args:
-        parts: results over different frames; any of them may be empty.
-
-    Returns:
-        All their frames in a new container.
+    """Join the results of several processes over different frames.
 
     Raises:
         ValueError: two parts hold the same frame.

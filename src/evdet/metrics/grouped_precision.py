@@ -1,16 +1,15 @@
-"""Precision and recall of the objects of a class, all of them or group by group.
+"""Precision and recall of the objects of a class, in total or by group.
 
-A false alarm stands still for no time and has no events: its group is unknown. To count it in each
-group would punish small groups: of 900 moving and 100 resting objects with one hundred false
-alarms, all of them found, the precision would be 0.9 and 0.5, as if it were harder to find what
-rests. To count it nowhere would make precision 1. So each group is charged its share: a false alarm
-of a class counts n/N in a group that has n of the N objects of that class. Then groups that are
-found equally well have the same precision, whatever their sizes, and it is that of all objects
-together. Where a false alarm does belong to a group, as with its own size, it counts in full there
-and nowhere else, as COCO does.
+A false alarm has no stillness and no events: its group is unknown. Counting it in every group would
+penalise small groups: with 900 moving and 100 resting objects, all found, and 100 false alarms, the
+precision would be 0.9 and 0.5, as if resting objects were harder to find. Not counting it would
+make every precision 1. So each group gets its share: a false alarm of a class counts n/N in a group
+that has n of the N objects of that class. Groups that are found equally well then have the same
+precision, whatever their sizes, which is also that of all objects together. A false alarm that does
+have a group, such as its own size, counts fully there and nowhere else, as in COCO.
 
-A detection of an object of another group is neither right nor wrong here. There is one matching
-for all groups, so their recalls, weighted by their objects, add up to the recall of all objects.
+A detection of an object of another group is neither right nor wrong. All groups share one matching,
+so their recalls, weighted by their objects, add up to the recall of all objects.
 """
 
 import math
@@ -24,11 +23,11 @@ from evdet.metrics.matching import Matches
 __all__ = ["RECALL_POINTS", "GroupScore", "class_precision", "mean_of_known", "score_groups"]
 
 RECALL_POINTS: tuple[float, ...] = tuple(np.linspace(0, 1, 101).tolist())
-"""Where precision-recall curves are read off."""
+"""The recalls at which precision-recall curves are sampled."""
 
 
 class GroupScore(NamedTuple):
-    """How well the objects of one group are found; NaN where it has none."""
+    """The scores of one group; NaN without objects."""
 
     num_truths: int
     """Objects in the group."""
@@ -37,7 +36,7 @@ class GroupScore(NamedTuple):
     ap50: float
     """At IoU 0.50."""
     recall50: float
-    """Share of its objects that detections from the score threshold on found at IoU 0.50."""
+    """Share of its objects found at IoU 0.50 by detections with at least the score threshold."""
 
 
 def score_groups(
@@ -52,17 +51,16 @@ def score_groups(
     """Score each group of objects.
 
     Args:
-        matches: which detection took which object.
+        matches: the object of each detection.
         truth_labels: class of each object.
-        truth_groups: group of each object from 0; -1 is in no group, and found or not, it
-            changes nothing.
-        num_groups: how many groups there are.
-        score_thresh: detections from this score on count for recall.
-        detection_groups: group of each detection that counts, in which it counts as a
-            false alarm; by default it counts in every group with the group's share.
+        truth_groups: index of each object's group; -1 means no group: the object does not count.
+        num_groups: number of groups.
+        score_thresh: detections with at least this score count for recall.
+        detection_groups: index of the group in which each detection counts as a false alarm; by
+            default it counts in every group with the group's share.
 
     Returns:
-        One score for each group.
+        One score per group.
     """
     taken = matches.objects[0]
     classes = np.unique(truth_labels[truth_groups >= 0])
@@ -98,16 +96,16 @@ def class_precision(
     num_objects: Int64[np.ndarray, " groups"],
     detection_groups: Int64[np.ndarray, " M"] | None,
 ) -> Float64[np.ndarray, "groups thresholds recalls"]:
-    """Give the precision-recall curves of one class.
+    """Compute the precision-recall curves of one class.
 
     Args:
         taken: the object that each detection of the class found, best first; -1: none.
-        object_groups: group of each object; -1 is in no group.
+        object_groups: index of each object's group; -1 means no group.
         num_objects: objects of the class in each group.
         detection_groups: as in `score_groups`.
 
     Returns:
-        The best precision at each of `RECALL_POINTS` or a higher one; NaN without objects.
+        The highest precision at each of `RECALL_POINTS` or above; NaN without objects.
     """
     precision = np.full((len(num_objects), len(taken), len(RECALL_POINTS)), np.nan)
     share = num_objects / max(1, num_objects.sum())
@@ -122,7 +120,7 @@ def class_precision(
             else:
                 num_false = np.searchsorted(false[detection_groups[false] == group], found)
             num_right = np.arange(1, len(found) + 1)
-            # What stands between two right detections changes no interpolated precision.
+            # Only right detections affect the interpolated precision.
             best = np.maximum.accumulate((num_right / (num_right + num_false))[::-1])[::-1]
             reached = np.searchsorted(num_right / num_objects[group], RECALL_POINTS)
             precision[group, threshold] = np.append(best, 0)[reached]
@@ -130,6 +128,6 @@ def class_precision(
 
 
 def mean_of_known(values: Float64[np.ndarray, "*_"]) -> float:
-    """Mean of the numbers that are not NaN; NaN where there is none."""
+    """Mean of the values that are not NaN; NaN if there are none."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else math.nan

@@ -1,4 +1,4 @@
-"""Named protocols: what has to be fixed before two figures mean the same."""
+"""Named evaluation protocols: the rules that make two scores comparable."""
 
 import dataclasses
 import difflib
@@ -22,35 +22,35 @@ _CLASS_SCORE = "class_score"
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Everything that is fixed; filters apply to ground truth and detections alike."""
+    """The rules of an evaluation; filters apply to ground truth and detections alike."""
 
     name: str
     skip_until: int | None = None
-    """Boxes up to this time are left out, in microseconds; None keeps all."""
+    """Boxes up to and including this time are left out, in microseconds; None keeps all."""
     min_diag: float = 0.0
     """Boxes with a shorter diagonal are left out."""
     min_side: float = 0.0
     """Boxes with a shorter side are left out."""
     pixels: Literal["frame", "sensor", "half sensor"] = "frame"
-    """The pixels in which boxes are measured: of the frames that a detector sees, of the sensor,
-    or of the sensor at half its resolution."""
+    """The pixels in which boxes are measured: of the detector's frames, of the sensor, or of the
+    sensor at half its resolution."""
     clips_truth: bool = False
-    """Truth is cut off at the edge, and left out where nothing remains."""
+    """Ground truth is clipped to the image, and left out if nothing remains."""
     tolerance: int | None = None
-    """An annotated time is given all detections within so many microseconds before and after it,
-    both ends included; None: those of the time bin that it lies in."""
+    """An annotated time is scored with all detections within this many microseconds before and
+    after it, inclusive; None: with those of its own time bin."""
     counts_empty: bool = True
-    """Annotated times without an object count: what is found there is a false alarm."""
+    """Annotated times without an object count: every detection there is a false alarm."""
     ranking: Literal["score", "class_score"] = "score"
-    """What detections are ranked by: their score, or that of the class alone where a detector has
-    an objectness besides, which then serves for thresholding only."""
+    """Detections are ranked by their score, or by the class score of a detector that has a
+    separate objectness, which then serves for thresholding only."""
     classes: tuple[str, ...] = ()
-    """The classes that are scored; none takes all there are."""
+    """The classes that are scored; empty takes all."""
     max_detections: int = 100
     """Detections with the best scores that count, per frame and class."""
 
     def as_dict(self) -> dict[str, Any]:
-        """What is fixed, as plain types for JSON, without the name."""
+        """The rules as plain types for JSON, without the name."""
         plain = dataclasses.asdict(self)
         del plain["name"]
         return {
@@ -79,29 +79,26 @@ PROTOCOLS = {
             name="rvt-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
             skip_until=500_000, ranking="class_score", counts_empty=False,
         ),
-        # Diagonal and side as for Gen1, in pixels of twice the size.
+        # Diagonal and side as for Gen1, in pixels twice as large.
         Protocol(
             name="rvt-1mpx", classes=_ONE_MPX, pixels="half sensor", min_diag=30.0, min_side=10.0,
             skip_until=500_000, ranking="class_score", counts_empty=False,
         ),
     )
 }  # fmt: skip
-"""The protocols by name; docs/evaluate.md says where each comes from."""
+"""The protocols by name; docs/evaluate.md has the source of each."""
 
 
 def get_protocol(name: str) -> Protocol:
     """Give the protocol of a name.
 
-    Args:
-        name: a key of `PROTOCOLS`.
-
     Raises:
-        ValueError: there is none; the message has the nearest name.
+        ValueError: the name is not in `PROTOCOLS`; the message has the nearest one.
     """
     if name not in PROTOCOLS:
         near = difflib.get_close_matches(name, PROTOCOLS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"there is no protocol {name!r}, only {', '.join(PROTOCOLS)}.{hint}")
+        raise ValueError(f"unknown protocol {name!r}; choose from {', '.join(PROTOCOLS)}.{hint}")
     return PROTOCOLS[name]
 
 
@@ -116,23 +113,23 @@ def score_recordings(
     """Score recordings together, by a protocol.
 
     Args:
-        recordings: ground truth and detections, in the pixels that the protocol names.
+        recordings: ground truth and detections, in the protocol's pixels.
         class_names: the classes without background; id 1 is the first.
-        protocol: what is fixed.
-        delta_t: duration of a time bin of the detector, in microseconds, for protocols that pair
-            by bin; 0 pairs what has the very same time.
-        deviations: where the caller had to depart from the protocol, for the record.
+        protocol: the rules.
+        delta_t: duration of the detector's time bin in microseconds, for protocols that match by
+            bin; 0 matches equal times only.
+        deviations: the caller's deviations from the protocol, for the record.
 
     Returns:
-        The scores; their `rules` hold what is fixed, `delta_t`, and `deviations` in words.
+        The scores; their `rules` hold those of the protocol, `delta_t` and `deviations`.
 
     Raises:
         ValueError: a class id is outside 1..C, or a value is not finite.
     """
-    ranking, said = _ranking_of(recordings, protocol)
+    ranking, further = _ranking_of(recordings, protocol)
     counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
     table = join_tables([_tabulate(one, protocol, ranking, delta_t) for one in counted])
-    check_boxes("truth boxes", table.truth, len(class_names))
+    check_boxes("ground-truth boxes", table.truth, len(class_names))
     check_boxes("detections", table.found, len(class_names))
     rules = {**protocol.as_dict(), "ranking": ranking, "classes": list(class_names)}
     if protocol.tolerance is None:
@@ -142,23 +139,23 @@ def score_recordings(
         class_names,
         max_detections=protocol.max_detections,
         protocol=protocol.name,
-        rules={**rules, "deviations": [*deviations, *said]},
+        rules={**rules, "deviations": [*deviations, *further]},
     )
 
 
 def keep_counted(
     recording: ScoredRecording, protocol: Protocol, *, delta_t: int = 0
 ) -> ScoredRecording:
-    """Leave out the boxes and the annotated times that a protocol does not look at.
+    """Keep the boxes and the annotated times that count by a protocol.
 
     Args:
-        recording: ground truth and detections, in the pixels that the protocol names.
-        protocol: what is fixed.
-        delta_t: duration of a time bin, in microseconds, for protocols that pair by bin: of the
-            annotated times of a bin the last counts.
+        recording: ground truth and detections, in the protocol's pixels.
+        protocol: the rules.
+        delta_t: duration of a time bin in microseconds, for protocols that match by bin: the last
+            annotated time of each bin counts.
 
     Returns:
-        What counts, with all fields of the boxes.
+        A recording whose boxes keep all their fields.
     """
     truth = recording.truth[_is_counted(recording.truth, protocol)]
     times = recording.labeled_times
@@ -184,28 +181,27 @@ def _ranking_of(recordings: Sequence[ScoredRecording], protocol: Protocol) -> tu
     )
     if protocol.ranking == "score" or has_both:
         return protocol.ranking, []
-    said = "ranked by score: these detections have no class score apart from it"
-    return "score", [said]
+    return "score", ["ranked by score: these detections have no separate class score"]
 
 
 def _tabulate(
     counted: ScoredRecording, protocol: Protocol, ranking: str, delta_t: int
 ) -> FrameTable:
     times, found = counted.labeled_times, counted.detections
-    answers = (
+    found_at = (
         rows_in_bins(times, found["t"], delta_t)
         if protocol.tolerance is None
         else rows_within(times, found["t"], protocol.tolerance)
     )
-    # What has found nothing may lack the field.
+    # An empty array may lack the field.
     by_class = ranking == _CLASS_SCORE and _CLASS_SCORE in (found.dtype.names or ())
     field = _CLASS_SCORE if by_class else "class_confidence"
-    return tabulate_recording(counted, answers, ranking=field)
+    return tabulate_recording(counted, found_at, ranking=field)
 
 
 def _is_counted(boxes: BoxEvents, protocol: Protocol) -> Bool[np.ndarray, " _"]:
     w, h = boxes["w"], boxes["h"]
-    # In float32 as the files have it, so that a box on the limit is judged as the toolbox does.
+    # In float32 as in the files, so that a box on the limit is decided as in Prophesee's toolbox.
     with np.errstate(over="ignore", invalid="ignore"):
         counted: Bool[np.ndarray, " _"] = (
             (w * w + h * h >= protocol.min_diag**2)

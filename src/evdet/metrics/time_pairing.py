@@ -1,4 +1,4 @@
-"""Which boxes belong to which annotated time."""
+"""The boxes that belong to each annotated time."""
 
 from typing import NamedTuple
 
@@ -11,24 +11,23 @@ Times = Int64[np.ndarray, " _"]
 
 
 class BoxesAtTimes(NamedTuple):
-    """Boxes handed to annotated times; one row may go to several."""
+    """Boxes assigned to annotated times, one entry each; a box may have several times."""
 
     frames: Int64[np.ndarray, " N"]
-    """Index of the annotated time, rising."""
+    """Index of the annotated time, ascending."""
     rows: Int64[np.ndarray, " N"]
     """Index of the box."""
 
 
 def rows_within(times: Times, box_times: Times, tolerance: int) -> BoxesAtTimes:
-    """Hand to each annotated time the boxes near it; both ends of the span belong to it.
+    """Assign to each annotated time the boxes within a tolerance, inclusive.
+
+    A box may be assigned to several times.
 
     Args:
-        times: annotated times in microseconds, rising.
+        times: annotated times in microseconds, ascending.
         box_times: times of the boxes, in order.
-        tolerance: how far a box may be away, in microseconds.
-
-    Returns:
-        The pairing. Where labels lie closer than the span is wide, a box goes to several.
+        tolerance: largest distance in time, in microseconds.
 
     Example:
         >>> pairing = rows_within(np.array([100, 130]), np.array([49, 50, 150, 181]), 50)
@@ -41,18 +40,15 @@ def rows_within(times: Times, box_times: Times, tolerance: int) -> BoxesAtTimes:
 
 
 def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> BoxesAtTimes:
-    """Hand to each annotated time the boxes of the time bin that it lies in.
+    """Assign to each annotated time the boxes of its time bin.
 
-    Detections are stamped with the end of their bin, so where a label lies at the end of a bin it
-    is given those of the window that ends with it, and no others.
+    Detections are stamped with the end of their bin, so a label at the end of a bin gets the
+    detections of the bin that ends there.
 
     Args:
-        times: annotated times in microseconds, rising, at most one a bin.
+        times: annotated times in microseconds, ascending, at most one per bin.
         box_times: times of the boxes, in order.
-        delta_t: duration of a bin in microseconds; 0 asks for the very same time.
-
-    Returns:
-        The pairing.
+        delta_t: duration of a bin in microseconds; 0 requires equal times.
     """
     bins, box_bins = _bins_of(times, delta_t), _bins_of(box_times, delta_t)
     return pair_spans(
@@ -61,14 +57,11 @@ def rows_in_bins(times: Times, box_times: Times, delta_t: int) -> BoxesAtTimes:
 
 
 def last_of_bins(times: Times, delta_t: int) -> Times:
-    """Keep the last annotated time of each time bin, which is what a frame of that bin shows.
+    """Keep the last annotated time of each time bin, which the bin's frame shows.
 
     Args:
-        times: annotated times in microseconds, rising.
+        times: annotated times in microseconds, ascending.
         delta_t: duration of a bin in microseconds; 0 keeps all.
-
-    Returns:
-        Those that are kept.
     """
     bins = _bins_of(times, delta_t)
     is_last = np.append(bins[1:] != bins[:-1], np.ones(min(1, len(bins)), bool))
@@ -77,14 +70,11 @@ def last_of_bins(times: Times, delta_t: int) -> Times:
 
 
 def pair_spans(first: Times, stop: Times) -> BoxesAtTimes:
-    """Hand to each annotated time a span of boxes.
+    """Assign to each annotated time a span of boxes.
 
     Args:
         first: index of the first box of each time.
-        stop: index of the box after the last; the same where a time has none.
-
-    Returns:
-        The pairing.
+        stop: index after the last box; equal to `first` for an empty span.
     """
     counts = stop - first
     starts = np.cumsum(counts) - counts
@@ -93,6 +83,6 @@ def pair_spans(first: Times, stop: Times) -> BoxesAtTimes:
 
 
 def _bins_of(times: Times, delta_t: int) -> Times:
-    """Bin k is k * delta_t < t <= (k + 1) * delta_t, as where labels meet frames in training."""
+    """Bin k is k * delta_t < t <= (k + 1) * delta_t, as for labels in training."""
     bins: Times = times if delta_t == 0 else (times - (times != 0)) // delta_t
     return bins

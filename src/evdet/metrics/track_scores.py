@@ -1,4 +1,4 @@
-"""HOTA, MOTA and IDF1 of tracks, computed by `trackers.eval`; the numbers are TrackEval's."""
+"""HOTA, MOTA and IDF1 of tracks, computed by `trackers.eval`; they equal TrackEval's numbers."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from jaxtyping import Float64, Int64
 
 from evdet.metrics.average_precision import to_plain
 from evdet.metrics.frame_table import BoxTable, FrameTable
-from evdet.metrics.recordings import ScoredRecording, check_recordings, pair_own_window
+from evdet.metrics.recordings import ScoredRecording, check_recordings, pair_own_bin
 
 __all__ = ["TrackNumbers", "TrackScores", "TrackScoresUnavailableError", "track_scores"]
 
@@ -21,19 +21,19 @@ _IOU_THRESH = 0.5  # from which a box is right for MOTA, IDF1 and their parts
 
 
 class TrackScoresUnavailableError(RuntimeError):
-    """A library of the extra `tracking` is missing; the message is one line that says so."""
+    """A library of the extra `tracking` is missing; the message is one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackNumbers:
-    """How well objects are followed. Without truth and tracks: NaN, and counts of 0."""
+    """The scores of tracks; without objects and tracks: NaN, and counts of 0."""
 
     hota: float
     """Geometric mean of `det_a` and `ass_a`, mean over IoU 0.05:0.05:0.95."""
     det_a: float
-    """How well boxes are found; this and the six below are means over the same IoUs."""
+    """Detection accuracy; this and the six below are means over the same IoUs."""
     ass_a: float
-    """How well the boxes of an object are kept together."""
+    """Association accuracy: how well the boxes of an object keep one track."""
     det_re: float
     """Share of the objects' boxes that are found."""
     det_pr: float
@@ -45,7 +45,7 @@ class TrackNumbers:
     loc_a: float
     """Mean IoU of the boxes that are right."""
     mota: float
-    """1 minus misses, false boxes and switches per object box: negative where they are more."""
+    """1 minus misses, false boxes and switches per object box; may be negative."""
     motp: float
     """Mean IoU of the boxes that are right at the IoU threshold."""
     recall: float
@@ -53,13 +53,13 @@ class TrackNumbers:
     precision: float
     """Share of the tracks' boxes that are right at the IoU threshold."""
     idf1: float
-    """F1 score of the boxes that the one best track of each object gets right."""
+    """F1 score of the boxes that the single best track of each object gets right."""
     id_recall: float
-    """Their share of the objects' boxes."""
+    """Share of the objects' boxes that are among them."""
     id_precision: float
-    """Their share of the tracks' boxes."""
+    """Share of the tracks' boxes that are among them."""
     num_switches: int
-    """Times an object's track is another than before."""
+    """Times an object's track changes."""
     num_fragments: int
     """Times an object is found again after it was lost."""
     num_mostly_tracked: int
@@ -69,21 +69,21 @@ class TrackNumbers:
     num_mostly_lost: int
     """Objects found in less than 20 % of their frames."""
     num_objects: int
-    """Tracks of the truth."""
+    """Tracks of the ground truth."""
     num_tracks: int
     """Tracks of the tracker."""
     num_truths: int
-    """Boxes of the truth."""
+    """Boxes of the ground truth."""
     num_detections: int
-    """Boxes of the tracks; those without a track are left out."""
+    """Detections with a track."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain types for JSON: TrackEval's names, None for NaN."""
+        """Plain types for JSON, under TrackEval's names: None for NaN."""
         plain = dataclasses.asdict(self)
         return {_JSON_NAMES.get(key, key): to_plain(value) for key, value in plain.items()}
 
 
-# TrackEval's names, under which these numbers are known; the rest keep ours.
+# TrackEval's names, by which these numbers are known.
 _JSON_NAMES = {
     "hota": "HOTA",
     "det_a": "DetA",
@@ -111,27 +111,27 @@ _RATES = (*list(_JSON_NAMES)[:15],)
 
 @dataclass(frozen=True, kw_only=True)
 class TrackScores:
-    """How well objects are followed, class by class and in all."""
+    """The scores of tracks, by class and in total."""
 
     overall: TrackNumbers
-    """The boxes of all classes together; a box still answers only for its own class."""
+    """All classes together; boxes match only within their class."""
     class_mean: TrackNumbers
-    """Means over the classes that have truth or tracks, and the counts of all."""
+    """Means over the classes that have objects or tracks, and the total counts."""
     per_class: dict[str, TrackNumbers]
     """By class name, in the order of the names."""
     num_recordings: int
-    """Recordings that were scored."""
+    """Scored recordings."""
     num_frames: int
     """Annotated times in them."""
     delta_t: int
-    """Duration in microseconds of the window that answers an annotated time."""
+    """Duration of a time bin in microseconds."""
     iou_thresh: float
-    """From which IoU a box is right, for all but HOTA and its parts."""
+    """IoU from which a box is right, for all but HOTA and its parts."""
     protocol: str
-    """Name of the rules."""
+    """Name of the protocol."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as plain types for JSON: the protocol first, then the overall numbers."""
+        """Plain types for JSON: the protocol first, then the overall numbers."""
         return {
             "protocol": self.protocol,
             "delta_t": self.delta_t,
@@ -152,22 +152,18 @@ def track_scores(
 ) -> TrackScores:
     """Score tracks by TrackEval's rules.
 
-    Each annotated time is answered by the window that it lies in (`pair_own_window`); detections
-    at other times are not looked at. Detections without a track (track id 0) are left out, as in
-    every file of tracks.
+    Each annotated time is scored with the detections of its own time bin (`pair_own_bin`); other
+    detections are ignored. Detections without a track (track id 0) are left out.
 
     Args:
-        recordings: truth with the track ids of its objects, and detections with theirs.
+        recordings: ground truth and detections with track ids.
         class_names: the classes without background; id 1 is the first.
-        delta_t: duration of a detector's window in microseconds. Detections are stamped with
+        delta_t: duration of the detector's time bin in microseconds. Detections are stamped with
             its end.
 
-    Returns:
-        The scores.
-
     Raises:
-        ValueError: truth and detections do not fit the class names or each other; two boxes of
-            one class have one track id at one time; no detection has a track.
+        ValueError: ground truth, detections and class names do not fit together; two boxes of one
+            class have the same track id at one time; no detection has a track.
         TrackScoresUnavailableError: the library trackers is not installed.
 
     Source:
@@ -182,7 +178,7 @@ def track_scores(
     library = _load_library()
     parts: list[list[_Part]] = [[] for _ in class_names]
     for one in recordings:
-        frames = pair_own_window([one], delta_t=delta_t)
+        frames = pair_own_bin([one], delta_t=delta_t)
         for label, of_class in enumerate(parts, start=1):
             of_class.append(_score(library, one.name, frames, label))
     numbers = [_combine(library, of_class) for of_class in parts]
@@ -199,7 +195,7 @@ def track_scores(
 
 
 class _Part(NamedTuple):
-    """The scores of one class in one recording, as the library gives them."""
+    """The library's scores of one class in one recording."""
 
     hota: dict[str, Any]
     clear: dict[str, Any]
@@ -211,9 +207,9 @@ class _Part(NamedTuple):
 def _score(library: ModuleType, recording: str, frames: FrameTable, label: int) -> _Part:
     truth = frames.truth.take(frames.truth.labels == label)
     found = frames.found.take((frames.found.labels == label) & (frames.found.track_ids > 0))
-    _check_unique(f"truth boxes of {recording}", truth)
+    _check_unique(f"ground-truth boxes of {recording}", truth)
     _check_unique(f"detections of {recording}", found)
-    # Frames without either change nothing: leaving them out saves time where classes are many.
+    # Frames without boxes change nothing: leaving them out saves time with many classes.
     used = np.union1d(truth.frames, found.frames)
     ids = [_split(one, one.track_ids, used) for one in (truth, found)]
     boxes = [_split(one, _corners(one), used) for one in (truth, found)]
@@ -262,7 +258,7 @@ def _mean(numbers: Sequence[TrackNumbers]) -> TrackNumbers:
 
 
 def _split(boxes: BoxTable, values: np.ndarray, used: Int64[np.ndarray, " _"]) -> list[np.ndarray]:
-    """The values of the boxes of each used frame; both are in order."""
+    """The values by used frame; boxes and frames are in order."""
     return np.split(values, np.searchsorted(boxes.frames, used[1:])) if len(used) else []
 
 
@@ -280,20 +276,20 @@ def _check_tracked(recordings: Sequence[ScoredRecording]) -> None:
 
 
 def _check_unique(what: str, boxes: BoxTable) -> None:
-    """Raise where one class has the same track id twice in a frame: which box would it be?"""
+    """Refuse two boxes of one class and track id in a frame: they are ambiguous."""
     keys = np.stack([boxes.frames, boxes.track_ids])
     _, first, counts = np.unique(keys, axis=1, return_index=True, return_counts=True)
     if (counts > 1).any():
         row = first[counts > 1][0]
         raise ValueError(
             f"{counts[counts > 1][0]} {what} have class id {boxes.labels[row]} and track id "
-            f"{boxes.track_ids[row]} at t={boxes.times[row]} us: track scores need labels that "
-            "number each object"
+            f"{boxes.track_ids[row]} at t={boxes.times[row]} us: track scores need one track id "
+            "per object"
         )
 
 
 def _load_library() -> ModuleType:
-    # The library uses OpenCV: this door says what to do where it cannot be loaded.
+    # The library uses OpenCV: this import explains what to do if it cannot be loaded.
     import evdet.opencv  # noqa: F401
 
     try:
