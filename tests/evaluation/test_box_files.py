@@ -133,7 +133,7 @@ def test_a_single_sure_detection_is_not_taken_for_truth(tmp_path):
 def test_other_classes_are_refused(tmp_path):
     with pytest.raises(LabelError, match="class id 6, which the label map does not have: 0 car, "):
         read(tmp_path, boxes_of((SECOND, 0, 0, 9, 9, 7, 0.5)))
-    with pytest.raises(LabelError, match=r"none of the 1 .* of .* car, pedestrian: they"):
+    with pytest.raises(LabelError, match=r"none of the 1 .* car, pedestrian: they"):
         read(tmp_path, boxes_of((SECOND, 0, 0, 9, 9, 3, 0.5)), protocol=PEROT)
     with pytest.raises(ValueError, match=r"no class 'cat'.*"):
         read(tmp_path, classes=["cat"])
@@ -164,7 +164,7 @@ def test_half_of_the_times_with_a_detection_are_not_few(tmp_path):
 def test_files_with_names_of_classes_need_the_label_map(tmp_path):
     (tmp_path / "found.csv").write_text("t,x,y,w,h,class,confidence\n1000000,10,10,40,40,car,0.5\n")
     boxes = write(tmp_path / "drive_bbox.npy", TRUTH)
-    with pytest.raises(LabelError, match=r"found\.csv may name its classes.*--label-map"):
+    with pytest.raises(LabelError, match=r"found\.csv .*--label-map"):
         read_box_files(tmp_path / "found.csv", boxes, COCO)
     files = read_box_files(tmp_path / "found.csv", boxes, COCO, label_map=LABEL_MAP)
     assert files.recordings[0].detections["class_id"].tolist() == [1]

@@ -64,8 +64,8 @@ def play(path, classes=()):
 
 
 def played_of(boxes, *, empty=()):
-    looked = np.union1d(boxes["t"], np.array(empty, np.int64))
-    return PlayedRecording("one", Path("nowhere"), SIZE, 0, 100, LabeledTimes(boxes, looked))
+    annotated = np.union1d(boxes["t"], np.array(empty, np.int64))
+    return PlayedRecording("one", Path("nowhere"), SIZE, 0, 100, LabeledTimes(boxes, annotated))
 
 
 def test_nothing_labelled_is_nothing_selected(tmp_path):
@@ -86,7 +86,7 @@ def test_labels_are_read_at_their_own_times_with_all_their_fields(folder):
     assert played.labeled.boxes["still_us"].tolist() == [70, 80, 90, 0]
 
 
-def test_somebody_looked_where_all_objects_are_of_other_classes(folder):
+def test_times_are_annotated_where_all_objects_are_of_other_classes(folder):
     [played] = play(folder[0], ["car"])
     assert played.labeled.boxes["t"].tolist() == [3500]
     assert played.labeled.empty_times.tolist() == [3500, 3900, 6000, 7100]

@@ -14,7 +14,7 @@ from evdet.metrics import PROTOCOLS
 DELTA_T = 50_000
 FRAME = (12, 16)
 SENSOR = SensorSize(height=24, width=32)
-DRY = ClipInfo("", -1, 0, 0)
+EXHAUSTED = ClipInfo("", -1, 0, 0)
 
 
 def found_of(*rows, class_scores=None):
@@ -70,7 +70,7 @@ def test_without_label_files_labels_and_detections_lie_at_the_ends_of_bins():
 def test_clips_of_a_recording_follow_one_another_and_dry_lanes_are_none():
     results = RecordingResults(PROTOCOLS["coco"], None)
     for first_frame in (0, 2):
-        infos = [ClipInfo("a", 1, first_frame, DELTA_T), DRY]
+        infos = [ClipInfo("a", 1, first_frame, DELTA_T), EXHAUSTED]
         frame = found_of((0, 0, 4, 4, 1, 0.5))
         results.add(
             batch_of(infos, [[[], []]] * 2, [[False, False]] * 2), [[frame, frame], [frame, frame]]
@@ -80,7 +80,7 @@ def test_clips_of_a_recording_follow_one_another_and_dry_lanes_are_none():
     assert len(one.labeled_times) == 0
 
 
-def test_time_counts_from_0_and_silence_after_the_last_bin_is_left_out():
+def test_time_counts_from_0_and_padding_after_the_last_bin_is_left_out():
     results = RecordingResults(PROTOCOLS["coco"], [played_of(first_bin=7, num_bins=2)])
     one_lane(results, [found_of((0, 0, 4, 4, 1, 0.5))] * 4)
     [one] = results.recordings()

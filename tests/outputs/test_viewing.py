@@ -8,8 +8,7 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.cli.view import ViewOptions, view
-from evdet.draw import VideoUnavailableError, decode_png
-from evdet.draw.caption import draw_caption
+from evdet.draw import VideoUnavailableError, decode_png, draw_caption
 from evdet.events.dtypes import RecordingError
 from evdet.events.recording import open_recording
 from evdet.labels.binning import LabeledTimes

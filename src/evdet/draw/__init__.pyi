@@ -5,10 +5,10 @@ from .anchors import (
 from .boxes import (
     class_color as class_color,
     draw_box_events as draw_box_events,
+    draw_caption as draw_caption,
     draw_detections_and_truth as draw_detections_and_truth,
     scale_box_events as scale_box_events,
 )
-from .caption import draw_caption as draw_caption
 from .images import (
     decode_png as decode_png,
     encode_gif as encode_gif,

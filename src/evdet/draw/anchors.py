@@ -16,7 +16,7 @@ Rectangle = tuple[int, int, int, int]
 _ANCHOR_COLOR = (255, 0, 0)
 _PREDICTION_COLOR = (0, 0, 255)
 _CANVAS_GRAY = 127
-# cv2 draws with 16-bit coordinates; what lies this far outside is not seen anyway.
+# cv2 draws with 16-bit coordinates; parts this far outside are not visible.
 _FAR = 30_000
 
 
@@ -26,12 +26,9 @@ def draw_anchors(
     """Draw each anchor and its centre on a picture of its own.
 
     Args:
-        anchors: boxes x1 y1 x2 y2; they may reach outside the picture.
+        anchors: boxes x1 y1 x2 y2; they may extend beyond the picture.
         size: height and width of the pictures.
         num_anchors: anchors per cell; each keeps its colour from cell to cell.
-
-    Returns:
-        One picture per anchor.
     """
     pictures = _canvases(len(anchors), size)
     for index, (picture, anchor) in enumerate(zip(pictures, _corners(anchors), strict=True)):
@@ -43,10 +40,10 @@ def draw_anchors(
 def draw_anchors_and_predictions(
     anchors: Boxes, predictions: Boxes, size: Size
 ) -> UInt8[np.ndarray, "N H W 3"]:
-    """Draw each anchor in red, what was predicted from it in blue, and the anchor's centre.
+    """Draw each anchor in red, its prediction in blue, and the anchor's centre.
 
     Args:
-        anchors: boxes x1 y1 x2 y2; they may reach outside the picture.
+        anchors: boxes x1 y1 x2 y2; they may extend beyond the picture.
         predictions: for each anchor, the decoded box x1 y1 x2 y2.
         size: height and width of the pictures.
 

@@ -1,4 +1,4 @@
-"""Boxes on a frame, with their class names and scores."""
+"""Boxes on a frame, with their class names and scores, and captions."""
 
 import math
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ __all__ = [
     "check_names",
     "class_color",
     "draw_box_events",
+    "draw_caption",
     "draw_detections_and_truth",
     "draw_labeled_boxes",
     "scale_box_events",
@@ -23,7 +24,7 @@ Image = Shaped[np.ndarray, "H W C"]
 Color = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
 
-# Bright enough for black frames, dark enough for white ones, and neighbours far apart in hue.
+# Visible on black and on white frames; neighbours are far apart in hue.
 _PALETTE: tuple[Color, ...] = (
     (77, 157, 255),
     (255, 149, 20),
@@ -42,10 +43,12 @@ _BACKGROUND_COLOR: Color = (150, 150, 150)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Height of a capital of _FONT at scale 1, in pixels.
 _FONT_HEIGHT = 22
+_CAPTION_PLATE, _CAPTION_INK = (0, 0, 0), (235, 235, 235)
+_CAPTION_PAD = 3
 
 
 def class_color(class_id: int) -> Color:
-    """Give the colour in which a class is drawn: always the same one, as (red, green, blue)."""
+    """The fixed colour of a class, as (red, green, blue)."""
     return _PALETTE[(class_id - 1) % len(_PALETTE)] if class_id > 0 else _BACKGROUND_COLOR
 
 
@@ -57,10 +60,10 @@ def draw_box_events(
     thickness: int = 1,
     force_color: Sequence[int] | None = None,
 ) -> Image:
-    """Draw boxes with their class names, and perhaps scores, on a copy of a frame.
+    """Draw boxes with their class names, and optionally scores, on a copy of a frame.
 
-    Labels stay inside the frame and avoid one another. With `force_color` they stand at the
-    lower edge, so that truth drawn over detections leaves the detections' labels readable.
+    Labels stay inside the frame and avoid one another. With `force_color` they are at the lower
+    edges, so that ground truth drawn with detections leaves the detections' labels readable.
 
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
@@ -69,9 +72,6 @@ def draw_box_events(
         draw_score: write the confidence after the name, in percent.
         thickness: width of the lines, in pixels.
         force_color: red, green, blue of all boxes; by default each class has its colour.
-
-    Returns:
-        A new picture of the frame's shape and type.
 
     Raises:
         ValueError: the frame is not (H, W, 3), or a class_id has no name in `label_map`.
@@ -105,13 +105,10 @@ def draw_labeled_boxes(
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
         box_events: `BOX_DTYPE` records; may be empty.
-        texts: what is written on each.
+        texts: the label of each.
         colors: red, green, blue of each.
         thickness: width of the lines, in pixels.
         at_bottom: put the labels at the lower edges, if there is room.
-
-    Returns:
-        A new picture of the frame's shape and type.
 
     Raises:
         ValueError: the frame is not (H, W, 3).
@@ -123,7 +120,7 @@ def draw_labeled_boxes(
         )
     canvas = np.clip(frame, 0, 255).astype(np.uint8)
     before = canvas.copy()
-    # The most certain last: it lies on top.
+    # By score, so that the highest is drawn on top.
     visible = [i for i, event in enumerate(box_events) if _is_visible(event, frame.shape)]
     visible.sort(key=lambda i: float(box_events[i]["class_confidence"]))
     for i in visible:
@@ -133,16 +130,12 @@ def draw_labeled_boxes(
     for i in reversed(visible):
         box = _pixels(box_events[i], frame.shape)
         plates.append(_draw_label(canvas, texts[i], box, colors[i], plates, at_bottom))
-    # A float frame keeps its exact values wherever nothing was drawn.
+    # A float frame keeps its exact values outside the drawing.
     return np.where(canvas != before, canvas, frame).astype(frame.dtype)
 
 
 def check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -> None:
-    """Refuse a class without a name.
-
-    Args:
-        class_ids: of the boxes.
-        label_map: class names by class_id, beginning with 'background'.
+    """Refuse a class without a name; `label_map` begins with 'background'.
 
     Raises:
         ValueError: a class_id has no name in `label_map`.
@@ -155,7 +148,7 @@ def check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -
 
 
 def _is_visible(event: np.void, shape: tuple[int, ...]) -> bool:
-    # Written so that a box with a NaN is not visible.
+    # False for a box with a NaN.
     across = event["x"] < shape[1] and event["x"] + event["w"] > 0
     down = event["y"] < shape[0] and event["y"] + event["h"] > 0
     return bool(across and down)
@@ -183,7 +176,7 @@ def _draw_label(
     taken: Sequence[Rectangle],
     at_bottom: bool,
 ) -> Rectangle:
-    """Write a label on its plate in the canvas, and return where the plate is."""
+    """Write a label on its plate in the canvas, and return the plate's rectangle."""
     height, width = canvas.shape[:2]
     text_height = max(7, round(0.66 * math.sqrt(min(height, width))))
     scale = text_height / _FONT_HEIGHT
@@ -191,7 +184,7 @@ def _draw_label(
     while text_width + 3 > width and len(text) > 1:
         text = text[:-1]
         text_width = _text_width(text, scale)
-    # Room below the line for the tails of g, j and y.
+    # Space below the baseline for g, j and y.
     tail = round(0.3 * text_height)
     plate_width, plate_height = min(text_width + 3, width), min(text_height + tail + 2, height)
     x, y = _plate_corner(box, (plate_height, plate_width), (height, width), taken, at_bottom)
@@ -211,7 +204,7 @@ def _text_width(text: str, scale: float) -> int:
 def _plate_corner(
     box: Rectangle, plate: Size, size: Size, taken: Sequence[Rectangle], at_bottom: bool
 ) -> tuple[int, int]:
-    """Find the first free place for a plate: outside the box, then inside, then the other side."""
+    """Find the first free position of a plate: outside the box, inside, at the other side."""
     (left, top, right, bottom), (height, width) = box, plate
     above, inside_top = (left, top - height), (left, top)
     below, inside_bottom = (right - width + 1, bottom + 1), (right - width + 1, bottom - height + 1)
@@ -240,17 +233,14 @@ def draw_detections_and_truth(
     *,
     factor: int = 3,
 ) -> Shaped[np.ndarray, "bigH bigW C"]:
-    """Enlarge a frame and draw what was found, in colour, over what is there, in white.
+    """Enlarge a frame and draw detections, in colour, over ground truth, in white.
 
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
         detections: `BOX_DTYPE` records, drawn with their scores; may be empty.
         truth: `BOX_DTYPE` records; may be empty.
         label_map: class names by class_id, beginning with 'background'.
-        factor: enlargement; fine lines and small labels need the room.
-
-    Returns:
-        A new picture, `factor` times as high and as wide.
+        factor: enlargement, for fine lines and small labels.
     """
     picture = draw_box_events(
         upscale(frame, factor),
@@ -263,16 +253,26 @@ def draw_detections_and_truth(
 
 
 def scale_box_events(box_events: BoxEvents, factor: float | int) -> BoxEvents:
-    """Scale boxes along with their frame: `upscale` a small frame, then draw fine lines on it.
-
-    Args:
-        box_events: `BOX_DTYPE` records; may be empty.
-        factor: new size over old size.
-
-    Returns:
-        New records; times, classes and scores are the same.
-    """
+    """Scale a copy of boxes by a factor, to draw fine lines on a frame enlarged by `upscale`."""
     scaled = box_events.copy()
     for name in ("x", "y", "w", "h"):
         scaled[name] *= factor
     return scaled
+
+
+def draw_caption(image: UInt8[np.ndarray, "H W 3"], text: str) -> UInt8[np.ndarray, "H W 3"]:
+    """Write a line in the lower left corner of a copy of a picture; it is cut to fit."""
+    height, width = image.shape[:2]
+    picture = image.copy()
+    scale = max(0.32, 0.0165 * math.sqrt(min(height, width)))
+    while text and _text_width(text, scale) + 2 * _CAPTION_PAD > width:
+        text = text[:-1]
+    (text_width, text_height), below = cv2.getTextSize(text, _FONT, scale, 1)
+    if not text or text_height + below + 2 * _CAPTION_PAD > height:
+        return picture
+    top = height - text_height - below - 2 * _CAPTION_PAD
+    corner = (text_width + 2 * _CAPTION_PAD, height - 1)
+    cv2.rectangle(picture, (0, top), corner, _CAPTION_PLATE, cv2.FILLED)
+    baseline = (_CAPTION_PAD, height - below - _CAPTION_PAD)
+    cv2.putText(picture, text, baseline, _FONT, scale, _CAPTION_INK, 1, cv2.LINE_AA)
+    return picture

@@ -1,10 +1,11 @@
-"""Pictures as wholes: enlarged, side by side, as the bytes of a file."""
+"""Enlarging, tiling and encoding pictures."""
 
 import io
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
+from PIL import Image as PillowImage
 
 from evdet.opencv import cv2
 
@@ -33,7 +34,7 @@ def image_grid(
         pad: gap between pictures, in pixels.
 
     Returns:
-        One picture; gaps and missing places are grey.
+        One picture; gaps and empty cells are grey.
 
     Raises:
         ValueError: no pictures, pictures of different shapes, or `ncols` < 1.
@@ -64,17 +65,7 @@ def encode_jpeg(image: UInt8[np.ndarray, "H W 3"]) -> bytes:
 
 
 def encode_gif(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float | int) -> bytes:
-    """Compress frames to the bytes of an animated GIF that repeats; TensorBoard shows those.
-
-    Args:
-        frames: RGB pictures of one size, at least one.
-        fps: frames per second.
-
-    Returns:
-        The file's bytes.
-    """
-    from PIL import Image as PillowImage
-
+    """Compress at least one RGB picture to an animated GIF that repeats, for TensorBoard."""
     if not frames:
         raise ValueError("an animation needs at least one frame, got none")
     first, *others = [PillowImage.fromarray(frame) for frame in frames]
@@ -84,16 +75,10 @@ def encode_gif(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float | int) -
 
 
 def decode_png(file: bytes) -> UInt8[np.ndarray, "H W 3"]:
-    """Read a picture from the bytes of a PNG file; `encode_png` backwards.
-
-    Args:
-        file: the bytes.
-
-    Returns:
-        RGB picture.
+    """Decode the bytes of a PNG file to an RGB picture.
 
     Raises:
-        ValueError: the bytes are no PNG file.
+        ValueError: the bytes are not a PNG file.
     """
     image = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)
     if image is None:

@@ -1,4 +1,4 @@
-"""Pictures, boxes and trails -> an .rrd file for the viewer rerun, which no other module knows."""
+"""Pictures, boxes and trails -> an .rrd file; the only module that imports rerun."""
 
 import os
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from evdet.shapes import BoxEvents, Picture
 __all__ = ["RerunUnavailableError", "RerunWriter", "check_rerun_available"]
 
 
-# Frames after which what was logged is on the disk.
+# Frames after which the file is flushed.
 _FLUSH_PERIOD = 20
 
 
 class RerunUnavailableError(RuntimeError):
-    """The library rerun is missing; the message is one line that says so."""
+    """The library rerun is missing; the message is one line."""
 
 
 class RerunWriter:
-    """Logs frame after frame to a file; memory does not grow with it.
+    """Logs frame after frame to a file, in constant RAM.
 
     Args:
         path: the file; it appears with the first frame, and replaces an older one.
@@ -59,11 +59,11 @@ class RerunWriter:
             t: its time in microseconds, later than the one before.
             picture: RGB, in the pixels of the boxes.
             boxes: `BOX_DTYPE` records; may be empty.
-            trails: where the tracks were; colours are then those of the tracks.
-            is_photo: keep the picture as JPEG; others keep every pixel.
+            trails: past positions of the tracks; colours are then those of the tracks.
+            is_photo: store the picture as JPEG instead of PNG.
 
         Raises:
-            OSError: the disk is full; the file shows what was written before.
+            OSError: the disk is full; the file has the frames written before.
         """
         import rerun
 
@@ -95,10 +95,10 @@ class RerunWriter:
             self._flush()
 
     def close(self) -> None:
-        """Finish the file; without frames there is none. Closing it again does nothing.
+        """Finish the file; without frames it is not created. Closing again does nothing.
 
         Raises:
-            OSError: the disk is full; the file shows what was written before.
+            OSError: the disk is full; the file has the frames written before.
         """
         if self._recording is None:
             return
@@ -116,7 +116,7 @@ class RerunWriter:
 
 
 def check_rerun_available() -> None:
-    """See that .rrd files can be written here, before any long work.
+    """Check that .rrd files can be written, before any long work.
 
     Raises:
         RerunUnavailableError: rerun is not installed.

@@ -1,4 +1,4 @@
-"""Boxes with class, score and track number on a picture, and the trail of where each track was."""
+"""Boxes with class, score and track id on a picture, and the trails of the tracks."""
 
 import itertools
 from collections import deque
@@ -12,30 +12,24 @@ __all__ = ["Trails", "box_colors", "box_texts", "draw_tracks"]
 
 
 _FAINTEST = 0.25  # brightness of a trail's end
-# Lines are drawn between points on a grid of sixteenths of a pixel.
 _THICKNESS = 2  # pixels
-_SHIFT = 4
+_SHIFT = 4  # fractional bits of coordinates: lines are drawn at sixteenths of a pixel
 
 
 class Trails:
-    """Remembers where the centre of each track was in the last moments.
+    """The recent centres of each track.
 
     Args:
-        duration: for how long, in microseconds.
+        duration: time for which they are kept, in microseconds.
     """
 
     def __init__(self, duration: int = 1_000_000) -> None:
         self.duration = duration
         self.points: dict[int, deque[tuple[int, float, float]]] = {}
-        """Time and centre (x, y) of the boxes of each track, the oldest first."""
+        """Time and centre (x, y) of the boxes of each track, oldest first."""
 
     def add(self, t: int, boxes: BoxEvents) -> None:
-        """Add the boxes of a frame, and forget what is too old.
-
-        Args:
-            t: time of the frame in microseconds.
-            boxes: those without a track leave no trail.
-        """
+        """Add the tracked boxes of a frame at a time in microseconds, and drop old centres."""
         for box in boxes[boxes["track_id"] > 0]:
             centre = (float(box["x"] + box["w"] / 2), float(box["y"] + box["h"] / 2))
             self.points.setdefault(int(box["track_id"]), deque()).append((t, *centre))
@@ -55,19 +49,16 @@ def draw_tracks(
     t: int = 0,
     scale: float | int = 1,
 ) -> Picture:
-    """Draw boxes with class, score and track number, and the trails of the tracks.
+    """Draw boxes with class, score and track id, and the trails of the tracks.
 
     Args:
         picture: RGB.
         boxes: `BOX_DTYPE` records in pixels before scaling; may be empty.
         label_map: class names by class_id, beginning with 'background'.
-        trails: where the tracks were; each track has its own colour then, and boxes without one
-            are grey. Without trails every class has its colour.
-        t: time of the picture in microseconds: trails fade with their age.
-        scale: pixels of the picture for one of the boxes.
-
-    Returns:
-        A new picture of the same size.
+        trails: past positions of the tracks. With them, each track has its own colour, and boxes
+            without a track are grey; without, each class has its colour.
+        t: time of the picture in microseconds: trails fade with age.
+        scale: size of a pixel of the boxes in pixels of the picture.
     """
     canvas = picture.copy()
     if trails is not None:
@@ -84,14 +75,7 @@ def draw_tracks(
 
 
 def box_texts(boxes: BoxEvents, label_map: Sequence[str]) -> list[str]:
-    """Say what each box is: class, score and the number of its track.
-
-    Args:
-        boxes: `BOX_DTYPE` records.
-        label_map: class names by class_id, beginning with 'background'.
-
-    Returns:
-        Such as "car 93% #12", and "car 93%" where there is no track.
+    """Class, score and track id of each box, such as "car 93% #12"; "car 93%" without a track.
 
     Raises:
         ValueError: a class_id has no name in `label_map`.
@@ -105,17 +89,8 @@ def box_texts(boxes: BoxEvents, label_map: Sequence[str]) -> list[str]:
 
 
 def box_colors(boxes: BoxEvents, *, by_track: bool) -> list[tuple[int, int, int]]:
-    """Give each box the colour of its track, or of its class.
-
-    Args:
-        boxes: `BOX_DTYPE` records.
-        by_track: neighbouring tracks are told apart, and boxes without a track are grey.
-
-    Returns:
-        Red, green and blue of each.
-    """
-    ids = boxes["track_id" if by_track else "class_id"]
-    return [class_color(int(number)) for number in ids]
+    """The colour of each box's track (grey without a track), or of its class."""
+    return [class_color(int(id_)) for id_ in boxes["track_id" if by_track else "class_id"]]
 
 
 def _draw_trail(
@@ -126,10 +101,10 @@ def _draw_trail(
     duration: int,
     scale: float | int,
 ) -> None:
-    def place(x: float, y: float) -> tuple[int, int]:
+    def to_grid(x: float, y: float) -> tuple[int, int]:
         return round(x * scale * (1 << _SHIFT)), round(y * scale * (1 << _SHIFT))
 
     for (_, *start), (time, *end) in itertools.pairwise(points):
         strength = _FAINTEST + (1 - _FAINTEST) * max(0.0, 1 - (t - time) / duration)
         color = [strength * part for part in class_color(track_id)]
-        cv2.line(canvas, place(*start), place(*end), color, _THICKNESS, cv2.LINE_AA, _SHIFT)
+        cv2.line(canvas, to_grid(*start), to_grid(*end), color, _THICKNESS, cv2.LINE_AA, _SHIFT)

@@ -1,4 +1,4 @@
-"""Frames -> an MP4 file. The only module of draw/ that knows PyAV."""
+"""Frames -> an MP4 file. The only module of draw/ that imports PyAV."""
 
 import contextlib
 import itertools
@@ -21,14 +21,14 @@ __all__ = ["VideoUnavailableError", "VideoWriter", "check_video_available", "wri
 
 
 class VideoUnavailableError(RuntimeError):
-    """Videos cannot be written here; the message is one line that says why."""
+    """Videos cannot be written; the message is one line with the reason."""
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: float | int) -> None:
-    """Write an MP4 file (H.264) that every browser plays.
+    """Write an MP4 file (H.264) that browsers play.
 
-    Frames are encoded as they come, so that a generator needs no memory. Colour is stored at
-    half the resolution: `upscale` small frames before drawing fine lines on them.
+    Frames are encoded one by one, so a generator takes little RAM. Colour is stored at half the
+    resolution: `upscale` small frames before drawing fine lines on them.
 
     Args:
         path: the file; it appears when it is complete, and replaces an older one.
@@ -45,20 +45,20 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: fl
     if first is None:
         raise ValueError(f"a video needs at least one frame, got none for {path}")
     with replacing(path) as part:
-        # faststart: the index comes first, so that a browser plays before it has everything.
+        # faststart: the index comes first, so that playing starts before the download ends.
         encoder = _Encoder(part, first.shape, fps, flags="faststart")
         try:
-            for number, frame in enumerate(itertools.chain([first], iterator)):
-                encoder.add(frame, number)
+            for index, frame in enumerate(itertools.chain([first], iterator)):
+                encoder.add(frame, index)
         finally:
             encoder.finish()
 
 
 class VideoWriter:
-    """An MP4 file (H.264) that plays at any moment: while it grows, finished, or cut short.
+    """An MP4 file (H.264) that plays at any time: while it is written, finished, or truncated.
 
-    Until it is closed it consists of fragments, one per frame, that need no index. `close` puts
-    an index behind them. The encoder holds some frames back, up to a second or two of them.
+    Until it is closed it consists of fragments, one per frame, that need no index. `close` appends
+    an index. The encoder delays frames by up to two seconds.
 
     Args:
         path: the file; it appears with the first frame, and replaces an older one.
@@ -74,34 +74,34 @@ class VideoWriter:
         self._fps = fps
         self._encoder: _Encoder | None = None
 
-    def write(self, picture: Picture, number: int) -> None:
+    def write(self, picture: Picture, index: int) -> None:
         """Add a frame.
 
         Args:
             picture: RGB, of the same size as the one before; odd sizes are padded.
-            number: at which of the video's frames it is shown, from 0 and rising; the frame
-                before stays until then.
+            index: index of the video's frame, from 0, increasing; the previous picture is shown
+                until then.
 
         Raises:
             ValueError: the picture has another size.
-            OSError: the disk is full; the file plays what was written before.
+            OSError: the disk is full; the file plays the frames written before.
         """
         if self._encoder is None:
             flags = "hybrid_fragmented+frag_every_frame"
             with replacing(self.path):
-                pass  # an empty file: whoever has the older one open keeps it whole
+                pass  # an empty new file: programs that have the older one open keep it
             self._encoder = _Encoder(self.path, picture.shape, self._fps, flags=flags)
         try:
-            self._encoder.add(picture, number)
+            self._encoder.add(picture, index)
         except OSError as error:
             self._give_up()
             raise write_error(self.path, error) from error
 
     def close(self) -> None:
-        """Finish the file; without frames there is none. Closing it again does nothing.
+        """Finish the file; without frames it is not created. Closing again does nothing.
 
         Raises:
-            OSError: the disk is full; the file plays what was written before.
+            OSError: the disk is full; the file plays the frames written before.
         """
         if self._encoder is None:
             return
@@ -113,7 +113,7 @@ class VideoWriter:
         self._encoder = None
 
     def _give_up(self) -> None:
-        """Leave the fragments that are whole."""
+        """Keep only complete fragments."""
         if self._encoder is not None:
             with contextlib.suppress(OSError):
                 self._encoder.close()
@@ -136,17 +136,17 @@ class _Encoder:
         self._stream: VideoStream = self._container.add_stream("libx264", rate=rate)
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
         self._stream.pix_fmt = "yuv420p"
-        # bf: frames that lean on later ones would need a shift of time that fragments do not have.
+        # bf: frames that depend on later ones need a time shift, which fragments do not have.
         self._stream.options = {"crf": "20", "preset": "veryfast", "bf": "0"}
 
-    def add(self, picture: Picture, number: int) -> None:
+    def add(self, picture: Picture, index: int) -> None:
         import av
 
         if picture.shape != self._shape:
             raise ValueError(f"frames differ in size: {self._shape}, then {picture.shape}")
         even = ((0, self._shape[0] % 2), (0, self._shape[1] % 2), (0, 0))
         frame = av.VideoFrame.from_ndarray(np.pad(picture, even), format="rgb24")
-        frame.pts = number
+        frame.pts = index
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
@@ -161,7 +161,7 @@ class _Encoder:
 
 
 def check_video_available() -> None:
-    """See that videos can be written here, before any long work.
+    """Check that videos can be written, before any long work.
 
     Raises:
         VideoUnavailableError: PyAV is missing, or it has no H.264 encoder.
@@ -179,8 +179,8 @@ def _cut_to_whole_fragments(path: Path) -> None:
     """Cut off what follows the last complete frame of a fragmented file.
 
     Source:
-        ISO/IEC 14496-12: a file is a row of boxes; each begins with its size in 4 bytes, or 1 and
-        after the name the size in 8 bytes.
+        ISO/IEC 14496-12: a file is a sequence of boxes; each begins with its size in 4 bytes, or
+        with 1, its name and its size in 8 bytes.
     """
     end = whole = 0
     with path.open("r+b") as file:

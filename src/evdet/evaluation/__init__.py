@@ -1,4 +1,4 @@
-"""Detectors, or files of detections, against truth: numbers by a named protocol, and pictures."""
+"""Detectors, or files of detections, against ground truth: scores by a protocol, and pictures."""
 
 import lazy_loader
 

@@ -33,21 +33,21 @@ from evdet.shapes import BoxEvents
 __all__ = ["BoxFiles", "read_box_files"]
 
 _HALF_SIZE = SensorSize(360, 640)
-"""What `half sensor` protocols measure in: files of this size are scored as they are."""
+"""The size that `half sensor` protocols measure in: files of this size are not halved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoxFiles:
-    """What files of detections and of boxes hold, ready to be scored."""
+    """The content of files of detections and of boxes, ready to be scored."""
 
     recordings: list[ScoredRecording]
-    """In the pixels that the protocol names."""
+    """In the protocol's pixels."""
     class_names: tuple[str, ...]
     """The classes that are scored; id 1 is the first."""
     protocol: Protocol
-    """The protocol as it can be kept: truth is clipped only where the picture's size is known."""
+    """The protocol as applied: ground truth is clipped only if the image size is known."""
     notes: tuple[str, ...]
-    """What the user should know: files without a partner, boxes that were left out."""
+    """Unmatched files and boxes that were left out."""
 
 
 def read_box_files(
@@ -61,31 +61,31 @@ def read_box_files(
     frame_period: int | None = None,
     delta_t: int = 0,
 ) -> BoxFiles:
-    """Read files of detections and of boxes, in any of the formats of labels.
+    """Read files of detections and of boxes, in any of the label formats.
 
     Args:
         detections: a file, or a folder of files.
-        boxes: the truth; folders are paired by the names of the files.
-        protocol: what is going to be fixed.
-        label_map: names of the ids on disk; None calls ids by their number.
+        boxes: the ground truth; the files of folders are matched by name.
+        protocol: the rules of the evaluation.
+        label_map: names of the ids on disk; None takes the ids as names.
         classes: the classes to score, as `choose_classes` takes them; none takes the protocol's.
-        size: the picture that the boxes are measured in.
+        size: the image that the boxes are measured in.
         frame_period: microseconds from one frame to the next, for files that count frames.
-        delta_t: duration of a time bin of the detector, in microseconds; 0 asks for the same time.
+        delta_t: duration of the detector's time bin in microseconds; 0 matches equal times only.
 
     Returns:
-        The recordings. One with boxes and no file of detections counts as nothing found; one
+        The recordings. One with boxes and no file of detections counts as without detections; one
         without boxes is left out.
 
     Raises:
-        LabelError: a file cannot be understood, or the two are of different classes.
+        LabelError: a file cannot be understood, or the two have different classes.
         ValueError: the files do not belong together, or seem to be swapped.
     """
     pairs, notes = match_files(detections, boxes)
     names = label_map
     if names is None:
         names = {}
-        _check_numbered(pairs)
+        _check_have_ids(pairs)
     span = None if size is None else RecordingSpan(size, 0, None)
     read = [
         (
@@ -98,7 +98,7 @@ def read_box_files(
         for pair in pairs
     ]
     if label_map is None:
-        names = _numbers_as_names([part.boxes for _, *both in read for part in both])
+        names = _ids_as_names([part.boxes for _, *both in read for part in both])
     _check_swapped([found.boxes for _, found, _ in read], detections, boxes)
     choice = choose_classes(names, classes or protocol.classes)
     counts = Counter[str]()
@@ -112,7 +112,7 @@ def read_box_files(
         recordings=recordings,
         class_names=choice.names,
         protocol=replace(protocol, clips_truth=protocol.clips_truth and size is not None),
-        notes=(*notes, *few, *(f"{number:,} {what}" for what, number in counts.items())),
+        notes=(*notes, *few, *(f"{count:,} {what}" for what, count in counts.items())),
     )
 
 
@@ -129,14 +129,14 @@ def _to_recording(
     objects = _of_classes("boxes", truth.boxes, choice, counts)
     if protocol.clips_truth and size is not None:
         objects, dropped = apply_rules(objects, BoxRules(), size)
-        for reason, number in dropped.items():
-            counts[f"boxes {reason}"] += number
+        for reason, count in dropped.items():
+            counts[f"boxes {reason}"] += count
     if protocol.pixels == "half sensor" and size != _HALF_SIZE:
         detections, objects = _halved(detections), _halved(objects)
     return ScoredRecording(
         name=name,
         truth=objects,
-        # A time is annotated even where all objects are of other classes.
+        # A time is annotated even if all its objects are of other classes.
         labeled_times=np.union1d(truth.boxes["t"], truth.empty_times),
         detections=detections,
     )
@@ -146,8 +146,8 @@ def _of_classes(
     what: str, boxes: BoxEvents, choice: ClassChoice, counts: Counter[str]
 ) -> BoxEvents:
     boxes, dropped = apply_classes(boxes, choice)
-    for reason, number in dropped.items():
-        counts[f"{what} left out: {reason}"] += number
+    for reason, count in dropped.items():
+        counts[f"{what} left out: {reason}"] += count
     bad = ~are_sound(to_box_table(boxes))
     if bad.any():
         counts[f"{what} left out: not finite, or a negative side"] += int(bad.sum())
@@ -162,17 +162,17 @@ def _halved(boxes: BoxEvents) -> BoxEvents:
     return boxes
 
 
-def _check_numbered(pairs: Sequence[MatchedFiles]) -> None:
+def _check_have_ids(pairs: Sequence[MatchedFiles]) -> None:
     for pair in pairs:
         for path in (pair.detections, pair.boxes):
             if path is not None and path.suffix.lower() not in (".npy", ".npz"):
                 raise LabelError(
-                    f"{path} may name its classes, so the label map is needed: give --label-map "
+                    f"{path} may contain class names, so the label map is needed: give --label-map "
                     'FILE, such as {"0": "car", "1": "pedestrian"}'
                 )
 
 
-def _numbers_as_names(parts: Sequence[BoxEvents]) -> dict[int, str]:
+def _ids_as_names(parts: Sequence[BoxEvents]) -> dict[int, str]:
     used = {int(class_id) - 1 for part in parts for class_id in np.unique(part["class_id"])}
     return {class_id: str(class_id) for class_id in sorted(used)}
 
@@ -182,7 +182,7 @@ def _check_swapped(found: Sequence[BoxEvents], detections: Path, boxes: Path) ->
     if len(scores) > 1 and (scores == scores[0]).all():
         raise ValueError(
             f"all {len(scores):,} detections of {detections} have the confidence {scores[0]:g}, so "
-            f"nothing can be ranked. Are --detections and --boxes swapped? --boxes is {boxes}"
+            f"they cannot be ranked. Are --detections and --boxes swapped? --boxes is {boxes}"
         )
 
 
@@ -202,13 +202,13 @@ def _check_classes(
     recordings: Sequence[ScoredRecording],
     choice: ClassChoice,
 ) -> None:
-    """Of all that was found something must be of the classes that are scored."""
+    """Refuse detections that are all of classes that are not scored."""
     num_read = sum(len(found.boxes) for _, found, _ in read)
     if num_read and not any(len(one.detections) for one in recordings):
         ids = np.unique(np.concatenate([found.boxes["class_id"] for _, found, _ in read]))
         there = ", ".join(choice.label_map[int(class_id) - 1] for class_id in ids)
         raise LabelError(
-            f"none of the {num_read:,} detections is of the classes that are scored, "
+            f"none of the {num_read:,} detections is of the scored classes "
             f"{', '.join(choice.names)}: they are of {there}. --classes chooses others."
         )
 
@@ -216,32 +216,32 @@ def _check_classes(
 def _check_times(
     recordings: Sequence[ScoredRecording], protocol: Protocol, delta_t: int
 ) -> list[str]:
-    """At least one detection must lie where a label is given it; says where few do."""
+    """Refuse detections that are never at a labelled time; note if few labelled times have one."""
     num_times = sum(len(one.labeled_times) for one in recordings)
-    num_answered = sum(_count_answered(one, protocol, delta_t) for one in recordings)
+    num_matched = sum(_count_matched(one, protocol, delta_t) for one in recordings)
     one = next((one for one in recordings if len(one.detections)), None)
-    if one is None or 2 * num_answered >= num_times:
+    if one is None or 2 * num_matched >= num_times:
         return []
     hint = ""
     if protocol.tolerance is None and not delta_t:
         hint = (
-            " Where detections are stamped with the ends of time bins, give their duration, such "
+            " If detections are stamped with the ends of time bins, give the bins' duration, such "
             "as --delta-t 50000."
         )
-    if num_answered:
-        return [f"only {num_answered} of {num_times} labelled times have a detection.{hint}"]
+    if num_matched:
+        return [f"only {num_matched} of {num_times} labelled times have a detection.{hint}"]
     spans = [
         f"{what} from {times.min()} to {times.max()} us"
         for what, times in (("labels", one.labeled_times), ("detections", one.detections["t"]))
         if len(times)
     ]
     raise ValueError(
-        f"no detection lies at a labelled time of {protocol.name}; {one.name} has "
+        f"no detection is at a labelled time of {protocol.name}; {one.name} has "
         f"{' and '.join(spans)}. Are both in microseconds, on the same clock?{hint}"
     )
 
 
-def _count_answered(one: ScoredRecording, protocol: Protocol, delta_t: int) -> int:
+def _count_matched(one: ScoredRecording, protocol: Protocol, delta_t: int) -> int:
     times, found = one.labeled_times, one.detections["t"]
     if protocol.tolerance is None:
         return len(np.unique(rows_in_bins(times, found, delta_t).frames))

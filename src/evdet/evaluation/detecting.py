@@ -1,4 +1,4 @@
-"""Batches -> detections, with the memory carried along every lane."""
+"""Batches -> detections, with memory carried from batch to batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -20,12 +20,12 @@ Found = list[list[Detections]]
 def detect_batches(
     detector: DetectorProtocol, batches: Iterable[Batch], thresholds: SelectionThresholds
 ) -> Iterator[tuple[Batch, Found]]:
-    """Detect in batch after batch, with the memory carried along every lane.
+    """Detect in batch after batch, with memory carried from batch to batch in every lane.
 
     Args:
         detector: in evaluation mode.
         batches: in the order of the loader.
-        thresholds: which candidates become detections.
+        thresholds: select detections among the candidates.
 
     Yields:
         Each batch, and its detections `out[t][b]` on the CPU.
@@ -42,15 +42,15 @@ def detect_batches(
 def rename_classes(
     found: Found, detector_classes: Sequence[str], class_names: Sequence[str]
 ) -> Found:
-    """Give detections the labels of other classes, by name, and leave out those without one.
+    """Map detections to the labels of other classes by name, and drop those without one.
 
     Args:
         found: detections with the labels of the detector.
-        detector_classes: what it calls its classes, label 1 first.
-        class_names: the classes that are wanted, in their order.
+        detector_classes: the detector's classes, label 1 first.
+        class_names: the classes to map to, label 1 first.
 
     Returns:
-        The detections of these classes; where both are the same, `found` itself.
+        The detections of these classes; `found` itself if both are the same.
     """
     if tuple(detector_classes) == tuple(class_names):
         return found

@@ -1,4 +1,4 @@
-"""What is evaluated: a detector, the configuration of its data and the number of its weights."""
+"""The detector to evaluate, with the configuration of its data and its number of weights."""
 
 import os
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ __all__ = ["EvaluatedDetector", "open_evaluated"]
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedDetector:
-    """A detector, and what its evaluation must know besides."""
+    """A detector, and what its evaluation needs."""
 
     path: Path
     """The checkpoint or the exported model."""
     detector: DetectorProtocol
     """In evaluation mode."""
     config: DetectionConfig
-    """Of its training; for an exported detector what its `frame_spec` says."""
+    """The training's configuration; for an exported detector, that of its `frame_spec`."""
     num_parameters: int | None
     """None for an exported detector."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What it can find."""
+        """The classes of the detector."""
         return self.config.class_names
 
 
@@ -44,18 +44,18 @@ def open_evaluated(
     """Open a detector to evaluate it.
 
     Args:
-        path: what `open_detector` takes.
-        dataset_path: what it is going to play, where it is not the data set of its training.
+        path: a checkpoint or an exported model, as for `open_detector`.
+        dataset_path: the data set to evaluate on; by default the one of its training.
         device: cpu, cuda, ... or auto.
 
     Returns:
         The detector, and the configuration with which a loader feeds it.
 
     Raises:
-        CheckpointError: it is no checkpoint.
+        CheckpointError: the file is not a checkpoint.
         ConfigError: an exported model without a data set.
-        ExportError: it is no such model.
-        ValueError: there is no such device.
+        ExportError: the file is not an exported model.
+        ValueError: the device does not exist.
     """
     path = find_checkpoint(path)
     detector = open_detector(path, device=device)
@@ -75,7 +75,7 @@ def _config_of_exported(
 ) -> DetectionConfig:
     if dataset_path is None:
         raise ConfigError(
-            f"{path} does not know what it was trained on: give --dataset-path, a folder of "
+            f"{path} does not contain the path of its data set: give --dataset-path, a folder of "
             "recordings"
         )
     spec = detector.frame_spec

@@ -1,4 +1,4 @@
-"""Which file of detections belongs to which file of boxes."""
+"""Matches files of detections with files of boxes."""
 
 import re
 from pathlib import Path
@@ -18,11 +18,11 @@ class MatchedFiles(NamedTuple):
     name: str
     boxes: Path
     detections: Path | None
-    """None where nothing was found, or nobody looked: nobody can tell which."""
+    """None if the recording has no file: it counts as without detections."""
 
 
 def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list[str]]:
-    """Pair two files, or the files of two folders and all folders below by their names.
+    """Match two files, or the files of two folders and all folders below by their names.
 
     Names are compared without extension and without a tail such as `_bbox` or `_detections`.
 
@@ -31,7 +31,7 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
         boxes: likewise.
 
     Returns:
-        The pairs in the order of their names, and what to tell about files without a partner.
+        The matched files, sorted by name, and notes about unmatched files.
 
     Raises:
         FileNotFoundError: one of the two does not exist.
@@ -40,7 +40,7 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
     """
     for path in (detections, boxes):
         if not path.exists():
-            raise FileNotFoundError(f"there is no {path}")
+            raise FileNotFoundError(f"{path} does not exist")
     if detections.is_dir() != boxes.is_dir():
         one, other = sorted((detections, boxes), key=lambda path: path.is_dir())
         raise ValueError(f"{one} is a file and {other} a folder: give two files or two folders")
@@ -49,7 +49,7 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
     found, truth = _files_of(detections), _files_of(boxes)
     if not found.keys() & truth.keys():
         raise ValueError(
-            f"no file of {detections} is called like one of {boxes}: there are "
+            f"no file of {detections} has the name of one of {boxes}: the names are "
             f"{_named(list(found))} and {_named(list(truth))}"
         )
     pairs = [MatchedFiles(name, truth[name], found.get(name)) for name in sorted(truth)]
@@ -59,7 +59,7 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
     if missing:
         notes.append(
             f"{len(missing)} of {len(pairs)} recordings have no file of detections and count as "
-            f"nothing found: {_named(missing)}"
+            f"without detections: {_named(missing)}"
         )
     if extra:
         notes.append(

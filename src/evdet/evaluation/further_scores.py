@@ -1,4 +1,4 @@
-"""What stands beside average precision: curves over stillness, size and latency, and tracks."""
+"""Scores besides average precision: curves over stillness, size and latency, and track scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +17,9 @@ class FurtherScores:
     """Plain types for JSON."""
 
     curves: dict[str, Any] | None = None
-    """`Curves.as_dict()`; None where nobody knows how long a time bin lasts."""
+    """`Curves.as_dict()`; None if the duration of a time bin is unknown."""
     tracks: dict[str, Any] | None = None
-    """`TrackScores.as_dict()`; None where they were not asked for, or cannot be had."""
+    """`TrackScores.as_dict()`; None if they were not requested, or cannot be computed."""
     notes: tuple[str, ...] = ()
     """Why something is missing."""
 
@@ -34,22 +34,19 @@ def measure_further(
     scores_tracks: bool = False,
     tracker: str | None = None,
 ) -> FurtherScores:
-    """Compute the curves and, where wanted, the scores of tracks.
+    """Compute the curves and optionally the track scores.
 
-    Both look at what the protocol counts, and answer a labelled time with the detections of its
-    own time bin.
+    Both use the boxes that count by the protocol, and score a labelled time with the detections of
+    its own time bin.
 
     Args:
-        recordings: truth and detections, in the pixels that the protocol names.
+        recordings: ground truth and detections, in the protocol's pixels.
         class_names: the classes without background; id 1 is the first.
         protocol: its filters apply.
-        size: height and width of the picture that boxes are measured in.
-        delta_t: duration of a time bin in microseconds; 0 where it is not known.
+        size: height and width of the image that boxes are measured in.
+        delta_t: duration of a time bin in microseconds; 0 if unknown.
         scores_tracks: score tracks.
-        tracker: track the detections with this one first; None takes the tracks they have.
-
-    Returns:
-        What could be had.
+        tracker: track the detections with this tracker first; None takes the tracks they have.
     """
     counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
     curves = None
@@ -64,7 +61,7 @@ def measure_further(
         tracked = [track_recording(one, tracker, delta_t) for one in recordings]
         counted = [keep_counted(one, protocol, delta_t=delta_t) for one in tracked]
         if not any(one.detections["track_id"].any() for one in counted):
-            note = f"no track scores: {tracker} found no track, which begins with a good score"
+            note = f"no track scores: {tracker} found no tracks, which start with high scores"
             return FurtherScores(curves=curves, notes=(note,))
     try:
         tracks = track_scores(counted, class_names, delta_t=max(1, delta_t))
@@ -75,15 +72,12 @@ def measure_further(
 
 
 def track_recording(recording: ScoredRecording, tracker: str, delta_t: int) -> ScoredRecording:
-    """Track the detections of a recording from its first to its last.
+    """Track the detections of a recording; returns a copy with their `track_id`.
 
     Args:
         recording: detections stamped with the ends of time bins.
         tracker: one of `TRACKERS`.
         delta_t: duration of a bin in microseconds.
-
-    Returns:
-        The same with `track_id` in the detections.
 
     Raises:
         TrackingUnavailableError: the libraries are not installed.
@@ -92,7 +86,7 @@ def track_recording(recording: ScoredRecording, tracker: str, delta_t: int) -> S
     if not len(found):
         return recording
     follow = Tracker(tracker, delta_t=delta_t)
-    # Bins in which nothing was found make tracks older, too.
+    # Tracks also age in bins without detections.
     ends = np.arange(found["t"][0], found["t"][-1] + 1, delta_t)
     cuts = np.searchsorted(found["t"], np.append(ends, ends[-1] + 1))
     parts = [

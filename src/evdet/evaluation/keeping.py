@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a run's folder: numbers, pictures and a video."""
+"""Writes the numbers, pictures and video of an evaluation into a run's folder."""
 
 import dataclasses
 import itertools
@@ -23,10 +23,10 @@ _VIDEO_FRAMES = 120
 
 
 def keep_evaluation(run: RunFolder, evaluation: Evaluation, numbers: Mapping[str, Any]) -> None:
-    """Write numbers and pictures where a report looks for them.
+    """Write numbers and pictures to the files that a report reads.
 
     Args:
-        run: where they go.
+        run: the folder to write to.
         evaluation: pictures and confusion.
         numbers: everything else.
     """
@@ -34,8 +34,8 @@ def keep_evaluation(run: RunFolder, evaluation: Evaluation, numbers: Mapping[str
     pictures: dict[str, list[dict[str, str]]] = {}
     for kind, captioned in (("strip", evaluation.strip), ("failures", evaluation.failures)):
         pictures[kind] = []
-        for number, (caption, image) in enumerate(captioned):
-            name = f"{kind}-{number:02d}.png"
+        for index, (caption, image) in enumerate(captioned):
+            name = f"{kind}-{index:02d}.png"
             write_bytes(run.evaluation / name, encode_png(image))
             pictures[kind].append({"file": name, "caption": caption})
     confusion = evaluation.confusion.tolist()
@@ -49,19 +49,19 @@ def keep_video(
     split: str,
     thresholds: SelectionThresholds,
 ) -> list[str]:
-    """Write a video of detections against truth.
+    """Write a video of detections and ground truth.
 
     Args:
-        run: where it goes.
+        run: the folder to write to.
         evaluated: the detector.
         config: of the loader.
-        split: what is played.
-        thresholds: which candidates become detections.
+        split: the split to play.
+        thresholds: select detections among the candidates.
 
     Returns:
         What is missing and why, one line each.
     """
-    # Longer videos than those that are scored: memory is seen at work.
+    # Longer than the scored videos, to show the effect of memory.
     long = max(_VIDEO_FRAMES, config.max_frames_per_video)
     loader = build_loader(dataclasses.replace(config, max_frames_per_video=long), split)
     show_frame, label_map = loader.get_vis_func(), ["background", *config.class_names]

@@ -1,4 +1,4 @@
-"""Detector + batches -> numbers and pictures: one loop for evaluation, demo videos and tests."""
+"""Detector + batches -> scores and pictures, for evaluation, demo videos and tests."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,29 +27,29 @@ __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
-KEPT_FRAMES = 1000  # frames held for pictures, so that a long evaluation stays in memory
+KEPT_FRAMES = 1000  # frames held for pictures, which limits the RAM of a long evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a detector did on a data set."""
+    """The results of a detector on a data set."""
 
     scores: AveragePrecision
     """Average precision, with the protocol."""
     confusion: ConfusionMatrix
-    """Counts of truth (rows) against detection (columns); row and column 0 are background."""
+    """Counts of ground truth (rows) and detections (columns); row and column 0 are background."""
     strip: list[tuple[str, Image]]
-    """Captions and pictures of a few videos over time, detections against truth."""
+    """Captions and pictures of a few videos over time, with detections and ground truth."""
     failures: list[tuple[str, Image]]
-    """The same of the frames with most errors, with what is wrong in words."""
+    """The same for the frames with most errors; captions name the errors."""
     recordings: list[ScoredRecording] = field(default_factory=list)
-    """Truth and detections of each recording, in the pixels that the protocol names."""
+    """Ground truth and detections of each recording, in the protocol's pixels."""
     size: tuple[int, int] = (0, 0)
-    """Height and width of the picture in whose pixels these are."""
+    """Height and width of the image that boxes are measured in."""
     delta_t: int = 0
     """Duration of a time bin, in microseconds."""
     num_frames: int = 0
-    """Labelled frames that were played."""
+    """Played frames with labels."""
 
 
 def evaluate(
@@ -65,24 +65,21 @@ def evaluate(
     counts_events: bool = False,
     deviations: Sequence[str] = (),
 ) -> Evaluation:
-    """Score a detector on batches with labels, and keep pictures of what it did.
+    """Score a detector on batches with labels, and keep pictures of the results.
 
     Args:
         detector: in evaluation mode.
-        batches: one pass over the data set; frames that nobody labelled are not scored.
+        batches: one pass over the data set; frames that are not annotated are not scored.
         class_names: the classes of the labels, without background.
-        show_frame: a frame as an RGB picture; the loader's `get_vis_func()`.
-        thresholds: which candidates become detections.
-        protocol: what else is fixed; its `classes` are the caller's to see to.
-        played: the recordings with their label files, as `to_played` gives them; without them
-            the labels of the batches are all there is, at the ends of time bins.
-        detector_classes: the classes that the detector knows, where they are others or stand in
-            another order; what it finds of further classes is left out.
-        counts_events: count the events in the boxes of the truth; recordings are read again.
-        deviations: where the caller had to depart from the protocol, for the record.
-
-    Returns:
-        Numbers and pictures.
+        show_frame: turns a frame into an RGB picture; the loader's `get_vis_func()`.
+        thresholds: select detections among the candidates.
+        protocol: the other rules; the caller applies its `classes`.
+        played: the recordings with their label files, from `to_played`; without them the labels
+            of the batches are scored, at the ends of time bins.
+        detector_classes: the detector's classes, if they differ from `class_names`; detections of
+            other classes are left out.
+        counts_events: count the events in the ground-truth boxes; recordings are read again.
+        deviations: the caller's deviations from the protocol, for the record.
     """
     results, frames = FrameResults(), dict[tuple[int, int], Image]()
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)

@@ -1,4 +1,4 @@
-"""Frames, detections and truth -> pictures: what an evaluation shows of its numbers."""
+"""Frames, detections and ground truth -> the pictures of an evaluation."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ Image = UInt8[np.ndarray, "_ _ 3"]
 ShowFrame = Callable[[Float[Tensor, "_ _ _"]], Image]
 
 SHOWN_SCORE = 0.5
-"""Pictures show fewer boxes than are scored: people count the doubtful ones."""
+"""Pictures show only boxes from this score on; scoring also uses many with low scores."""
 STRIP_VIDEOS, STRIP_FRAMES, NUM_FAILURES = 1, 6, 8
 
 
@@ -30,17 +30,17 @@ def draw_batch(
     """Draw each time bin of a batch as one picture, the lanes side by side.
 
     Args:
-        batch: frames and truth.
+        batch: frames and labels.
         found: the detections `out[t][b]`.
         label_map: class names, background first.
-        show_frame: a frame as an RGB picture.
-        factor: how many times larger than the frames.
+        show_frame: turns a frame into an RGB picture.
+        factor: enlargement of the frames.
 
     Yields:
-        One picture per time bin; truth in white.
+        One picture per time bin; ground truth is white.
     """
     num_bins, num_lanes = batch["inputs"].shape[:2]
-    # As near to 16:9 as whole lanes allow.
+    # As close to 16:9 as possible.
     ncols = math.ceil(
         math.sqrt(num_lanes * 16 / 9 * batch["inputs"].shape[3] / batch["inputs"].shape[4])
     )
@@ -62,7 +62,7 @@ class Gallery:
     """Pictures of scored frames.
 
     Args:
-        results: truth and detections.
+        results: ground truth and detections.
         frames: pictures of some of these frames, in pixels of the boxes.
         label_map: class names, background first.
     """
@@ -83,18 +83,18 @@ class Gallery:
         """A few videos, each at evenly spaced times."""
         pictures = []
         for video in sorted({video for video, _ in self.frames})[:STRIP_VIDEOS]:
-            places = [
+            indices = [
                 i for i, key in enumerate(self.keys) if key[0] == video and key in self.frames
             ]
-            for j in np.linspace(0, len(places) - 1, min(STRIP_FRAMES, len(places))).astype(int):
-                place = places[j]
+            for j in np.linspace(0, len(indices) - 1, min(STRIP_FRAMES, len(indices))).astype(int):
+                index = indices[j]
                 pictures.append(
-                    (f"video {video}, frame {self.keys[place][1]}", self._picture(place))
+                    (f"video {video}, frame {self.keys[index][1]}", self._picture(index))
                 )
         return pictures
 
     def failures(self) -> list[tuple[str, Image]]:
-        """The frames with most errors, one a video: its neighbours would look the same."""
+        """The frames with most errors, one per video: neighbouring frames look the same."""
         kept = [i for i, key in enumerate(self.keys) if key in self.frames]
         worst = worst_frames(
             [self.truths[i] for i in kept],
@@ -105,25 +105,25 @@ class Gallery:
         pictures: list[tuple[str, Image]] = []
         seen: set[int] = set()
         for errors in worst:
-            place = kept[errors.index]
-            video, frame = self.keys[place]
+            index = kept[errors.index]
+            video, frame = self.keys[index]
             if video in seen or len(pictures) == NUM_FAILURES:
                 continue
             seen.add(video)
             counts = [
                 (errors.missed, "missed"),
-                (errors.wrong_class, "taken for another class"),
-                (errors.false_alarms, "where nothing is"),
+                (errors.wrong_class, "of the wrong class"),
+                (errors.false_alarms, "false"),
             ]
             words = ", ".join(f"{count} {what}" for count, what in counts if count)
-            pictures.append((f"video {video}, frame {frame}: {words}", self._picture(place)))
+            pictures.append((f"video {video}, frame {frame}: {words}", self._picture(index)))
         return pictures
 
-    def _picture(self, place: int) -> Image:
+    def _picture(self, index: int) -> Image:
         return _draw(
-            self.frames[self.keys[place]],
-            _shown(self.detections[place]),
-            self.truths[place],
+            self.frames[self.keys[index]],
+            _shown(self.detections[index]),
+            self.truths[index],
             self.label_map,
             factor=3,
         )

@@ -1,8 +1,8 @@
-"""What label files say about the recordings that batches play, at the labels' own times.
+"""The label files of the recordings that batches play, at the labels' own times.
 
-Batches hold the boxes of each frame, in pixels of the frame: that is what a detector learns. A
-protocol wants the boxes as they were labelled: all label times of a bin, in pixels of the sensor,
-with how long an object has not moved and how many events it made.
+Batches hold the boxes of each frame, in pixels of the frame, for training. A protocol needs the
+boxes as annotated: all label times of a bin, in pixels of the sensor, with the objects' stillness
+and number of events.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ class PlayedRecording:
     name: str
     path: Path
     size: SensorSize
-    """The sensor's size, in whose pixels the labels are."""
+    """The sensor whose pixels the labels are in."""
     first_bin: int
-    """Number of the first bin that is played; bin 0 starts at time 0."""
+    """Index of the first played bin; bin 0 starts at time 0."""
     num_bins: int
-    """Bins from the first event to that of the last label; what is played after is silence."""
+    """Bins from the first event to the last label; later bins are padding."""
     labeled: LabeledTimes | None = None
-    """The label file, ids those of the chosen classes and as many empty times as somebody looked:
-    every label time is among them. None where the batches' own labels are all there is."""
+    """The labels of the chosen classes; `empty_times` holds all annotated times, also of other
+    classes. None if only the batches' own labels are known."""
 
 
 def to_played(
@@ -49,14 +49,14 @@ def to_played(
 
     Args:
         videos: the loader's, in its order.
-        folder: the data set that they come from.
+        folder: their data set.
         split: train, val or test.
         classes: the classes to score, as `choose_classes` takes them.
         frame_period: microseconds from one frame to the next, for labels numbered by frame.
 
     Returns:
-        One per video. Ready-made frames have bins of their own, so their labels stay those of the
-        batches.
+        One per video. Ready-made frames may have irregular bins, so their labels stay those of
+        the batches.
 
     Raises:
         LabelError: a label file cannot be understood.
@@ -69,9 +69,9 @@ def to_played(
             return None
         recording = open_recording(video.path, size=video.size)
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
-        # Somebody looked even where all objects are of other classes.
-        looked = np.union1d(labeled.boxes["t"], labeled.empty_times)
-        return LabeledTimes(apply_classes(labeled.boxes, choice)[0], looked)
+        # A time is annotated even if all its objects are of other classes.
+        annotated_times = np.union1d(labeled.boxes["t"], labeled.empty_times)
+        return LabeledTimes(apply_classes(labeled.boxes, choice)[0], annotated_times)
 
     return [
         PlayedRecording(
@@ -88,7 +88,7 @@ def to_played(
 
 def select_truth(
     recording: PlayedRecording,
-    looked: Int64[np.ndarray, " _"],
+    annotated_bins: Int64[np.ndarray, " _"],
     *,
     delta_t: int,
     clips: bool,
@@ -98,19 +98,19 @@ def select_truth(
 
     Args:
         recording: with its labels.
-        looked: numbers of the bins that were played and are labelled, from bin 0 at time 0.
+        annotated_bins: indices of the played bins that are labelled; bin 0 starts at time 0.
         delta_t: duration of a bin, in microseconds.
-        clips: cut boxes off at the sensor's edge, and leave out those outside.
+        clips: clip boxes to the sensor, and leave out those outside.
         counts_events: add the field `num_events`; the recording is read for it.
 
     Returns:
-        The boxes in pixels of the sensor, and every time at which somebody looked.
+        The boxes in pixels of the sensor, and all annotated times.
     """
     labeled = recording.labeled or LabeledTimes.empty()
-    boxes = labeled.boxes[np.isin(bins_of(labeled.boxes["t"], delta_t), looked)]
+    boxes = labeled.boxes[np.isin(bins_of(labeled.boxes["t"], delta_t), annotated_bins)]
     boxes, _ = apply_rules(boxes, BoxRules(clip=clips), recording.size)
     times = labeled.empty_times
-    times = times[np.isin(bins_of(times, delta_t), looked)]
+    times = times[np.isin(bins_of(times, delta_t), annotated_bins)]
     counts = count_events(recording, boxes, delta_t=delta_t) if counts_events else None
     if counts is not None:
         boxes = _with_field(boxes, "num_events", counts)
@@ -123,12 +123,12 @@ def count_events(
     """Count the events in each box in its time bin, reading the recording once.
 
     Args:
-        recording: where it lies, and its size.
+        recording: the recording to read.
         boxes: boxes in order of time, in pixels of the sensor.
         delta_t: duration of a bin, in microseconds.
 
     Returns:
-        The counts; None where the recording is damaged before the last box.
+        The counts; None if the recording is damaged before the last box.
     """
     counts = np.zeros(len(boxes), np.int64)
     if not len(boxes):
@@ -140,11 +140,11 @@ def count_events(
             delta_t, since=int(bins[0]) * delta_t
         )
         for time_bin in slices:
-            number = time_bin.start // delta_t
-            low, high = np.searchsorted(bins, [number, number + 1])
+            index = time_bin.start // delta_t
+            low, high = np.searchsorted(bins, [index, index + 1])
             if high > low:
                 counts[low:high] = _count_inside(time_bin.events, boxes[low:high], recording.size)
-            if number >= last:
+            if index >= last:
                 break
     except RecordingError:
         return None
@@ -152,8 +152,7 @@ def count_events(
 
 
 def _count_inside(events: Events, boxes: BoxEvents, size: SensorSize) -> Int64[np.ndarray, " _"]:
-    # With sums over all pixels above and left of each, a box takes four numbers, however many
-    # events and boxes there are.
+    # An integral image: each box takes four look-ups, for any number of events.
     pixels = events["y"].astype(np.int64) * size.width + events["x"]
     on_sensor: Bool[np.ndarray, " _"] = (events["x"] < size.width) & (events["y"] < size.height)
     sums = np.zeros((size.height + 1, size.width + 1), np.int64)
@@ -168,9 +167,9 @@ def _count_inside(events: Events, boxes: BoxEvents, size: SensorSize) -> Int64[n
     return counts
 
 
-def _edge(places: Shaped[np.ndarray, " _"], end: int) -> Int64[np.ndarray, " _"]:
-    """The first pixel at or behind a place."""
-    edge: Int64[np.ndarray, " _"] = np.ceil(np.clip(places, 0, end)).astype(np.int64)
+def _edge(positions: Shaped[np.ndarray, " _"], end: int) -> Int64[np.ndarray, " _"]:
+    """The first pixel at or after a position."""
+    edge: Int64[np.ndarray, " _"] = np.ceil(np.clip(positions, 0, end)).astype(np.int64)
     return edge
 
 

@@ -1,4 +1,4 @@
-"""Batches and their detections -> truth and detections of each recording, at their times."""
+"""Batches and their detections -> ground truth and detections of each recording."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,13 @@ _CLASS_SCORE_DTYPE = np.dtype([*BOX_DTYPE.descr, ("class_score", "<f4")])
 
 
 class RecordingResults:
-    """Collects what was found in recordings, in the pixels that a protocol measures boxes in.
+    """Collects the detections in recordings, in a protocol's pixels.
 
     Args:
-        protocol: says which pixels, and whether truth is clipped.
-        played: the recordings in the order of the loader; None where batches are all there is,
-            as of Moving MNIST, whose labels then lie at the ends of time bins.
-        counts_events: count the events in the boxes of the truth.
+        protocol: sets the pixels, and whether ground truth is clipped.
+        played: the recordings in the order of the loader; None takes the labels of the batches,
+            at the ends of time bins, as for Moving MNIST.
+        counts_events: count the events in the ground-truth boxes.
     """
 
     def __init__(
@@ -49,19 +49,14 @@ class RecordingResults:
 
     @property
     def size(self) -> SensorSize:
-        """Height and width of the picture that boxes are measured in."""
+        """Height and width of the image that boxes are measured in."""
         first = min(self._parts, default=0)
         height, width = self._sensor_size(first)
         down, across = self._scale_of(first, of_sensor=True)
         return SensorSize(round(height * down), round(width * across))
 
     def add(self, batch: Batch, found: Found) -> None:
-        """Keep a batch: the detections of all its frames, the labels of the labelled ones.
-
-        Args:
-            batch: frames and labels.
-            found: what was found in it.
-        """
+        """Add a batch: the detections of all its frames, the labels of the labelled ones."""
         self._frame_size = SensorSize(*batch["inputs"].shape[3:])
         is_labeled = batch["frame_is_labeled"].tolist()
         for lane, info in enumerate(batch["video_infos"]):
@@ -72,32 +67,33 @@ class RecordingResults:
             played = self._played[info.index] if self._played else None
             first_bin = 0 if played is None else played.first_bin
             for t, frames in enumerate(found):
-                number = info.first_frame + t
-                if played is not None and number >= played.num_bins:
-                    break  # silence that fills up the last clip
-                end = (first_bin + number + 1) * info.delta_t
+                frame_index = info.first_frame + t
+                if played is not None and frame_index >= played.num_bins:
+                    break  # empty frames that pad the last clip
+                bin_index = first_bin + frame_index
+                end = (bin_index + 1) * info.delta_t
                 part.found.append(_to_records(frames[lane], end))
                 if is_labeled[t][lane]:
-                    part.looked.append(first_bin + number)
+                    part.annotated_bins.append(bin_index)
                     part.truth.append(_to_truth(batch["labels"][t][lane], end))
 
     def recordings(self) -> list[ScoredRecording]:
-        """Give the recordings, in the order of the loader."""
+        """The recordings, in the order of the loader."""
         return [self._finish(index) for index in sorted(self._parts)]
 
     def _finish(self, index: int) -> ScoredRecording:
         part = self._parts[index]
         found = _join(part.found)
         _scale(found, self._scale_of(index, of_sensor=False))
-        looked = np.array(part.looked, np.int64)
+        annotated_bins = np.array(part.annotated_bins, np.int64)
         played = self._played[index] if self._played else None
         if played is None or played.labeled is None:
-            truth, times = _join(part.truth), (looked + 1) * self._delta_t
+            truth, times = _join(part.truth), (annotated_bins + 1) * self._delta_t
             _scale(truth, self._scale_of(index, of_sensor=False))
             return ScoredRecording(part.name, truth, times, found)
         truth, times = select_truth(
             played,
-            looked,
+            annotated_bins,
             delta_t=self._delta_t,
             clips=self._protocol.clips_truth,
             counts_events=self._counts_events,
@@ -109,7 +105,7 @@ class RecordingResults:
         return self._played[index].size if self._played else self._frame_size
 
     def _scale_of(self, index: int, *, of_sensor: bool) -> tuple[float, float]:
-        """From pixels of the sensor, or of the frame, to the protocol's: down and across."""
+        """Factors from pixels of the sensor, or of the frame, to the protocol's: down, across."""
         sensor = self._sensor_size(index)
         target = {
             "frame": self._frame_size,
@@ -121,13 +117,13 @@ class RecordingResults:
 
 
 class _Part:
-    """What is there of one recording."""
+    """The collected boxes of one recording."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.found: list[BoxEvents] = []
         self.truth: list[BoxEvents] = []
-        self.looked: list[int] = []
+        self.annotated_bins: list[int] = []
 
 
 def _to_records(found: dict[str, Tensor], t: int) -> BoxEvents:
@@ -150,7 +146,7 @@ def _join(parts: list[BoxEvents]) -> BoxEvents:
 
 
 def _scale(boxes: BoxEvents, scale: tuple[float, float]) -> None:
-    """Stretch boxes in place; they are the caller's own."""
+    """Scale boxes in place; the caller owns them."""
     for names, factor in ((("y", "h"), scale[0]), (("x", "w"), scale[1])):
         for name in names:
             if factor != 1:
