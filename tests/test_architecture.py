@@ -212,7 +212,7 @@ MODULES = {name_of(path): path for path in FILES}
 PACKAGES = {name for name, path in MODULES.items() if path.name == "__init__.py"}
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted(path for name in ("examples", "benchmarks") for path in (ROOT / name).glob("*.py")),
 ]
 

@@ -19,7 +19,7 @@ import yaml
 from evdet.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*DOCS, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
 # The configuration of an earlier run is tiny already, and its page may change it.
 PRELUDE = """
@@ -46,7 +46,7 @@ RUNNABLE = [page for page in DOCS if listings(page, "bash") or listings(page, "p
 
 
 def name_of(page):
-    return page.name
+    return page.relative_to(ROOT).as_posix()
 
 
 def pages_in(nav):
@@ -57,7 +57,7 @@ def pages_in(nav):
 
 def test_the_contents_name_every_page_once():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    assert sorted(pages_in(nav)) == [page.name for page in DOCS]
+    assert sorted(pages_in(nav)) == [page.relative_to(ROOT / "docs").as_posix() for page in DOCS]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -99,5 +99,5 @@ def test_the_listings_of_a_page_run(page, tmp_path):
         )
         assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     for file in tmp_path.rglob("evaluation.json"):
-        fields = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "scores.md").read_text()))
-        assert set(json.loads(file.read_text())) <= fields, "scores.md explains every field"
+        fields = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "run_folder.md").read_text()))
+        assert set(json.loads(file.read_text())) <= fields, "run_folder.md explains every field"

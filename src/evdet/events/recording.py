@@ -83,7 +83,7 @@ class Recording:
         shift_time: count time from the recording's start instead of the camera's.
 
     Source:
-        docs/recordings.md says what each format can do.
+        docs/reference/recording_formats.md says what each format can do.
     """
 
     def __init__(

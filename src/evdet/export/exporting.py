@@ -41,9 +41,9 @@ def export_onnx(
 ) -> Exported:
     """Write a detector as an ONNX model, for runtimes that know nothing of evdet or torch.
 
-    The model reads one window at a time: docs/export.md names its inputs and outputs. Batch and
-    frame size are free where the detector allows it. Nobody has compared the two afterwards:
-    `compare_onnx` does.
+    The model reads one time bin at a time: docs/reference/onnx_models.md lists its inputs and
+    outputs. Batch and frame size are free where the detector allows it. The two are not compared
+    here: `compare_onnx` does that.
 
     Args:
         detector: with a `frame_spec`; it is left as it is.

@@ -86,7 +86,7 @@ PROTOCOLS = {
         ),
     )
 }  # fmt: skip
-"""The protocols by name; docs/evaluate.md has the source of each."""
+"""The protocols by name; docs/concepts/scores.md has the source of each."""
 
 
 def get_protocol(name: str) -> Protocol:

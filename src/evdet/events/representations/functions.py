@@ -11,7 +11,7 @@ them share these arguments:
 
 An event outside the sensor is a ValueError, and so is one outside [start, start + delta_t) where
 its time matters: `Recording.slices` gives none. `REPRESENTATIONS` has them by name.
-representations_torch.py makes the same frames from tensors, docs/representations.md compares them.
+torch_twins.py makes the same frames from tensors; docs/concepts/time_bins.md compares them.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
