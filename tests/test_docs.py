@@ -20,6 +20,7 @@ from evdet.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
+RUN_FOLDER = ROOT / "docs" / "reference" / "run_folder.md"
 PAGES = [*DOCS, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
 # The configuration of an earlier run is tiny already, and its page may change it.
 PRELUDE = """
@@ -58,6 +59,11 @@ def pages_in(nav):
 def test_the_contents_name_every_page_once():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert sorted(pages_in(nav)) == [page.relative_to(ROOT / "docs").as_posix() for page in DOCS]
+
+
+def test_the_command_line_page_has_every_command():
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    assert sorted(re.findall(r"^<!-- help of evdet (\w+) -->$", text, re.M)) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -99,5 +105,5 @@ def test_the_listings_of_a_page_run(page, tmp_path):
         )
         assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     for file in tmp_path.rglob("evaluation.json"):
-        fields = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "reference" / "run_folder.md").read_text()))
-        assert set(json.loads(file.read_text())) <= fields, "run_folder.md explains every field"
+        explained = set(re.findall(r"`(\w+)`", RUN_FOLDER.read_text()))
+        assert set(json.loads(file.read_text())) <= explained, "run_folder.md explains every field"
