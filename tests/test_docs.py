@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from evdet.cli import COMMANDS, main
+from evdet.detectors import CANDIDATES, DETECTIONS, FRAME, THRESHOLDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -59,6 +60,27 @@ def pages_in(nav):
 def test_the_contents_name_every_page_once():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert sorted(pages_in(nav)) == [page.relative_to(ROOT / "docs").as_posix() for page in DOCS]
+
+
+def test_the_map_names_what_there_is():
+    text, _, _ = (ROOT / "docs" / "architecture.md").read_text().partition("## Deviations")
+    source = ROOT / "src" / "evdet"
+    tree = text.split("```text")[1].split("```")[0]
+    at_the_root = {
+        path.name + "/" * path.is_dir()
+        for path in source.iterdir()
+        if path.is_dir() or path.suffix == ".py"
+    }
+    assert {name for name in at_the_root if f"── {name}" not in tree} <= {"__pycache__/"}
+    named = set(re.findall(r"`((?:[a-z_]+/)*(?:[a-z0-9_]+\.py|[a-z_]+/))[`*:]", text))
+    there = {name for name in named if any((top / name).exists() for top in (source, ROOT))}
+    in_training = {name for name in named if (source / "training" / name).exists()}
+    assert named - there - in_training == set()
+
+
+def test_the_page_of_onnx_models_has_every_name():
+    text = (ROOT / "docs" / "reference" / "onnx_models.md").read_text()
+    assert {*DETECTIONS, *CANDIDATES, *THRESHOLDS, FRAME} <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_the_command_line_page_has_every_command():
