@@ -27,8 +27,7 @@ def main() -> None:
     for number, batch in enumerate(loader):
         # 0 where a new video starts: what its lane remembers of the last one is cleared.
         mask = batch["mask_keep_memory"]
-        if memory is not None:
-            memory = tuple(part * mask for part in memory)
+        memory = evdet.keep_memory(memory, mask)
         with torch.no_grad():
             found, memory = detector.step(batch["inputs"], memory, thresholds=thresholds)
         last = found[-1][0]

@@ -25,10 +25,10 @@ def main() -> None:
     optimizer = torch.optim.Adam(detector.parameters(), lr=3e-3)
     memory = None
     for number, batch in enumerate(loader):
-        if memory is not None:
-            # Gradients flow through one clip; the memory itself goes on.
-            memory = tuple(part.detach() * batch["mask_keep_memory"] for part in memory)
+        memory = evdet.keep_memory(memory, batch["mask_keep_memory"])
         losses, memory = detector.compute_loss(batch, memory)
+        # Gradients flow through one clip; the memory itself goes on.
+        memory = tuple(part.detach() for part in memory)
         optimizer.zero_grad()
         (losses["cls_loss"] + losses["loc_loss"]).backward()
         optimizer.step()
