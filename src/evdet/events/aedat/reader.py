@@ -1,4 +1,4 @@
-"""AEDAT4 and ES files, read by faery in a process of its own, which a damaged file may end."""
+"""AEDAT4 and ES files, read by faery in a separate process, which a damaged file can abort."""
 
 import importlib.util
 import json
@@ -15,7 +15,8 @@ from typing import IO
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
+from evdet.events.forward_file import ForwardFile
+from evdet.events.slicing import OrderCount, check_blocks
 
 __all__ = ["ForeignEventFile", "open_aedat4", "open_es"]
 
@@ -25,13 +26,10 @@ _MAX_TIME = 1 << 62
 
 
 def open_aedat4(path: Path) -> "ForeignEventFile":
-    """Open an AEDAT4 file; its header alone is read.
+    """Open an AEDAT4 file; reads only its header.
 
     Args:
-        path: the file. Of several event streams the first is taken.
-
-    Returns:
-        The file. It cannot be searched: every reading starts at its beginning.
+        path: the file. Of several event streams the first is read.
 
     Raises:
         RecordingError: it is damaged or has no events, or faery is not installed.
@@ -40,18 +38,15 @@ def open_aedat4(path: Path) -> "ForeignEventFile":
 
 
 def open_es(path: Path) -> "ForeignEventFile":
-    """Open an Event Stream file (`.es`) of the type dvs or atis; its header alone is read.
+    """Open an Event Stream file (`.es`) of the type dvs or atis; reads only its header.
 
     Args:
-        path: the file. y is delivered as it is stored; many programs that write ES count rows
-            from the bottom, and such pictures are upside down.
-
-    Returns:
-        The file. It cannot be searched: every reading starts at its beginning. The format has
-        no end mark, so a file that was cut looks like a shorter one.
+        path: the file. y is delivered as stored; many programs that write ES count rows from the
+            bottom, which turns the frames upside down. The format has no end mark, so truncation
+            is not detected.
 
     Raises:
-        RecordingError: it is damaged or of another type, or faery is not installed.
+        RecordingError: it is damaged or has another event type, or faery is not installed.
     """
     return _open(path, "es")
 
@@ -59,77 +54,34 @@ def open_es(path: Path) -> "ForeignEventFile":
 def _open(path: Path, kind: str) -> "ForeignEventFile":
     if importlib.util.find_spec("faery") is None:
         raise RecordingError(
-            f"{path}: {_NAMES[kind]} files are read with faery, which is not installed. "
-            "Run: pip install faery"
+            f"cannot read {path}: {_NAMES[kind]} files need faery (pip install faery)"
         )
     with _reading(path, kind) as (size, _):
         return ForeignEventFile(path, kind, size)
 
 
 @dataclass
-class ForeignEventFile:
-    """The events of a file that faery reads, as a stream.
+class ForeignEventFile(ForwardFile):
+    """The events of a file that faery reads.
 
     Args:
         path: the file.
         kind: `aedat4` or `es`.
-        stated_size: what the file says.
+        stated_size: the sensor's size in the file's header.
     """
 
     path: Path
     kind: str
     stated_size: SensorSize | None
-    _summary: BlockSummary | None = None
 
     @property
     def format(self) -> str:
         """AEDAT4 or Event Stream (ES)."""
         return _NAMES[self.kind]
 
-    @property
-    def num_events(self) -> int:
-        """Events that can be read; asking reads the file once."""
-        return self._read_summary().num_events
-
-    @property
-    def start(self) -> int | None:
-        """Time of the earliest event, in microseconds; asking reads the file once."""
-        return self._read_summary().start
-
-    @property
-    def end(self) -> int | None:
-        """Time of the latest event, in microseconds; asking reads the file once."""
-        return self._read_summary().end
-
-    @property
-    def time_origin(self) -> int | None:
-        """The same as `start`."""
-        return self.start
-
-    @property
-    def num_dropped(self) -> int:
-        """No event is dropped."""
-        return 0
-
-    def blocks(self, since: int | None = None) -> Iterator[Events]:
-        """Events in the order of the file, in blocks of bounded size.
-
-        Args:
-            since: makes no difference: the file is read from its beginning.
-
-        Returns:
-            The blocks.
-
-        Raises:
-            RecordingError: the file is damaged; all that faery gave before has been delivered.
-        """
+    def _read(self) -> Iterator[Events]:
         with _reading(self.path, self.kind) as (size, blocks):
             yield from check_blocks(blocks, OrderCount(), name=str(self.path), size=size)
-
-    def _read_summary(self) -> BlockSummary:
-        if self._summary is None:
-            self._summary = summarize_blocks(self.blocks())
-        return self._summary
 
 
 @contextmanager
@@ -140,7 +92,7 @@ def _reading(path: Path, kind: str) -> Iterator[tuple[SensorSize, Iterator[Event
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # its complaints come as a message, its panics as their end
+        stderr=subprocess.DEVNULL,  # errors come as messages, panics as an exit status
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0"},
     )
     if process.stdout is None:
@@ -162,8 +114,8 @@ def _blocks(messages: Iterator[bytearray], path: Path) -> Iterator[Events]:
             continue
         if int(events["t"].min()) < 0 or int(events["t"].max()) >= _MAX_TIME:
             raise RecordingError(
-                f"{path}: an event's time would be {events['t'].max()} us: the file is damaged "
-                "there. What lies before can be used."
+                f"{path} is damaged: an event has the time {events['t'].max()} us. The events "
+                "before it can be read."
             )
         yield events
 
@@ -186,7 +138,7 @@ def _messages(
         if letter == b"Z":
             return
         if letter == b"B":
-            remedy = "Was the file copied completely? What lies before the damage can be used."
+            remedy = "Was the file copied completely? The events before the damage can be read."
         yield content
 
 

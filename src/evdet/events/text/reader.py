@@ -1,11 +1,10 @@
-"""CSV and other text, one event a line.
+"""CSV and other text, one event per line.
 
-Columns are told by a header (`t`, `x`, `y`, `p` and their other names), in any order and among
-others; without one there are four, t x y p, or x y p t where only that can be right. Between them
-stand commas, semicolons, tabs or blanks. Times that are whole numbers are microseconds, times
-with a decimal point or an exponent are seconds, and a header may say otherwise (`t_ns`). Lines
-that start with # are comments, or the header; a first line of two whole numbers is the sensor's
-width and height.
+A header names the columns (`t`, `x`, `y`, `p` or their synonyms), in any order and among others;
+without one there are four, t x y p, or x y p t where only that is possible. Separators are commas,
+semicolons, tabs or blanks. Times that are whole numbers are microseconds, times with a decimal
+point or an exponent are seconds, unless the header gives the unit (`t_ns`). Lines that start with
+# are comments, or the header; a first line of two whole numbers is the sensor's width and height.
 """
 
 import re
@@ -16,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.slicing import BlockSummary, OrderCount, check_blocks, summarize_blocks
+from evdet.events.forward_file import ForwardFile
+from evdet.events.slicing import OrderCount, check_blocks
 from evdet.events.text.parser import PROBLEMS, parse_lines
 
 __all__ = ["TEXT_MARK", "TextEventFile", "look_at_lines", "open_text"]
@@ -28,21 +28,15 @@ _NAMES = {
 }  # fmt: skip
 _POWERS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
 TEXT_MARK = b"\xef\xbb\xbf"
-"""Some programs start a UTF-8 file so."""
+"""Byte order mark at the start of some UTF-8 files."""
 _PIECE = 1 << 20  # bytes read at a time
-_HEAD = 1 << 16  # bytes looked at to find out what the file is
+_HEAD = 1 << 16  # bytes read to detect the layout
 _BREAK = re.compile(rb"\s*[,;]\s*|\s+")
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def open_text(path: Path) -> "TextEventFile":
-    """Open a text file of events; its first lines alone are read.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The file. It cannot be searched: every reading starts at its beginning.
+    """Open a text file of events; reads only its first lines.
 
     Raises:
         RecordingError: it has no events.
@@ -51,23 +45,23 @@ def open_text(path: Path) -> "TextEventFile":
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise RecordingError(f"{path} cannot be read: {error.strerror}.") from None
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from None
     lines = head.removeprefix(TEXT_MARK).split(b"\n")
     if len(head) == _HEAD:
-        lines.pop()  # it may be cut
+        lines.pop()  # it may be incomplete
     return look_at_lines(path, lines)
 
 
 @dataclass
-class TextEventFile:
-    """The events of a text file, as a stream.
+class TextEventFile(ForwardFile):
+    """The events of a text file.
 
     Args:
         path: the file.
-        stated_size: the sensor's size where the first line says it.
+        stated_size: the sensor's size where the first line states it.
         num_skipped: lines before the first event.
-        roles: what each column is, as `parse_lines` takes it.
-        power: a time counts 10 ** power microseconds.
+        roles: the role of each column, as `parse_lines` takes it.
+        power: the unit of t is 10 ** power microseconds.
         is_whole: times are whole numbers.
     """
 
@@ -78,46 +72,9 @@ class TextEventFile:
     power: int
     is_whole: bool
     format: str = "text"
-    _summary: BlockSummary | None = None
 
-    @property
-    def num_events(self) -> int:
-        """Events that can be read; asking reads the file once."""
-        return self._read_summary().num_events
-
-    @property
-    def start(self) -> int | None:
-        """Time of the earliest event, in microseconds; asking reads the file once."""
-        return self._read_summary().start
-
-    @property
-    def end(self) -> int | None:
-        """Time of the latest event, in microseconds; asking reads the file once."""
-        return self._read_summary().end
-
-    @property
-    def time_origin(self) -> int | None:
-        """The same as `start`."""
-        return self.start
-
-    @property
-    def num_dropped(self) -> int:
-        """No event is dropped."""
-        return 0
-
-    def blocks(self, since: int | None = None) -> Iterator[Events]:
-        """Events in the order of the file, in blocks of bounded size.
-
-        Args:
-            since: makes no difference: the file is read from its beginning.
-
-        Returns:
-            The blocks.
-
-        Raises:
-            RecordingError: a line is no event; all those before have been delivered.
-        """
-        yield from check_blocks(
+    def _read(self) -> Iterator[Events]:
+        return check_blocks(
             self._parsed(), OrderCount(), name=str(self.path), size=self.stated_size
         )
 
@@ -133,19 +90,14 @@ class TextEventFile:
             num_before += num_lines
             if problem:
                 raise RecordingError(
-                    f"{self.path}: line {num_before + 1} is no event, {PROBLEMS[problem]}: "
-                    f"{_shown(piece[at : at + 200].splitlines()[0])}. Correct or remove it; what "
-                    "lies before can be used."
+                    f"{self.path}: line {num_before + 1} is not an event: {PROBLEMS[problem]}: "
+                    f"{_shown(piece[at : at + 200].splitlines()[0])}. Correct or remove it; the "
+                    "events before can be read."
                 )
-
-    def _read_summary(self) -> BlockSummary:
-        if self._summary is None:
-            self._summary = summarize_blocks(self.blocks())
-        return self._summary
 
 
 def _whole_lines(path: Path, num_skipped: int) -> Iterator[bytes]:
-    """The file in pieces that end where a line ends, from a certain line on."""
+    """The file in pieces of complete lines, without the first `num_skipped` lines."""
     with path.open("rb") as file:
         if file.read(len(TEXT_MARK)) != TEXT_MARK:
             file.seek(0)
@@ -161,25 +113,22 @@ def _whole_lines(path: Path, num_skipped: int) -> Iterator[bytes]:
                 rest += piece
             if len(rest) > _PIECE:
                 raise RecordingError(
-                    f"{path}: a line has over {_PIECE} bytes ({_shown(rest[:40])}), and an "
-                    "event takes one line. Is it a text file of events?"
+                    f"{path}: a line has over {_PIECE} bytes ({_shown(rest[:40])}); each line is "
+                    "one event. Is it a text file of events?"
                 )
         if rest:
             yield rest
 
 
 def look_at_lines(path: Path, lines: list[bytes]) -> TextEventFile:
-    """Find out from its first lines how a text file is to be read.
+    """Detect the layout of a text file from its first lines.
 
     Args:
         path: the file.
-        lines: whole lines; the more, the surer is what no header says.
-
-    Returns:
-        The file.
+        lines: complete lines; without a header, more lines are more reliable.
 
     Raises:
-        RecordingError: these are no lines of events.
+        RecordingError: the lines are not events.
     """
     header: list[str] | None = None
     size = None
@@ -204,7 +153,7 @@ def look_at_lines(path: Path, lines: list[bytes]) -> TextEventFile:
             raise _refusal(path, f"line {i + 1} is {_shown(line)}")
         rows.append(words)
     if header is None and not rows and size is None:
-        raise _refusal(path, "there is no line with an event")
+        raise _refusal(path, "it has no line with an event")
     roles = _roles(path, header, rows)
     t_column = roles.index(0)
     is_whole = not any(re.search(rb"[.eE]", row[t_column]) for row in rows[:1])
@@ -218,22 +167,22 @@ def look_at_lines(path: Path, lines: list[bytes]) -> TextEventFile:
 def _roles(path: Path, header: list[str] | None, rows: list[list[bytes]]) -> tuple[int, ...]:
     if header is not None:
         if rows and len(rows[0]) < len(header):
-            raise _refusal(path, f"its header has {len(header)} columns, and a line {len(rows[0])}")
+            raise _refusal(path, f"its header has {len(header)} columns, a line {len(rows[0])}")
         return tuple(_role(name) for name in header)
     if not rows:
         return 0, 1, 2, 3
     if len(rows[0]) != 4:
-        raise _refusal(path, f"there is no header, and a line has {len(rows[0])} columns")
-    # The second order is how Metavision writes CSV.
+        raise _refusal(path, f"it has no header, and a line has {len(rows[0])} columns")
+    # The second order is that of Metavision's CSV.
     fitting = [order for order in ((0, 1, 2, 3), (1, 2, 3, 0)) if _fits(rows[0], order)]
     if not fitting:
-        raise _refusal(path, f"a line is {_shown(b' '.join(rows[0]))}, which is not t x y p")
+        raise _refusal(path, f"the line {_shown(b' '.join(rows[0]))} is not t x y p")
     # Early times look like polarities, later ones do not.
     return next((order for order in fitting if _fits(rows[-1], order)), fitting[0])
 
 
 def _fits(row: list[bytes], order: tuple[int, ...]) -> bool:
-    """Whether x, y and p are where an order of columns says."""
+    """Whether the values of a row are valid x, y and p in this order of columns."""
     if len(row) != 4:
         return False
     x, y, p = (row[order.index(role)] for role in (1, 2, 3))
@@ -246,8 +195,8 @@ def _fits(row: list[bytes], order: tuple[int, ...]) -> bool:
 
 def _refusal(path: Path, what: str) -> RecordingError:
     return RecordingError(
-        f"{path} is text, but not of events: {what}. A line is one event, either `t x y p` in "
-        "microseconds or with decimals in seconds, or as a header with these names says."
+        f"{path} is not a text file of events: {what}. A line is one event: `t x y p`, with t in "
+        "microseconds or (with decimals) seconds, or the columns that a header names."
     )
 
 
