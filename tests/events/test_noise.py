@@ -25,20 +25,20 @@ def events_of(*rows):
     return np.array(list(rows), dtype=EVENT_DTYPE)
 
 
-def kept(rows, memory=None, window_us=WINDOW):
-    events, memory = filter_background_activity(
-        events_of(*rows), SIZE, window_us=window_us, memory=memory
+def kept(rows, last_event_times=None, window_us=WINDOW):
+    events, last_event_times = filter_background_activity(
+        events_of(*rows), SIZE, window_us=window_us, last_event_times=last_event_times
     )
-    return [tuple(event.item()) for event in events], memory
+    return [tuple(event.item()) for event in events], last_event_times
 
 
 # --- background activity ---
 
 
 def test_no_events_and_no_past():
-    events, memory = kept([])
+    events, last_event_times = kept([])
     assert events == []
-    assert kept([], memory)[0] == []
+    assert kept([], last_event_times)[0] == []
 
 
 def test_an_event_alone_is_noise():
@@ -87,23 +87,23 @@ def test_what_is_kept_is_what_the_rule_says(rows, window):
 
 @given(ROWS, st.lists(st.integers(0, 60), max_size=5))
 def test_in_pieces_or_as_a_whole(rows, cuts):
-    whole, memory = kept(rows)
+    whole, last_event_times = kept(rows)
     pieces, past = [], None
     borders = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
     for begin, end in pairwise(borders):
         piece, past = kept(rows[begin:end], past)
         pieces += piece
     assert pieces == whole
-    np.testing.assert_array_equal(past, memory)
+    np.testing.assert_array_equal(past, last_event_times)
 
 
 @given(ROWS, ROWS)
-def test_events_and_memory_are_left_as_they_were(first, second):
-    _, memory = kept(first)
-    events, before = events_of(*second), memory.copy()
-    filter_background_activity(events, SIZE, window_us=WINDOW, memory=memory)
+def test_events_and_times_are_left_as_they_were(first, second):
+    _, last_event_times = kept(first)
+    events, before = events_of(*second), last_event_times.copy()
+    filter_background_activity(events, SIZE, window_us=WINDOW, last_event_times=last_event_times)
     np.testing.assert_array_equal(events, events_of(*second))
-    np.testing.assert_array_equal(memory, before)
+    np.testing.assert_array_equal(last_event_times, before)
 
 
 def test_times_of_any_size():
@@ -129,8 +129,8 @@ def test_what_does_not_fit_is_refused():
         kept([(0, 6, 0, 0)])
     with pytest.raises(ValueError, match="window_us must be at least 1, got 0"):
         kept([], window_us=0)
-    with pytest.raises(ValueError, match=r"memory is of a sensor of 2x1 pixels.* of one of 6x5"):
-        kept([], memory=np.zeros((3, 4), np.int64))
+    with pytest.raises(ValueError, match=r"last_event_times.* 2x1 .* 6x5"):
+        kept([], last_event_times=np.zeros((3, 4), np.int64))
 
 
 # --- hot pixels ---

@@ -98,11 +98,13 @@ def _filters(
         name = f"events of {len(pixels):,} hot pixel{'s' * (len(pixels) != 1)}"
         filters[name] = lambda events: remove_hot_pixels(events, mask)
     if options.remove_noise is not None:
-        window, size, memory = options.remove_noise, readable_size(recording), None
+        window, size, last_event_times = options.remove_noise, readable_size(recording), None
 
         def remove_noise(events: "Events") -> "Events":
-            nonlocal memory
-            kept, memory = filter_background_activity(events, size, window_us=window, memory=memory)
+            nonlocal last_event_times
+            kept, last_event_times = filter_background_activity(
+                events, size, window_us=window, last_event_times=last_event_times
+            )
             return kept
 
         filters["events without a neighbour's shortly before"] = remove_noise

@@ -1,7 +1,4 @@
-"""Events that nothing in the scene caused: hot pixels and background activity, found and removed.
-
-How many events a filter removed is the difference in length.
-"""
+"""Find and remove noise events: hot pixels and background activity."""
 
 import typing
 from collections.abc import Iterable
@@ -29,34 +26,34 @@ HOT_PIXEL_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("rate", "<f8")])
 
 HotPixels = Shaped[np.ndarray, " P"]
 """Records of `HOT_PIXEL_DTYPE`."""
-Memory = Int64[np.ndarray, "rows columns"]
-_LONG_AGO = -(1 << 62)  # microseconds; a window subtracted from it still fits into 64 bits
-_MIN_EVENTS = 20  # fewer prove nothing
+EventTimes = Int64[np.ndarray, "rows columns"]
+_LONG_AGO = -(1 << 62)  # microseconds; `window_us` subtracted from it still fits into 64 bits
+_MIN_EVENTS = 20  # fewer events are too few to call a pixel hot
 
 
 def filter_background_activity(
-    events: Events, size: SensorSize, *, window_us: int, memory: Memory | None = None
-) -> tuple[Events, Memory]:
-    """Keep events that have support: one of the 8 pixels around had an event shortly before.
+    events: Events, size: SensorSize, *, window_us: int, last_event_times: EventTimes | None = None
+) -> tuple[Events, EventTimes]:
+    """Background-activity filter: drop events without a recent event in one of the 8 neighbours.
 
-    What moves in the scene moves over neighbouring pixels; noise comes from one pixel alone. A
-    removed event supports later ones all the same, so the first event of an edge is lost, and the
-    others are kept. Polarity does not matter.
+    Motion in the scene crosses neighbouring pixels; noise is confined to one pixel. A dropped
+    event still supports later ones, so only the first event of an edge is lost. Polarity does not
+    matter.
 
     Args:
         events: the next events of a recording, in order of time but for small steps back.
         size: sensor size.
-        window_us: how old the event of a neighbour may be, in microseconds. Around 10,000 suits
-            slow motion; less removes more.
-        memory: what the previous call returned; None starts without a past, as must be done after
-            a seek, and the first `window_us` then lack support.
+        window_us: maximum age of a neighbour's event, in microseconds. Around 10,000 suits slow
+            motion; a smaller value removes more.
+        last_event_times: the second value that the previous call returned; None at the start of
+            a recording or after a seek. The first `window_us` then lack support.
 
     Returns:
-        The events that stay, and when each pixel had its latest event: the memory for the events
-        that follow. Two halves of a recording give what the whole gives.
+        The events kept, and the time of each pixel's latest event, for the next call. Two halves
+        of a recording give the same events as the whole.
 
     Raises:
-        ValueError: an event lies outside the sensor, or the memory is another sensor's.
+        ValueError: an event lies outside the sensor, or the times are those of another sensor.
 
     Source:
         The rule of jAER's BackgroundActivityFilter, as described at
@@ -64,25 +61,29 @@ def filter_background_activity(
     """
     check_count("window_us", window_us)
     shape = (size.height + 2, size.width + 2)  # a rim of pixels that never have an event
-    memory = np.full(shape, _LONG_AGO, np.int64) if memory is None else memory.copy()
-    if memory.shape != shape:
+    if last_event_times is None:
+        latest = np.full(shape, _LONG_AGO, np.int64)
+    elif last_event_times.shape == shape:
+        latest = last_event_times.copy()
+    else:
+        rows, columns = last_event_times.shape
         raise ValueError(
-            f"the memory is of a sensor of {memory.shape[1] - 2}x{memory.shape[0] - 2} pixels, and "
-            f"the events of one of {size}: start every recording with memory=None"
+            f"last_event_times belong to a sensor of {columns - 2}x{rows - 2} pixels, the events "
+            f"to one of {size}: start every recording with last_event_times=None"
         )
     events = readable(events)
     kept = np.empty(len(events), EVENT_DTYPE)
-    num_kept, num_outside = _keep_supported(events, *size, window_us, memory, kept)
+    num_kept, num_outside = _keep_supported(events, *size, window_us, latest, kept)
     if num_outside:
         raise_if_outside(events, size)
-    return kept[:num_kept], memory
+    return kept[:num_kept], latest
 
 
 def find_hot_pixels(
     blocks: Iterable[Events],
     size: SensorSize,
 ) -> HotPixels:
-    """Read a recording once, and list the pixels that fire without a reason.
+    """Read a recording once and list its hot pixels.
 
     Args:
         blocks: all events, such as `Recording.blocks()`.
@@ -115,20 +116,20 @@ def pick_hot_pixels(
     min_rate: float | int = 10,
     ratio: float | int = 10,
 ) -> HotPixels:
-    """Tell hot pixels from the number of events of each pixel.
+    """Find hot pixels from the number of events of each pixel.
 
-    A pixel is hot if it has `ratio` times the events of the third most active of the 8 pixels
-    around it, at least 20 events, and `min_rate` or more per second. The rule looks at neighbours
-    alone, since the whole sensor says little: where there is texture, honest pixels have hundreds
-    of times the events of the median, and in the dark most have none. It takes the third neighbour
-    and not the first, so that up to three hot pixels side by side are found; and not the median, so
-    that the corner of what moved through the picture, with three active neighbours, is not hot.
+    A pixel is hot if it has `ratio` times the events of the third most active of its 8
+    neighbours, at least 20 events, and `min_rate` or more per second. The rule compares neighbours
+    because the sensor's median says little: normal pixels on texture have hundreds of times the
+    events of the median, and in the dark most have none. The third neighbour, not the first, so
+    that up to three adjacent hot pixels are found; not the median, so that the corner of a moving
+    object, with three active neighbours, is not hot.
 
     Args:
         counts: events of each pixel.
         duration: of the recording, in microseconds.
-        min_rate: events per second of the slowest hot pixel.
-        ratio: how many times the events of the neighbour.
+        min_rate: minimum rate of a hot pixel, in events per second.
+        ratio: minimum ratio to the events of the third neighbour.
 
     Returns:
         x, y and rate of each, the highest rate first.
@@ -143,21 +144,18 @@ def pick_hot_pixels(
 
 
 def hot_pixel_mask(pixels: HotPixels, size: SensorSize) -> Bool[np.ndarray, "H W"]:
-    """True at each of the pixels: what `remove_hot_pixels` takes."""
+    """A mask for `remove_hot_pixels`, True at these pixels."""
     mask = np.zeros(tuple(size), np.bool_)
     mask[pixels["y"], pixels["x"]] = True
     return mask
 
 
 def remove_hot_pixels(events: Events, mask: Bool[np.ndarray, "H W"]) -> Events:
-    """Leave out the events of some pixels.
+    """Drop the events of masked pixels; the order of the others stays.
 
     Args:
         events: in any order.
-        mask: True at the pixels to leave out, of the sensor's size.
-
-    Returns:
-        The other events, in the order that they had.
+        mask: True at the pixels to drop; its shape is the sensor's size.
 
     Raises:
         ValueError: an event lies outside the sensor.
@@ -171,7 +169,7 @@ def remove_hot_pixels(events: Events, mask: Bool[np.ndarray, "H W"]) -> Events:
 
 
 def _third_most_around(counts: Int64[np.ndarray, "H W"]) -> Int64[np.ndarray, "H W"]:
-    """The third largest of the 8 numbers around each; beyond the border there are zeros."""
+    """The third largest of the 8 neighbours' counts; zeros beyond the border."""
     height, width = counts.shape
     padded = np.pad(counts, 1)
     first, second, third = (np.zeros_like(counts) for _ in range(3))
@@ -185,8 +183,8 @@ def _third_most_around(counts: Int64[np.ndarray, "H W"]) -> Int64[np.ndarray, "H
 
 @njit(cache=True)
 @typing.no_type_check
-def _keep_supported(events, height, width, window, latest, kept):
-    """Fill `kept` and bring `latest` up to date; returns how many are kept, and outside."""
+def _keep_supported(events, height, width, max_age, latest, kept):
+    """Fill `kept` and update `latest`; return the numbers of events kept and outside."""
     num_kept, num_outside = 0, 0
     for i in range(len(events)):
         event = events[i]
@@ -194,9 +192,9 @@ def _keep_supported(events, height, width, window, latest, kept):
             num_outside += 1
             continue
         t, row, column = event.t, np.int64(event.y) + 1, np.int64(event.x) + 1
-        since = t - window
-        # No `or`, and an event that is not kept is overwritten by the next: noise makes a branch
-        # that depends on it a guess.
+        since = t - max_age
+        # No `or`, and the next event overwrites a dropped one: noise is random, so a branch on it
+        # would often be mispredicted.
         is_supported = (
             (latest[row, column - 1] >= since)
             | (latest[row, column + 1] >= since)
@@ -216,7 +214,7 @@ def _keep_supported(events, height, width, window, latest, kept):
 @njit(cache=True)
 @typing.no_type_check
 def _keep_unmasked(events, mask, kept):
-    """Fill `kept`; returns how many are kept, and how many lie outside."""
+    """Fill `kept`; return the numbers of events kept and outside."""
     (height, width), num_kept, num_outside = mask.shape, 0, 0
     for i in range(len(events)):
         event = events[i]

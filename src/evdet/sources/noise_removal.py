@@ -1,4 +1,4 @@
-"""Noise left out on the way from a recording to its frames, and counted."""
+"""Remove noise events between a recording and its frames, and count them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from evdet.events import (
 __all__ = ["HOT_PIXEL_SPAN", "Mask", "NoiseRemoval", "find_hot_mask"]
 
 HOT_PIXEL_SPAN = 10_000_000
-"""Microseconds at the start of a recording in which its hot pixels are looked for."""
+"""Microseconds at the start of a recording that are searched for hot pixels."""
 
 Mask = Bool[np.ndarray, "rows columns"]
 
@@ -31,9 +31,9 @@ class NoiseRemoval:
 
     Args:
         size: the sensor's size.
-        hot: True at pixels whose events are left out.
-        background_filter: an event stays if one of the 8 pixels around had another in so many
-            microseconds before; 0 keeps all.
+        hot: True at the hot pixels.
+        background_filter: the background-activity filter drops events without a neighbouring
+            event in the last N microseconds; 0 disables it.
     """
 
     size: SensorSize
@@ -46,13 +46,10 @@ class NoiseRemoval:
         return -(-self.background_filter // delta_t) * delta_t
 
     def clean(self, events: Events) -> tuple[Events, dict[str, int]]:
-        """Leave out the noise of the next bin.
-
-        Args:
-            events: in order of time; left as they are.
+        """Remove the noise of the next bin; `events` are in order of time and not modified.
 
         Returns:
-            The other events, and how many were left out for each reason that occurred.
+            The events kept, and how many were dropped, by reason.
         """
         counts = {}
         if self.hot is not None:
@@ -61,7 +58,10 @@ class NoiseRemoval:
             events = kept
         if self.background_filter:
             kept, self._last_event_times = filter_background_activity(
-                events, self.size, window_us=self.background_filter, memory=self._last_event_times
+                events,
+                self.size,
+                window_us=self.background_filter,
+                last_event_times=self._last_event_times,
             )
             counts["events of background activity"] = len(events) - len(kept)
             events = kept
@@ -69,17 +69,17 @@ class NoiseRemoval:
 
 
 def find_hot_mask(recording: Recording, delta_t: int) -> Mask | None:
-    """Look for hot pixels in the first seconds of a recording.
+    """Find hot pixels in the first `HOT_PIXEL_SPAN` of a recording, or up to damage.
 
     Args:
-        recording: read up to `HOT_PIXEL_SPAN`, or to damage before.
+        recording: the recording.
         delta_t: microseconds that are read at once.
 
     Returns:
-        True at hot pixels; None where there is not one.
+        True at hot pixels; None without any.
     """
     if not min(recording.size):
-        return None  # a file without events may not know its sensor
+        return None  # a file without events may have no sensor size
     pixels = find_hot_pixels(_first_seconds(recording, delta_t), recording.size)
     return hot_pixel_mask(pixels, recording.size) if len(pixels) else None
 
@@ -92,4 +92,4 @@ def _first_seconds(recording: Recording, delta_t: int) -> Iterator[Events]:
                 return
             yield events
     except RecordingError:
-        return  # playing the recording will tell
+        return  # reading the whole recording raises it again

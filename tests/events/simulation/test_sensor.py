@@ -261,5 +261,5 @@ def test_frames_that_do_not_follow_are_refused():
     with pytest.raises(ValueError, match="1 frames have 2 times: give one for each"):
         simulate_frames(IDEAL, plain(-1)[None], [20, 30], memory)
     outside = np.array([[[0, 0, H, W + 1]]], np.int32)
-    with pytest.raises(ValueError, match="a rectangle reaches outside of the sensor"):
+    with pytest.raises(ValueError, match="a rectangle lies outside the sensor"):
         simulate_frames(IDEAL, plain(-1)[None], [20], memory, changed=outside)

@@ -1,8 +1,7 @@
-"""The pixels of a simulated sensor: what they remember, and their compiled answer to frames.
+"""The pixels of a simulated sensor: their state, and the compiled loops that make events.
 
-`evdet.events.simulation.sensor` defines the sensor; this module computes its answer to a frame. A
-pixel's state changes only when it fires, when its light changes, or when noise strikes. In between
-its state follows from a formula, so a pixel at rest can be skipped for some frames.
+A pixel's state changes only at an event, a change of its intensity or a noise event. In between it
+follows from a formula, so a pixel at rest can be skipped for some frames.
 """
 
 import typing
@@ -14,12 +13,12 @@ from numba import njit
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
 
-__all__ = ["PixelRates", "SensorMemory", "first_wait", "watch"]
+__all__ = ["PixelRates", "PixelState", "first_wait", "watch"]
 
-_TOLERANCE = 1e-6  # of brightness: a step of just k thresholds is k events, rounded or not
+_TOLERANCE = 1e-6  # of brightness: a step of k thresholds is k events, whatever the rounding
 _OFF, _ON = 0, 1
 _OFFSET, _SINCE, _DUE = 0, 1, 2
-_MANY = 4096  # events for which there is room at first
+_MANY = 4096  # initial capacity, in events
 
 _Numbers = tuple[float, float, float, float, float]  # the fields of `PixelRates`, without the seed
 _Line = tuple[float, float, float, float]  # brightness at t0 and at t1, t0, t1
@@ -27,8 +26,8 @@ _Found = tuple[np.ndarray, int]  # packed events, and how many of them are used
 
 
 @dataclass(frozen=True)
-class SensorMemory:
-    """What a sensor knows after a frame; calls return a new one and leave theirs as it was."""
+class PixelState:
+    """The state of all pixels after a frame; calls return a new one."""
 
     t: int
     """Time of the last frame, in microseconds."""
@@ -37,14 +36,14 @@ class SensorMemory:
     brightness: Float64[np.ndarray, "H W"]
     """Its logarithm."""
     state: Float64[np.ndarray, "3 H W"]
-    """Per pixel: how far the brightness is above the remembered one, at which time that was (in
-    the future while the pixel is blind), and when the next leak event is due if nothing moves."""
+    """Per pixel: the brightness relative to the reference, the time of that value (in the future
+    during the refractory period), and the time of the next leak event of a pixel at rest."""
     thresholds: Float64[np.ndarray, "2 H W"]
-    """Each pixel's own: OFF, ON."""
+    """Per pixel: OFF, ON."""
     next_noise: float
     """Time of the next candidate for a noise event, in microseconds."""
     num_noise: int
-    """Candidates so far; their random numbers follow from this count alone."""
+    """Candidates so far; the random numbers of a candidate depend only on this count."""
 
     @property
     def size(self) -> SensorSize:
@@ -60,7 +59,7 @@ class PixelRates:
     leak: float
     """Brightness that a pixel gains per microsecond at rest."""
     refractory: float
-    """Microseconds for which a pixel is blind after an event."""
+    """Microseconds after an event in which a pixel gives no other."""
     dark_intensity: float
     """Added to intensities before the logarithm."""
     noise: float
@@ -68,16 +67,11 @@ class PixelRates:
     noise_bright: float
     """Share of them at intensity 1."""
     noise_seed: int
-    """Where their random numbers start."""
+    """Seed of their random numbers."""
 
 
 def first_wait(rates: PixelRates, size: SensorSize) -> float:
-    """Microseconds from the first frame to the first candidate for a noise event.
-
-    Args:
-        rates: of the sensor.
-        size: of the sensor.
-    """
+    """Microseconds from the first frame to the first candidate for a noise event."""
     rate = rates.noise * size.height * size.width
     return float(_wait(np.uint64(rates.noise_seed), 0, rate))
 
@@ -86,54 +80,54 @@ def watch(
     frames: Float32[np.ndarray, "T H W"],
     times: Int64[np.ndarray, " T"],
     changed: Int32[np.ndarray, "T R 4"],
-    memory: SensorMemory,
+    before: PixelState,
     rates: PixelRates,
-) -> tuple[Events, SensorMemory]:
+) -> tuple[Events, PixelState]:
     """Show checked frames to the pixels.
 
     Args:
         frames: linear intensities.
-        times: of the frames, rising, and all after the memory's.
+        times: of the frames, increasing, and after `before.t`.
         changed: rectangles (top, left, bottom, right) inside the sensor, outside of which a frame
-            is like the one before it.
-        memory: of the frames so far.
+            equals the one before it.
+        before: the state after the frames so far.
         rates: of the sensor.
 
     Returns:
-        Events in order of time, and the new memory.
+        Events in order of time, and the new state.
 
     Raises:
         ValueError: an intensity is negative or not a number.
     """
-    intensity, brightness = memory.intensity.copy(), memory.brightness.copy()
-    state = memory.state.copy()
+    intensity, brightness = before.intensity.copy(), before.brightness.copy()
+    state = before.state.copy()
     packed, num_events, next_noise, num_noise, bad = _watch(
         np.ascontiguousarray(frames),
-        np.concatenate([[memory.t], times]),
+        np.concatenate([[before.t], times]),
         np.ascontiguousarray(changed),
         intensity.reshape(-1),
         brightness.reshape(-1),
         state.reshape(3, -1),
-        memory.thresholds.reshape(2, -1),
+        before.thresholds.reshape(2, -1),
         (rates.leak, rates.refractory, rates.dark_intensity, rates.noise, rates.noise_bright),
         np.uint64(rates.noise_seed),
-        memory.next_noise,
-        memory.num_noise,
+        before.next_noise,
+        before.num_noise,
     )
     if bad >= 0:
         raise ValueError(
             f"the frame at {times[bad]} us has an intensity that is negative or not a number"
         )
-    after = SensorMemory(
+    after = PixelState(
         int(times[-1]),
         intensity,
         brightness,
         state,
-        memory.thresholds,
+        before.thresholds,
         float(next_noise),
         int(num_noise),
     )
-    return _unpack(packed[:num_events], memory.t, memory.size), after
+    return _unpack(packed[:num_events], before.t, before.size), after
 
 
 def _unpack(packed: Int64[np.ndarray, " E"], start: int, size: SensorSize) -> Events:
@@ -168,7 +162,7 @@ def _watch(
     noise_t: float,
     noise_n: int,
 ) -> tuple[np.ndarray, int, float, int, int]:
-    """Packed events and their number, time and number of the next noise, index of a bad frame."""
+    """Packed events and their number, time and index of the next noise, index of a bad frame."""
     leak, refractory, dark, noise, noise_bright = numbers
     num_frames, height, width = frames.shape
     num_pixels = height * width
@@ -194,7 +188,7 @@ def _watch(
                     _foresee(pixel, leak, state, thresholds)
             noise_n += 1
             noise_t += _wait(seed, noise_n, noise * num_pixels)
-        # The last frame is looked at as a whole, for leak events of pixels that were skipped.
+        # The last frame is read as a whole, for leak events of pixels that were skipped.
         is_last = k == num_frames - 1
         for r in range(1 if is_last else changed.shape[1]):
             top, left, bottom, right = 0, 0, height, width
@@ -211,7 +205,7 @@ def _watch(
                             return found[0], 0, noise_t, noise_n, k
                         line = brightness[pixel], np.log(np.float64(seen) + dark), t0, t1
                     end = _offset_at(t1, pixel, line, leak, state)
-                    # Most pixels come nowhere near their thresholds: no need to look closer.
+                    # Most pixels stay far from their thresholds: skip the exact computation.
                     if (
                         state[_SINCE, pixel] > t0
                         or state[_DUE, pixel] <= t0
@@ -275,7 +269,7 @@ def _advance(
 @njit(cache=True)
 @typing.no_type_check
 def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray) -> float:
-    """How far a pixel's brightness is above the remembered one if it has not fired before t."""
+    """A pixel's brightness relative to the reference if it has not fired before t."""
     log0, log1, t0, t1 = line
     since, offset = state[_SINCE, pixel], state[_OFFSET, pixel]
     offset += leak * (t - since)
@@ -287,16 +281,16 @@ def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray
 @njit(cache=True)
 @typing.no_type_check
 def _foresee(pixel: int, leak: float, state: np.ndarray, thresholds: np.ndarray) -> None:
-    """Note when a pixel at rest will leak its next event."""
+    """Set the time of the next leak event of a pixel at rest."""
     wait = (thresholds[_ON, pixel] - state[_OFFSET, pixel]) / leak if leak > 0 else np.inf
     state[_DUE, pixel] = state[_SINCE, pixel] + wait
 
 
 @njit(cache=True)
 @typing.no_type_check
-def _random(seed: int, index: int, which: int) -> float:
-    """A number in [0, 1) that depends on its arguments alone (SplitMix64)."""
-    step = np.uint64(4) * np.uint64(index) + np.uint64(which)
+def _random(seed: int, index: int, draw: int) -> float:
+    """A number in [0, 1) that depends only on the arguments (SplitMix64)."""
+    step = np.uint64(4) * np.uint64(index) + np.uint64(draw)
     z = seed + step * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -327,7 +321,7 @@ def _append(found: _Found, t: float, pixel: int, polarity: int, code: tuple[int,
 @njit(cache=True)
 @typing.no_type_check
 def _shift_of(num_pixels: int) -> int:
-    """Bits for a pixel's number and its polarity."""
+    """Bits for a pixel's index and its polarity."""
     shift = 1
     while (1 << shift) < 2 * num_pixels:
         shift += 1

@@ -1,8 +1,8 @@
-"""Frames -> events: an event sensor, simulated.
+"""Frames -> events: a simulated event sensor.
 
-Every pixel remembers the brightness (the natural logarithm of the intensity) at its last event and
-fires again when the brightness has moved by a threshold. Between two frames the brightness is a
-straight line, so an event has the time of the crossing and not that of a frame.
+A pixel fires when its brightness (the natural logarithm of the intensity) has changed by a
+threshold since its last event. Brightness is interpolated linearly between frames, so an event has
+the time of the crossing, not that of a frame.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.simulation.pixels import PixelRates, SensorMemory, first_wait, watch
+from evdet.events.simulation.pixels import PixelRates, PixelState, first_wait, watch
 
 __all__ = [
     "MIN_THRESHOLD",
-    "SensorMemory",
+    "PixelState",
     "SensorModel",
     "simulate_frames",
     "simulate_step",
@@ -28,7 +28,7 @@ MIN_THRESHOLD = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class SensorModel:
-    """What kind of sensor looks at the frames; the defaults are those of a quiet one.
+    """Parameters of the sensor; the defaults are those of a sensor with little noise.
 
     Raises:
         ValueError: a value is out of range.
@@ -46,19 +46,19 @@ class SensorModel:
     threshold_off: float = 0.25
     """Fall of the brightness that gives an OFF event."""
     mismatch: float = 0.03
-    """Standard deviation of the thresholds from pixel to pixel; each pixel keeps its own."""
+    """Standard deviation of the thresholds over the pixels, fixed for each pixel."""
     refractory_us: int = 500
-    """Microseconds after an event in which a pixel is blind; what changes then is lost."""
+    """Microseconds after an event in which a pixel gives no other; changes in them are lost."""
     leak_rate_hz: float = 0.1
     """ON events per second that a pixel at rest leaks."""
     shot_noise_hz: float = 0.25
     """Noise events, ON and OFF together, per second of a pixel in the dark."""
     shot_noise_bright: float = 0.25
-    """Share of them that remains at intensity 1; in between along a straight line."""
+    """Share of them that remains at intensity 1, interpolated linearly in between."""
     dark_intensity: float = 0.02
-    """Added to every intensity: what a pixel sees in the dark, on a scale where 1 is white."""
+    """Added to every intensity: the dark current, on a scale where 1 is white."""
     seed: int = 0
-    """Another seed is another sensor: its mismatch and its noise."""
+    """Seed of the mismatch and the noise."""
 
     def __post_init__(self) -> None:
         for name in ("threshold_on", "threshold_off"):
@@ -80,7 +80,7 @@ class SensorModel:
             )
 
     def without_noise(self) -> "SensorModel":
-        """The same sensor with no mismatch, leak, noise and blindness: an ideal one."""
+        """The same sensor without mismatch, leak, noise and refractory period: an ideal one."""
         return replace(self, mismatch=0.0, refractory_us=0, leak_rate_hz=0.0, shot_noise_hz=0.0)
 
 
@@ -88,20 +88,20 @@ def simulate_step(
     model: SensorModel,
     frame: Float32[np.ndarray, "H W"],
     t_us: int,
-    memory: SensorMemory | None = None,
-) -> tuple[Events, SensorMemory]:
+    state: PixelState | None = None,
+) -> tuple[Events, PixelState]:
     """Show one frame to the sensor.
 
     Args:
         model: the sensor.
         frame: linear intensities, 1 being white.
         t_us: time of the frame, in microseconds.
-        memory: what the previous call returned; None makes this the first frame, which gives no
+        state: what the previous call returned; None makes this the first frame, which gives no
             events.
 
     Returns:
         The events after the last frame and up to this one, in order of time (of equal times, by
-        pixel), and the new memory.
+        pixel), and the new state.
 
     Raises:
         ValueError: the frame is not later than the last, of another size, or has an intensity
@@ -110,69 +110,69 @@ def simulate_step(
     Example:
         >>> model = SensorModel(threshold_on=0.5).without_noise()
         >>> dark, light = np.full((1, 1), 0.1, np.float32), np.full((1, 1), 0.3, np.float32)
-        >>> _, memory = simulate_step(model, dark, 0)
-        >>> simulate_step(model, light, 1000, memory)[0]["t"]
+        >>> _, state = simulate_step(model, dark, 0)
+        >>> simulate_step(model, light, 1000, state)[0]["t"]
         array([510])
     """
-    return simulate_frames(model, frame[None], [t_us], memory)
+    return simulate_frames(model, frame[None], [t_us], state)
 
 
 def simulate_frames(
     model: SensorModel,
     frames: Float32[np.ndarray, "T H W"],
     times_us: Sequence[int] | Int64[np.ndarray, " T"],
-    memory: SensorMemory | None = None,
+    state: PixelState | None = None,
     *,
     changed: Int32[np.ndarray, "T R 4"] | None = None,
-) -> tuple[Events, SensorMemory]:
+) -> tuple[Events, PixelState]:
     """Show several frames to the sensor: the events of `simulate_step`, frame by frame.
 
     Args:
         model: the sensor.
         frames: linear intensities, 1 being white.
         times_us: time of each frame, in microseconds.
-        memory: what the previous call returned; None makes the first frame the sensor's first.
-        changed: rectangles (top, left, bottom, right; the latter two beyond the last pixel)
-            outside of which a frame is the same as the one before it. They save time and change
-            no event. None looks at every pixel of every frame.
+        state: what the previous call returned; None makes the first frame the sensor's first.
+        changed: rectangles (top, left, bottom, right; the latter two exclusive) outside of which
+            a frame equals the one before it. They save time and do not change the events. None
+            reads every pixel of every frame.
 
     Returns:
         The events after the last frame of the previous call and up to the last of this one, in
-        order of time (of equal times, by pixel), and the new memory.
+        order of time (of equal times, by pixel), and the new state.
 
     Raises:
-        ValueError: the times are not one for each frame or do not rise, a frame is of another
-            size, an intensity is negative or not a number, or a rectangle reaches outside.
+        ValueError: the times are not one for each frame or do not increase, a frame has another
+            size, an intensity is negative or not a number, or a rectangle lies outside the sensor.
     """
     times = np.asarray(times_us, np.int64)
     if not len(times) == len(frames) == len(frames if changed is None else changed):
         raise ValueError(f"{len(frames)} frames have {len(times)} times: give one for each")
-    if memory is None:
+    if state is None:
         if not len(frames):
             raise ValueError("the first call needs at least one frame")
-        memory = _first_memory(model, frames[0], int(times[0]))
+        state = _first_state(model, frames[0], int(times[0]))
         frames, times = frames[1:], times[1:]
         changed = changed if changed is None else changed[1:]
-    size = memory.size
+    size = state.size
     if frames.shape[1:] != size:
         raise ValueError(f"the frames are {SensorSize(*frames.shape[1:])}, the sensor is {size}")
     if not len(frames):
-        return np.empty(0, EVENT_DTYPE), memory
-    clock = np.concatenate([[memory.t], times])
+        return np.empty(0, EVENT_DTYPE), state
+    clock = np.concatenate([[state.t], times])
     if (np.diff(clock) <= 0).any():
         late = int((np.diff(clock) <= 0).argmax())
         raise ValueError(
-            f"a frame at {clock[late + 1]} us follows one at {clock[late]} us: times must rise"
+            f"a frame at {clock[late + 1]} us follows one at {clock[late]} us: times must increase"
         )
     if changed is None:
         changed = np.tile(np.array([[[0, 0, *size]]], np.int32), (len(frames), 1, 1))
     elif changed.size and (changed.min() < 0 or (changed[..., 2:] > size).any()):
-        raise ValueError(f"a rectangle reaches outside of the sensor, {size}")
-    return watch(frames, times, changed, memory, _rates_of(model))
+        raise ValueError(f"a rectangle lies outside the sensor, {size}")
+    return watch(frames, times, changed, state, _rates_of(model))
 
 
-def _first_memory(model: SensorModel, frame: Float32[np.ndarray, "H W"], t: int) -> SensorMemory:
-    """A sensor that has looked at the first frame for long enough to have settled."""
+def _first_state(model: SensorModel, frame: Float32[np.ndarray, "H W"], t: int) -> PixelState:
+    """The steady state of a sensor that has seen the first frame for a long time."""
     if not (frame >= 0).all() or not np.isfinite(frame).all():
         raise ValueError("the first frame has an intensity that is negative or not a number")
     size, rates = SensorSize(*frame.shape), _rates_of(model)
@@ -182,10 +182,10 @@ def _first_memory(model: SensorModel, frame: Float32[np.ndarray, "H W"], t: int)
     thresholds = np.maximum(thresholds, MIN_THRESHOLD)
     offset, due = np.zeros(size), np.full(size, np.inf)
     if rates.leak:
-        # Leaking for long, pixels are anywhere on their way to the next event.
+        # In the steady state pixels are anywhere between two leak events.
         offset = thresholds[1] * rng.random(size)
         due = t + (thresholds[1] - offset) / rates.leak
-    return SensorMemory(
+    return PixelState(
         t=t,
         intensity=frame.copy(),
         brightness=np.log(frame.astype(np.float64) + model.dark_intensity),
