@@ -62,5 +62,5 @@ def test_python_without_libgl_ends_with_the_same_line(script, without_libgl):
     done = run(script, without_libgl)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("evdet.opencv.OpenCVUnavailableError: OpenCV cannot be loaded")
+    assert last.startswith("evdet.opencv.OpenCVUnavailableError: cannot load OpenCV")
     assert REMEDY in last

@@ -1,4 +1,4 @@
-"""Atomic file writing: beside the file, under a hidden name, then renamed over it."""
+"""Atomic file writing: to a hidden file in the same folder, then renamed."""
 
 import contextlib
 import errno
@@ -8,11 +8,11 @@ from pathlib import Path
 
 __all__ = ["WriteError", "replacing", "write_bytes", "write_error", "write_text"]
 
-_MAX_NAME = 50  # characters of the name that the temporary file repeats: 255 bytes are the limit
+_MAX_NAME = 50  # characters of the name in that of the temporary file: names have up to 255 bytes
 
 
 class WriteError(OSError):
-    """A file cannot be written; `errno`, `strerror` and `filename` say why and which."""
+    """A file cannot be written; has `errno`, `strerror` and `filename`."""
 
     def __str__(self) -> str:
         """The message for a user."""
@@ -20,11 +20,11 @@ class WriteError(OSError):
 
 
 def write_error(path: str | os.PathLike[str], error: OSError) -> WriteError:
-    """The error to raise for a system error that does not name the file in the user's words.
+    """The error to raise for a system error that does not name the user's file.
 
     Args:
         path: the file as the user named it.
-        error: of the system or of a library that reports the system's `errno`.
+        error: of the system, or of a library that reports the system's `errno`.
     """
     if error.errno is not None and error.errno in errno.errorcode:
         # Not `error.strerror`: HDF5 puts addresses and the temporary file's name there.
@@ -36,21 +36,20 @@ def write_error(path: str | os.PathLike[str], error: OSError) -> WriteError:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write a file completely or not at all: readers find the old file or the new one.
 
-    The temporary file lies in the same folder, empty at first, with the permissions of any new
-    file. It ends in `.part`, so that no search for files finds it: a library that tells the
-    format by the ending must be told otherwise. When the block ends it is renamed; after any
-    exception it is removed. What is still open then may be written on: a file keeps its content
-    when its name changes.
+    The temporary file is in the same folder, empty at first, with the permissions of a new file.
+    It ends in `.part`, so that searches by ending do not find it; a library that derives the
+    format from the ending must be given the format. It is renamed at the end of the block, and
+    removed after an exception. A handle that is still open then remains valid.
 
     Args:
-        path: the file; an older one is replaced, and so is a link, whose target stays.
+        path: the file; an existing one is replaced, and so is a link, but not its target.
 
     Yields:
         The temporary file's path, to be opened by name.
 
     Raises:
-        WriteError: the file cannot be written. An error that names some other file, such as
-            one that is read meanwhile, passes unchanged.
+        WriteError: the file cannot be written. An error that names another file, such as one
+            that is read meanwhile, is not changed.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -61,10 +60,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         ['x.csv']
     """
     path = Path(path)
-    # Unpredictable, so that nothing can lie in wait under this name in a shared folder.
+    # Unpredictable, so that in a shared folder nothing can be placed under this name.
     part = path.parent / f".{path.name[:_MAX_NAME]}.{os.urandom(8).hex()}.part"
     try:
-        part.open("xb").close()  # x: never an existing file, never through a link
+        part.open("xb").close()  # x: not an existing file, and not through a link
         try:
             yield part
             part.replace(path)
@@ -102,7 +101,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     Args:
         path: the file.
-        text: of the whole file; lines end as they are.
+        text: of the whole file; line ends are kept.
 
     Raises:
         WriteError: the file cannot be written.

@@ -174,7 +174,7 @@ def test_threads_are_set(config, drive, capsys):
         (("--windows", "0"), "windows must be at least 1, got 0"),
         (("--variants", "turbo"), "there is no variant 'turbo'"),
         (("--device", "abacus"), "there is no device 'abacus' here"),
-        (("--source", "missing.dat"), "missing.dat cannot be read"),
+        (("--source", "missing.dat"), "cannot read missing.dat"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(config, drive, capsys, words, message):

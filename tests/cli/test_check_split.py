@@ -112,5 +112,5 @@ def test_classes_are_chosen_by_name(root):
     run(split, SplitOptions, root)
 
     assert run(check, CheckOptions, root, "--classes", "car=vehicle", "--no-clip-boxes") == 0
-    with pytest.raises(ValueError, match="the label map has no class 'cat', only car"):
+    with pytest.raises(ValueError, match=r"no class 'cat' .*car"):
         run(check, CheckOptions, root, "--classes", "cat")

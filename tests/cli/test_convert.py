@@ -83,7 +83,7 @@ def test_of_a_damaged_file_the_rest_is_kept_and_the_place_named(capsys, tmp_path
 def test_an_existing_file_stays_unless_forced(tmp_path, source):
     target = tmp_path / "older.raw"
     target.write_bytes(b"older")
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match=r"it exists .*--force"):
         convert(ConvertOptions(source=source, output=target))
     assert target.read_bytes() == b"older"
     convert(ConvertOptions(source=source, output=target, force=True))

@@ -219,7 +219,7 @@ def test_a_detector_of_other_classes_than_the_data_set_has_is_refused(
         label_map.write_text(json.dumps(content))
         status, _, (message,) = said_by(capsys, recording, "--output", "x.npy")
         assert status == 2
-        assert "the detector finds car, person, and" in message
+        assert "the detector finds car, person, but" in message
         assert what in message
         assert "--checkpoint" in message
         assert "--label-map none" in message
@@ -368,15 +368,15 @@ def test_a_source_that_is_damaged_from_the_start_replaces_nothing(
         (["drive_td.dat", "--delta-t", "0"], "delta_t must be more than 0"),
         (["drive_td.dat", "--duration", "0"], "duration must be more than 0"),
         (["drive_td.dat", "--start", "-1"], "start must be 0 or more"),
-        (["drive_td.dat", "--start", "99"], "nothing lies from 99 s on"),
+        (["drive_td.dat", "--start", "99"], "no events from 99 s on"),
         (["drive_td.dat", "--max-backlog", "-1"], "max_backlog must be 0 or more"),
         (["drive_td.dat", "--sensor-size", "big"], "must be width and height, such as 346x260"),
-        (["drive_td.dat", "--label-map", "no.json"], "there is no label map no.json"),
+        (["drive_td.dat", "--label-map", "no.json"], "no.json does not exist"),
         (["film.mp4", "--follow"], "--follow is for an event recording"),
         (["there.npy", "--follow"], "--follow is for an event recording"),
         (["film.mp4", "--delta-t", "9"], "film.mp4 has times of its own: leave --delta-t out"),
-        (["film.mp4"], "film.mp4 is an ordinary video, and the detector was trained on events"),
-        (["there.npy"], "there.npy is a folder without images"),
+        (["film.mp4"], "film.mp4 is a video, and the detector was trained on events"),
+        (["there.npy"], "there.npy has no images"),
         (["-", "--follow"], "--follow is for files"),
         (["drive_td.dat", "--follow", "--start", "1"], "leave --start out"),
         (["drive_td.dat", "--tracker", "deep"], "deep"),
@@ -404,7 +404,7 @@ def test_a_detector_of_pictures_is_not_shown_events(capsys, detector, recording)
     status, _, (message,) = said_by(capsys, recording)
     assert status == 2
     assert "is an event recording, and the detector was trained on pictures" in message
-    assert "give it an ordinary video" in message
+    assert "use a video" in message
 
 
 def test_a_sensor_of_another_size_is_warned_of(capsys, detector, recording, caplog):

@@ -287,13 +287,13 @@ def test_a_missing_label_map_says_how_to_write_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no JSON"),
+        ("", "is not valid JSON"),
         ("[]", "names no classes"),
         ("{}", "names no classes"),
         ('{"car": 0}', '"car": 0'),
         ('{"0": ""}', '"0": ""'),
-        ('{"0": "car", "1": "car"}', "calls several ids 'car'"),
-        ("\x00\xff", "is no JSON"),
+        ('{"0": "car", "1": "car"}', "several ids with the name 'car'"),
+        ("\x00\xff", "is not valid JSON"),
     ],
 )
 def test_label_maps_that_are_none_are_refused(tmp_path, text, message):

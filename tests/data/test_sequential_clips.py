@@ -312,7 +312,7 @@ def test_a_file_that_ends_within_an_event_is_told_with_its_last_clip(maker):
     path.write_bytes(path.read_bytes() + b"\x01\x02")
     clips = list(open_streams(maker).clips(0, 0, 0))
     assert clips[-1].frame_is_labeled.any()
-    assert "ends within" in clips[-1].info.error
+    assert "truncated in event" in clips[-1].info.error
     assert torch.equal(clips[-1].inputs, whole[-1].inputs)
 
 

@@ -105,5 +105,5 @@ def test_what_is_no_frame_of_that_kind_is_refused():
         ValueError, match=r"preprocess must be one of diff, event_cube.*got 'histo'"
     ):
         frame_to_picture(np.zeros((2, *SIZE), np.float32), "histo")
-    with pytest.raises(ValueError, match="histogram makes no frames of 3 channels"):
+    with pytest.raises(ValueError, match=r"histogram .* 3 channels"):
         frame_to_picture(np.zeros((3, *SIZE), np.float32), "histogram")

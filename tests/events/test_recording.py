@@ -98,8 +98,7 @@ def test_steps_back_are_sorted_counted_and_warned_of_once(tmp_path, kind, caplog
     assert found == [[25, 27, 29], [36, 38], [], [50]]
     assert recording.num_steps_back == 2
     assert [r.getMessage() for r in caplog.records if "steps back" in r.getMessage()] == [
-        f"{tmp_path / 'a.dat'}: time steps back, at first by 2 us; events are sorted within "
-        "their bin"
+        f"{tmp_path / 'a.dat'}: time steps back, first by 2 us; events are sorted within their bin"
     ]
 
 
@@ -166,7 +165,7 @@ def test_the_content_of_a_file_counts_and_not_its_suffix(tmp_path):
         (b"#ROSBAG V2.0\n", "ROS 1 bag.*to RAW"),
         (b"SQLite format 3\0", "ROS 2 bags are.*to RAW"),
         (b"PK\x03\x04rest", "zip archive. Unpack it"),
-        (b"\x00\x01\x02\xff\xfe", "no event recording that evdet knows"),
+        (b"\x00\x01\x02\xff\xfe", "not a supported event recording"),
     ],
 )
 def test_what_is_no_recording_is_named_with_a_remedy(tmp_path, head, message):
@@ -178,7 +177,7 @@ def test_what_is_no_recording_is_named_with_a_remedy(tmp_path, head, message):
 
 
 def test_a_folder_and_a_missing_file_are_named(tmp_path):
-    with pytest.raises(RecordingError, match="is a folder and not a recording"):
+    with pytest.raises(RecordingError, match="is not a recording: it is a folder"):
         open_recording(tmp_path)
     with pytest.raises(RecordingError, match="No such file"):
         open_recording(tmp_path / "missing.raw")

@@ -66,14 +66,14 @@ def test_no_boxes_are_no_boxes():
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (["cat"], "the label map has no class 'cat', only pedestrian, two wheeler, car, truck"),
+        (["cat"], "the label map has no class 'cat' .*pedestrian, two wheeler, car, truck"),
         (["trck"], "Did you mean 'truck'?"),
         (["car+cat=pet"], "no class 'cat'"),
-        (["car", "car+truck=vehicle"], "the class 'car' is asked for twice"),
-        (["car", "truck=car"], "two classes would be called 'car'"),
-        (["car+"], r"cannot read the class 'car\+'"),
-        (["car="], "cannot read the class 'car='"),
-        ([""], "cannot read the class ''"),
+        (["car", "car+truck=vehicle"], "the class 'car' is used twice"),
+        (["car", "truck=car"], "two classes have the name 'car'"),
+        (["car+"], r"cannot parse the class 'car\+'"),
+        (["car="], "cannot parse the class 'car='"),
+        ([""], "cannot parse the class ''"),
     ],
 )
 def test_silly_choices_are_refused(wanted, message):

@@ -47,15 +47,15 @@ def test_a_larger_sensor_is_scaled_with_its_proportions_and_that_is_said_once(ca
     assert layout.frame == GEN1
     assert [record.getMessage() for record in caplog.records] == [
         "drive.dat is 1280x720 (width x height), and the detector was trained on frames of "
-        "304x240 (width x height): it is scaled to 304x171 (width x height), its proportions "
-        "kept, and the rest of the frame stays empty"
+        "304x240 (width x height): it is scaled to 304x171 (width x height) with its "
+        "proportions, and the rest of the frame stays empty"
     ]
 
 
 def test_a_smaller_sensor_keeps_its_pixels(caplog):
     layout = fit_events("drive.dat", SensorSize(120, 152), GEN1)
     assert layout.shown == layout.size
-    assert "Objects look smaller than in training" in caplog.text
+    assert "Objects are smaller than in training" in caplog.text
 
 
 def test_smaller_pictures_are_enlarged(caplog):

@@ -57,7 +57,7 @@ def test_a_part_is_played(folder, start, duration, expected):
 
 
 def test_a_start_beyond_the_end_is_named(folder):
-    with pytest.raises(ValueError, match=r"nothing lies from 0\.012 s on: .* has 12 images"):
+    with pytest.raises(ValueError, match=r"no images from 0\.012 s on: .* has 12 images"):
         open_frames(folder, SPEC, start=12_000)
 
 
@@ -134,7 +134,7 @@ def test_an_image_that_cannot_be_decoded_is_named_after_those_before(folder, con
     bad = folder / "frame7.png"
     bad.write_bytes(bad.read_bytes()[:-20] if content == "cut" else content)
     frames: list = []
-    with pytest.raises(RecordingError, match=r"frame7\.png is no image that can be decoded"):
+    with pytest.raises(RecordingError, match=r"cannot decode .*frame7\.png"):
         frames.extend(open_frames(folder, SPEC))
     assert len(frames) == 7
     assert capfd.readouterr().err == ""  # the error says it all
@@ -150,7 +150,7 @@ def test_an_image_that_is_gone_is_named(folder):
     played = iter(open_frames(folder, SPEC))
     next(played)
     (folder / "frame1.png").unlink()
-    with pytest.raises(RecordingError, match=r"frame1\.png cannot be read: No such file"):
+    with pytest.raises(RecordingError, match=r"frame1\.png: No such file"):
         next(played)
 
 

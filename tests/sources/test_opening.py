@@ -96,7 +96,7 @@ def test_a_part_is_the_frames_of_its_bins(tmp_path_factory, times, start, durati
     path = recorded(tmp_path_factory.mktemp("part") / "a.dat", *times)
     spec = SPEC.at(delta_t)
     if start > times[-1] - times[0]:
-        with pytest.raises(ValueError, match="nothing lies from"):
+        with pytest.raises(ValueError, match="no events from"):
             open_frames(path, spec, start=start, duration=duration)
         return
     part = open_frames(path, spec, start=start, duration=duration)
@@ -149,7 +149,7 @@ def test_another_sensor_is_scaled_into_the_frame_and_boxes_can_be_scaled_back(tm
     assert column * size.width / stream.frame_size.width <= 93
     assert (row, column) == (15, 31)
     assert (frame.events["x"][0], frame.events["y"][0]) == (93, 45)
-    assert caplog.text.count("proportions kept") == 1
+    assert caplog.text.count("with its proportions") == 1
 
 
 def test_a_recording_for_a_detector_of_pictures_is_refused(tmp_path):
@@ -166,11 +166,11 @@ def test_pictures_for_a_detector_of_events_are_refused(tmp_path, name):
     if name == "images":
         path.mkdir()
         (path / "0.png").touch()
-    with pytest.raises(ValueError, match=r"trained on events \(preprocess histogram\): give it"):
+    with pytest.raises(ValueError, match=r"trained on events \(preprocess histogram\)"):
         open_frames(path, SPEC)
     with pytest.raises(ValueError, match="ready_made"):
         open_frames(path, dataclasses.replace(SPEC, preprocess="ready_made"))
-    with pytest.raises(ValueError, match="a sensor size is for event recordings"):
+    with pytest.raises(ValueError, match=r"sensor size .*not an event recording"):
         open_frames(path, SPEC, size=SIZE)
     with pytest.raises(ValueError, match="takes frames of 20 channels: pictures have 3"):
         open_frames(path, dataclasses.replace(SPEC, preprocess="none", in_channels=20))
@@ -185,9 +185,9 @@ def test_silly_values_are_named(tmp_path):
         open_frames(path, dataclasses.replace(SPEC, in_channels=3))
     with pytest.raises(ValueError, match="preprocess must be one of"):
         open_frames(path, dataclasses.replace(SPEC, preprocess="histogramm"))
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(RecordingError, match=r"b\.dat"):
         open_frames(tmp_path / "b.dat", SPEC)
-    with pytest.raises(ValueError, match="folder without images"):
+    with pytest.raises(ValueError, match="has no images"):
         open_frames(tmp_path, SPEC)
 
 

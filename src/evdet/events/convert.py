@@ -1,4 +1,4 @@
-"""A recording -> a file of another format, cut and cleaned on the way."""
+"""A recording -> a file of another format, optionally cut and filtered."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,17 +21,17 @@ WRITERS: dict[str, Callable[[Path, Iterable[Events], SensorSize], int]] = {
     ".h5": write_dsec,
     ".hdf5": write_dsec,
 }
-"""Writes a file whose name ends so; `evdet info` says what it wrote."""
+"""Writers by file name ending."""
 
 
 @dataclass
 class Conversion:
-    """What became of a recording's events."""
+    """Counts of a conversion's events."""
 
     num_read: int = 0
     num_written: int = 0
     num_cut: int = 0
-    """Events read outside the stretch that was asked for."""
+    """Events read outside the requested interval."""
     num_removed: dict[str, int] = field(default_factory=dict)
     """Events that each filter removed."""
     problem: str | None = None
@@ -47,36 +47,33 @@ def convert(
     filters: Mapping[str, Callable[[Events], Events]] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Conversion:
-    """Write a recording in the format that the new file's name asks for.
+    """Write a recording in the format given by the output's ending.
 
-    Of a damaged recording what lies before the damage is written.
+    Of a damaged recording the events before the damage are written.
 
     Args:
         recording: any.
-        output: the file to write, in a format of `WRITERS`; an older one is replaced.
-        start: earlier events are left out, in microseconds after the recording's start.
-        end: events from here on are left out, in microseconds after the recording's start.
-        filters: by name, each takes a block of events and returns those that it keeps.
+        output: the file to write, in a format of `WRITERS`; an existing one is replaced.
+        start: earlier events are dropped, in microseconds after the recording's start.
+        end: events from here on are dropped, in microseconds after the recording's start.
+        filters: by name; each takes a block of events and returns those to keep.
         progress: called with the number of events of each block that was read.
 
-    Returns:
-        What became of the events.
-
     Raises:
-        ValueError: there is no writer for `output`, it is the recording itself, the stretch is
+        ValueError: there is no writer for `output`, it is the recording itself, the interval is
             empty, or the format cannot hold the events.
-        RecordingError: nothing of the recording can be read.
+        RecordingError: no event of the recording can be read.
     """
     write = _writer_of(output)
     if output.exists() and output.samefile(recording.path):
-        raise ValueError(f"{output} is the recording itself: name another file to write")
+        raise ValueError(f"cannot write {output}: it is the recording itself (name another file)")
     conversion = Conversion()
     if start is None and end is None:
         blocks = _readable(recording.blocks(), conversion, progress)
     else:
-        stretch = _stretch(recording, start, end)
-        blocks = _readable(recording.blocks(stretch[0]), conversion, progress)
-        blocks = _cut(blocks, stretch, conversion)
+        interval = _interval(recording, start, end)
+        blocks = _readable(recording.blocks(interval[0]), conversion, progress)
+        blocks = _cut(blocks, interval, conversion)
     for name, keep in (filters or {}).items():
         conversion.num_removed[name] = 0
         blocks = _filtered(blocks, name, keep, conversion)
@@ -89,37 +86,27 @@ def convert(
 
 
 def check_output(output: Path, *, overwrite: bool) -> None:
-    """Refuse a file that cannot or should not be written, before anything is read.
-
-    Args:
-        output: the file to write.
-        overwrite: whether it may exist.
+    """Check an output file before the recording is read.
 
     Raises:
-        ValueError: no format has such a name, it exists, or its folder does not.
+        ValueError: its ending is not a format, it exists and `overwrite` is False, or its folder
+            does not exist.
     """
     _writer_of(output)
     if output.exists() and not overwrite:
         raise ValueError(
-            f"{output} exists already: name another file, or overwrite it with --force"
+            f"cannot write {output}: it exists (name another file, or overwrite it with --force)"
         )
     if not output.parent.is_dir():
-        raise ValueError(f"there is no folder {output.parent} to write {output.name} to")
+        raise ValueError(f"cannot write {output}: the folder {output.parent} does not exist")
 
 
 def readable_size(recording: Recording) -> SensorSize:
-    """The sensor's size, even if the recording states none and is damaged.
-
-    Args:
-        recording: any.
-
-    Returns:
-        What the events before the damage need, where nothing else is known.
-    """
+    """The sensor's size; of a damaged recording without one, the size that its events need."""
     try:
         return recording.size
     except RecordingError:
-        # Damaged, and without a size in its header: what can be read says how much it needs.
+        # Damaged, and no size in the header.
         width = height = 0
         for block in _readable(recording.blocks(), Conversion(), None):
             width = max(width, int(block["x"].max(initial=0)) + 1)
@@ -130,8 +117,8 @@ def readable_size(recording: Recording) -> SensorSize:
 def _writer_of(output: Path) -> Callable[[Path, Iterable[Events], SensorSize], int]:
     if output.suffix.lower() not in WRITERS:
         raise ValueError(
-            f"cannot write {output.name!r}: the name must end in .dat (DAT), .raw (RAW EVT3), "
-            ".h5 or .hdf5 (HDF5 in the layout of DSEC)"
+            f"cannot write {output.name}: unsupported format {output.suffix!r} (supported: .dat, "
+            ".raw (EVT3), .h5 and .hdf5 (DSEC layout))"
         )
     return WRITERS[output.suffix.lower()]
 
@@ -139,7 +126,7 @@ def _writer_of(output: Path) -> Callable[[Path, Iterable[Events], SensorSize], i
 def _readable(
     blocks: Iterator[Events], conversion: Conversion, progress: Callable[[int], object] | None
 ) -> Iterator[Events]:
-    """The blocks before the damage; what it is goes into the conversion."""
+    """The blocks before the damage; the conversion records the problem."""
     try:
         for block in blocks:
             conversion.num_read += len(block)
@@ -150,18 +137,17 @@ def _readable(
         conversion.problem = str(error)
 
 
-def _stretch(recording: Recording, start: int | None, end: int | None) -> tuple[int, int]:
+def _interval(recording: Recording, start: int | None, end: int | None) -> tuple[int, int]:
     begin = 0 if start is None else start
     if begin < 0 or (end is not None and end <= begin):
         until = "the end" if end is None else f"{end / 1e6:g} s"
         raise ValueError(
-            f"nothing lies from {begin / 1e6:g} s to {until}: "
-            "the stretch must start at 0 or later and end after its start"
+            f"the interval from {begin / 1e6:g} s to {until} is empty: "
+            "it must start at 0 or later and end after its start"
         )
     if begin > recording.duration:
         raise ValueError(
-            f"nothing lies from {begin / 1e6:g} s on: "
-            f"the recording has {recording.duration / 1e6:g} s"
+            f"no events from {begin / 1e6:g} s on: the recording has {recording.duration / 1e6:g} s"
         )
     return begin + recording.start, np.iinfo(np.int64).max if end is None else (
         end + recording.start
@@ -169,15 +155,15 @@ def _stretch(recording: Recording, start: int | None, end: int | None) -> tuple[
 
 
 def _cut(
-    blocks: Iterator[Events], stretch: tuple[int, int], conversion: Conversion
+    blocks: Iterator[Events], interval: tuple[int, int], conversion: Conversion
 ) -> Iterator[Events]:
-    first, end = stretch
+    first, end = interval
     for block in blocks:
         kept = block[(block["t"] >= first) & (block["t"] < end)]
         conversion.num_cut += len(block) - len(kept)
         if len(kept):
             yield kept
-        # An event may come late, by so much and not more.
+        # No event comes later than this.
         if len(block) and int(block["t"].max()) - MAX_STEP_BACK >= end:
             return
 

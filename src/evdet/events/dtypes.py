@@ -1,4 +1,4 @@
-"""What an event, a sensor's size and a time bin are, and the one error of files."""
+"""The types of events, sensor sizes and time bins, and the error of recordings."""
 
 import re
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from jaxtyping import Shaped
 __all__ = ["EVENT_DTYPE", "Events", "RecordingError", "SensorSize", "TimeBin", "parse_size"]
 
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
-"""One event: t in microseconds, x and y in pixels, p 1 where it got brighter (ON) and 0 (OFF)."""
+"""One event: t in microseconds, x and y in pixels, p 1 (ON, brighter) or 0 (OFF, darker)."""
 
 Events = Shaped[np.ndarray, " _"]
 """Records of `EVENT_DTYPE`."""
 
 
 class RecordingError(RuntimeError):
-    """A recording that cannot be read, or not further: the message names file, place, remedy."""
+    """A recording cannot be read, or not further: the message names file, position and remedy."""
 
 
 class SensorSize(NamedTuple):
@@ -30,7 +30,7 @@ class SensorSize(NamedTuple):
 
 
 class TimeBin(NamedTuple):
-    """A stretch of a recording."""
+    """The events of one time bin of a recording."""
 
     start: int
     """Its first microsecond."""
@@ -41,14 +41,11 @@ class TimeBin(NamedTuple):
 
 
 def parse_size(text: str, *, name: str = "sensor_size") -> SensorSize:
-    """Read a sensor's size as people write it.
+    """Parse a sensor size.
 
     Args:
         text: width and height, such as 346x260.
-        name: the option or field that the text was given to, for the message.
-
-    Returns:
-        The size.
+        name: the option or field of the text, for the message.
 
     Raises:
         ValueError: the text is not a size.

@@ -1,4 +1,4 @@
-"""What a file format must give: everything above reads events through these two."""
+"""The interfaces of a file format: other modules read events through these two."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +9,15 @@ from evdet.events.dtypes import Events, SensorSize
 __all__ = ["MAX_STEP_BACK", "EventFile", "SeekableEventFile"]
 
 MAX_STEP_BACK = 20_000
-"""Published files step back in time by a little here and there; an event that lies more than so
-many microseconds before an earlier one of its file is damage."""
+"""Published files contain small steps back in time; an event that lies more than this many
+microseconds before an earlier one of its file is damage."""
 
 
 @runtime_checkable
 class EventFile(Protocol):
-    """One file's events, in the order of the file, clock wraps undone.
+    """One file's events, in file order, clock wraps undone.
 
-    The properties may read the file once when they are first asked for; opening it reads the
-    header alone.
+    The first access of a property may read the file once; opening it reads only the header.
     """
 
     @property
@@ -27,11 +26,11 @@ class EventFile(Protocol):
 
     @property
     def format(self) -> str:
-        """Name of the format, for people."""
+        """Name of the format, for display."""
 
     @property
     def stated_size(self) -> SensorSize | None:
-        """The sensor's size where the file says it, or says which sensor it is."""
+        """The sensor's size where the file states it or names its sensor."""
 
     @property
     def num_events(self) -> int:
@@ -47,41 +46,41 @@ class EventFile(Protocol):
 
     @property
     def time_origin(self) -> int | None:
-        """What converters elsewhere subtract from all times, in microseconds.
+        """What other converters subtract from all times, in microseconds.
 
         The first TIME_HIGH of a RAW file, `start` of others; None without events.
         """
 
     @property
     def num_dropped(self) -> int:
-        """Events that the format asks to drop, such as rows beyond the sensor."""
+        """Events that the format requires to drop, such as rows beyond the sensor."""
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
 
         Args:
-            since: start at any place before which no event has t >= since; None starts at
-                the first event.
+            since: start at or before the first event with t >= since; None starts at the
+                first event.
 
         Returns:
             The blocks; each belongs to the caller.
 
         Raises:
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
 
 
 @runtime_checkable
 class SeekableEventFile(EventFile, Protocol):
-    """A file in which any stretch of time can be read on its own."""
+    """A file in which any interval can be read on its own."""
 
     @property
     def is_mapped(self) -> bool:
-        """Whether reading stretch after stretch costs no more than reading `blocks`."""
+        """Whether reading consecutive intervals costs no more than reading `blocks`."""
 
     def between(self, first: int, end: int) -> Events:
-        """The events with first <= t < end, in file order, steps back considered.
+        """The events with first <= t < end, in file order, late events included.
 
         Raises:
-            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+            RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """

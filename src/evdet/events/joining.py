@@ -1,4 +1,4 @@
-"""Arrays of events -> one array, thirty times as fast as numpy copies records of fields."""
+"""Arrays of events -> one array, 30x faster than NumPy's copy of structured arrays."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,8 @@ __all__ = ["join_events"]
 
 
 def join_events(parts: Sequence[Events]) -> Events:
-    """All events of some arrays, one after another, as a new array.
-
-    Args:
-        parts: none, one or many arrays; slices of others, too, but without steps.
-
-    Returns:
-        The events, in order of the arrays.
-    """
-    # A copy of bytes; numpy would go through the records field by field.
+    """Concatenate arrays into a new one; `parts` may be views, but without steps."""
+    # A copy of bytes; NumPy would copy the records field by field.
     as_bytes = [np.ascontiguousarray(part).view(np.uint8) for part in parts if len(part)]
     if not as_bytes:
         return np.empty(0, EVENT_DTYPE)

@@ -1,7 +1,7 @@
-"""A frame of any representation, or a slice of events -> a picture for people.
+"""A frame of any representation, or some events -> an RGB picture.
 
-ON is orange, OFF is blue, both at once nearly white, on dark grey: colours that stay apart in the
-common kinds of colour blindness. One event is plainly visible, more make it brighter.
+ON is orange, OFF is blue, both together nearly white, on dark grey: distinguishable with common
+colour blindness. One event is clearly visible, more are brighter.
 """
 
 import numpy as np
@@ -17,23 +17,22 @@ __all__ = ["events_to_picture", "frame_to_picture"]
 _BACKGROUND = (24, 24, 28)
 _ON = (255, 170, 50)
 _OFF = (60, 130, 255)
-_FAINTEST = 0.55  # brightness of the least that is not nothing
-_FULL_COUNT = 5  # events that give the full colour where a representation does not say
+_FAINTEST = 0.55  # brightness of the smallest non-zero amount
+_FULL_COUNT = 5  # events that give the full colour where the representation has no maximum
 
 
 def frame_to_picture(frame: Shaped[np.ndarray, "C H W"], representation: str) -> Picture:
     """Draw a frame.
 
     Args:
-        frame: what a representation made, with any number of micro-bins.
-        representation: its name, as `get_representation` takes it.
+        frame: the frame, with any number of micro-bins.
+        representation: name of its representation, as `get_representation` takes it.
 
     Returns:
-        Red, green and blue. Micro-bins are drawn on top of each other; of time surfaces, late
-        events are bright.
+        RGB. Micro-bins are added up; in time surfaces late events are bright.
 
     Raises:
-        ValueError: there is no such representation, or it does not make such frames.
+        ValueError: unknown representation, or it does not make such frames.
     """
     off, on = _amounts(frame, representation)
     picture = np.empty((*off.shape, 3), np.float32)
@@ -44,14 +43,11 @@ def frame_to_picture(frame: Shaped[np.ndarray, "C H W"], representation: str) ->
 
 
 def events_to_picture(events: Events, size: SensorSize) -> Picture:
-    """Draw the events of a slice.
+    """Draw events as RGB, in the sensor's size.
 
     Args:
         events: in any order; may be empty.
         size: sensor size.
-
-    Returns:
-        Red, green and blue, of the sensor's size.
 
     Raises:
         ValueError: an event lies outside the sensor.
@@ -62,12 +58,12 @@ def events_to_picture(events: Events, size: SensorSize) -> Picture:
 def _amounts(
     frame: Shaped[np.ndarray, "C H W"], representation: str
 ) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
-    """How much OFF and how much ON there is at each pixel; 1 is full."""
+    """Amounts of OFF and ON at each pixel; 1 is full."""
     num_channels, height, width = frame.shape
     family = family_of(representation)
     is_signed = family in ("diff", "voxel_grid")
     if num_channels == 0 or (num_channels % 2 and not is_signed):
-        raise ValueError(f"{representation} makes no frames of {num_channels} channels")
+        raise ValueError(f"{representation} does not make frames of {num_channels} channels")
     values = frame.astype(np.float32)
     if is_signed:
         scale = np.float32(1 if family == "diff" else 1 / _FULL_COUNT)

@@ -1,4 +1,4 @@
-"""open_recording: any event file -> a Recording, whatever its format."""
+"""open_recording: an event file of any format -> a Recording."""
 
 import logging
 import re
@@ -40,12 +40,12 @@ READERS: dict[str, Callable[[Path], EventFile]] = {
     "N-MNIST": open_nmnist,
     "text": open_text,
 }
-"""Opens a file of a format that `open_recording` has recognised."""
+"""Opens a file, by the format that `open_recording` recognised."""
 
 RECORDING_SUFFIXES = (
     ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
 )  # fmt: skip
-"""How the names of recordings end; inside a file its content counts."""
+"""Endings of recordings' names; the content decides the format."""
 
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "HDF5",
@@ -69,7 +69,7 @@ _REFUSED = {
 }
 
 
-_HEAD = 4096  # bytes that are looked at to recognise a format
+_HEAD = 4096  # bytes that are read to recognise a format
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
@@ -78,12 +78,11 @@ class Recording:
 
     Args:
         file: the opened file.
-        size: the sensor's size where the file does not say it, or says it wrong.
-        strict: take any step back in time for damage.
+        size: the sensor's size where the file does not state it or states it incorrectly.
+        strict: treat any step back in time as damage.
         shift_time: count time from the recording's start instead of the camera's.
 
-    Source:
-        docs/reference/recording_formats.md says what each format can do.
+    docs/reference/recording_formats.md lists what each format supports.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class Recording:
         shift_time: bool = False,
     ) -> None:
         self._file = file
-        # Not isinstance: that would ask the file for everything, and so read it.
+        # Not isinstance: that would access every property, and so read the file.
         self._seekable = cast(SeekableEventFile, file) if hasattr(file, "between") else None
         self._asked_size = size
         self._strict = strict
@@ -116,12 +115,12 @@ class Recording:
 
     @property
     def format(self) -> str:
-        """Name of the format, for people."""
+        """Name of the format, for display."""
         return self._file.format
 
     @property
     def size(self) -> SensorSize:
-        """The sensor's size: the one asked for, or the file's, or what its events need."""
+        """The sensor's size: the given one, or the file's, or what its events need."""
         if self._size is None:
             width = height = 0
             for block in self._file.blocks():
@@ -133,7 +132,7 @@ class Recording:
 
     @property
     def size_source(self) -> str:
-        """Where the size comes from, for people."""
+        """Origin of the size, for display."""
         if self._asked_size:
             return "as asked"
         return "as stated in the file" if self._file.stated_size else "from the events"
@@ -162,12 +161,12 @@ class Recording:
 
     @property
     def largest_step_back(self) -> int:
-        """The furthest that one lies before an earlier one of the file, in microseconds."""
+        """The largest step back in time so far, in microseconds."""
         return self._count.largest_step_back
 
     @property
     def num_dropped(self) -> int:
-        """Events that the format asks to drop, such as rows beyond the sensor."""
+        """Events that the format requires to drop, such as rows beyond the sensor."""
         return self._file.num_dropped
 
     def __len__(self) -> int:
@@ -181,17 +180,14 @@ class Recording:
         )
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
-        """The events in the order of the file, in blocks of bounded size.
+        """The events in file order, in blocks of bounded size.
 
         Args:
-            since: start at any place before which no event has t >= since; None starts at
-                the first event.
-
-        Returns:
-            The blocks.
+            since: start at or before the first event with t >= since; None starts at the
+                first event.
 
         Raises:
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         count = OrderCount()
         raw = self._file.blocks(None if since is None else since + self._shift)
@@ -211,32 +207,29 @@ class Recording:
                 earliest event.
 
         Returns:
-            Every bin up to the last event; the events of a bin are in order of time.
+            All bins up to the last event; the events of a bin are in order of time.
 
         Raises:
             ValueError: `delta_t` is not positive.
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         if delta_t < 1:
             raise ValueError(f"delta_t must be at least 1 microsecond, got {delta_t}")
         return self._slices(delta_t, since)
 
     def slice(self, t0: int, t1: int) -> Events:
-        """The events of one stretch of time.
+        """The events of the interval t0 <= t < t1, in order of time.
 
         Args:
-            t0: its first microsecond.
-            t1: the first microsecond after it.
-
-        Returns:
-            The events with t0 <= t < t1, in order of time.
+            t0: start, in microseconds.
+            t1: end (exclusive), in microseconds.
 
         Raises:
-            ValueError: the stretch ends before it starts.
-            RecordingError: the stretch is damaged.
+            ValueError: the interval ends before it starts.
+            RecordingError: the interval is damaged.
         """
         if t1 < t0:
-            raise ValueError(f"a slice must not end before it starts, got {t0} to {t1} us")
+            raise ValueError(f"an interval must not end before it starts, got {t0} to {t1} us")
         if self._seekable is not None:
             return self._between(self._seekable, t0, t1, OrderCount())
         parts = [_NO_EVENTS]
@@ -248,18 +241,13 @@ class Recording:
         return sort_by_time(join_events(parts))
 
     def slices_by_count(self, num_events: int) -> Iterator[TimeBin]:
-        """The recording in windows of a fixed number of events.
+        """The recording in slices of `num_events` events; the last may have fewer.
 
-        Args:
-            num_events: events of a window.
-
-        Returns:
-            The windows, in order of the file, each as long as its events need; the last may
-            have fewer of them.
+        Their durations vary.
 
         Raises:
             ValueError: `num_events` is not positive.
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         if num_events < 1:
             raise ValueError(f"num_events must be at least 1, got {num_events}")
@@ -271,7 +259,7 @@ class Recording:
             yield from cut_bins(self._blocks_since(since, delta_t), delta_t, since=since)
             return
         if not len(self):
-            # A damaged file says so.
+            # Raises if the file is damaged.
             yield from cut_bins(self.blocks(), delta_t)
             return
         first = (self.start if since is None else since) // delta_t
@@ -283,11 +271,11 @@ class Recording:
             try:
                 events = self._between(file, start, start + delta_t, count)
             except RecordingError:
-                # Delivers what lies before the damage, and then says what it is.
+                # Delivers the events before the damage, then raises.
                 yield from cut_bins(self._blocks_since(start, delta_t), delta_t, since=start)
                 return
             yield TimeBin(start, delta_t, events)
-        # What is wrong after the last event.
+        # Raises if the file is damaged after the last event.
         for _ in self.blocks(self.end):
             pass
 
@@ -316,7 +304,7 @@ class Recording:
         if count.num_steps_back and not self._has_warned:
             self._has_warned = True
             _log.warning(
-                "%s: time steps back, at first by %d us; events are sorted within their bin",
+                "%s: time steps back, first by %d us; events are sorted within their bin",
                 self.path,
                 count.largest_step_back,
             )
@@ -329,22 +317,19 @@ def open_recording(
     strict: bool = False,
     shift_time: bool = False,
 ) -> Recording:
-    """Open an event recording of any format; its header alone is read.
+    """Open an event recording of any format; reads only its header.
 
     Args:
-        path: the file; its first bytes tell the format, and its suffix where they do not.
-        size: the sensor's size where the file does not say it, or says it wrong. Without
-            one anywhere, one pass over the events finds it when it is first needed.
-        strict: take any step back in time for damage; otherwise steps of up to 20 ms are
-            sorted away inside a slice, counted, and warned of once.
-        shift_time: count time from the recording's start, as converters elsewhere do (from the
-            first TIME_HIGH word of a RAW file), instead of keeping it as stored.
-
-    Returns:
-        The recording.
+        path: the file; its first bytes determine the format, and its suffix where they do not.
+        size: the sensor's size where the file does not state it or states it incorrectly. Without
+            either, the first access makes one pass over the events to find it.
+        strict: treat any step back in time as damage; otherwise the events of steps of up to
+            20 ms are sorted within a bin, counted, and one warning is logged.
+        shift_time: count time from the recording's start, as other converters do (from the first
+            TIME_HIGH word of a RAW file), instead of keeping it as stored.
 
     Raises:
-        RecordingError: there is no such file, or it is no event recording.
+        RecordingError: the file does not exist, or is not an event recording.
     """
     path = Path(path)
     opener = READERS[_recognise(path)]
@@ -356,7 +341,7 @@ def _recognise(path: Path) -> str:
     head = _read_head(path)
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
-            raise RecordingError(f"{path} is {what}")
+            raise RecordingError(f"cannot read {path}: it is {what}")
     for magic, name in _MAGIC.items():
         if head.startswith(magic):
             return name
@@ -369,31 +354,29 @@ def _recognise(path: Path) -> str:
     if _is_text(head):
         return "text"
     raise RecordingError(
-        f"{path} is no event recording that evdet knows: it starts with {head[:8]!r}. "
-        f"There are {', '.join(READERS)}. Is it complete, and the right file?"
+        f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
+        f"{', '.join(READERS)}). Is it complete, and the right file?"
     )
 
 
 def _read_head(path: Path) -> bytes:
     if path.is_dir():
         raise RecordingError(
-            f"{path} is a folder and not a recording. Name a file in it, or give the folder to "
-            "`evdet check`."
+            f"{path} is not a recording: it is a folder (name a file in it, or give the folder to "
+            "`evdet check`)"
         )
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except OSError as error:
-        raise RecordingError(
-            f"{path} cannot be read: {error.strerror}. Is the name right?"
-        ) from None
+        raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
     if not head:
         raise RecordingError(f"{path} is empty. Was it copied completely?")
     return head
 
 
 def _is_text(head: bytes) -> bool:
-    # The last character may be cut in the middle.
+    # The last character may be incomplete.
     text = head.decode("utf-8", errors="ignore")
     return len(text.encode()) >= len(head) - 3 and all(
         character.isprintable() or character in "\r\n\t\ufeff" for character in text

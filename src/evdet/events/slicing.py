@@ -1,4 +1,4 @@
-"""Blocks of events in file order -> time bins, and the checks of order on the way."""
+"""Blocks of events in file order -> time bins, with checks of the order of time."""
 
 import typing
 from collections.abc import Iterable, Iterator
@@ -26,17 +26,17 @@ __all__ = [
 ]
 
 MAX_GAP = 2 * 3600 * 1_000_000
-"""Microseconds without an event after which a later one is damage and not silence."""
+"""Microseconds without an event after which a later event is treated as damage."""
 
 
 @dataclass
 class OrderCount:
-    """How often events step back in time, counted while they are read."""
+    """Counts steps back in time while events are read."""
 
     num_steps_back: int = 0
     """Events that are earlier than the one before them in the file."""
     largest_step_back: int = 0
-    """The furthest that an event lies before an earlier one of the file, in microseconds."""
+    """The largest step back, in microseconds."""
 
 
 def check_blocks(
@@ -47,21 +47,21 @@ def check_blocks(
     size: SensorSize | None = None,
     strict: bool = False,
 ) -> Iterator[Events]:
-    """Hand events on, as they come, up to the first that cannot be right.
+    """Pass events on up to the first invalid one.
 
     Args:
         blocks: events in file order.
-        count: is brought up to date with every block.
+        count: updated with every block.
         name: the file, for messages.
-        size: no event may lie outside; None does not look.
-        strict: take any step back in time for damage.
+        size: the sensor's size, to check events against; None skips this check.
+        strict: treat any step back in time as damage.
 
     Returns:
-        The same blocks; the last one is cut where the damage begins.
+        The same blocks; the last one ends before the damage.
 
     Raises:
-        RecordingError: an event lies outside the sensor, too far back in time, or after a gap
-            that no recording has; all those before have been handed on.
+        RecordingError: an event lies outside the sensor, too far back in time, or after a gap of
+            more than `MAX_GAP`; the events before are delivered first.
     """
     latest = np.iinfo(np.int64).min
     previous = latest
@@ -86,20 +86,10 @@ def check_slice(
     size: SensorSize | None = None,
     strict: bool = False,
 ) -> Events:
-    """Check the events of one stretch of time, and put them in order.
-
-    Args:
-        events: in file order.
-        count: is brought up to date.
-        name: the file, for messages.
-        size: no event may lie outside; None does not look.
-        strict: take any step back in time for damage.
-
-    Returns:
-        The events in order of time, those of one time in the order they had.
+    """Check the events of one interval as `check_blocks` does, and sort them by time (stable).
 
     Raises:
-        RecordingError: as `check_blocks`, or an event lies outside the sensor.
+        RecordingError: as `check_blocks`.
     """
     before = count.num_steps_back
     for _ in check_blocks([events], count, name=name, size=size, strict=strict):
@@ -114,17 +104,17 @@ def cut_bins(
 ) -> Iterator[TimeBin]:
     """Cut a stream of events into bins on the grid of multiples of `delta_t`.
 
-    An event may come up to `MAX_STEP_BACK` late, so a bin is handed out when the stream is that
-    far past its end.
+    An event may come up to `MAX_STEP_BACK` late, so a bin is delivered when the stream is that far
+    past its end.
 
     Args:
         blocks: events in file order, checked.
         delta_t: duration of a bin, in microseconds.
-        since: earlier events are left out, and bins that end before are not made; None starts
-            with the bin of the earliest event.
+        since: start with the bin that holds this time; None starts with that of the earliest
+            event.
 
     Returns:
-        Every bin up to the last event, the empty ones too.
+        All bins up to the last event, the empty ones too.
 
     Raises:
         RecordingError: what `blocks` raises, after the bins of all events before it.
@@ -146,10 +136,10 @@ def cut_bins(
             pending.append(kept)
             latest = max(latest, int(kept["t"].max()))
             if start is None and latest - int(pending[0]["t"][0]) <= MAX_STEP_BACK:
-                continue  # an earlier event may still come, and move the first bin
+                continue  # an earlier event may follow and move the first bin
         if not pending:
             break
-        # Everything before this is complete.
+        # All events before this time have come.
         complete = latest + 1 if block is None else latest - MAX_STEP_BACK
         if start is not None and block is not None and complete < start + delta_t:
             continue
@@ -169,7 +159,7 @@ def cut_bins(
 
 
 class BlockSummary(NamedTuple):
-    """What one pass over the blocks of a file tells."""
+    """The result of one pass over the blocks of a file."""
 
     num_events: int
     """Events that can be read."""
@@ -180,14 +170,7 @@ class BlockSummary(NamedTuple):
 
 
 def summarize_blocks(blocks: Iterable[Events]) -> BlockSummary:
-    """Count the events of a file that can only be played, up to where it is damaged.
-
-    Args:
-        blocks: events in file order.
-
-    Returns:
-        Their number, and the times of the earliest and the latest.
-    """
+    """Count events, up to damage, and find their earliest and latest time."""
     num_events = 0
     start: int | None = None
     end: int | None = None
@@ -198,19 +181,12 @@ def summarize_blocks(blocks: Iterable[Events]) -> BlockSummary:
             end = last if end is None else max(end, last)
             num_events += len(block)
     except RecordingError:
-        pass  # whoever reads the events is told
+        pass  # reading the events raises it again
     return BlockSummary(num_events, start, end)
 
 
 def sort_by_time(events: Events) -> Events:
-    """Put events in order of time, those of one time in the order they had.
-
-    Args:
-        events: in any order.
-
-    Returns:
-        The same array where it is in order already, else a sorted copy.
-    """
+    """Sort events by time (stable); returns the same array if it is sorted already."""
     if _is_sorted(events):
         return events
     times: Int64[np.ndarray, " E"] = events["t"]
@@ -218,17 +194,10 @@ def sort_by_time(events: Events) -> Events:
 
 
 def cut_by_count(blocks: Iterable[Events], num_events: int) -> Iterator[TimeBin]:
-    """Cut a stream of events into windows of a fixed number of them.
-
-    Args:
-        blocks: events in file order, checked.
-        num_events: events of a window.
-
-    Returns:
-        The windows, each as long as its events need; the last may have fewer of them.
+    """Cut a stream of events, checked, into slices of `num_events`; the last may have fewer.
 
     Raises:
-        RecordingError: what `blocks` raises, after the windows of all events before it.
+        RecordingError: what `blocks` raises, after the slices of all events before it.
     """
     pending: list[Events] = []
     problem = None
@@ -244,9 +213,9 @@ def cut_by_count(blocks: Iterable[Events], num_events: int) -> Iterator[TimeBin]
                 continue
         events = join_events(pending)
         while len(events) >= num_events or (block is None and len(events)):
-            window = sort_by_time(events[:num_events])
-            first = int(window["t"][0])
-            yield TimeBin(first, int(window["t"][-1]) - first + 1, window)
+            part = sort_by_time(events[:num_events])
+            first = int(part["t"][0])
+            yield TimeBin(first, int(part["t"][-1]) - first + 1, part)
             events = events[num_events:]
         pending = [events] if len(events) else []
         if block is None:
@@ -264,18 +233,18 @@ def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) 
     if size is not None and (x >= size.width or y >= size.height):
         return (
             f"the event at t={t} us lies at x={x}, y={y}, outside the sensor {size}. "
-            "Is the size swapped, or another sensor's?"
+            "Are width and height swapped, or is the size another sensor's?"
         )
     if t > latest:
         return (
             f"after t={latest} us the next event comes {(t - latest) / 6e7:.0f} minutes later, "
-            f"at t={t} us: the file is damaged there. What lies before can be used."
+            f"at t={t} us: the file is damaged. The events before can be read."
         )
     remedy = (
-        "Without strict, small steps back are sorted away."
+        "Without strict, small steps back are sorted."
         if strict and latest - t <= MAX_STEP_BACK
-        else f"More than {MAX_STEP_BACK} us is damage, or files joined without care: "
-        "what lies before can be used."
+        else f"A step of more than {MAX_STEP_BACK} us means damage or joined recordings; the "
+        "events before can be read."
     )
     return f"time steps back by {latest - t} us, from t={latest} us to t={t} us. {remedy}"
 

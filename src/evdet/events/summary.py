@@ -1,4 +1,4 @@
-"""A recording -> its numbers, in one pass and in memory that does not grow with its length."""
+"""A recording -> its statistics, in one pass and constant RAM."""
 
 import typing
 from collections.abc import Callable
@@ -14,43 +14,39 @@ from evdet.events.recording import Recording
 __all__ = ["LONG_GAP", "PEAK_WINDOW", "RateOverTime", "RecordingSummary", "summarize"]
 
 LONG_GAP = 100_000
-"""Microseconds without an event that are counted as a gap."""
+"""Microseconds without events that count as a gap."""
 PEAK_WINDOW = 10_000
-"""Microseconds over which the peak rate is taken."""
+"""Microseconds over which the peak rate is averaged."""
 
-# What `Recording.size_source` says where the file states no size.
+# `Recording.size_source` where the file states no size.
 _FROM_EVENTS = "from the events"
-# Bins of the rate over time: a power of two of microseconds wide, as wide as the recording needs.
+# Bins of the rate over time; their duration is a power of two of microseconds.
 _NUM_BINS = 4096
-# The peak is searched in the latest windows only: no event comes later than MAX_STEP_BACK.
+# Only the latest peak intervals are kept: no event comes later than MAX_STEP_BACK.
 _RING = 8
-# Larger sensors do not exist, and coordinates read from noise must not ask for gigabytes.
+# Larger sensors do not exist, and damaged coordinates must not allocate gigabytes.
 _MAX_PIXELS = 1 << 25
-# Places in the kernel's state.
+# Indices into the kernel's state.
 _ON, _LATEST, _PREVIOUS, _BACK, _LARGEST, _WINDOW, _PEAK, _GAP, _GAP_AT, _GAPS, _GAP_SUM = range(11)
 
 
 @dataclass(frozen=True)
 class RateOverTime:
-    """How many events of each polarity came when."""
+    """Events of each polarity over time."""
 
     edges: Int64[np.ndarray, " edges"]
-    """Where the bins begin, in microseconds, and where the last one ends."""
+    """Starts of the bins and end of the last one, in microseconds."""
     counts: Int64[np.ndarray, "2 bins"]
     """OFF and ON events of each bin."""
 
     def resample(self, num_bins: int) -> "RateOverTime":
-        """Share the events out to bins of equal duration, rounded to whole events.
+        """Distribute the events over `num_bins` bins of equal duration, rounded to whole events.
 
-        Args:
-            num_bins: how many bins; never more than microseconds.
-
-        Returns:
-            The same events over the same time.
+        There are at most as many bins as microseconds.
         """
         first, end = int(self.edges[0]), int(self.edges[-1])
         num_bins = max(1, min(num_bins, end - first))
-        # Relative to the first: absolute times have more digits than a float.
+        # Relative to the first: absolute times exceed the precision of a float.
         old = (self.edges - first).astype(np.float64)
         new = np.round(np.linspace(0, end - first, num_bins + 1))
         counts = [
@@ -67,7 +63,7 @@ class RateOverTime:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingSummary:
-    """What one pass over a recording tells. Times are in microseconds."""
+    """The result of one pass over a recording. Times are in microseconds."""
 
     num_events: int
     num_on: int
@@ -77,19 +73,19 @@ class RecordingSummary:
     num_steps_back: int
     """Events that are earlier than the one before them in the file."""
     largest_step_back: int
-    """The furthest that an event lies before an earlier one of the file."""
+    """The largest step back in time."""
     num_gaps: int
-    """Stretches longer than `LONG_GAP` without any event."""
+    """Gaps of more than `LONG_GAP` without any event."""
     gaps_duration: int
-    """How long they are together."""
+    """Their total duration."""
     longest_gap: int
     longest_gap_start: int | None
     peak_rate: float
     """The most events per second over `PEAK_WINDOW`; never less than the mean."""
     rate: RateOverTime
     pixel_counts: Int64[np.ndarray, "H W"]
-    """Events of each pixel, of the sensor or, where its size is not known, as far as events reach;
-    of size (0, 0) if that is further than any sensor's."""
+    """Events of each pixel; where the sensor's size is not known, of the size that the events
+    need, or (0, 0) if that is larger than any sensor."""
     problem: str | None
     """Why reading ended before the end of the file."""
 
@@ -107,14 +103,11 @@ class RecordingSummary:
 def summarize(
     recording: Recording, *, progress: Callable[[int], object] | None = None
 ) -> RecordingSummary:
-    """Read a recording once and count what it holds.
+    """Read a recording once, up to damage, and compute its statistics.
 
     Args:
-        recording: any.
-        progress: called with the events of each block when they are counted.
-
-    Returns:
-        The numbers; of what lies before the damage, if the file is damaged.
+        recording: the recording.
+        progress: called with the number of events of each block.
     """
     tally = _Tally()
     if recording.size_source != _FROM_EVENTS:
@@ -132,7 +125,7 @@ def summarize(
 
 @dataclass
 class _Tally:
-    """What is counted so far."""
+    """The counts so far."""
 
     num_events: int = 0
     start: int | None = None
@@ -163,7 +156,7 @@ class _Tally:
         self.num_events += len(block)
 
     def grow(self, width: int, height: int) -> None:
-        """Make room for pixels of a sensor of at least this size."""
+        """Enlarge the pixel counts to at least this size."""
         old = self.pixels.shape
         height, width = max(height, old[0]), max(width, old[1])
         if height * width > _MAX_PIXELS:
@@ -173,7 +166,7 @@ class _Tally:
             self.pixels = np.pad(self.pixels, ((0, height - old[0]), (0, width - old[1])))
 
     def finish(self, problem: str | None) -> RecordingSummary:
-        """Put the numbers together."""
+        """The summary of all blocks."""
         state = [int(value) for value in self.state]
         start, end = self.start, self.end
         peak = max(state[_PEAK], int(self.ring.max())) / PEAK_WINDOW * 1e6
@@ -196,7 +189,7 @@ class _Tally:
         )
 
     def _widen(self) -> None:
-        """Make the bins so wide that all times fit, and move what was counted there."""
+        """Widen the bins until all times fit, and move their counts."""
         first, last = self.start or 0, self.end or 0
         shift = self.shift
         while (last >> shift) - (first >> shift) >= _NUM_BINS:
@@ -244,7 +237,7 @@ def _count(
     ring: Int64[np.ndarray, " ring"],
     state: Int64[np.ndarray, " state"],
 ) -> None:
-    """Count every event in its bin, pixel and window, and what its time says about the order."""
+    """Count every event in its bin, pixel and peak interval, and steps back and gaps in time."""
     on, latest, previous = state[_ON], state[_LATEST], state[_PREVIOUS]
     window = state[_WINDOW]
     has_pixels = pixels.size > 0
@@ -270,7 +263,7 @@ def _count(
             latest = t
         now = t // PEAK_WINDOW
         if now > window:
-            # Windows that leave the ring are complete; the new ones start empty.
+            # Intervals that leave the ring are complete; the new ones start empty.
             for k in range(window + 1, min(now, window + _RING) + 1):
                 state[_PEAK] = max(state[_PEAK], ring[k % _RING])
                 ring[k % _RING] = 0

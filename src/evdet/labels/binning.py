@@ -1,4 +1,4 @@
-"""Which box belongs to which time bin."""
+"""Assign boxes to time bins."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,28 +14,28 @@ __all__ = ["BinnedBoxes", "LabeledTimes", "bin_boxes", "bins_of", "to_disk_ids"]
 
 @dataclass(frozen=True, eq=False)
 class LabeledTimes:
-    """What a label file says, in memory's ids: 1 is the first class of the label map."""
+    """The content of a label file; ids from 1, the first class of the label map."""
 
     boxes: BoxEvents
     """In order of time."""
     empty_times: Int64[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Times, in microseconds and in order, at which somebody looked and found no object."""
+    """Annotated times without objects, in microseconds and in order."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Rows that the label file itself asks to leave out, for each reason that occurred."""
+    """Rows that the label file itself marks as ignored, by reason."""
 
     @staticmethod
     def empty() -> "LabeledTimes":
-        """The labels of a recording that nobody labelled."""
+        """The labels of a recording without annotation."""
         return LabeledTimes(np.zeros(0, BOX_DTYPE))
 
 
 class BinnedBoxes(NamedTuple):
-    """The boxes of some consecutive bins; each box of the file is used, superseded or outside."""
+    """The boxes of consecutive bins; each box of the file is used, superseded or outside."""
 
     boxes: list[BoxEvents]
     """The boxes to use in each bin."""
     is_labeled: Bool[np.ndarray, " _"]
-    """False for a bin that nobody labelled, as opposed to one without objects."""
+    """False for a bin that is not annotated, as opposed to one without objects."""
     num_superseded: int
     """Boxes in these bins that a later time in the same bin replaces."""
     num_outside: int
@@ -45,18 +45,15 @@ class BinnedBoxes(NamedTuple):
 def bin_boxes(labeled: LabeledTimes, *, first_bin: int, num_bins: int, delta_t: int) -> BinnedBoxes:
     """Sort boxes into consecutive time bins.
 
-    Bin k takes what was labelled at k * delta_t < t <= (k + 1) * delta_t, for a label describes
-    what the events before it showed; t = 0 belongs to bin 0. Where a bin has several label times
-    the last is used. An empty time is a label time like any other.
+    Bin k takes the labels at k * delta_t < t <= (k + 1) * delta_t, since a label describes the
+    events before it; t = 0 belongs to bin 0. Of several label times in a bin, empty ones included,
+    the last is used.
 
     Args:
         labeled: the content of a label file.
-        first_bin: number of the first bin; bin 0 starts at time 0.
-        num_bins: how many bins to fill.
+        first_bin: index of the first bin; bin 0 starts at time 0.
+        num_bins: number of bins.
         delta_t: duration of a bin in microseconds.
-
-    Returns:
-        The boxes, bin by bin, and how many were left out.
 
     Raises:
         ValueError: `num_bins` is negative or `delta_t` not positive.
@@ -83,32 +80,21 @@ def bin_boxes(labeled: LabeledTimes, *, first_bin: int, num_bins: int, delta_t: 
 
 
 def bins_of(times: Int64[np.ndarray, " N"], delta_t: int) -> Int64[np.ndarray, " N"]:
-    """Number of the bin that each label time belongs to.
+    """Index of the bin of each label time; both arguments are in microseconds.
 
-    Args:
-        times: label times in microseconds.
-        delta_t: duration of a bin in microseconds.
-
-    Returns:
-        Bin k for k * delta_t < t <= (k + 1) * delta_t, and bin 0 for t = 0.
+    It is k for k * delta_t < t <= (k + 1) * delta_t, and 0 for t = 0.
 
     Example:
         >>> bins_of(np.array([0, 1, 50, 51]), 50)
         array([0, 0, 0, 1])
     """
-    # What lies at 0 has no bin before it to describe.
+    # No bin ends at 0.
     bins: Int64[np.ndarray, " N"] = (times - (times != 0)) // delta_t
     return bins
 
 
 def to_disk_ids(boxes: BoxEvents) -> BoxEvents:
-    """Shift the ids of boxes to those on disk, where the first class of a label map has id 0.
-
-    Args:
-        boxes: box events with ids from 1.
-
-    Returns:
-        A copy, with ids from 0.
+    """Copy boxes with ids from 1 to ids on disk, where the first class of a label map has id 0.
 
     Raises:
         ValueError: a box is background.
@@ -116,8 +102,8 @@ def to_disk_ids(boxes: BoxEvents) -> BoxEvents:
     if (boxes["class_id"] == 0).any():
         row = int(np.flatnonzero(boxes["class_id"] == 0)[0])
         raise ValueError(
-            f"box {row} at t={boxes['t'][row]} us has class id 0, the background: in memory the "
-            "first class has id 1. Were these boxes read without `read_boxes`?"
+            f"box {row} at t={boxes['t'][row]} us has class id 0, the background; the first class "
+            "has id 1. Were these boxes read without `read_boxes`?"
         )
     boxes = boxes.copy()
     boxes["class_id"] -= 1
@@ -127,7 +113,7 @@ def to_disk_ids(boxes: BoxEvents) -> BoxEvents:
 def _first_of_last_time(
     times: Int64[np.ndarray, " _"], empty_times: Int64[np.ndarray, " _"]
 ) -> int:
-    """Index of the first box to use among a bin's boxes; their number when none is."""
+    """Index of the first box to use among a bin's boxes, or their number."""
     if not len(times) or (len(empty_times) and empty_times[-1] > times[-1]):
         return len(times)
     return int(np.searchsorted(times, times[-1]))

@@ -1,4 +1,4 @@
-"""Which boxes are fit for training: clipped to the sensor, neither too small nor too wide."""
+"""Clip boxes to the sensor and select those to train on, neither too small nor too wide."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ __all__ = ["BoxRules", "apply_rules", "is_outside"]
 
 @dataclass(frozen=True, kw_only=True)
 class BoxRules:
-    """What a box must be, in pixels of the sensor, to be kept."""
+    """The rules of a box to keep, in pixels of the sensor."""
 
     min_box_diag: float = 0.0
     """Shortest diagonal."""
     min_box_side: float = 0.0
     """Shortest side."""
     max_box_share: float = 1.0
-    """Widest box, as a share of the sensor's width: published labels have a few boxes as wide as
-    the frame that belong to no object. 1 keeps them all."""
+    """Widest box, as a share of the sensor's width: published labels contain a few boxes as wide
+    as the frame without an object. 1 keeps all."""
     clip: bool = True
-    """Cut boxes off at the sensor's border, and drop those wholly outside."""
+    """Clip boxes to the sensor, and drop those completely outside."""
 
     def __post_init__(self) -> None:
         for name in ("min_box_diag", "min_box_side"):
@@ -41,17 +41,17 @@ def apply_rules(
 ) -> tuple[BoxEvents, dict[str, int]]:
     """Clip and select boxes.
 
-    A box that is not finite or has no area is dropped under every rule: no loss can use it. A box
-    is clipped before it is measured.
+    A box that is not finite or has no area is always dropped: no loss can use it. A box is clipped
+    before it is measured.
 
     Args:
-        boxes: box events; left as they are.
-        rules: what to keep.
+        boxes: box events; not modified.
+        rules: the rules.
         size: the sensor's size in pixels.
 
     Returns:
-        The boxes to use, in the same order, and how many were dropped or clipped for each reason
-        that occurred; a dropped box counts once.
+        The boxes to use, in the same order, and how many were dropped or clipped, by reason; a
+        dropped box counts once.
     """
     counts: dict[str, int] = {}
     kept = boxes.copy()
@@ -78,12 +78,7 @@ def apply_rules(
 
 
 def is_outside(boxes: BoxEvents, size: SensorSize) -> Bool[np.ndarray, " _"]:
-    """Whether each box has no pixel on the sensor.
-
-    Args:
-        boxes: box events.
-        size: the sensor's size in pixels.
-    """
+    """Whether each box lies completely outside the sensor."""
     x, y = boxes["x"], boxes["y"]
     with np.errstate(over="ignore", invalid="ignore"):
         outside: Bool[np.ndarray, " _"] = (
@@ -99,7 +94,7 @@ def _is_finite(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
 
 
 def _clip(boxes: BoxEvents, size: SensorSize) -> int:
-    """Cut boxes off in place; returns how many it changed."""
+    """Clip boxes in place; return how many were changed."""
     num_clipped = np.zeros(len(boxes), bool)
     for first, side, end in (("x", "w", size.width), ("y", "h", size.height)):
         # float64: two roundings to float32 would move borders that lie inside the sensor.

@@ -1,4 +1,4 @@
-"""Which classes to train: some of the label map's, merged where asked."""
+"""Choose and merge classes of a label map for training."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ __all__ = ["ClassChoice", "apply_classes", "choose_classes"]
 
 @dataclass(frozen=True)
 class ClassChoice:
-    """The classes of a training and the classes of the label map that each is made of."""
+    """The classes to train, and the classes of the label map that each consists of."""
 
     names: tuple[str, ...]
-    """The training's classes; the first has id 1 in memory."""
+    """The classes to train; the first has id 1."""
     label_map: Mapping[int, str]
     """The names of the ids on disk."""
     ids: Mapping[int, int]
-    """Id on disk -> id in the training; an id that is not here is dropped."""
+    """Id on disk -> id in training; other ids are dropped."""
 
 
 def choose_classes(label_map: Mapping[int, str], wanted: Sequence[str] = ()) -> ClassChoice:
@@ -29,14 +29,12 @@ def choose_classes(label_map: Mapping[int, str], wanted: Sequence[str] = ()) -> 
 
     Args:
         label_map: names of the ids on disk.
-        wanted: one text per class of the training: the name of a class, several joined by `+` to
-            merge them, and `=name` behind it to call the result so; none takes all as they are.
-
-    Returns:
-        The choice; the training's ids follow the order of `wanted`.
+        wanted: one text per class to train, in order of their ids: the name of a class, or
+            several joined by `+` to merge them, and optionally `=name` to name the result. Empty
+            takes all classes.
 
     Raises:
-        ValueError: a class is not in the label map, or is asked for twice.
+        ValueError: a class is not in the label map, or is used twice.
 
     Example:
         >>> choice = choose_classes({0: "car", 1: "bus", 2: "truck"}, ["bus", "car+truck=vehicle"])
@@ -51,29 +49,26 @@ def choose_classes(label_map: Mapping[int, str], wanted: Sequence[str] = ()) -> 
     for text in wanted:
         parts, name = _parse(text, id_of)
         if name in names:
-            raise ValueError(f"two classes would be called {name!r}: give one of them another name")
+            raise ValueError(f"two classes have the name {name!r}: rename one of them")
         names.append(name)
         for part in parts:
             if part not in id_of:
                 raise ValueError(_unknown(part, list(id_of)))
             if id_of[part] in ids:
-                raise ValueError(
-                    f"the class {part!r} is asked for twice, the second time in {text!r}"
-                )
+                raise ValueError(f"the class {part!r} is used twice, the second time in {text!r}")
             ids[id_of[part]] = len(names)
     return ClassChoice(tuple(names), label_map, ids)
 
 
 def apply_classes(boxes: BoxEvents, choice: ClassChoice) -> tuple[BoxEvents, dict[str, int]]:
-    """Give boxes the ids of the training, and drop those of other classes.
+    """Map the ids of boxes to those of training, and drop boxes of other classes.
 
     Args:
-        boxes: box events as the label readers give them; left as they are.
-        choice: the classes of the training.
+        boxes: box events from a label reader; not modified.
+        choice: the classes to train.
 
     Returns:
-        The boxes of the chosen classes, in the same order, and how many were dropped for each
-        reason that occurred.
+        The boxes of the chosen classes, in the same order, and how many were dropped, by reason.
     """
     present: Int64[np.ndarray, " _"] = np.unique(boxes["class_id"]).astype(np.int64)
     kept = boxes.copy()
@@ -101,7 +96,8 @@ def _parse(text: str, known: Mapping[str, int]) -> tuple[list[str], str]:
     name = name.strip() or merged.strip()
     if not all(parts) or ("=" in text and not text.partition("=")[2].strip()):
         raise ValueError(
-            f"cannot read the class {text!r}: write a name, or `car+truck=vehicle` to merge classes"
+            f"cannot parse the class {text!r}: write a name, or `car+truck=vehicle` to merge "
+            "classes"
         )
     return parts, name
 
@@ -109,4 +105,4 @@ def _parse(text: str, known: Mapping[str, int]) -> tuple[list[str], str]:
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"the label map has no class {name!r}, only {', '.join(known)}.{hint}"
+    return f"the label map has no class {name!r} (classes: {', '.join(known)}).{hint}"

@@ -1,4 +1,4 @@
-"""COCO-video JSON: images with a time or a frame number, boxes that point to them; and results."""
+"""COCO-video JSON: images with a time or frame index and their boxes; and COCO results."""
 
 import json
 from collections import Counter
@@ -24,19 +24,18 @@ _CONFIDENCES = ("score", "confidence", "class_confidence")
 def read_coco(source: LabelSource) -> BoxRows:
     """Read COCO-video JSON.
 
-    An image has a time in microseconds (`t` or `timestamp`) or else a `frame_id` from 0. An image
-    to which no annotation points is a time without objects. Categories are matched to the label
-    map by name: their ids are the file's own. Where the file has several videos, the one that is
-    called like the file is read.
+    An image has a time in microseconds (`t` or `timestamp`) or a `frame_id` from 0. An image
+    without annotations is a time without objects. Categories are matched to the label map by name,
+    not by id. Of several videos, the one with the file's name is read.
 
     Args:
-        source: the file, with the recording where times come from frame numbers.
+        source: the file, with the recording where images have a `frame_id`.
 
     Returns:
-        The boxes and the empty times; ids are those of the label map, as on disk.
+        The boxes and the empty times; ids as on disk.
 
     Raises:
-        LabelError: the file is no such JSON, or something in it cannot be understood.
+        LabelError: the file is not such JSON, or a value is invalid.
     """
     content = _load(source)
     if isinstance(content, list):
@@ -50,22 +49,22 @@ def read_coco(source: LabelSource) -> BoxRows:
     rows = BoxRows()
     class_ids: dict[int, int] = {}
     for i, annotation in enumerate(_records(source, content, "annotations")):
-        place = f"annotation {i}"
-        image = _whole(source, annotation, "image_id", place)
+        where = f"annotation {i}"
+        image = _whole(source, annotation, "image_id", where)
         if image not in times:
-            raise source.error(f"there is no image {image}", place)
+            raise source.error(f"the image {image} does not exist", where)
         t = times[image]
         if t is None:  # of another video
             continue
         used.add(image)
-        category = _whole(source, annotation, "category_id", place)
+        category = _whole(source, annotation, "category_id", where)
         if category not in names:
-            raise source.error(f"there is no category {category}", place)
+            raise source.error(f"the category {category} does not exist", where)
         if category not in class_ids:
-            class_ids[category] = source.class_named(names[category], place)
+            class_ids[category] = source.class_id_of(names[category], where)
         rows.add(
             t,
-            _box(source, annotation, place),
+            _box(source, annotation, where),
             class_ids[category],
             track_id=_track(annotation),
             confidence=_confidence(annotation),
@@ -84,7 +83,7 @@ def save_coco(
 
     Args:
         path: the file to write.
-        boxes: ids as on disk; category ids are one more, for COCO's start at 1.
+        boxes: ids as on disk; category ids are one more, since COCO's start at 1.
         empty_times: times without objects.
         label_map: names of the ids on disk.
 
@@ -120,16 +119,16 @@ def save_coco(
 def _read_results(source: LabelSource, results: list[Any]) -> BoxRows:
     rows = BoxRows()
     for i, result in enumerate(results):
-        place = f"result {i}"
+        where = f"result {i}"
         if not isinstance(result, dict):
-            raise source.error(f"{str(result)[:40]!r} is no object with `bbox` and `score`", place)
-        category = _whole(source, result, "category_id", place)
+            raise source.error(f"{str(result)[:40]!r} has no `bbox` and `score`", where)
+        category = _whole(source, result, "category_id", where)
         if category < 1:
-            raise source.error(f"`category_id` is {category}: COCO's categories start at 1", place)
+            raise source.error(f"`category_id` is {category}: COCO's categories start at 1", where)
         rows.add(
-            _time(source, {"frame_id": result.get("image_id"), **result}, place),
-            _box(source, result, place),
-            source.class_numbered(category - 1, place),
+            _time(source, {"frame_id": result.get("image_id"), **result}, where),
+            _box(source, result, where),
+            source.checked_class_id(category - 1, where),
             track_id=_track(result),
             confidence=_confidence(result),
         )
@@ -140,10 +139,10 @@ def _load(source: LabelSource) -> dict[str, Any] | list[Any]:
     try:
         content = json.loads(read_text(source))
     except json.JSONDecodeError as error:
-        what = f"this is no JSON: {error.msg}"
+        what = f"not valid JSON: {error.msg}"
         raise source.error(what, f"line {error.lineno}") from error
     except RecursionError as error:
-        raise source.error("this JSON is nested too deep for labels") from error
+        raise source.error("the JSON is nested too deeply for labels") from error
     if isinstance(content, list):
         return content
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= set(content):
@@ -152,7 +151,7 @@ def _load(source: LabelSource) -> dict[str, Any] | list[Any]:
         )
         raise source.error(
             "COCO-video JSON is an object with `images`, `annotations` and `categories`; this has "
-            f"{there or 'nothing'}. Another JSON file beside a recording must not bear its name."
+            f"{there or 'nothing'}. Rename a JSON file that is not labels."
         )
     return content
 
@@ -165,22 +164,22 @@ def _records(source: LabelSource, content: dict[str, Any], name: str) -> list[di
 
 
 def _image_times(source: LabelSource, content: dict[str, Any]) -> dict[int, int | None]:
-    """Time of each image, None for those of other videos."""
+    """Time of each image; None for those of other videos."""
     images = _records(source, content, "images")
     video = _video(source, content, images)
     times: dict[int, int | None] = {}
     for i, image in enumerate(images):
-        place = f"image {i}"
-        image_id = _whole(source, image, "id", place)
+        where = f"image {i}"
+        image_id = _whole(source, image, "id", where)
         if image_id in times:
-            raise source.error(f"two images have the id {image_id}", place)
+            raise source.error(f"two images have the id {image_id}", where)
         mine = video is None or image.get("video_id") == video
-        times[image_id] = _time(source, image, place) if mine else None
+        times[image_id] = _time(source, image, where) if mine else None
     return times
 
 
 def _video(source: LabelSource, content: dict[str, Any], images: list[dict[str, Any]]) -> Any:
-    """Id of the video to read; None where there is but one."""
+    """Id of the video to read; None if there is only one."""
     ids = Counter(str(image.get("video_id")) for image in images)
     if len(ids) < 2:
         return None
@@ -196,38 +195,38 @@ def _video(source: LabelSource, content: dict[str, Any], images: list[dict[str, 
             return video_id
     there = ", ".join(names) or "none with a name"
     raise source.error(
-        f"the file has {len(ids)} videos and none is called {source.path.stem}: write one file "
-        f"per recording, or call its video so. There are {there}"
+        f"none of its {len(ids)} videos has the name {source.path.stem}: write one file per "
+        f"recording, or rename its video. The videos are {there}"
     )
 
 
-def _time(source: LabelSource, image: dict[str, Any], place: str) -> int:
+def _time(source: LabelSource, image: dict[str, Any], where: str) -> int:
     for name in _TIMES:
         if image.get(name) is not None:
             t = to_time(image[name])
             if t is None:
                 raise source.error(
-                    f"`{name}` is {image[name]!r}, not a whole number of microseconds", place
+                    f"`{name}` is {image[name]!r}, not a whole number of microseconds", where
                 )
             return t
     if image.get("frame_id") is None:
-        raise source.error("the image has neither `t` (in microseconds) nor `frame_id`", place)
-    return source.frame_time(_whole(source, image, "frame_id", place), place)
+        raise source.error("the image has neither `t` (in microseconds) nor `frame_id`", where)
+    return source.frame_time(_whole(source, image, "frame_id", where), where)
 
 
-def _whole(source: LabelSource, record: dict[str, Any], name: str, place: str) -> int:
+def _whole(source: LabelSource, record: dict[str, Any], name: str, where: str) -> int:
     value = to_time(record.get(name))
     if value is None:
-        raise source.error(f"`{name}` is {record.get(name)!r}, not a whole number", place)
+        raise source.error(f"`{name}` is {record.get(name)!r}, not a whole number", where)
     return value
 
 
-def _box(source: LabelSource, annotation: dict[str, Any], place: str) -> list[float]:
+def _box(source: LabelSource, annotation: dict[str, Any], where: str) -> list[float]:
     box = annotation.get("bbox")
     values = [number(value) for value in box] if isinstance(box, list) else []
     sides = [value for value in values if value is not None]
     if len(sides) != 4 or len(values) != 4:
-        raise source.error(f"`bbox` is {box!r}, not [x, y, width, height]", place)
+        raise source.error(f"`bbox` is {box!r}, not [x, y, width, height]", where)
     return sides
 
 

@@ -1,4 +1,4 @@
-"""A table of boxes, as spreadsheets save it: one box per row, columns by their names."""
+"""A table of boxes (CSV): one box per row, columns by name."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ _TIMES = {
     **dict.fromkeys(("t_ms", "time_ms", "timestamp_ms"), 1_000),
     **dict.fromkeys(("t_s", "time_s", "timestamp_s", "seconds"), 1_000_000),
 }
-"""Names of the time column, and how many microseconds its unit has."""
+"""Names of the time column, and its unit in microseconds."""
 _FRAMES = ("frame", "frame_id", "frame_number")
 _CORNER = (("x", "y"), ("left", "top"), ("x1", "y1"), ("xmin", "ymin"), ("x_min", "y_min"))
 _SIZE = (("w", "h"), ("width", "height"))
@@ -29,17 +29,17 @@ def read_csv(source: LabelSource) -> BoxRows:
 
     The first row names the columns: a time (`t`, in microseconds, `t_ms` or `t_s`) or a `frame`
     from 0; `x y w h` or `x1 y1 x2 y2`, in pixels from 0, or their longer names; `class`, a name or
-    an id of the label map; and, if wanted, `track_id` and `confidence`. Other columns are skipped.
-    A row with a time and nothing about a box says that there was no object.
+    an id of the label map; optionally `track_id` and `confidence`. Other columns are skipped.
+    A row with a time and no box is a time without objects.
 
     Args:
-        source: the file; commas, semicolons or tabs, with decimal commas beside semicolons.
+        source: the file, with commas, semicolons (and decimal commas) or tabs.
 
     Returns:
         The boxes and the empty times, ids as on disk.
 
     Raises:
-        LabelError: a column is missing or a cell cannot be understood.
+        LabelError: a column is missing or a cell is invalid.
     """
     text = read_text(source)
     header, _, _ = text.lstrip("\r\n").partition("\n")
@@ -56,19 +56,19 @@ def read_csv(source: LabelSource) -> BoxRows:
             else:
                 columns.read(cells, f"line {table.line_num}", rows)
     except csv.Error as error:
-        raise source.error(f"this is no table: {error}", f"line {table.line_num}") from error
+        raise source.error(f"not a table: {error}", f"line {table.line_num}") from error
     if columns is None:
         raise source.error("the file is empty; its first row must name the columns")
     return rows
 
 
 class _Columns:
-    """Which column is what, and how to read a row with them."""
+    """The columns of a table; reads its rows."""
 
     def __init__(self, source: LabelSource, names: list[str], delimiter: str) -> None:
         self.source = source
         self.delimiter = delimiter
-        self.place = {name: i for i, name in reversed(list(enumerate(names))) if name}
+        self.column_of = {name: i for i, name in reversed(list(enumerate(names))) if name}
         self.time = self._first(tuple(_TIMES))
         self.frame = self._first(_FRAMES)
         self.corner = self._pair(_CORNER)
@@ -94,70 +94,72 @@ class _Columns:
                 "line 1",
             )
 
-    def read(self, cells: list[str], place: str, rows: BoxRows) -> None:
+    def read(self, cells: list[str], where: str, rows: BoxRows) -> None:
         """Add one row."""
-        row = {name: cells[i].strip() if i < len(cells) else "" for name, i in self.place.items()}
-        t = self._time(row, place)
+        row = {
+            name: cells[i].strip() if i < len(cells) else "" for name, i in self.column_of.items()
+        }
+        t = self._time(row, where)
         sides = (*self.corner, *(self.size or self.end))
         if not any(row[name] for name in (*sides, *([self.class_] if self.class_ else []))):
             rows.empty_times.append(t)
             return
-        x, y, third, fourth = (self._number(row, name, place) for name in sides)
+        x, y, third, fourth = (self._number(row, name, where) for name in sides)
         size = (third, fourth) if self.size else (third - x, fourth - y)
         rows.add(
             t,
             (x, y, *size),
-            self._class(row, place),
-            track_id=self._track(row, place),
-            confidence=self._number(row, self.confidence, place) if self.confidence else 1.0,
+            self._class(row, where),
+            track_id=self._track(row, where),
+            confidence=self._number(row, self.confidence, where) if self.confidence else 1.0,
         )
 
     def _first(self, names: tuple[str, ...]) -> str:
-        return next((name for name in names if name in self.place), "")
+        return next((name for name in names if name in self.column_of), "")
 
     def _pair(self, pairs: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-        return next((pair for pair in pairs if set(pair) <= set(self.place)), ())
+        return next((pair for pair in pairs if set(pair) <= set(self.column_of)), ())
 
-    def _number(self, row: Mapping[str, str], name: str, place: str) -> float:
-        # Where decimals have commas, spreadsheets separate columns by semicolons.
+    def _number(self, row: Mapping[str, str], name: str, where: str) -> float:
+        # With decimal commas, spreadsheets separate columns by semicolons.
         text = row[name].replace(",", ".") if self.delimiter == ";" else row[name]
         value = number(text)
         if value is None:
-            raise self.source.error(f"{name} is {row[name]!r}, not a number", place)
+            raise self.source.error(f"{name} is {row[name]!r}, not a number", where)
         return value
 
-    def _time(self, row: Mapping[str, str], place: str) -> int:
+    def _time(self, row: Mapping[str, str], where: str) -> int:
         name = self.time or self.frame
         unit = _TIMES.get(name, 1)
         whole = to_time(row[name])
         if whole is not None:
             if not self.time:
-                return self.source.frame_time(whole, place)
-            return self._on_clock(whole * unit, place)
-        value = self._number(row, name, place)
+                return self.source.frame_time(whole, where)
+            return self._on_clock(whole * unit, where)
+        value = self._number(row, name, where)
         if unit == 1:
             of = "microseconds: name the column t_s if it is in seconds" if self.time else "frames"
-            raise self.source.error(f"{name} is {row[name]}, not a whole number of {of}", place)
-        return self._on_clock(round(value * unit), place)
+            raise self.source.error(f"{name} is {row[name]}, not a whole number of {of}", where)
+        return self._on_clock(round(value * unit), where)
 
-    def _on_clock(self, t: int, place: str) -> int:
+    def _on_clock(self, t: int, where: str) -> int:
         if abs(t) >= 2**62:
-            raise self.source.error(f"no clock goes to {t} microseconds", place)
+            raise self.source.error(f"the time {t} us is out of range", where)
         return t
 
-    def _class(self, row: Mapping[str, str], place: str) -> int:
+    def _class(self, row: Mapping[str, str], where: str) -> int:
         if not self.class_:
             return next(iter(self.source.label_map))
         text = row[self.class_]
-        # A class may be called 7: its name comes before the id.
+        # A class may have the name 7: names take precedence over ids.
         if text.isdecimal() and text not in self.source.label_map.values():
-            return self.source.class_numbered(int(text[:20]), place)
-        return self.source.class_named(text, place)
+            return self.source.checked_class_id(int(text[:20]), where)
+        return self.source.class_id_of(text, where)
 
-    def _track(self, row: Mapping[str, str], place: str) -> int:
+    def _track(self, row: Mapping[str, str], where: str) -> int:
         if not self.track or not row[self.track]:
             return 0
         track = to_time(row[self.track])
         if track is None or not -1 <= track < 2**32:
-            raise self.source.error(f"{self.track} is {row[self.track]!r}, not a number", place)
+            raise self.source.error(f"{self.track} is {row[self.track]!r}, not a number", where)
         return max(track, 0)

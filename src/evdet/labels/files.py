@@ -1,6 +1,7 @@
-"""Label files of any format -> box events, and back: the ids are shifted here and nowhere else.
+"""Label files of any format -> box events, and back.
 
-On disk ids are the label map's own, from 0; in memory they are one more, for 0 is background.
+On disk ids are those of the label map, from 0; box events have ids from 1, as 0 is the background.
+Only this module converts them.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from evdet.shapes import BoxEvents
 __all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
 
 LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
-"""Extensions of label files; of several beside one recording the first of these is read."""
+"""Extensions of label files; of several beside one recording the first in this order is read."""
 
 
 def read_boxes(
@@ -38,17 +39,17 @@ def read_boxes(
     Args:
         path: the file or folder.
         label_map: names of the ids on disk; formats with class names are matched by name.
-        recording: what was labelled. Needed where the file leaves out the sensor's size (YOLO) or
-            times.
-        frame_period: microseconds from one frame to the next, for files that count frames: frame
-            k shows the k-th slice of `recording.slices(frame_period)` and is labelled at its end.
+        recording: the labelled recording. Required where the file lacks the sensor's size (YOLO)
+            or times.
+        frame_period: microseconds between frames, for files with frame indices: frame k is the
+            k-th bin of `recording.slices(frame_period)`, labelled at its end.
 
     Returns:
         The boxes in order of time, ids from 1, and the times without objects.
 
     Raises:
-        LabelError: the file cannot be understood.
-        FileNotFoundError: there is no such file.
+        LabelError: the file is invalid.
+        FileNotFoundError: the file does not exist.
     """
     source = LabelSource(path, label_map, recording, frame_period)
     read = _reader_of(source)
@@ -86,19 +87,19 @@ def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, 
         label_map: names of the ids on disk.
 
     Raises:
-        ValueError: a box is background, or of a class that the label map does not have.
+        ValueError: a box is background, or its class is not in the label map.
     """
     boxes = to_disk_ids(labeled.boxes)
     save_coco(path, boxes, labeled.empty_times, label_map)
 
 
 def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:
-    """The reader of a format; None is NumPy's, whose boxes need no rows."""
+    """The reader of a format; None is NumPy's, which needs no rows."""
     path = source.path
     if path.is_dir():
         return _reader_of_folder(source)
     if not path.exists():
-        raise FileNotFoundError(f"there is no label file {path}")
+        raise FileNotFoundError(f"the label file {path} does not exist")
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return None
@@ -107,8 +108,8 @@ def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:
     readers = {".json": read_coco, ".xml": read_voc, ".csv": read_csv, ".tsv": read_csv}
     if suffix not in readers:
         raise source.error(
-            f"labels are read from {', '.join(LABEL_SUFFIXES)} files and from folders of .txt or "
-            f".xml files, not from {suffix or 'a file without extension'}"
+            f"unsupported format {suffix!r} (supported: {', '.join(LABEL_SUFFIXES)}, and folders "
+            "of .txt or .xml files)"
         )
     return readers[suffix]
 
@@ -118,12 +119,12 @@ def _reader_of_folder(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
     if {".txt", ".xml"} <= suffixes:
         raise source.error("the folder has both .txt and .xml files: keep one kind of labels")
     if not suffixes & {".txt", ".xml"}:
-        raise source.error("the folder has no .txt (YOLO) or .xml (PASCAL VOC) file for any frame")
+        raise source.error("the folder has no .txt (YOLO) or .xml (PASCAL VOC) file of a frame")
     return read_yolo if ".txt" in suffixes else read_voc
 
 
 def _reader_of_text(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
-    """MOT has commas, YOLO has spaces, a table has names in its first line."""
+    """MOT has commas, YOLO has spaces, a table has column names in its first line."""
     with source.path.open("rb") as file:
         lines = file.read(4096).splitlines()
     first = next((line for line in lines if line.strip()), b"")

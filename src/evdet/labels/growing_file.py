@@ -1,4 +1,4 @@
-"""A file that is complete after every append, and after one that fails."""
+"""A file that is complete after every append, even after a failed one."""
 
 import contextlib
 from pathlib import Path
@@ -9,12 +9,12 @@ __all__ = ["GrowingFile"]
 
 
 class GrowingFile:
-    """Writes so that whoever opens the file at any time, or after a crash, finds it complete.
+    """Appends to a file that is complete at any time, and after a crash.
 
     Args:
-        path: the file; an older one is replaced at once, and stays whole for whoever has it open.
-        head: what it begins with.
-        tail: what closes it; it moves back with everything that is appended.
+        path: the file; an existing one is replaced at once.
+        head: the beginning of the file.
+        tail: the end of the file; it moves with each append.
 
     Raises:
         OSError: the file cannot be written.
@@ -26,8 +26,7 @@ class GrowingFile:
         self._end = len(head)
         with contextlib.ExitStack() as on_failure:
             with replacing(path) as part:
-                # Unbuffered: what is appended is there for readers, and a full disk is noticed
-                # at once.
+                # Unbuffered, so that readers see each append, and a full disk raises at once.
                 self._file = on_failure.enter_context(part.open("wb", buffering=0))
                 self._write_at(0, head + tail)
             on_failure.pop_all()
@@ -45,7 +44,7 @@ class GrowingFile:
         try:
             self._write_at(self._end, content + self._tail)
         except BaseException:
-            # What was there fits again: its place was freed just now.
+            # The tail fits again: truncating has freed its space.
             self._file.truncate(self._end)
             self._write_at(self._end, self._tail)
             raise
@@ -57,8 +56,8 @@ class GrowingFile:
         """Close the file; closing it again does nothing."""
         self._file.close()
 
-    def _write_at(self, place: int, content: bytes) -> None:
-        self._file.seek(place)
+    def _write_at(self, offset: int, content: bytes) -> None:
+        self._file.seek(offset)
         left = memoryview(content)
         while left:
             try:

@@ -1,4 +1,4 @@
-"""Which ids a detector's classes have on disk: those of the data set that a recording is from."""
+"""The ids on disk of a detector's classes: those of the recording's data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from evdet.labels.label_map import find_label_map, read_label_map
 __all__ = ["OWN_IDS", "choose_label_ids"]
 
 OWN_IDS = "none"
-"""What --label-map is given to number the classes as the detector does."""
+"""The value of --label-map that keeps the detector's ids."""
 
 
 def choose_label_ids(
@@ -17,15 +17,15 @@ def choose_label_ids(
     """Find the label map of a source, and match the detector's classes to it by name.
 
     Args:
-        class_names: what the detector calls what it finds, without background.
-        source: the file that is played; None where it is no file.
-        label_map: what the user named: a file, `OWN_IDS`, or None to look for one.
+        class_names: the detector's classes, without background.
+        source: the source's file; None where it is not a file.
+        label_map: a label map file, `OWN_IDS`, or None to search for one.
 
     Returns:
         The id on disk and the name of each class, in the order of `class_names`.
 
     Raises:
-        FolderError: the label map cannot be understood.
+        FolderError: the label map is invalid.
         ValueError: it lacks a class of the detector.
     """
     own = dict(enumerate(class_names))
@@ -33,7 +33,7 @@ def choose_label_ids(
         return own
     if label_map is not None:
         if not Path(label_map).is_file():
-            raise ValueError(f"there is no label map {label_map}")
+            raise ValueError(f"the label map {label_map} does not exist")
         return _match(class_names, read_label_map(Path(label_map)), label_map)
     found = None if source is None else find_label_map(source)
     return own if found is None else _match(class_names, *found)
@@ -45,8 +45,8 @@ def _match(class_names: Sequence[str], label_map: Mapping[int, str], where: str)
     if missing:
         what = "no class" if len(missing) == len(class_names) else f"no {', '.join(missing)}"
         raise ValueError(
-            f"the detector finds {', '.join(class_names)}, and {where} has {what} of these, but "
+            f"the detector finds {', '.join(class_names)}, but {where} has {what} of these, only "
             f"{', '.join(id_of)}. Give a --checkpoint that was trained on the classes of this "
-            f"source, or --label-map {OWN_IDS} to number the boxes as the detector does"
+            f"source, or --label-map {OWN_IDS} to keep the detector's ids"
         )
     return {id_of[name]: name for name in class_names}

@@ -1,4 +1,4 @@
-"""What the ids of a label file are called: label maps, and the classes of published data sets."""
+"""Class names of the ids of a label file: label maps, and published data sets."""
 
 import json
 import re
@@ -18,9 +18,9 @@ __all__ = [
 ]
 
 LABEL_MAP_FILE = "label_map_dictionary.json"
-"""Name of the file at the root of a data set folder that names the classes."""
+"""Name of the label map at the root of a data set folder."""
 LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
-"""How the name of a label file may end, without extension."""
+"""Endings of label files' names, without extension."""
 
 _RECORDING_TAIL = re.compile(r"_(td|cd|events)$")
 # Names of recordings in data sets that ship without a label map, and their classes: Prophesee's
@@ -34,30 +34,30 @@ _PUBLISHED = {
 
 
 class FolderError(ValueError):
-    """A data set folder that cannot be used as it lies."""
+    """A data set folder that cannot be used."""
 
 
 class FoundLabelMap(NamedTuple):
-    """A label map, and where it was found."""
+    """A label map and its origin."""
 
     names: dict[int, str]
     """Names by id on disk, sorted by id."""
     origin: str
-    """The file, or the data set that is known by the name of its recording."""
+    """The file, or the published data set recognised by the recording's name."""
 
 
 def find_label_map(path: Path) -> FoundLabelMap | None:
-    """Find the label map of the data set that a recording or a label file is from.
+    """Find the label map of the data set of a recording or a label file.
 
     Args:
         path: the file, or a folder of the data set.
 
     Returns:
-        That of the nearest folder above, or of the folder itself, that has one; else that of the
-        published data set whose recordings are named like this; else None.
+        That of the folder or of the nearest folder above that has one; otherwise that of the
+        published data set with recordings of such names; otherwise None.
 
     Raises:
-        FolderError: the nearest label map cannot be understood.
+        FolderError: the nearest label map is invalid.
     """
     here = path.absolute()
     for folder in (here, *here.parents) if path.is_dir() else here.parents:
@@ -72,49 +72,46 @@ def find_label_map(path: Path) -> FoundLabelMap | None:
 
 
 def read_label_map(path: Path) -> dict[int, str]:
-    """Read the names of the classes.
-
-    Args:
-        path: a JSON file such as `{"0": "car", "1": "pedestrian"}`.
+    """Read a label map, a JSON file such as `{"0": "car", "1": "pedestrian"}`.
 
     Returns:
         Names by id on disk, sorted by id.
 
     Raises:
-        FolderError: the file cannot be understood.
+        FolderError: the file is invalid.
     """
     example = 'It should look like {"0": "car", "1": "pedestrian"}.'
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise FolderError(f"{path} is no JSON: {error}. {example}") from error
+        raise FolderError(f"{path} is not valid JSON: {error}. {example}") from error
     if not isinstance(content, dict) or not content:
         raise FolderError(f"{path} names no classes. {example}")
     label_map = {}
     for key, name in content.items():
         if not (key.isdecimal() and len(key) < 10) or not isinstance(name, str) or not name.strip():
-            raise FolderError(f'{path} has the entry "{key}": {json.dumps(name)}. {example}')
+            raise FolderError(f'{path} has an invalid entry "{key}": {json.dumps(name)}. {example}')
         label_map[int(key)] = name.strip()
     names = list(label_map.values())
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FolderError(
-            f"{path} calls several ids {twice[0]!r}. Give each its own name; classes are merged "
-            f"when they are chosen, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
+            f"{path} has several ids with the name {twice[0]!r}. Give each its own name; merge "
+            f"classes when choosing them, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
         )
     return dict(sorted(label_map.items()))
 
 
 def published_classes(names: Iterable[str], among: Iterable[str] = ()) -> tuple[str, ...]:
-    """Give the classes of the published data set whose recordings have such names.
+    """The classes of the published data set whose recordings have such names.
 
     Args:
-        names: of recordings, without extension and tail; with none, every data set fits.
+        names: of recordings, without extension and tail; empty matches every data set.
         among: classes that the data set must have.
 
     Returns:
-        The classes in the order of their ids; of several data sets that fit, those of the one
-        with the fewest. Empty where none fits.
+        The classes in the order of their ids; of several matching data sets, those of the one
+        with the fewest. Empty without a match.
     """
     names, among = list(names), set(among)
     fitting = [
@@ -126,7 +123,7 @@ def published_classes(names: Iterable[str], among: Iterable[str] = ()) -> tuple[
 
 
 def key_of(path: Path) -> str:
-    """What a recording and its labels have in common: the name without extension and tails.
+    """The name that a recording and its labels share: without extension and tails.
 
     Example:
         >>> key_of(Path("drive_td.dat")), key_of(Path("drive_bbox.npy")), key_of(Path("drive.raw"))

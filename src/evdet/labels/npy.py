@@ -36,21 +36,21 @@ def read_npy(source: LabelSource) -> BoxEvents:
     """Read an array of box events, fields by name.
 
     Args:
-        source: the file; an npz must have the array `labels`, as RVT's has.
+        source: the file; an npz must have the array `labels`, as in RVT's.
 
     Returns:
         `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; ids as on
         disk.
 
     Raises:
-        LabelError: the file is damaged, or is no array of box events.
+        LabelError: the file is damaged, or not an array of box events.
     """
     array = _load(source)
     names = array.dtype.names
     if names is None or array.ndim != 1:
         raise source.error(
-            f"this is an array of shape {array.shape} and type {array.dtype}, not one of box "
-            "events with the fields t, x, y, w, h, class_id. Is it the recording?"
+            f"an array of shape {array.shape} and type {array.dtype} is not box events with the "
+            "fields t, x, y, w, h, class_id. Is it the recording?"
         )
     further = [(name, kind) for name, kind in _FURTHER.items() if name in names]
     boxes = np.zeros(len(array), [*BOX_DTYPE.descr, *further] if further else BOX_DTYPE)
@@ -69,13 +69,8 @@ def read_npy(source: LabelSource) -> BoxEvents:
 
 
 def save_npy(path: Path, boxes: BoxEvents) -> None:
-    """Write box events as they are; a failure leaves no half file.
-
-    Args:
-        path: the file to write.
-        boxes: ids as they are to be on disk.
-    """
-    # Through memory: NumPy's own writer hides the system's error when the disk is full.
+    """Write box events, with their ids unchanged, completely or not at all."""
+    # Through a buffer: NumPy's own writer hides the system's error when the disk is full.
     content = io.BytesIO()
     np.save(content, boxes)
     with replacing(path) as part:
@@ -83,23 +78,19 @@ def save_npy(path: Path, boxes: BoxEvents) -> None:
 
 
 def is_box_npy(path: Path) -> bool:
-    """Whether a NumPy file holds boxes and not events, by the names of its fields.
-
-    Args:
-        path: a .npy file; only its header is read.
-    """
+    """Whether a .npy file holds boxes, not events, by the fields in its header."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             names = np.load(path, mmap_mode="r", allow_pickle=False).dtype.names
-    except Exception:  # whoever opens the file as a recording says what is wrong with it
+    except Exception:  # opening it as a recording raises the error
         return False
     return names is not None and {"w", "h"} <= set(names)
 
 
 def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
     if not source.path.exists():
-        raise FileNotFoundError(f"there is no label file {source.path}")
+        raise FileNotFoundError(f"the label file {source.path} does not exist")
     try:
         # Opened here: NumPy leaves the file of a damaged npz open.
         with source.path.open("rb") as file, warnings.catch_warnings():
@@ -109,15 +100,14 @@ def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
             return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
     except Exception as error:  # a damaged file makes NumPy raise nearly anything
         raise source.error(
-            f"this cannot be read as a NumPy array of labels ({_first_line(error)}). "
-            "Was it copied completely?"
+            f"it is not a NumPy array of labels: {_first_line(error)}. Was it copied completely?"
         ) from error
 
 
 def _convert(
     column: Shaped[np.ndarray, "_ *_"], dtype: np.dtype, source: LabelSource, name: str
 ) -> Shaped[np.ndarray, " _"]:
-    """A column in its type; whole numbers must survive, box sides may be anything."""
+    """A column in its type; integers must be exact, box sides may have any value."""
     if column.dtype.kind not in "biuf" or column.ndim != 1:
         each = f" of shape {column.shape[1:]}" if column.ndim != 1 else ""
         raise source.error(f"the field {name} holds {column.dtype}{each}, not single numbers")

@@ -1,4 +1,4 @@
-"""What every reader of a label file is given, what it gives back, and the error it raises."""
+"""The input, output and error of all readers of label files."""
 
 import difflib
 import re
@@ -25,12 +25,12 @@ __all__ = [
 
 
 class LabelError(ValueError):
-    """A label file that cannot be understood: the message names file, place and remedy."""
+    """An invalid label file: the message names file, location and remedy."""
 
 
 @runtime_checkable
 class RecordingFacts(Protocol):
-    """What some label files leave to the recording; a `Recording` has it."""
+    """The facts that some label files lack; a `Recording` has them."""
 
     @property
     def size(self) -> SensorSize:
@@ -55,33 +55,33 @@ class RecordingSpan(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSource:
-    """A label file and what is needed to understand it."""
+    """A label file and what is needed to read it."""
 
     path: Path
     """The file, or a folder of one file per frame."""
     label_map: Mapping[int, str]
     """Names of the ids on disk."""
     recording: RecordingFacts | None = None
-    """The recording that was labelled."""
+    """The labelled recording."""
     frame_period: int | None = None
-    """Microseconds from one frame to the next, where the file counts frames."""
+    """Microseconds between frames, for files with frame indices."""
 
-    def error(self, what: str, place: str = "", path: Path | None = None) -> LabelError:
+    def error(self, what: str, where: str = "", path: Path | None = None) -> LabelError:
         """The error to raise.
 
         Args:
-            what: what is wrong, and what to do.
-            place: the line or the record, for people.
+            what: the problem and the remedy.
+            where: the line or the record, such as "line 3".
             path: the file, where the labels are a folder.
         """
-        where = f"{path or self.path}, {place}" if place else f"{path or self.path}"
-        return LabelError(f"{where}: {what}")
+        file = path or self.path
+        return LabelError(f"{file}, {where}: {what}" if where else f"{file}: {what}")
 
-    def class_named(self, name: str, place: str, path: Path | None = None) -> int:
+    def class_id_of(self, name: str, where: str, path: Path | None = None) -> int:
         """Id on disk of a class name.
 
         Raises:
-            LabelError: the label map has no such class.
+            LabelError: the label map has no class of this name.
         """
         for class_id, known in self.label_map.items():
             if known == name:
@@ -92,56 +92,52 @@ class LabelSource:
             f"the class {name!r} is not in the label map, which has "
             f"{', '.join(self.label_map.values())}.{hint} Add it to label_map_dictionary.json, "
             "or rename it here.",
-            place,
+            where,
             path,
         )
 
-    def class_numbered(self, class_id: int, place: str) -> int:
-        """The id, which need not be in the label map: those are counted where classes are chosen.
+    def checked_class_id(self, class_id: int, where: str) -> int:
+        """The id, unless it is too large; ids that are not in the label map are counted later.
 
         Raises:
             LabelError: it is too large for any label map.
         """
         if class_id >= 2**31:
-            raise self.error(f"the class id {class_id} is too large", place)
+            raise self.error(f"the class id {class_id} is too large", where)
         return class_id
 
-    def frame_time(self, frame: int, place: str = "") -> int:
-        """When a frame was labelled, for files that count frames.
+    def frame_time(self, frame: int, where: str = "") -> int:
+        """Time of the labels of a frame, for files with frame indices, on the recording's clock.
 
-        Frame k shows the events of the k-th slice of `Recording.slices(frame_period)`, and is
-        labelled at the end of that slice; so it falls into the recording's bin k where bins last
-        as long as frames.
+        Frame k shows the k-th bin of `Recording.slices(frame_period)` and is labelled at the end
+        of that bin; with bins as long as frames, it belongs to bin k.
 
         Args:
-            frame: number of the frame, from 0.
-            place: where the number stands, for people.
-
-        Returns:
-            Microseconds, on the clock of the recording.
+            frame: index of the frame, from 0.
+            where: location in the file, for the error.
 
         Raises:
             LabelError: the period is not known or the frame is negative.
         """
         if self.frame_period is None or self.frame_period <= 0:
             raise self.error(
-                "the boxes are numbered by frame, so the duration of a frame is needed: give "
-                f"frame_period in microseconds (got {self.frame_period})",
-                place,
+                "the boxes have frame indices, not times: give the duration of a frame, "
+                f"frame_period, in microseconds (got {self.frame_period})",
+                where,
             )
         if not 0 <= frame < 2**40:
-            raise self.error(f"a frame has the number {frame}: they count from the first", place)
-        start = (self.facts(place).start or 0) // self.frame_period
+            raise self.error(f"the frame index {frame} is before the first", where)
+        start = (self.facts(where).start or 0) // self.frame_period
         return (start + frame + 1) * self.frame_period
 
-    def facts(self, place: str = "") -> RecordingFacts:
+    def facts(self, where: str = "") -> RecordingFacts:
         """The recording.
 
         Raises:
             LabelError: it was not given.
         """
         if self.recording is None:
-            raise self.error("these labels can only be read together with their recording", place)
+            raise self.error("these labels can only be read with their recording", where)
         return self.recording
 
 
@@ -154,7 +150,7 @@ class BoxRows:
     empty_times: list[int] = field(default_factory=list)
     """Times without objects."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Rows left out, by reason."""
+    """Dropped rows, by reason."""
 
     def add(
         self,
@@ -169,22 +165,18 @@ class BoxRows:
         self.rows.append((t, *xywh, class_id, track_id, confidence))
 
     def count(self, reason: str) -> None:
-        """Count one row that is left out."""
+        """Count one dropped row."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
     def boxes(self) -> BoxEvents:
-        """The boxes as an array, ids still as on disk."""
-        # A side beyond float32 becomes infinite, and the rules drop it as that.
+        """The boxes as an array, ids as on disk."""
+        # A side beyond float32 becomes infinite, and the box rules drop it.
         with np.errstate(over="ignore"):
             return np.array(self.rows, BOX_DTYPE)
 
 
 def number(text: Any) -> float | None:
-    """A finite number, or None for what is none.
-
-    Args:
-        text: digits, or a number already.
-    """
+    """Text or a number as a finite float, or None."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return None
     try:
@@ -195,11 +187,7 @@ def number(text: Any) -> float | None:
 
 
 def to_time(text: Any) -> int | None:
-    """Whole microseconds, or None for what is none.
-
-    Args:
-        text: digits, or a number already; whole floats are accepted.
-    """
+    """Text or a number, whole floats included, as whole microseconds, or None."""
     if isinstance(text, int) and not isinstance(text, bool):
         return text if abs(text) < 2**62 else None
     if isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text):

@@ -1,4 +1,4 @@
-"""Boxes -> files that grow window by window, hours of them: NumPy, CSV, COCO results, MOT."""
+"""Boxes -> files that grow frame by frame: NumPy, CSV, COCO results, MOT."""
 
 import csv
 import io
@@ -16,28 +16,31 @@ from evdet.shapes import BoxEvents
 
 __all__ = ["BOX_SUFFIXES", "BoxWriter"]
 
-# Readers of MOT leave out lines with confidence 0.
+# Readers of MOT drop lines with confidence 0.
 _LEAST_CONFIDENCE = 1e-6
 _CSV_COLUMNS = ("t", "x", "y", "w", "h", "class", "class_id", "track_id", "class_confidence")
 
 
 class BoxWriter:
-    """Appends boxes to a file that is complete at any moment.
+    """Appends boxes to a file that is complete at any time.
 
-    The ending of its name chooses the format; `read_boxes` reads each of them back.
+    The ending of its name determines the format; `read_boxes` reads all of them.
 
     Args:
-        path: a name that ends as one of `BOX_SUFFIXES`; an older file is replaced.
+        path: a name with an ending of `BOX_SUFFIXES`; an existing file is replaced.
         label_map: names of the ids on disk, which start at 0.
 
     Raises:
-        ValueError: no format has this ending.
+        ValueError: unsupported ending.
         OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path, label_map: Mapping[int, str]) -> None:
         if path.suffix.lower() not in _FORMATS:
-            raise ValueError(f"boxes are written to {', '.join(BOX_SUFFIXES)}, not to {path.name}")
+            raise ValueError(
+                f"cannot write boxes to {path.name}: unsupported format {path.suffix!r} "
+                f"(supported: {', '.join(BOX_SUFFIXES)})"
+            )
         self._format = _FORMATS[path.suffix.lower()]
         self._label_map = label_map
         self._num_boxes = 0
@@ -48,12 +51,12 @@ class BoxWriter:
 
         Args:
             boxes: box events with ids from 1, not before those written so far.
-            frame: number of the frame, from 0, for the formats that count frames. In an event
-                recording, frame k is the k-th slice of `recording.slices`, as for labels.
+            frame: index of the frame, from 0, for formats with frame indices. In an event
+                recording, frame k is the k-th bin of `recording.slices`, as for labels.
 
         Raises:
-            ValueError: a box is background, or of a class that the label map does not have.
-            OSError: the disk is full; what was written before stays.
+            ValueError: a box is background, or its class is not in the label map.
+            OSError: the disk is full; the boxes written before stay.
         """
         if not len(boxes):
             return
@@ -73,7 +76,7 @@ class BoxWriter:
 
 
 def _npy_head(num_boxes: int) -> bytes:
-    """The header of an array, always of one length."""
+    """The header of an array, of constant length."""
     text = f"{{'descr': {BOX_DTYPE.descr!r}, 'fortran_order': False, 'shape': ({num_boxes},), }}"
     # Magic, version and length are 10 bytes, and data starts at a multiple of 64.
     length = -(-(len(text) - len(str(num_boxes)) + 20 + 11) // 64) * 64 - 10
@@ -93,7 +96,7 @@ def _csv_head(num_boxes: int) -> bytes:
 
 def _csv_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
     text = io.StringIO()
-    # float32 prints the shortest digits that are read back as the same number.
+    # float32 prints the fewest digits that read back as the same number.
     csv.writer(text, lineterminator="\n").writerows(
         (
             box["t"],
@@ -133,7 +136,7 @@ def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> byt
         cells = (
             frame + 1,
             int(box["track_id"]) or -1,
-            # MOT's first pixel is 1.
+            # Pixels in MOT start at 1.
             *(x + 1, y + 1, w, h),
             max(confidence, _LEAST_CONFIDENCE),
             int(box["class_id"]),
@@ -146,7 +149,7 @@ def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> byt
 @dataclass(frozen=True)
 class _Format:
     head: Callable[[int], bytes]
-    """The beginning of a file with so many boxes."""
+    """Number of boxes -> the beginning of a file."""
     encode: Callable[[BoxEvents, int, Mapping[int, str]], bytes]
     """Boxes with ids as on disk, number of their frame, label map -> what is appended."""
     between: bytes = b""
@@ -161,4 +164,4 @@ _FORMATS = {
 }
 
 BOX_SUFFIXES = tuple(_FORMATS)
-"""How the names of box files end: NumPy, CSV, COCO results, MOT text."""
+"""Endings of box files: NumPy, CSV, COCO results, MOT text."""

@@ -1,4 +1,4 @@
-"""The one place where the events of a time bin become a frame."""
+"""The events of a time bin -> a frame, for training and detection alike."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ __all__ = ["EventFrames", "clean_bins", "make_frame"]
 def make_frame(
     time_bin: TimeBin, size: SensorSize, preprocess: str, *, out_size: SensorSize
 ) -> Shaped[np.ndarray, "C H W"]:
-    """Make the frame of one time bin: for training, detection, and the check of an export.
+    """Make the frame of one time bin.
 
     Args:
         time_bin: its events, with start and duration.
@@ -26,11 +26,8 @@ def make_frame(
         preprocess: the event representation.
         out_size: the frame's size, at most the sensor's.
 
-    Returns:
-        The frame.
-
     Raises:
-        ValueError: there is no such representation, or an event lies outside sensor or bin.
+        ValueError: unknown representation, or an event lies outside the sensor or the bin.
     """
     start, delta_t, events = time_bin
     representation = get_representation(preprocess)
@@ -40,19 +37,19 @@ def make_frame(
 def clean_bins(
     recording: Recording, spec: FrameSpec, *, since: int | None = None
 ) -> Iterator[TimeBin]:
-    """Cut a recording into time bins, without the noise that training left out.
+    """Cut a recording into time bins, filtered as in training.
 
     Args:
-        recording: the recording; with `remove_hot_pixels` its first seconds are read before.
+        recording: the recording; with `remove_hot_pixels` its first seconds are read first.
         spec: time bin, hot pixels and background filter of the detector.
-        since: a time in the first bin that is wanted, in microseconds; None is the first event.
-            The background filter reads the bins before that it needs.
+        since: a time in the first bin, in microseconds; None is the first event. The background
+            filter also reads the bins before that it needs.
 
     Yields:
-        The bins from that on, the empty ones too.
+        The bins, the empty ones too.
 
     Raises:
-        RecordingError: the recording is damaged; the bins before have been delivered.
+        RecordingError: the recording is damaged; the bins before are delivered first.
     """
     hot = find_hot_mask(recording, spec.delta_t) if spec.remove_hot_pixels else None
     noise = NoiseRemoval(recording.size, hot, spec.background_filter)
@@ -68,12 +65,11 @@ class EventFrames:
 
     Args:
         name: the source, for messages.
-        size: its sensor's size; one without pixels, as of a file without events, is taken for
-            the frame's.
-        spec: what the detector's frames are made of.
+        size: its sensor's size; without pixels, as of a file without events, the frame's is used.
+        spec: the detector's frame spec.
 
     Raises:
-        ValueError: there is no such representation, or it makes other frames.
+        ValueError: unknown representation, or it makes frames with other channels.
     """
 
     def __init__(self, name: str, size: SensorSize, spec: FrameSpec) -> None:
@@ -89,14 +85,11 @@ class EventFrames:
         self._preprocess = spec.preprocess
 
     def make(self, time_bin: TimeBin, *, arrived: float | None = None) -> StreamedFrame:
-        """Make the frame of one bin.
+        """Make the frame of one bin, with the end of the bin as its time.
 
         Args:
             time_bin: its events.
             arrived: when it was complete, for a live source.
-
-        Returns:
-            The frame, stamped with the end of the bin.
         """
         start, delta_t, events = time_bin
         size, out_size = self.layout.size, self.layout.shown

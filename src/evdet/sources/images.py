@@ -1,4 +1,4 @@
-"""Images -> frames for a detector that was trained on pictures. OpenCV decodes and scales them."""
+"""Images -> frames for a detector trained on pictures; OpenCV decodes and scales them."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,24 +16,24 @@ from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures
 __all__ = ["ImageSource", "picture_to_frame", "read_image"]
 
 
-_JPEG = b"\xff\xd8"  # how such files begin; nothing in them is transparent
+_JPEG = b"\xff\xd8"  # magic number; a JPEG has no transparency
 
 
 class ImageSource(LaidOut):
     """Images as frames; a `FrameStream`. `open_frames` makes it.
 
-    Image number i is shown at i·delta_t, the first at 0.
+    The image with index i has the time i·delta_t.
 
     Args:
         path: the image or folder, for messages.
-        images: in the order in which they are played; all of one size.
-        frame_shape: channels, height and width of the training's frames.
-        delta_t: from one image to the next, in microseconds.
-        start: images before this time are left out, in microseconds.
-        duration: images so many microseconds after `start` are left out; None plays all.
+        images: in order of time; all of one size.
+        frame_shape: channels, height and width of training's frames.
+        delta_t: time between images, in microseconds.
+        start: time of the first image to read, in microseconds.
+        duration: in microseconds from `start` on; None reads all.
 
     Raises:
-        ValueError: there is no image from `start` on.
+        ValueError: no image from `start` on.
         RecordingError: the first image cannot be read.
     """
 
@@ -51,7 +51,7 @@ class ImageSource(LaidOut):
         stop = len(images) if duration is None else -(-(start + duration) // delta_t)
         if first >= len(images):
             raise ValueError(
-                f"nothing lies from {start / 1e6:g} s on: {path} has {len(images)} images, one "
+                f"no images from {start / 1e6:g} s on: {path} has {len(images)} images, one "
                 f"every {delta_t} us"
             )
         self.name = path.stem if path.is_file() else path.resolve().name
@@ -66,38 +66,33 @@ class ImageSource(LaidOut):
 
     @property
     def num_frames(self) -> int:
-        """Images that are played."""
+        """Number of images."""
         return len(self._numbers)
 
     def __iter__(self) -> Iterator[StreamedFrame]:
-        """Play the images.
+        """Read the images.
 
         Raises:
             RecordingError: one cannot be read, or has another size than the first; those before
-                have been delivered.
+                are delivered first.
         """
-        for number in self._numbers:
-            path = self._images[number]
+        for index in self._numbers:
+            path = self._images[index]
             picture = read_image(path)
             size = SensorSize(*picture.shape[:2])
             if size != self.size:
                 raise RecordingError(
-                    f"{path}: image {number + 1} of {len(self._images)} is {size}, and those "
+                    f"{path}: image {index + 1} of {len(self._images)} is {size}, the images "
                     f"before are {self.size}. Keep images of one size in a folder."
                 )
             frame = picture_to_frame(picture, self._layout, self._num_channels)
-            yield StreamedFrame(number * self.delta_t, self.delta_t, frame, picture=picture)
+            yield StreamedFrame(index * self.delta_t, self.delta_t, frame, picture=picture)
 
 
 def read_image(path: Path) -> Picture:
-    """Read an image of any common format.
+    """Read an image of any common format as RGB.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Red, green and blue. Grey images have three times the same; what is transparent lies on
-        black; 16 bits become 8.
+    Grey images have three equal channels; transparent pixels become black; 16 bits become 8.
 
     Raises:
         RecordingError: the file cannot be read.
@@ -105,15 +100,13 @@ def read_image(path: Path) -> Picture:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
-        raise RecordingError(
-            f"{path} cannot be read: {error.strerror}. Is the name right?"
-        ) from None
+        raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
     with _quiet():
         image = _decode(data) if len(data) else None
     if image is None:
         raise RecordingError(
-            f"{path} is no image that can be decoded, or was cut off. Copy or record it again, or "
-            "take it out of its folder; the images before it have been played."
+            f"cannot decode {path}: it is truncated, or not an image. Copy or record it again, or "
+            "remove it from its folder."
         )
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
@@ -127,19 +120,19 @@ def read_image(path: Path) -> Picture:
 def picture_to_frame(
     picture: Picture, layout: FrameLayout, num_channels: int
 ) -> Float32[np.ndarray, "C H W"]:
-    """Make a frame as those of Moving MNIST are.
+    """Make a frame in the format of Moving MNIST.
 
     Args:
-        picture: red, green and blue.
-        layout: where it lies in the frame.
-        num_channels: 3 for red, green and blue, 1 for grey.
+        picture: RGB.
+        layout: its position in the frame.
+        num_channels: 3 for RGB, 1 for grey.
 
     Returns:
         Values in [0, 1].
     """
     height, width = layout.shown
     if layout.shown != layout.size:
-        # Each pixel of a smaller picture is a mean, so that fine things neither vanish nor flicker.
+        # Area averaging, so that fine structures neither vanish nor flicker.
         is_smaller = height < layout.size.height
         method = cv2.INTER_AREA if is_smaller else cv2.INTER_LINEAR
         picture = cv2.resize(picture, (width, height), interpolation=method)
@@ -151,18 +144,18 @@ def picture_to_frame(
 
 
 def _decode(data: UInt8[np.ndarray, " N"]) -> Shaped[np.ndarray, "h w _"] | None:
-    """Blue, green, red, and opacity where there is some; None for what is no image."""
+    """Blue, green, red, and opacity if present; None if it is not an image."""
     if data[:2].tobytes() != _JPEG:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
         if image is None or image.shape[2:] == (4,):
             return image
-    # Makes 3 x 8 bits of anything, and turns the image upright where the camera was held aside.
+    # Converts to 3 x 8 bits, and applies the EXIF orientation.
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep OpenCV from printing what an exception will say."""
+    """Keep OpenCV from printing errors that are raised anyway."""
     before = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

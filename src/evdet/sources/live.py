@@ -1,4 +1,4 @@
-"""open_live: events that are still arriving -> frames for a detector, each as its window closes."""
+"""open_live: events that are still arriving -> frames for a detector, as each time bin closes."""
 
 import logging
 from collections.abc import Iterator
@@ -18,28 +18,27 @@ __all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveSource", "open_liv
 _log = logging.getLogger(__name__)
 
 STANDARD_INPUT = "-"
-"""What standard input is called where a file could be named."""
+"""The name of standard input."""
 MAX_DELAY = 250_000
-"""Microseconds after which the windows of a silent source close by the clock on the wall."""
+"""Microseconds after which time bins close by the wall clock if no events come."""
 MAX_BACKLOG = 10
-"""When more complete windows than these wait, all but the newest are skipped."""
+"""When more complete time bins wait, all but the newest are skipped."""
 
 
 _HOT_PIXELS_STAY = (
-    "%s: hot pixels stay in, though the training left them out: which they are can be told of "
-    "recordings alone. Mask them in the camera."
+    "%s: hot pixels are not removed, unlike in training: they can only be found in a recording. "
+    "Mask them in the camera."
 )
 
 
 class LiveSource(LaidOut):
-    """The frames of a live source; a `FrameStream` that plays once. `open_live` makes it.
+    """The frames of a live source; a `FrameStream` for one iteration. `open_live` makes it.
 
-    Each frame's `arrived` tells when its window was complete: `time.monotonic() - frame.arrived`
-    is how late its boxes are.
+    `time.monotonic() - frame.arrived` is the latency of a frame's boxes.
 
     Args:
         events: the source.
-        spec: what the detector's frames are made of.
+        spec: the detector's frame spec.
         name: of the source.
     """
 
@@ -61,29 +60,29 @@ class LiveSource(LaidOut):
 
     @property
     def num_skipped(self) -> int:
-        """Windows that were left out so far, because too many waited."""
+        """Time bins skipped so far, because too many waited."""
         return self._events.num_skipped
 
     @property
     def num_late(self) -> int:
-        """Events that were left out so far, because they came after their window was closed."""
+        """Events dropped so far, because they came after their time bin was closed."""
         return self._events.num_late
 
     def __iter__(self) -> Iterator[StreamedFrame]:
-        """Play the source from where it is, up to its end, `stop`, or Ctrl-C while it waits.
+        """Read the source from its position, up to its end, `stop`, or Ctrl-C while it waits.
 
         Raises:
-            RecordingError: the source is damaged, or not what it was any more; the frames before
-                have been delivered.
+            RecordingError: the source is damaged, removed or replaced; the frames before are
+                delivered first.
         """
         for time_bin, arrived in self._events.slices():
             kept, _ = self._noise.clean(time_bin.events)
             yield self._frames.make(time_bin._replace(events=kept), arrived=arrived)
 
     def stop(self) -> None:
-        """End the source: what has arrived is still delivered, and then the iteration ends.
+        """End the source: the iteration delivers what has arrived, and ends.
 
-        A signal handler may call it, so that Ctrl-C ends cleanly wherever it comes.
+        A signal handler may call it.
         """
         self._events.stop()
 
@@ -101,32 +100,28 @@ def open_live(
 ) -> LiveSource:
     """Open events that are still arriving: DAT, RAW (EVT2, EVT2.1, EVT3) or text.
 
-    It returns when the header has arrived. Windows are those of `Recording.slices`, from that of
-    the first event on; times are as the source has them.
+    It returns when the header has arrived. The time bins are those of `Recording.slices`; times
+    are those of the source.
 
     Args:
-        source: "-" is standard input; a file or a named pipe; or any binary stream.
-        spec: what the detector's frames are made of: `detector.frame_spec`. A live source cannot
-            find hot pixels: a warning says so.
-        size: the sensor's size, where the source does not state it, or states it wrong.
-        follow: go on when the end of the file is reached: somebody is writing it.
-        idle_timeout: end when nothing was added to such a file for so long, in microseconds;
-            None waits for ever.
-        max_delay: a window closes with the first event or clock word after it. Where nothing
-            comes at all for so many microseconds, it closes by the clock on the wall, so that a
-            sensor that sees nothing still has frames. None waits for events.
-        max_disorder: a window waits for events that step back in time by so many microseconds;
-            later ones are left out, counted, and warned of.
-        max_backlog: when more complete windows than these wait, whole windows are skipped, all
-            but the newest, counted, and warned of. None lets the source wait, as for a file.
-
-    Returns:
-        The stream.
+        source: "-" for standard input, a file, a named pipe, or a binary stream.
+        spec: the detector's frame spec. Hot pixels cannot be removed; a warning is logged.
+        size: the sensor's size, where the source does not state it or states it incorrectly.
+        follow: wait for more at the end of the file, for a file that is being written.
+        idle_timeout: microseconds without new bytes after which `follow` ends; None waits
+            forever.
+        max_delay: a time bin closes with the first event or clock word after it. Without any data
+            it closes by the wall clock, N microseconds after its end, so that there are frames
+            without events. None waits for events.
+        max_disorder: a time bin waits for events that step back in time by up to N microseconds;
+            later ones are dropped and counted, with a warning.
+        max_backlog: when more complete time bins wait, all but the newest are skipped and counted,
+            with a warning. None makes the source wait, as for a file.
 
     Raises:
-        ValueError: the detector was not trained on events, a value is out of range, or nobody
-            says the sensor's size.
-        RecordingError: the source is no recording that can be read while it arrives.
+        ValueError: the detector was not trained on events, a value is out of range, or the
+            sensor's size is not known.
+        RecordingError: the source cannot be read live.
     """
     name, path = _name_of(source)
     if idle_timeout is not None and idle_timeout < 0:
@@ -152,7 +147,7 @@ def open_live(
 
 
 def _name_of(source: Path | str | BinaryStream) -> tuple[str, Path | None]:
-    """What a source is called, and its path if it is a file."""
+    """The name of a source, and its path if it is a file."""
     if isinstance(source, str | Path):
         if str(source) == STANDARD_INPUT:
             return "standard input", None
@@ -169,7 +164,7 @@ def _open_bytes(
     idle_timeout: int | None,
 ) -> FollowedFile | Pipe:
     if follow and path is None:
-        raise ValueError(f"follow is for files that grow, and {name} is none: leave it out")
+        raise ValueError(f"cannot follow {name}: it is not a file (leave follow out)")
     if follow and path is not None:
         return FollowedFile(path, idle_timeout=None if idle_timeout is None else idle_timeout / 1e6)
     if path is not None:
@@ -177,6 +172,6 @@ def _open_bytes(
             return Pipe(path.open("rb", buffering=0), str(path), closes=True)
         except OSError as error:
             raise RecordingError(
-                f"{path} cannot be read: {error.strerror}. Is the name right?"
+                f"cannot read {path}: {error.strerror} (is the name right?)"
             ) from None
     return Pipe(None if isinstance(source, str | Path) else source, name)

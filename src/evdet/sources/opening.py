@@ -1,4 +1,4 @@
-"""open_frames: a recording, a video or a folder of images -> frames for a detector, one by one."""
+"""open_frames: a recording, a video or images -> frames for a detector."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,9 @@ from evdet.sources.recording_source import RecordingSource, check_not_ready_made
 __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "is_pictures", "is_video", "open_frames"]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-"""How the names of images end."""
+"""Endings of image files."""
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
-"""How the names of ordinary videos end."""
+"""Endings of video files."""
 
 
 def open_frames(
@@ -24,25 +24,23 @@ def open_frames(
     duration: int | None = None,
     size: SensorSize | None = None,
 ) -> FrameStream:
-    """Open anything that a detector can play.
+    """Open a source of frames for a detector.
+
+    Nothing is read ahead: hours of input need the RAM of one frame. Where the source does not have
+    the size of training, a warning is logged.
 
     Args:
-        source: an event recording of any format, an ordinary video, an image, or a folder of
-            images, which are played in natural order: 2.png before 10.png.
-        spec: what the detector's frames are made of: `detector.frame_spec`. `spec.at(delta_t)`
-            has another time bin; a video has times of its own. Pictures become grey for a
-            detector of one channel.
-        start: what comes earlier is left out, in microseconds after the source's start.
-        duration: what comes later is left out, in microseconds from `start` on; None plays all.
-        size: the sensor's size, where a recording does not state it, or states it wrong.
-
-    Returns:
-        The stream. Nothing is read ahead: hours of input need no more memory than a frame.
-        Where its size is not what the detector was trained for, a warning says what happens.
+        source: an event recording of any format, a video, an image, or a folder of images, in
+            natural order: 2.png before 10.png.
+        spec: the detector's frame spec. `spec.at(delta_t)` has another time bin; a video has its
+            own times. Pictures become grey for a detector of one channel.
+        start: in microseconds after the source's start.
+        duration: in microseconds from `start` on; None reads all.
+        size: the sensor's size, where a recording does not state it or states it incorrectly.
 
     Raises:
-        ValueError: the detector was trained on something else than the source is, or a value is
-            out of range.
+        ValueError: the detector was not trained on this kind of source, or a value is out of
+            range.
         RecordingError: the source cannot be opened.
     """
     check_times(start, duration)
@@ -50,7 +48,7 @@ def open_frames(
         if size is not None and size != source.size:
             raise ValueError(
                 f"{source.path} is open, with the size {source.size}: give the size {size} to "
-                "open_recording instead"
+                "open_recording"
             )
         return RecordingSource(source, spec, start=start, duration=duration)
     path = Path(source)
@@ -58,19 +56,17 @@ def open_frames(
         recording = open_recording(path, size=size)
         return RecordingSource(recording, spec, start=start, duration=duration)
     if size is not None:
-        raise ValueError(
-            f"{path} states the size of its pictures: a sensor size is for event recordings"
-        )
+        raise ValueError(f"cannot set a sensor size for {path}: it is not an event recording")
     return _open_pictures(path, spec, start=start, duration=duration)
 
 
 def is_video(path: Path) -> bool:
-    """Whether a source is an ordinary video, by its name."""
+    """Whether a source is a video, by its name."""
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.is_dir()
 
 
 def is_pictures(path: Path) -> bool:
-    """Whether a source is an ordinary video or images, and not an event recording."""
+    """Whether a source is a video or images, not an event recording."""
     return path.is_dir() or path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 
@@ -82,18 +78,18 @@ def _open_pictures(
     duration: int | None,
 ) -> FrameStream:
     images = [] if is_video(path) else _find_images(path)
-    what = f"{path} is {'an ordinary video' if is_video(path) else 'a source of images'}"
+    what = f"{path} is {'a video' if is_video(path) else 'a source of images'}"
     check_not_ready_made(what, spec.preprocess)
     if spec.preprocess != PICTURES:
         raise ValueError(
-            f"{what}, and the detector was trained on events (preprocess {spec.preprocess}): give "
-            f"it an event recording ({' '.join(RECORDING_SUFFIXES)}), or take a detector that was "
-            "trained on pictures (preprocess none)"
+            f"{what}, and the detector was trained on events (preprocess {spec.preprocess}): use "
+            f"an event recording ({' '.join(RECORDING_SUFFIXES)}), or a detector trained on "
+            "pictures (preprocess none)"
         )
     if spec.in_channels not in (1, 3):
         raise ValueError(
             f"{what}, and the detector takes frames of {spec.in_channels} channels: pictures have "
-            "3, or 1 where they are grey"
+            "3, or 1 (grey)"
         )
     frame_shape = (spec.in_channels, spec.height, spec.width)
     if is_video(path):
@@ -101,7 +97,7 @@ def _open_pictures(
             from evdet.sources.videos import VideoSource
         except ImportError as error:
             raise RecordingError(
-                f"{path} cannot be read: PyAV is not installed (pip install av)"
+                f"cannot read {path}: PyAV is not installed (pip install av)"
             ) from error
         return VideoSource(path, frame_shape=frame_shape, start=start, duration=duration)
     from evdet.sources.images import ImageSource
@@ -117,16 +113,10 @@ def _open_pictures(
 
 
 def _find_images(path: Path) -> list[Path]:
-    """List the images of a folder in natural order: 2.png before 10.png.
-
-    Args:
-        path: the folder, whose other files are left out; or one image.
-
-    Returns:
-        The images.
+    """The images of a folder in natural order (2.png before 10.png), or the one image.
 
     Raises:
-        ValueError: there are none.
+        ValueError: the folder has no images.
     """
     if not path.is_dir():
         return [path]
@@ -137,13 +127,13 @@ def _find_images(path: Path) -> list[Path]:
     ]
     if not images:
         raise ValueError(
-            f"{path} is a folder without images ({' '.join(IMAGE_SUFFIXES)}): name a recording, a "
-            "video, or the folder that holds the images themselves"
+            f"{path} has no images ({' '.join(IMAGE_SUFFIXES)}): name a recording, a video, or "
+            "the folder that holds the images"
         )
     return sorted(images, key=lambda image: (_natural(image.name), image.name))
 
 
 def _natural(name: str) -> list[str | int]:
-    """Text and numbers in turn, to sort by."""
+    """Sort key: text and numbers in turn."""
     parts = re.split(r"([0-9]+)", name.casefold())
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]

@@ -16,12 +16,12 @@ class RecordingSource(LaidOut):
     """An event recording as frames; a `FrameStream`. `open_frames` makes it.
 
     Args:
-        recording: it is played in bins [k·delta_t, (k + 1)·delta_t), the empty ones too.
-        spec: what the detector's frames are made of. With `remove_hot_pixels`, the first seconds
-            of the recording tell which pixels are hot.
+        recording: read in bins [k·delta_t, (k + 1)·delta_t), the empty ones too.
+        spec: the detector's frame spec. With `remove_hot_pixels`, hot pixels are found in the
+            first seconds of the recording.
         start: microseconds after the recording's start; the bin that holds it is the first.
-        duration: microseconds from then on; the bin that holds the last of them is the last one.
-            None plays up to the last event.
+        duration: microseconds from `start` on; the bin that holds the last of them is the last
+            one. None reads up to the last event.
 
     Raises:
         ValueError: a value is out of range, or the detector does not take such frames.
@@ -39,7 +39,7 @@ class RecordingSource(LaidOut):
         check_event_detector(f"{recording.path} is an event recording", spec.preprocess)
         if start > 0 and len(recording) and start > recording.duration:
             raise ValueError(
-                f"nothing lies from {start / 1e6:g} s on: {recording.path} has "
+                f"no events from {start / 1e6:g} s on: {recording.path} has "
                 f"{recording.duration / 1e6:g} s"
             )
         self.delta_t = spec.delta_t
@@ -57,25 +57,25 @@ class RecordingSource(LaidOut):
 
     @cached_property
     def num_frames(self) -> int | None:
-        """Bins that are played; asking may read the file once, as the end of some formats does."""
+        """Number of bins; for some formats the first access reads the file once."""
         try:
             if not len(self._recording):
                 return 0
             last = self._recording.end
         except RecordingError:
-            return None  # playing it says what is wrong
+            return None  # the iteration raises it again
         first = self._recording.start + self._start
         if self._duration is not None:
             last = min(last, first + self._duration - 1)
         return max(0, last // self.delta_t - first // self.delta_t + 1)
 
     def __iter__(self) -> Iterator[StreamedFrame]:
-        """Play the recording.
+        """Read the recording.
 
         Raises:
-            RecordingError: it is damaged; the frames before have been delivered.
+            RecordingError: it is damaged; the frames before are delivered first.
         """
-        # Some formats have to be read once to know where they start.
+        # Some formats must be read once to find their start.
         is_whole = self._start == 0 and self._duration is None
         first = 0 if is_whole else self._recording.start + self._start
         since = first if self._start else None
@@ -86,35 +86,35 @@ class RecordingSource(LaidOut):
 
 
 def check_event_detector(what: str, preprocess: str) -> None:
-    """Check that a detector takes frames that are made of events.
+    """Check that a detector takes frames that evdet makes of events.
 
     Args:
-        what: the source, as "drive.dat is an event recording".
-        preprocess: what the detector's frames are made of.
+        what: the source, such as "drive.dat is an event recording".
+        preprocess: the detector's representation.
 
     Raises:
-        ValueError: it takes pictures, or frames that were made beforehand.
+        ValueError: it takes pictures, or ready-made frames.
     """
     if preprocess == PICTURES:
         raise ValueError(
-            f"{what}, and the detector was trained on pictures (preprocess none): give it an "
-            "ordinary video or a folder of images, or take a detector that was trained on events"
+            f"{what}, and the detector was trained on pictures (preprocess none): use a video or "
+            "a folder of images, or a detector trained on events"
         )
     check_not_ready_made(what, preprocess)
 
 
 def check_not_ready_made(what: str, preprocess: str) -> None:
-    """Refuse a detector of frames that evdet cannot make; `what` names the source."""
+    """Refuse a detector of ready-made frames; `what` names the source."""
     if preprocess == READY_MADE:
         raise ValueError(
-            f"{what}, and the detector was trained on frames that somebody else had made "
-            "(preprocess ready_made): evdet cannot make such frames. Judge it on a folder of them "
-            "with `evdet evaluate`, or train a detector on recordings"
+            f"{what}, and the detector was trained on ready-made frames (preprocess ready_made), "
+            "which evdet cannot make. Evaluate it on a folder of them with `evdet evaluate`, or "
+            "train a detector on recordings"
         )
 
 
 def check_times(start: int, duration: int | None) -> None:
-    """Raise ValueError where a part of a source, in microseconds, is none."""
+    """Raise ValueError where an interval of a source, in microseconds, is not valid."""
     if start < 0:
         raise ValueError(f"start must be 0 or more, got {start} us")
     if duration is not None and duration < 1:

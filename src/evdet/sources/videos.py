@@ -1,4 +1,4 @@
-"""Ordinary videos -> frames for a detector that was trained on pictures. PyAV decodes them."""
+"""Videos -> frames for a detector trained on pictures; PyAV decodes them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ __all__ = ["VideoSource"]
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 _SECOND = 1_000_000
-_USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not tell
+_USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not state its rate
 
 
 class VideoSource(LaidOut):
     """A video as frames; a `FrameStream`. `open_frames` makes it.
 
-    Its times are those of its frames, from 0 on, whether they are evenly spaced or not.
+    Times are those of its frames, from 0 on, evenly spaced or not.
 
     Args:
         path: the file.
-        frame_shape: channels, height and width of the training's frames.
-        start: frames before this time are left out, in microseconds.
-        duration: frames so many microseconds after `start` are left out; None plays all.
+        frame_shape: channels, height and width of training's frames.
+        start: time of the first frame to read, in microseconds.
+        duration: in microseconds from `start` on; None reads all.
 
     Raises:
         ValueError: the video ends before `start`.
@@ -59,35 +59,35 @@ class VideoSource(LaidOut):
             self.delta_t = max(1, round(_SECOND / rate)) if rate else _USUAL_DELTA_T
             self._num_stated = track.frames or None
             length = _length(container, track)
-            # Times in a file may begin anywhere.
+            # Times in a file may start at any value.
             self._origin = 0
             try:
                 first = next(self._frames(container, track, start=0), None)
             except _ERRORS as error:
                 raise self._damage(-1, _reason(error)) from None
             if first is None:
-                raise RecordingError(f"{path}: its video has no frames. Copy or record it again.")
+                raise RecordingError(f"{path} has no frames: copy or record it again")
             self._origin = first.pts or 0
         if start and length is not None and start >= length:
             raise ValueError(
-                f"nothing lies from {start / _SECOND:g} s on: {path} has {length / _SECOND:g} s"
+                f"no frames from {start / _SECOND:g} s on: {path} has {length / _SECOND:g} s"
             )
         size = SensorSize(*_upright(first).shape[:2])
         super().__init__(fit_pictures(path.name, size, SensorSize(*frame_size)))
 
     @property
     def num_frames(self) -> int | None:
-        """Frames that are played, as far as the file's header and its mean rate tell."""
+        """Number of frames, according to the file's header and mean rate."""
         if self._num_stated is None:
             return None
         rest = max(0, self._num_stated - -(-self._start // self.delta_t))
         return rest if self._duration is None else min(rest, -(-self._duration // self.delta_t))
 
     def __iter__(self) -> Iterator[StreamedFrame]:
-        """Play the video.
+        """Read the video.
 
         Raises:
-            RecordingError: it is damaged; the frames before have been delivered.
+            RecordingError: it is damaged; the frames before are delivered first.
         """
         before = None
         for t, picture in self._pictures(self._start):
@@ -96,7 +96,7 @@ class VideoSource(LaidOut):
             size = SensorSize(*picture.shape[:2])
             if size != self.size:
                 raise RecordingError(
-                    f"{self._path}: from {t / _SECOND:g} s on its frames are {size}, and those "
+                    f"{self._path}: from {t / _SECOND:g} s on its frames are {size}, the frames "
                     f"before are {self.size}. Cut the video there."
                 )
             delta_t = self.delta_t if before is None else t - before
@@ -105,7 +105,7 @@ class VideoSource(LaidOut):
             yield StreamedFrame(t, delta_t, frame, picture=picture)
 
     def _pictures(self, start: int) -> Iterator[tuple[int, Picture]]:
-        """Times and pictures from a time on."""
+        """Times and pictures from `start` on."""
         with _open(self._path) as container:
             track = _track(self._path, container)
             base = track.time_base or Fraction(1, _SECOND)
@@ -124,21 +124,21 @@ class VideoSource(LaidOut):
                 if t < start:
                     continue
                 if frame.is_corrupt:
-                    raise self._damage(latest, "the next frame can be decoded in part alone")
-                latest = max(t, latest + 1)  # no two frames at one time
+                    raise self._damage(latest, "the next frame can only be decoded in part")
+                latest = max(t, latest + 1)  # times increase strictly
                 yield latest, _upright(frame)
 
     def _frames(
         self, container: InputContainer, track: Track, *, start: int
     ) -> Iterator[av.VideoFrame]:
-        """The frames in the order in which they are shown.
+        """The frames in display order.
 
         Raises:
-            FFmpegError, ValueError: the rest is damaged, or missing; the frames before have been
-                delivered.
+            FFmpegError, ValueError: the rest is damaged or missing; the frames before are
+                delivered first.
         """
         if start and track.time_base:
-            # To the last place before from which it can be decoded.
+            # Seeks to the last keyframe before.
             container.seek(self._origin + int(start / _SECOND / track.time_base), stream=track)
         num_packets = 0
         try:
@@ -146,19 +146,19 @@ class VideoSource(LaidOut):
                 num_packets += packet.size > 0
                 yield from packet.decode()
         except _ERRORS:
-            # Those that were complete, and only waited for their turn.
+            # Complete frames that wait for their display order.
             with contextlib.suppress(*_ERRORS):
                 yield from track.codec_context.decode(None)
             raise
-        # Others count what would be there at an even rate.
+        # Others state the number of frames at an even rate.
         if not start and "mp4" in container.format.name and num_packets < track.frames:
-            raise ValueError(f"there are {num_packets} frames of the {track.frames} that it states")
+            raise ValueError(f"it has {num_packets} of the {track.frames} frames that it states")
 
     def _damage(self, latest: int, reason: str) -> RecordingError:
         where = "its first frame" if latest < 0 else f"the frame after {latest / _SECOND:.3f} s"
         return RecordingError(
-            f"{self._path}: {where} cannot be decoded: {reason}. The file is damaged there, or "
-            "was cut off: copy it again, or use what lies before."
+            f"{self._path}: {where} cannot be decoded: {reason}. The file is damaged or "
+            "truncated: copy it again, or use the frames before."
         )
 
 
@@ -167,14 +167,14 @@ def _open(path: Path) -> InputContainer:
         return av.open(str(path))
     except _ERRORS as error:
         raise RecordingError(
-            f"{path} cannot be read as a video: {_reason(error)}. Is the name right, and was it "
-            "copied and finished completely?"
+            f"cannot read {path} as a video: {_reason(error)}. Is the name right, and was it "
+            "finished and copied completely?"
         ) from None
 
 
 def _track(path: Path, container: InputContainer) -> Track:
     if not container.streams.video:
-        raise RecordingError(f"{path} has no video in it, only other streams")
+        raise RecordingError(f"{path} has no video stream, only others")
     return container.streams.video[0]
 
 
@@ -186,7 +186,7 @@ def _length(container: InputContainer, track: Track) -> int | None:
 
 
 def _upright(frame: av.VideoFrame) -> Picture:
-    """Red, green and blue, turned as the file says: telephones film lying on their side."""
+    """RGB, rotated as the file states: phones record sideways."""
     picture = frame.to_ndarray(format="rgb24")
     turned: Picture = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
     return turned

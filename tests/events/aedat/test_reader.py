@@ -92,7 +92,7 @@ def test_a_file_without_an_event_stream_is_refused(tmp_path):
 def test_generic_es_files_are_refused(tmp_path):
     with faery.es.Encoder(tmp_path / "a.es", "generic", False, None):
         pass
-    with pytest.raises(RecordingError, match="type generic, and not changes of pixels"):
+    with pytest.raises(RecordingError, match="type generic"):
         open_es(tmp_path / "a.es")
 
 

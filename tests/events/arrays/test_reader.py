@@ -135,18 +135,18 @@ def test_versions_of_the_header_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 9)), r"shape \(4, 9\) and type float64 is not one of events"),
+        (np.zeros((4, 9)), r"shape \(4, 9\) , type float64"),
         (np.zeros(4), r"shape \(4,\)"),
         (np.zeros((2, 4), complex), "type complex128"),
         (np.zeros((2, 4), "M8[us]"), "type datetime64"),
         (np.zeros((2, 2), EVENT_DTYPE), r"shape \(2, 2\)"),
-        (np.zeros(2, [("t", "i8"), ("x", "f4"), ("y", "f4"), ("w", "f4")]), "no numbers p .*boxes"),
-        (np.zeros(2, [("t", "i8"), ("x", "S2"), ("y", "f4"), ("p", "f4")]), "no numbers x"),
+        (np.zeros(2, [("t", "i8"), ("x", "f4"), ("y", "f4"), ("w", "f4")]), "field p .*t, x, y, w"),
+        (np.zeros(2, [("t", "i8"), ("x", "S2"), ("y", "f4"), ("p", "f4")]), "field x "),
     ],
 )
 def test_arrays_of_something_else_are_refused(tmp_path, array, message):
     path = npy_of(tmp_path, array)
-    with pytest.raises(RecordingError, match=f"{re.escape(str(path))}: .*{message}"):
+    with pytest.raises(RecordingError, match=f"{re.escape(str(path))}.*{message}"):
         open_npy(path)
 
 
@@ -158,27 +158,27 @@ def test_pickled_objects_are_not_loaded(tmp_path):
 
 @pytest.mark.parametrize("opener", [open_npy, open_nmnist])
 def test_what_is_no_file_is_refused(tmp_path, opener):
-    with pytest.raises(RecordingError, match="cannot be read: Is a directory"):
+    with pytest.raises(RecordingError, match=f"{re.escape(str(tmp_path))}: Is a directory"):
         opener(tmp_path)
-    with pytest.raises(RecordingError, match="cannot be read: No such file"):
+    with pytest.raises(RecordingError, match="No such file"):
         opener(tmp_path / "no")
     (tmp_path / "empty").touch()
-    with pytest.raises(RecordingError, match="the file is empty"):
+    with pytest.raises(RecordingError, match="is empty"):
         opener(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"garbage", "no .npy file: it begins with b'garbag'"),
-        (b"\x93NUMPY", "header .* is damaged or cut off"),
-        (b"\x93NUMPY\x01\x00\xff\x00{", "header .* is damaged or cut off"),
-        (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 70_000, "header .* is damaged or cut off"),
-        (b"\x93NUMPY\x07\x00\x00\x00\x00\x00", "header .* is damaged or cut off"),
+        (b"garbage", "not a .npy file: it starts with b'garbag'"),
+        (b"\x93NUMPY", "header .* is damaged"),
+        (b"\x93NUMPY\x01\x00\xff\x00{", "header .* is damaged"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 70_000, "header .* is damaged"),
+        (b"\x93NUMPY\x07\x00\x00\x00\x00\x00", "header .* is damaged"),
         (
             b"\x93NUMPY\x01\x00\x40\x00"
             + b"{'descr': '<i8', 'fortran_order': False, 'shape': (-1, 4)}".ljust(64),
-            "header .* is damaged or cut off",
+            "header .* is damaged",
         ),
     ],
 )
@@ -200,9 +200,9 @@ def test_an_array_cut_off_gives_its_whole_rows(tmp_path, fields, order):
     found, error = read(file)
 
     np.testing.assert_array_equal(found, events[:-1])
-    assert f"ends at byte {path.stat().st_size}, within row 999 of 1000" in error
+    assert f"at byte {path.stat().st_size}, in row 999 of 1000" in error
     np.testing.assert_array_equal(file.between(0, 997_000), events[:997])
-    with pytest.raises(RecordingError, match="within row 999"):
+    with pytest.raises(RecordingError, match="in row 999"):
         file.between(990_000, 1_000_000)
 
 
@@ -214,7 +214,7 @@ def test_an_array_cut_off_gives_its_whole_rows(tmp_path, fields, order):
         (0, 1e30, "has t="),
         (1, -1, "has x=-1"),
         (1, 65_536, "has x=65536"),
-        (2, 0.5, "has y=0.5; this must be a whole number from 0 to 65535"),
+        (2, 0.5, "has y=0.5, not a whole number from 0 to 65535"),
         (3, 2, "has p=2.*from -1 to 1"),
         (3, 0.5, "has p=0.5"),
     ],
@@ -241,7 +241,7 @@ def test_time_that_steps_back_too_far_is_damage(tmp_path):
     found, error = read(file)
 
     np.testing.assert_array_equal(found, events[:60])
-    assert re.search(r"at row 60 \(byte \d+\) the time steps back from 1590000 to 1200000", error)
+    assert re.search(r"at row 60 \(byte \d+\) time steps back from 1590000 to 1200000", error)
     np.testing.assert_array_equal(file.between(1_000_000, 1_500_000), events[:50])
     with pytest.raises(RecordingError, match="at row 60"):
         file.between(1_550_000, 1_600_000)
@@ -293,7 +293,7 @@ def test_n_mnist_cut_within_a_record_gives_all_before(tmp_path):
     found, error = read(open_nmnist(path))
 
     np.testing.assert_array_equal(found, events[:2])
-    assert "ends within event 2 (byte 10), after 4 of its 5 bytes" in error
+    assert "in event 2 (byte 10), after 4 of its 5 bytes" in error
 
 
 def test_an_event_outside_the_sensor_of_n_mnist_is_damage(tmp_path):

@@ -115,8 +115,8 @@ def test_headers_with_and_without_a_size_are_read(tmp_path, header, size, kind):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "the file is empty"),
-        (b"\x00\x01garbage", r"no DAT file: byte 0 is b'\\x00'"),
+        (b"", "is empty"),
+        (b"\x00\x01garbage", r"not a DAT file: .*b'\\x00'"),
         (b"% Width 304", "header line at byte 0 does not end"),
         (b"%" + b"a" * 70_000, "header line at byte 0 does not end"),
         (HEADER, "ends with its header, at byte 37"),
@@ -131,14 +131,14 @@ def test_headers_with_and_without_a_size_are_read(tmp_path, header, size, kind):
 )
 def test_a_header_that_says_something_else_is_refused(tmp_path, content, message):
     path = file_of(tmp_path, content)
-    with pytest.raises(RecordingError, match=f"{re.escape(str(path))}: .*{message}"):
+    with pytest.raises(RecordingError, match=f"{re.escape(str(path))}.*{message}"):
         open_dat(path)
 
 
 def test_what_is_no_file_is_refused(tmp_path):
-    with pytest.raises(RecordingError, match="cannot be read: Is a directory"):
+    with pytest.raises(RecordingError, match=f"{re.escape(str(tmp_path))}: Is a directory"):
         open_dat(tmp_path)
-    with pytest.raises(RecordingError, match="cannot be read: No such file"):
+    with pytest.raises(RecordingError, match="No such file"):
         open_dat(tmp_path / "no.dat")
 
 
@@ -226,18 +226,18 @@ def test_a_file_cut_within_a_record_gives_all_before_and_says_where(tmp_path, nu
     np.testing.assert_array_equal(found, events[:-1])
     assert file.num_events == 999
     where = len(HEADER) + 2 + 999 * 8
-    assert f"ends within event 999 (byte {where}), after {num_bytes} of its 8 bytes" in error
+    assert f"event 999 (byte {where}), after {num_bytes} of its 8 bytes" in error
     np.testing.assert_array_equal(file.between(0, 997_000), events[:997])
-    with pytest.raises(RecordingError, match="ends within event 999"):
+    with pytest.raises(RecordingError, match="event 999"):
         file.between(990_000, 1_000_000)
 
 
 def test_only_part_of_a_record_is_no_event(tmp_path):
     file = open_dat(file_of(tmp_path, HEADER + KIND + b"\x00\x00\x00"))
 
-    assert "ends within event 0" in read(file)[1]
+    assert "event 0" in read(file)[1]
     assert file.end is None
-    with pytest.raises(RecordingError, match="ends within event 0"):
+    with pytest.raises(RecordingError, match="event 0"):
         file.between(0, 1)
 
 
@@ -254,7 +254,7 @@ def test_time_that_steps_back_too_far_is_damage(tmp_path, monkeypatch, few):
 
     np.testing.assert_array_equal(found, events[:60])
     where = len(HEADER) + 2 + 60 * 8
-    assert f"at event 60 (byte {where}) the time steps back from 1590000 to 1200000 us" in error
+    assert f"at event 60 (byte {where}) time steps back from 1590000 to 1200000 us" in error
     np.testing.assert_array_equal(file.between(1_000_000, 1_500_000), events[:50])
     with pytest.raises(RecordingError, match=r"at event 60 \(byte"):
         file.between(1_550_000, 1_600_000)
@@ -444,7 +444,7 @@ def test_gaps_of_an_hour_are_held_before_the_clock_turns(tmp_path):
 def test_other_arrays_and_sizes_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="must be of EVENT_DTYPE, got int64"):
         write_dat(tmp_path / "some.dat", [np.zeros(3, np.int64)], SIZE)
-    with pytest.raises(ValueError, match="sensors from 1x1 to 16384x16384, not 16385x240"):
+    with pytest.raises(ValueError, match=r"16385x240 .* from 1x1 to 16384x16384"):
         write_dat(tmp_path / "some.dat", [], SensorSize(240, 16_385))
     assert not list(tmp_path.iterdir())
 

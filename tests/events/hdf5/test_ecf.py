@@ -179,7 +179,7 @@ def test_the_start_is_read_from_the_first_bytes():
 
 def test_a_count_beyond_the_chunks_size_is_refused_before_anything_is_allocated():
     chunk = ((1 << 30) - 1 << 2).to_bytes(4, "little") + bytes(8)
-    with pytest.raises(ValueError, match="holds 1073741823 events, and there can be at most 16384"):
+    with pytest.raises(ValueError, match="1073741823 events, more than 16384"):
         decode_chunk(chunk, 16384)
 
 
@@ -188,7 +188,7 @@ def test_a_count_beyond_the_chunks_size_is_refused_before_anything_is_allocated(
 def test_a_cut_chunk_is_told_from_a_whole_one(data, packing):
     chunk = encode(random_events(data.draw(st.integers(0, 99)), 50), packing)
     cut = chunk[: data.draw(st.integers(0, len(chunk) - 1))]
-    with pytest.raises(ValueError, match=r"ECF chunk starts with|bytes end among"):
+    with pytest.raises(ValueError, match=r"ECF chunk starts with|bytes end in"):
         decode_chunk(cut, 50)
 
 

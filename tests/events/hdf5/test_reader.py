@@ -219,7 +219,7 @@ def test_columns_of_different_lengths_give_what_is_whole(tmp_path):
         del file["events/p"]
         file["events/p"] = events["p"][:90]
     delivered = []
-    with pytest.raises(RecordingError, match=r"holds 90 whole events.*events/t 100"):
+    with pytest.raises(RecordingError, match=r"holds 90 complete events.*events/t 100"):
         delivered.extend(open_hdf5(tmp_path / "a.h5").blocks())
     assert_same(np.concatenate(delivered), events[:90])
 
@@ -232,7 +232,7 @@ def test_a_length_beyond_what_was_written_ends_with_an_error(tmp_path):
             )
     file = open_hdf5(tmp_path / "a.h5")
     assert file.end is None
-    with pytest.raises(RecordingError, match="holds 0 whole events"):
+    with pytest.raises(RecordingError, match="holds 0 complete events"):
         list(file.blocks())
 
 
@@ -248,12 +248,12 @@ def test_another_layout_is_refused_with_what_was_found(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["rectify_map"] = np.zeros(3)
         file["data"] = np.zeros((2, 3))
-    with pytest.raises(RecordingError, match="at its root there are: data, rectify_map"):
+    with pytest.raises(RecordingError, match="data, rectify_map"):
         open_hdf5(tmp_path / "a.h5")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(RecordingError, match=r"none\.h5: it cannot be read as HDF5"):
+    with pytest.raises(RecordingError, match=r"none\.h5: .*HDF5"):
         open_hdf5(tmp_path / "none.h5")
 
 

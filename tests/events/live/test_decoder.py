@@ -147,18 +147,18 @@ def test_what_is_cut_within_an_event_is_left_out_with_a_warning(kind, caplog):
     decoder = LiveDecoder("a")
     feed(decoder, [HEADERS[kind] + b"\x00"])
     assert decoder.problem is None
-    assert "a ends within an event: its last 1 bytes are left out" in caplog.text
+    assert "a ends within an event: its last 1 bytes are dropped" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "nothing has come"),
-        (b"\x89HDF\r\n\x1a\n\0\0\0\0", "begins with .*HDF.*Save it, and name the file"),
-        (b"% evt 4.0\n% end\n12345678", "EVT2, EVT2.1 and EVT3 can be read"),
-        (b"% evt 3", "no header of a RAW file"),
+        (b"", "without data"),
+        (b"\x89HDF\r\n\x1a\n\0\0\0\0", "starts with .*HDF"),
+        (b"% evt 4.0\n% end\n12345678", "EVT 4.0.*EVT2, EVT2.1, EVT3"),
+        (b"% evt 3", "not a RAW file"),
         (b"% Version 2\n", "ends with its header"),
-        (b"hello\nworld\n", "is text, but not of events"),
+        (b"hello\nworld\n", "not a text file of events"),
     ],
 )
 def test_what_cannot_be_read_is_named(content, message):

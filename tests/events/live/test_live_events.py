@@ -134,7 +134,7 @@ def test_what_lies_before_the_damage_comes_first():
 def test_a_source_that_fails_says_so_after_what_has_come():
     _, live = open_live(HEADER, at(5, 17), MemoryError("full"))
     windows: list = []
-    with pytest.raises(RecordingError, match="sensor cannot be read any more: MemoryError"):
+    with pytest.raises(RecordingError, match=r"sensor .*MemoryError"):
         windows.extend(live.slices())
     assert starts(windows) == [(0, 1), (10, 1)]
 
@@ -169,7 +169,7 @@ def test_a_pause_that_was_no_silence_is_warned_of_and_waited_for_from_then_on(ca
     found += list(windows)
     assert live.num_late == 3
     assert [start for start, _ in starts(found)] == list(range(0, 100 * MS, 10 * MS))
-    assert caplog.text.count("a pause that looked like a silent sensor") == 1
+    assert caplog.text.count("events of a pause") == 1
 
 
 def test_a_source_that_has_to_wait_is_not_taken_for_silent():
@@ -190,7 +190,7 @@ def test_whole_windows_are_skipped_when_too_many_wait(caplog):
     # All but the newest complete one, and then the one that the end closes.
     assert starts(windows) == [(280, 1), (290, 1)]
     assert live.num_skipped == 28
-    assert "29 windows waited, more than max_backlog 3" in caplog.text
+    assert "29 time bins waited, more than max_backlog 3" in caplog.text
     assert caplog.text.count("waited") == 1
 
 
@@ -262,7 +262,7 @@ def test_late_events_of_a_disordered_source_are_counted_and_warned_of(caplog):
 
 
 def test_a_source_that_does_not_say_its_size_needs_one():
-    with pytest.raises(ValueError, match="sensor does not state the size of its sensor"):
+    with pytest.raises(ValueError, match=r"sensor .*--sensor-size"):
         open_live(WITHOUT_SIZE, at(5))
     _, live = open_live(WITHOUT_SIZE, at(5), b"", size=SIZE)
     assert live.size == SIZE
@@ -274,9 +274,9 @@ def test_silly_values_are_named():
                         ("max_backlog", 0)):  # fmt: skip
         with pytest.raises(ValueError, match=f"{name} must be .*got {value}"):
             open_live(HEADER, **{name: value})
-    with pytest.raises(RecordingError, match="nothing has come"):
+    with pytest.raises(RecordingError, match="without data"):
         open_live(b"")
-    with pytest.raises(RecordingError, match="Save it, and name the file"):
+    with pytest.raises(RecordingError, match="sensor live"):
         open_live(b"\x89HDF\r\n\x1a\n\0")
 
 
@@ -289,7 +289,7 @@ def test_a_pipe_gives_what_there_is():
     assert pipe.read() == b""
     pipe.stop()
     pipe.close()
-    with pytest.raises(RecordingError, match="pipe cannot be read any more"):
+    with pytest.raises(RecordingError, match="cannot read pipe"):
         pipe.read()
     kept = io.BytesIO(b"abc")
     Pipe(kept, "bytes").close()
@@ -331,9 +331,9 @@ def replace(path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda path: path.write_bytes(b"x"), r"a\.dat has been truncated from 3 to 1 bytes"),
-        (lambda path: path.unlink(), r"a\.dat has been removed or renamed"),
-        (replace, r"a\.dat has been replaced by another file"),
+        (lambda path: path.write_bytes(b"x"), r"a\.dat was truncated from 3 to 1 bytes"),
+        (lambda path: path.unlink(), r"a\.dat was removed or renamed"),
+        (replace, r"a\.dat was replaced by another file"),
     ],
 )
 def test_a_file_that_is_not_the_same_any_more_is_named(growing, change, message):
@@ -345,5 +345,5 @@ def test_a_file_that_is_not_the_same_any_more_is_named(growing, change, message)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(RecordingError, match=r"a\.dat cannot be read: No such file"):
+    with pytest.raises(RecordingError, match=r"a\.dat: No such file"):
         FollowedFile(tmp_path / "a.dat")

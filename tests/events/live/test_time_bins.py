@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE
-from evdet.events.live.time_bins import WindowCutter
+from evdet.events.live.time_bins import BinCutter
 from evdet.events.slicing import cut_bins
 
 STEPS = st.lists(st.integers(-30, 400), min_size=1, max_size=60)
@@ -26,7 +26,7 @@ def found(windows):
 
 
 def test_nothing_gives_nothing():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     cutter.add(events_at(), clock=None, now=0.0)
     cutter.add(events_at(), clock=99, now=0.0)
     cutter.close_until(1000, now=1.0)
@@ -36,7 +36,7 @@ def test_nothing_gives_nothing():
 
 
 def test_a_window_closes_with_the_first_event_after_it():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     cutter.add(events_at(25, 29), clock=None, now=1.0)
     assert cutter.pop() is None
     cutter.add(events_at(30), clock=None, now=2.0)
@@ -53,7 +53,7 @@ def test_a_window_closes_with_the_first_event_after_it():
 
 
 def test_a_clock_word_closes_a_window_without_an_event():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     cutter.add(events_at(25), clock=25, now=1.0)
     cutter.add(events_at(), clock=29, now=2.0)
     assert cutter.num_waiting == 0
@@ -63,7 +63,7 @@ def test_a_clock_word_closes_a_window_without_an_event():
 
 
 def test_late_events_are_left_out_and_counted():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     assert cutter.add(events_at(25, 31, 28, 30), clock=None, now=0.0) == 2
     assert cutter.add(events_at(19, 35), clock=None, now=0.0) == 11
     cutter.finish(now=0.0)
@@ -72,7 +72,7 @@ def test_late_events_are_left_out_and_counted():
 
 
 def test_disorder_is_waited_for():
-    cutter = WindowCutter(10, max_disorder=5)
+    cutter = BinCutter(10, max_disorder=5)
     cutter.add(events_at(25, 31, 28, 19), clock=None, now=0.0)
     assert cutter.num_waiting == 0
     cutter.add(events_at(36), clock=None, now=0.0)
@@ -81,7 +81,7 @@ def test_disorder_is_waited_for():
 
 
 def test_windows_closed_by_the_wall_clock_are_ahead_of_the_stream():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     cutter.add(events_at(25), clock=None, now=0.0)
     assert not cutter.is_ahead
     cutter.close_until(40, now=7.0)
@@ -93,7 +93,7 @@ def test_windows_closed_by_the_wall_clock_are_ahead_of_the_stream():
 
 
 def test_windows_can_be_skipped():
-    cutter = WindowCutter(10)
+    cutter = BinCutter(10)
     cutter.add(events_at(5, 15, 25, 35), clock=None, now=0.0)
     assert cutter.num_waiting == 3
     cutter.skip(0)
@@ -104,7 +104,7 @@ def test_windows_can_be_skipped():
 
 
 def play(events, delta_t, max_disorder, sizes):
-    cutter, windows = WindowCutter(delta_t, max_disorder=max_disorder), []
+    cutter, windows = BinCutter(delta_t, max_disorder=max_disorder), []
     place = 0
     for size in [*sizes, len(events)]:
         piece = events[place : place + size]

@@ -113,18 +113,18 @@ def test_names_in_any_alphabet_belong_to_a_header(header_of):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "has no header of a RAW file"),
-        (b"evt 3.0\n", "has no header of a RAW file"),
-        (b"% evt 3", "has no header of a RAW file"),
-        (b"% \x00\n\x00", "has no header of a RAW file"),
-        (b"% evt 3.0\n% geom", r"ends within its header, at byte 16\. Copy it again"),
-        (b"% evt 3.0\n%", "ends within its header, at byte 11"),
+        (b"", "is not a RAW file"),
+        (b"evt 3.0\n", "is not a RAW file"),
+        (b"% evt 3", "is not a RAW file"),
+        (b"% \x00\n\x00", "is not a RAW file"),
+        (b"% evt 3.0\n% geom", r"truncated in its header, at byte 16\. Copy it again"),
+        (b"% evt 3.0\n%", "truncated in its header, at byte 11"),
         (b"% date 2020\n% end\n", "names no format.*such as '% evt 2.0'"),
-        (b"% evt 4.0\n", "is of the format 'EVT 4.0'; of RAW files, EVT2, EVT2.1 and EVT3"),
-        (b"% format AER-8b\n", "is of the format 'AER-8b'"),
-        (b"% format HISTO3D;height=4;width=4\n% evt 3.0\n", "is of the format 'HISTO3D'"),
+        (b"% evt 4.0\n", "format 'EVT 4.0'.*EVT2, EVT2.1, EVT3"),
+        (b"% format AER-8b\n", "format 'AER-8b'"),
+        (b"% format HISTO3D;height=4;width=4\n% evt 3.0\n", "format 'HISTO3D'"),
         (b"% format EVT3\n% evt 2.0\n", "names two formats, 'EVT3' and 'evt 2.0'"),
-        (b"% evt 2.1\n% endianness big\n", "endianness 'big'; little and legacy can be read"),
+        (b"% evt 2.1\n% endianness big\n", "endianness 'big'.*little, legacy"),
         (b"% evt 3.0\n% geometry 0x4\n", "states the geometry '0x4', not a width and height"),
         (b"% evt 3.0\n% geometry 4\n", "states the geometry '4'"),
         (b"% evt 3.0\n% geometry 2049x4\n", "from 1 to 2048"),
@@ -135,7 +135,7 @@ def test_names_in_any_alphabet_belong_to_a_header(header_of):
 def test_a_header_that_cannot_be_used_says_why(header_of, tmp_path, content, message):
     with pytest.raises(RecordingError, match=message) as caught:
         header_of(content)
-    assert str(caught.value).startswith(f"{tmp_path / 'a.raw'}: ")
+    assert str(tmp_path / "a.raw") in str(caught.value)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=8))

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -317,7 +318,7 @@ def test_a_step_back_in_time_is_kept_up_to_the_limit_and_then_damage(tmp_path):
 
     assert events["x"].tolist() == [1, 2]
     place = len(HEADERS["EVT3"]) + 2 * 5
-    assert f"time jumps back from 20480 to 0 us at byte {place}" in error
+    assert f"time steps back from 20480 to 0 us at byte {place}" in error
 
 
 def test_a_place_of_damage_is_found_far_into_a_file(tmp_path):
@@ -363,7 +364,7 @@ def test_a_file_cut_anywhere_gives_its_whole_words_or_says_so(tmp_path):
         events, error = read_all(path)
         assert events["x"].tolist() == list(range(max(num_words - 1, 0)))
         assert (error is None) == (num_spare == 0)
-        assert error is None or f"in the middle of a word, at byte {num_bytes - num_spare}" in error
+        assert error is None or f"within a word, at byte {num_bytes - num_spare}" in error
 
 
 @ENCODINGS
@@ -392,13 +393,13 @@ def test_any_bytes_behind_a_header_end_well(tmp_path_factory, encoding, junk):
 def test_any_bytes_instead_of_a_file_end_well(tmp_path_factory, junk):
     path = tmp_path_factory.getbasetemp() / "no.raw"
     path.write_bytes(junk)
-    with pytest.raises(RecordingError, match="has no header of a RAW file"):
+    with pytest.raises(RecordingError, match="is not a RAW file"):
         open_raw(path)
 
 
 def test_what_cannot_be_opened_is_a_recording_error(tmp_path):
     for path in (tmp_path, tmp_path / "absent.raw"):
-        with pytest.raises(RecordingError, match="cannot be read"):
+        with pytest.raises(RecordingError, match=re.escape(str(path))):
             open_raw(path)
 
 
@@ -406,9 +407,9 @@ def test_a_file_that_vanishes_is_a_recording_error(tmp_path):
     path = write_raw(tmp_path / "a.raw", "EVT3", [0x8001, 0x2001])
     file = open_raw(path)
     path.unlink()
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(RecordingError, match=re.escape(str(path))):
         list(file.blocks())
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(RecordingError, match=re.escape(str(path))):
         _ = file.num_events
 
 

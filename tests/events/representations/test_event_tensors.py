@@ -48,7 +48,7 @@ def test_what_lies_outside_is_named():
     good = time_bin(0, (0, 0, 0, 0))
     for bad, message in (
         (time_bin(0, (7, 4, 0, 0)), r"1 of 1 events lie outside the sensor 4x3.*x=4, y=0, t=7"),
-        (time_bin(0, (100, 0, 0, 0)), "1 of 1 events lie outside the time from 0 to 100 us"),
+        (time_bin(0, (100, 0, 0, 0)), "1 of 1 events lie outside the time bin from 0 to 100 us"),
         (time_bin(0, (-1, 0, 0, 0)), "first is at t=-1 us"),
         (time_bin(0, (0, 0, 0, 2)), "1 of 1 events have a polarity other than 0"),
     ):

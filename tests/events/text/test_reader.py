@@ -117,7 +117,7 @@ def test_a_first_line_of_two_numbers_is_the_size(tmp_path):
     [
         ("6 1 2", "fewer columns"),
         ("6 1 2 1 9", "more columns"),
-        ("6 1 x 1", "no number"),
+        ("6 1 x 1", "not a number"),
         ("6 1 2.5 1", "not a whole number from 0 to 65535"),
         ("6 -1 2 1", "not a whole number from 0 to 65535"),
         ("6 65536 2 1", "not a whole number from 0 to 65535"),
@@ -126,16 +126,16 @@ def test_a_first_line_of_two_numbers_is_the_size(tmp_path):
         ("999999999999999999 1 2 1", "time is out of range"),
         ("99999999999999999999999999999999 1 2 1", "time is out of range"),
         ("6e5 1 2 1", "time is a decimal"),
-        ("nan 1 2 1", "no number"),
+        ("nan 1 2 1", "not a number"),
         ("6 1e999999999 2 1", "not a whole number from 0 to 65535"),
-        ("-- 1 2 1", "no number"),
-        ("\x00\x01\x02", "no number"),
+        ("-- 1 2 1", "not a number"),
+        ("\x00\x01\x02", "not a number"),
     ],
 )
 def test_a_line_that_is_no_event_is_named_after_what_came_before(tmp_path, line, why):
     file = open_lines(tmp_path, f"# by hand\n5 1 2 1\n{line}\n7 1 2 1\n")
     delivered = []
-    with pytest.raises(RecordingError, match=rf"a\.txt: line 3 is no event, .*{why}") as caught:
+    with pytest.raises(RecordingError, match=rf"a\.txt: line 3 is not an event: .*{why}") as caught:
         delivered.extend(file.blocks())
     assert repr(line) in str(caught.value)
     assert np.concatenate(delivered).tolist() == [(5, 1, 2, 1)]
@@ -157,7 +157,7 @@ def test_a_line_that_is_no_event_is_named_after_what_came_before(tmp_path, line,
     ],
 )
 def test_text_of_something_else_is_refused(tmp_path, content):
-    with pytest.raises(RecordingError, match=r"a\.txt is text, but not of events"):
+    with pytest.raises(RecordingError, match=r"a\.txt is not a text file of events"):
         open_lines(tmp_path, content)
 
 
@@ -169,7 +169,7 @@ def test_lines_may_end_anywhere_in_the_pieces_that_are_read(tmp_path):
     events = read_all(file)
     np.testing.assert_array_equal(events["t"], np.arange(num_events))
     np.testing.assert_array_equal(events["x"], np.arange(num_events) % 300)
-    with pytest.raises(RecordingError, match=f"line {num_events + 1} is no event"):
+    with pytest.raises(RecordingError, match=f"line {num_events + 1} is not an event"):
         list(open_lines(tmp_path, lines + b"oops\n").blocks())
 
 
@@ -212,5 +212,5 @@ def test_a_recording_in_seconds_is_read_to_the_microsecond(event_data):
 
 @pytest.mark.parametrize("name", ["frame0013230.txt", "frame0013230.xml"])
 def test_real_label_files_are_no_events(event_data, name):
-    with pytest.raises(RecordingError, match="not of events"):
+    with pytest.raises(RecordingError, match="not a text file of events"):
         open_text(event_data / "labelled" / "pedro" / "train" / name)

@@ -1,9 +1,8 @@
-"""A program of its own: reads an AEDAT4 or ES file with faery and writes its events to stdout.
+"""A separate program: reads an AEDAT4 or ES file with faery and writes its events to stdout.
 
-Damaged bytes can make faery panic, abort, or ask for all the memory there is, and an abort ends
-the process that it happens in. So it happens here, and `foreign.py` reads what comes out:
-messages of a letter, a length (8 bytes, little-endian) and so many bytes. H is the header in
-JSON, B a block of events, E what went wrong, Z the end.
+Damaged bytes can make faery panic, abort or allocate all memory, and an abort ends its process.
+`reader.py` starts this one and reads its messages: a letter, a length (8 bytes, little-endian)
+and as many bytes. H is the header in JSON, B a block of events, E an error, Z the end.
 """
 
 import json
@@ -16,10 +15,10 @@ import numpy as np
 
 __all__ = ["main"]
 
-# EVENT_DTYPE: importing it would double the time that this program takes to start.
+# EVENT_DTYPE: importing it would double the start-up time of this program.
 _EVENT = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 _BLOCK = 1 << 14  # events of a message, at least
-_MAX_MEMORY = 512 << 20  # bytes, beyond what the imports take
+_MAX_MEMORY = 512 << 20  # bytes, beyond those of the imports
 _CPU_SECONDS, _CPU_SECONDS_PER_MB = 60, 5
 
 
@@ -49,7 +48,7 @@ def main(arguments: list[str], output: BinaryIO) -> None:
         _send(output, b"Z", b"")
     except (KeyboardInterrupt, BrokenPipeError):
         raise
-    except BaseException as error:  # a panic in Rust is no Exception
+    except BaseException as error:  # a panic in Rust is not an Exception
         _send(output, b"E", str(error).encode("utf-8", "replace")[:1000])
 
 
@@ -67,18 +66,17 @@ def _open_es(decoder: Any) -> tuple[tuple[int, int], Iterator[Any]]:
     if decoder.event_type == "dvs":
         return decoder.dimensions, iter(decoder)
     if decoder.event_type == "atis":
-        # The others measure grey levels.
+        # The other atis events measure grey levels.
         return decoder.dimensions, (
             packet[np.logical_not(packet["exposure"])] for packet in decoder
         )
     raise ValueError(
-        f"its events are of the type {decoder.event_type}, and not changes of pixels "
-        "(dvs or atis): it is no event recording"
+        f"its events have the type {decoder.event_type}, not dvs or atis (changes of pixels)"
     )
 
 
 def _gathered(packets: Iterator[Any], output: BinaryIO) -> Iterator[bytes]:
-    """The events as bytes, some packets together; before an error comes what is complete."""
+    """The events as bytes, some packets together; complete ones come before an error."""
     waiting: list[bytes] = []
     num_waiting = 0
     try:

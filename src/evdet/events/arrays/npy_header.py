@@ -1,4 +1,4 @@
-"""The header of a .npy file -> four mapped columns t x y p, of as many rows as are whole."""
+"""The header of a .npy file -> four mapped columns t x y p, without an incomplete last row."""
 
 import ast
 from pathlib import Path
@@ -34,11 +34,11 @@ class NpyColumns(NamedTuple):
     columns: tuple[Column, Column, Column, Column]
     """t, x, y, p, as they are in the file."""
     first_byte: int
-    """Where the first time is."""
+    """Offset of the first time."""
     row_bytes: int
-    """How far the next one is from it."""
+    """Offset of the next time from it."""
     num_stated: int
-    """Rows that the header promises."""
+    """Rows that the header states."""
 
 
 def read_npy_columns(path: Path, content: Any) -> NpyColumns:
@@ -49,10 +49,10 @@ def read_npy_columns(path: Path, content: Any) -> NpyColumns:
         content: its bytes, mapped.
 
     Returns:
-        The columns, shorter than promised where the file is cut off.
+        The columns, shorter than stated where the file is truncated.
 
     Raises:
-        RecordingError: this is no array of events.
+        RecordingError: it is not an array of events.
     """
     dtype, shape, is_fortran, at = _parse(path, content)
     if dtype.names is not None and len(shape) == 1:
@@ -64,11 +64,11 @@ def read_npy_columns(path: Path, content: Any) -> NpyColumns:
         return NpyColumns((t, x, y, p), first, dtype.itemsize, shape[0])
     if dtype.kind not in _NUMBERS or len(shape) != 2 or shape[1] != 4:
         raise RecordingError(
-            f"{path}: an array of shape {shape} and type {dtype} is not one of events. {_REMEDY}"
+            f"{path} is not an array of events: shape {shape}, type {dtype}. {_REMEDY}"
         )
     item = dtype.itemsize
     if is_fortran:
-        # One column after the other: a row is whole when its last number is there.
+        # One column after the other: a row is complete when its last value is there.
         num_rows = min(shape[0], max((len(content) - at) // item - 3 * shape[0], 0))
         starts = (at + k * shape[0] * item for k in range(4))
         t, x, y, p = (_from_bytes(content, dtype, num_rows, start) for start in starts)
@@ -79,12 +79,12 @@ def read_npy_columns(path: Path, content: Any) -> NpyColumns:
 
 
 def _parse(path: Path, content: Any) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
-    """Type, shape, whether columns lie one after the other, and where the data begin."""
+    """Type, shape, whether columns lie one after the other, and the offset of the data."""
     start = bytes(content[:_MAX_HEADER])
     if not start.startswith(_MAGIC):
         raise RecordingError(
-            f"{path}: this is no .npy file: it begins with {start[:6]!r} and not {_MAGIC!r}. "
-            "Is it of another format, by its extension?"
+            f"{path} is not a .npy file: it starts with {start[:6]!r}, not {_MAGIC!r}. "
+            "Is the extension wrong?"
         )
     try:
         # Version 1 has two bytes for the length, later ones four.
@@ -96,22 +96,22 @@ def _parse(path: Path, content: Any) -> tuple[np.dtype[Any], tuple[int, ...], bo
         shape = tuple(int(side) for side in header["shape"])
         is_fortran = bool(header["fortran_order"])
         if not 1 <= start[6] <= 3 or end > len(start) or min(shape, default=0) < 0:
-            raise ValueError("version, length or shape are impossible")
+            raise ValueError("invalid version, length or shape")
     except Exception as error:  # a damaged literal may fail in any way, MemoryError included
         raise RecordingError(
-            f"{path}: the header of the .npy file, from byte 0, is damaged or cut off ({error}). "
+            f"{path}: the .npy header (from byte 0) is damaged or truncated ({error}). "
             "Copy or save the file again."
         ) from error
     if dtype.hasobject:
         raise RecordingError(
-            f"{path}: the array holds Python objects ({dtype}), which are not read: loading them "
-            f"can run code. {_REMEDY}"
+            f"cannot read {path}: the array holds Python objects ({dtype}), and loading them can "
+            f"run code. {_REMEDY}"
         )
     return dtype, shape, is_fortran, end
 
 
 def _field_names(path: Path, dtype: np.dtype[Any]) -> list[str]:
-    """The names that t, x, y and p have here."""
+    """The names of t, x, y and p in this array."""
     names = {name.lower(): name for name in dtype.names or ()}
     found = [
         next((names[alias] for alias in aliases if alias in names), "")
@@ -120,8 +120,8 @@ def _field_names(path: Path, dtype: np.dtype[Any]) -> list[str]:
     for field, name in zip(_NAMES, found, strict=True):
         if not name or dtype[name].kind not in _NUMBERS:
             raise RecordingError(
-                f"{path}: an array with the fields {', '.join(dtype.names or ())} has no numbers "
-                f"{field} (or {', '.join(_NAMES[field])}): is it one of boxes? {_REMEDY}"
+                f"{path} is not an array of events: no numeric field {field} (or "
+                f"{', '.join(_NAMES[field])}) among {', '.join(dtype.names or ())}. {_REMEDY}"
             )
     return found
 

@@ -27,17 +27,11 @@ _LONG_AGO = -(1 << 62)
 def open_npy(path: Path) -> "ArrayFile":
     """Open an array saved by NumPy: fields t, x, y, p, or four columns in this order.
 
-    Polarity is 0 or -1 (OFF) and 1 (ON). Times are microseconds, except in an array of fractions:
-    float times of which any is not a whole number are seconds, rounded to microseconds.
-
-    Args:
-        path: the file; its array is mapped, and never unpickled.
-
-    Returns:
-        Its events.
+    Polarity is 0 or -1 (OFF) and 1 (ON). Times are microseconds; float times that are not all
+    whole numbers are seconds, rounded to microseconds. The array is mapped, never unpickled.
 
     Raises:
-        RecordingError: the file cannot be read, or is no array of events.
+        RecordingError: the file cannot be read, or is not an array of events.
     """
     content = _mapped(path)
     found = read_npy_columns(path, content)
@@ -45,8 +39,8 @@ def open_npy(path: Path) -> "ArrayFile":
     tail = None
     if num_rows < found.num_stated:
         tail = (
-            f"the file ends at byte {len(content)}, within row {num_rows} of {found.num_stated}. "
-            "It was cut off: copy it again, or use the rows before, all of which are whole."
+            f"the file is truncated at byte {len(content)}, in row {num_rows} of "
+            f"{found.num_stated}. Copy it again; the rows before can be read."
         )
     return ArrayFile(path, "npy", None, _NpyTable(found), tail, open_npy)
 
@@ -56,9 +50,6 @@ def open_nmnist(path: Path) -> "ArrayFile":
 
     Args:
         path: the file: x, y, then a bit of polarity and 23 bits of microseconds, high byte first.
-
-    Returns:
-        Its events.
 
     Raises:
         RecordingError: the file cannot be read, or is empty.
@@ -72,9 +63,9 @@ def open_nmnist(path: Path) -> "ArrayFile":
     tail = None
     if num_spare:
         tail = (
-            f"the file ends within event {num_rows} (byte {num_rows * _NMNIST_BYTES}), after "
-            f"{num_spare} of its {_NMNIST_BYTES} bytes. It was cut off: copy it again, or use the "
-            "events before, all of which are whole."
+            f"the file is truncated in event {num_rows} (byte {num_rows * _NMNIST_BYTES}), after "
+            f"{num_spare} of its {_NMNIST_BYTES} bytes. Copy it again; the events before can be "
+            "read."
         )
     rows = np.frombuffer(content, np.uint8, count=num_rows * _NMNIST_BYTES)
     table = _NmnistTable(rows.reshape(-1, _NMNIST_BYTES))
@@ -87,11 +78,11 @@ class _Table(Protocol):
 
     def __len__(self) -> int: ...
 
-    def place(self, row: int) -> str:
-        """Where a row is, for people."""
+    def locate(self, row: int) -> str:
+        """Index and byte of a row, for messages."""
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        """Events of the rows up to the first that is none, and what is wrong with that one."""
+        """Events of the rows before the first invalid one, and what is wrong with that one."""
 
 
 class ArrayFile:
@@ -102,8 +93,8 @@ class ArrayFile:
         name: of the format.
         size: the sensor's, where the format has one.
         table: the rows.
-        tail: what is wrong after the last of them.
-        opener: opens the file again.
+        tail: what is wrong after the last row.
+        opener: reopens the file.
     """
 
     def __init__(
@@ -143,7 +134,7 @@ class ArrayFile:
 
     @property
     def time_origin(self) -> int | None:
-        """What converters elsewhere would subtract: `start`."""
+        """What other converters subtract: `start`."""
         return self.start
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
@@ -152,11 +143,8 @@ class ArrayFile:
         Args:
             since: start with the first block that has an event with t >= since, if not None.
 
-        Returns:
-            The blocks; each belongs to the caller.
-
         Raises:
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         first_block, latest = 0, _LONG_AGO
         if since is not None:
@@ -166,17 +154,10 @@ class ArrayFile:
         yield from self._read_from(first_block * _BLOCK, latest)
 
     def between(self, first: int, end: int) -> Events:
-        """The events with first <= t < end, in file order, steps back considered.
-
-        Args:
-            first: in microseconds.
-            end: in microseconds.
-
-        Returns:
-            The events; they belong to the caller.
+        """The events with first <= t < end, in file order, late events included.
 
         Raises:
-            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+            RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
         survey = self._survey
         parts = [np.empty(0, EVENT_DTYPE)]
@@ -198,7 +179,7 @@ class ArrayFile:
                 earliest.append(events["t"].min())
                 latest.append(events["t"].max())
                 num_sound += len(events)
-                # Of the last two: the very last may be the wild one.
+                # Of the last two: the last one may be an outlier.
                 reach = int(events["t"][-2:].min())
         except RecordingError as error:
             damage = str(error)
@@ -214,10 +195,10 @@ class ArrayFile:
             if is_back.any():
                 i = int(is_back.argmax())
                 problem = (
-                    f"at {self._table.place(row + i)} the time steps back from {running[i]} to "
-                    f"{times[i]} us; up to {MAX_STEP_BACK} us are normal. The file is damaged "
-                    "there, its columns are not t x y p, or two recordings were joined: split it "
-                    "there, or use what lies before."
+                    f"at {self._table.locate(row + i)} time steps back from {running[i]} to "
+                    f"{times[i]} us, by more than {MAX_STEP_BACK} us. The file is damaged, its "
+                    "columns are not t x y p, or recordings were joined: split it there, or use "
+                    "the events before."
                 )
                 events = events[:i]
             if len(events):
@@ -237,12 +218,12 @@ class _Survey(NamedTuple):
     num_sound: int
     """Rows before damage."""
     reach: int
-    """A stretch that ends later touches the damage."""
+    """An interval that ends later touches the damage."""
     damage: str | None
 
 
 class _NpyTable:
-    """Columns of any numbers."""
+    """Columns of any numeric type."""
 
     def __init__(self, found: NpyColumns) -> None:
         self._found = found
@@ -250,8 +231,7 @@ class _NpyTable:
     def __len__(self) -> int:
         return len(self._found.columns[0])
 
-    def place(self, row: int) -> str:
-        """Where a row is, for people."""
+    def locate(self, row: int) -> str:
         return f"row {row} (byte {self._found.first_byte + row * self._found.row_bytes})"
 
     @functools.cached_property
@@ -263,10 +243,9 @@ class _NpyTable:
         return any(bool((np.isfinite(piece) & (np.rint(piece) != piece)).any()) for piece in pieces)
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        """Events of the rows up to the first that is none, and what is wrong with that one."""
         t, x, y, p = (column[low:high] for column in self._found.columns)
         if self._is_in_seconds:
-            # Values beyond every time are refused below; a product beyond float's range too.
+            # The limits below refuse values out of range, and so overflows.
             with np.errstate(over="ignore", invalid="ignore"):
                 t = np.rint(t.astype(np.float64) * 1e6)
         limits = {
@@ -282,9 +261,9 @@ class _NpyTable:
             if not is_good[:num_good].all():
                 num_good = int(is_good.argmin())
                 problem = (
-                    f"{self.place(low + num_good)} has {name}={column[num_good]}; this must be a "
-                    f"whole number from {smallest} to {largest}. Are the columns t x y p, in this "
-                    "order, and not scaled? If so the file is damaged there."
+                    f"{self.locate(low + num_good)} has {name}={column[num_good]}, not a whole "
+                    f"number from {smallest} to {largest}. The file is damaged, or its columns "
+                    "are scaled or not in the order t x y p."
                 )
             good = column[:num_good]
             events[name][:num_good] = good > 0 if name == "p" else good
@@ -300,12 +279,10 @@ class _NmnistTable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def place(self, row: int) -> str:
-        """Where a record is, for people."""
+    def locate(self, row: int) -> str:
         return f"event {row} (byte {row * _NMNIST_BYTES})"
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        """Events of the records up to the first that is none, and what is wrong with that one."""
         rows = self._rows[low:high]
         events = np.empty(len(rows), EVENT_DTYPE)
         events["x"], events["y"] = rows[:, 0], rows[:, 1]
@@ -317,9 +294,9 @@ class _NmnistTable:
             return events, None
         i = int(is_out.argmax())
         return events[:i], (
-            f"{self.place(low + i)} lies at x={events['x'][i]}, y={events['y'][i]}, outside the "
-            f"sensor of N-MNIST, {_NMNIST_SIZE}. The file is of another data set or format, or "
-            "damaged there: copy it again, or use what lies before."
+            f"{self.locate(low + i)} lies at x={events['x'][i]}, y={events['y'][i]}, outside the "
+            f"sensor of N-MNIST, {_NMNIST_SIZE}. The file is damaged or has another format: copy "
+            "it again, or use the events before."
         )
 
 
@@ -327,16 +304,16 @@ def _mapped(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             if not file.read(1):
-                raise RecordingError(f"{path}: the file is empty. Copy or save it again.")
+                raise RecordingError(f"{path} is empty: copy or save it again")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise RecordingError(
-            f"{path}: the file cannot be read: {error.strerror}. Check its name and permissions."
+            f"cannot read {path}: {error.strerror}. Check its name and permissions."
         ) from error
 
 
 def _is_whole(column: Column, smallest: int, largest: int) -> Bool[np.ndarray, " _"]:
-    """Which numbers are whole and within these limits."""
+    """Whether each number is whole and within these limits."""
     if column.dtype.kind != "f":
         return np.asarray((column >= smallest) & (column <= largest))
     numbers = column.astype(np.float64)  # half floats do not reach the limits

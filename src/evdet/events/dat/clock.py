@@ -1,9 +1,9 @@
-"""The clock of a DAT file: its turns undone, and times searched for, in compiled loops.
+"""The clock of a DAT file: compiled loops that undo its wraps (turns) and search for times.
 
-The clock of 32 bits turns over every 71.6 minutes. A record that is lower than the one before by
-more than half of that has crossed a turn; as records may step back a little, some that follow
-can lie before the turn again. The records from the first that has crossed to the first that is
-safely past make a *zone* of that turn.
+The clock of 32 bits wraps every 71.6 minutes. A record that is lower than the one before by more
+than half of that has crossed a turn. Records may step back a little, so some that follow can lie
+before the turn again. The records from the first that has crossed to the first that is safely past
+form the *zone* of that turn.
 """
 
 import typing
@@ -22,7 +22,7 @@ __all__ = [
     "Zones",
     "earliest_time",
     "find_damage",
-    "find_stretch",
+    "find_interval",
     "find_zones",
     "latest_time",
     "time_at",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 RECORD_DTYPE = np.dtype([("t", "<u4"), ("word", "<u4")])
-"""Packed on purpose: whatever the header's length, the loops are compiled for one type."""
+"""Packed, so that the loops are compiled for one type whatever the header's length."""
 TURN = 1 << 32
 """One turn of the clock, in microseconds."""
 HALF_TURN = TURN // 2
@@ -42,7 +42,7 @@ Zones = Int64[np.ndarray, "_ 2"]
 """For each turn of the clock: its first record, and the first after which none steps back."""
 
 _LOW_BITS = TURN - 1
-# 20 ms of them would be 800 M events a second: no sensor comes near.
+# In 20 ms these would be 800 M events per second: no sensor reaches that.
 _MAX_DISORDERED = 1 << 24
 
 
@@ -63,22 +63,18 @@ def find_zones(records: Records, stride: int) -> tuple[Zones, int]:
 
 
 def find_damage(records: Records) -> int:
-    """Look at every record.
+    """Index of the first record that lies more than `MAX_STEP_BACK` before an earlier one.
 
-    Args:
-        records: all records of the file.
-
-    Returns:
-        The first record that lies more than `MAX_STEP_BACK` before an earlier one, or their number.
+    Without one it is the number of records. Every record is read.
     """
     if not len(records):
         return 0
     start = np.int64(records["t"][0])
-    # No turn ends at a time that no file reaches, so the scan runs to the end or to damage.
+    # No file reaches this time, so the scan runs to the end or to damage.
     return int(_scan_turn(records, 0, start, np.int64(1) << 62)[1])
 
 
-def find_stretch(
+def find_interval(
     records: Records, zones: Zones, num_sound: int, *, first: int, end: int
 ) -> tuple[int, int]:
     """Find the records with first <= t < end, among those of the first `num_sound`.
@@ -94,47 +90,22 @@ def find_stretch(
         The first such record and one after the last (some between may lie outside), or -1 and -1
         when the search met records that step back too far.
     """
-    low, high = _find_stretch(records, zones, num_sound, first, end)
+    low, high = _find_interval(records, zones, num_sound, first, end)
     return int(low), int(high)
 
 
 def time_at(records: Records, zones: Zones, index: int) -> int:
-    """Tell the time of one record, turns undone.
-
-    Args:
-        records: all records of the file.
-        zones: its turns.
-        index: the record.
-
-    Returns:
-        Microseconds.
-    """
+    """Time of the record at `index`, turns undone, in microseconds."""
     return int(_time_at(records, zones, index))
 
 
 def earliest_time(records: Records) -> int:
-    """Tell the earliest time: no record follows far behind one that lies before it.
-
-    Args:
-        records: all records of the file, at least one.
-
-    Returns:
-        Microseconds.
-    """
+    """The earliest time of the records (at least one), in microseconds."""
     return int(_earliest_time(records[:_MAX_DISORDERED]))
 
 
 def latest_time(records: Records, zones: Zones, num_sound: int) -> int:
-    """Tell the latest time of the first `num_sound` records.
-
-    Args:
-        records: all records of the file.
-        zones: its turns.
-        num_sound: at least one.
-
-    Returns:
-        Microseconds.
-    """
+    """The latest time of the first `num_sound` records (at least one), in microseconds."""
     return int(_latest_time(records, zones, num_sound))
 
 
@@ -169,9 +140,9 @@ def _time_at(records, zones, index):
 @njit(cache=True)
 @typing.no_type_check
 def _scan_turn(records, at, clock, turn):
-    """Walk on from record `at`, whose time is `clock`, until the time `turn` is safely past.
+    """Scan from record `at`, whose time is `clock`, until the time `turn` is safely past.
 
-    Returns the first record at or after `turn` (-1: none), the record where the walk ended, and
+    Returns the first record at or after `turn` (-1: none), the record where the scan ended, and
     whether damage ended it.
     """
     crossed = -1
@@ -201,7 +172,7 @@ def _find_zones(records, stride):
         if np.int64(records[ahead].t) >= np.int64(records[at].t) - MAX_STEP_BACK:
             at = ahead
             continue
-        # `at` itself may be a step back over the turn: begin before everything near the turn.
+        # `at` itself may be a step back over the turn: start before all records near the turn.
         floor = zones[num_zones - 1, 1] if num_zones else 0
         while at > floor and not MAX_STEP_BACK <= records[at].t < TURN - MAX_STEP_BACK:
             at -= 1
@@ -234,7 +205,7 @@ def _lower_bound(records, zones, num_sound, target):
             low, below = middle, max(below, time)
         else:
             high, above = middle, min(above, time)
-    # One wild record can lead a search to itself: there the step back is next to it.
+    # An outlier can mislead the search to itself; the step back is then next to it.
     for i in range(max(high - 2, 0), min(high + 1, num_sound - 1)):
         if _time_at(records, zones, i + 1) < _time_at(records, zones, i) - MAX_STEP_BACK:
             return -1
@@ -243,12 +214,12 @@ def _lower_bound(records, zones, num_sound, target):
 
 @njit(cache=True)
 @typing.no_type_check
-def _find_stretch(records, zones, num_sound, first, end):
+def _find_interval(records, zones, num_sound, first, end):
     low = _lower_bound(records, zones, num_sound, first - MAX_STEP_BACK)
     high = _lower_bound(records, zones, num_sound, end + MAX_STEP_BACK)
     if low < 0 or high < 0:
         return -1, -1
-    # The margins, for records out of order, mostly hold nothing that is wanted.
+    # Shrink the margins for late records, which mostly lie outside the interval.
     while low < high and _time_at(records, zones, low) < first:
         low += 1
     while low < high and _time_at(records, zones, high - 1) >= end:

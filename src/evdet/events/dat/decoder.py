@@ -21,16 +21,16 @@ _PIECE = 2048
 
 
 class Decoded(typing.NamedTuple):
-    """Decoded records, and where and why decoding stopped."""
+    """Decoded records, and the reason and index where decoding stopped."""
 
     events: Events
-    """What was asked for, up to the flaw if there is one."""
+    """The requested events, up to a flaw."""
     stop: int
     """The first record that was not decoded."""
     flaw: int
     """0, `STEP_BACK` or `OUTSIDE`: what is wrong with record `stop`."""
     clock: int
-    """Time of the last record looked at, in microseconds."""
+    """Time of the last record that was read, in microseconds."""
     latest: int
     """Latest time so far, in microseconds."""
 
@@ -55,16 +55,16 @@ def decode(
         high: one after the last.
         clock: time of the record before, or of the first one, in microseconds.
         latest: latest time of the records before, in microseconds.
-        first: earliest time wanted, in microseconds.
-        end: first time not wanted any more, in microseconds.
-        width: columns of the sensor; a wanted event beyond is a flaw.
-        height: rows of the sensor; a wanted event beyond is a flaw.
+        first: start of the interval, in microseconds.
+        end: end of the interval (exclusive), in microseconds.
+        width: columns of the sensor; an event of the interval beyond is a flaw.
+        height: rows of the sensor; likewise.
 
     Returns:
         The events in the order of the file.
     """
-    # Pieces of a few sizes fit where earlier ones were freed. Others would be given back to the
-    # system each time, and its blank pages cost as much as decoding. What is too much is not used.
+    # Buffers of a few sizes reuse freed memory. Others would be returned to the system each time,
+    # and its zeroed pages cost as much as decoding.
     events = np.empty(1 << max(high - low - 1, 1).bit_length(), EVENT_DTYPE)
     count, stop, flaw, clock, latest = _decode(
         records, low, high, clock, latest, first, end, width, height, events
@@ -75,7 +75,7 @@ def decode(
 @njit(cache=True)
 @typing.no_type_check
 def _decode(records, low, high, clock, latest, first, end, width, height, events):
-    """Decode piece by piece: fast where a piece is in order and within bounds, as most are."""
+    """Decode in pieces, with the fast loop where a piece is in order and within bounds."""
     count, flaw = 0, 0
     while low < high and not flaw:
         stop = min(low + _PIECE, high)
@@ -101,8 +101,8 @@ def _decode(records, low, high, clock, latest, first, end, width, height, events
 @njit(cache=True)
 @typing.no_type_check
 def _decode_plain(records, low, high, turn, width, height, events):
-    """Decode all; returns whether all lie within the sensor and in order of time."""
-    signs = 0  # negative as soon as one of the differences is: no way out, no branch
+    """Decode all; return whether all lie within the sensor and in order of time."""
+    signs = 0  # negative once one of the differences is; without a branch
     before = np.int64(records[low].t)
     for i in range(low, high):
         time = np.int64(records[i].t)
@@ -122,7 +122,7 @@ def _decode_plain(records, low, high, turn, width, height, events):
 @njit(cache=True)
 @typing.no_type_check
 def _decode_odd(records, low, high, clock, latest, first, end, width, height, events):
-    """Decode and look at every record; returns where and why it ended, and how many were kept."""
+    """Decode and check every record; return where and why it ended, and the number kept."""
     count = 0
     for i in range(low, high):
         clock = unwrap(records[i].t, clock)
@@ -135,7 +135,7 @@ def _decode_odd(records, low, high, clock, latest, first, end, width, height, ev
         is_wanted = (clock >= first) & (clock < end)
         if ((x >= width) | (y >= height)) & is_wanted:
             return i, OUTSIDE, clock, latest, count
-        event = events[count]  # written in any case: no branch to guess wrong
+        event = events[count]  # written in any case: no branch to mispredict
         event.t = clock
         event.x = x
         event.y = y

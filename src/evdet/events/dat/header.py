@@ -8,7 +8,7 @@ from evdet.events.dtypes import RecordingError, SensorSize
 __all__ = ["MAX_DAT_HEADER", "MAX_DAT_SIDE", "DatHeader", "make_header", "parse_header"]
 
 MAX_DAT_HEADER = 1 << 16
-"""Bytes; a longer header is taken for garbage."""
+"""Bytes; a longer header is treated as damage."""
 MAX_DAT_SIDE = 1 << 14
 """A record has 14 bits for x and for y."""
 
@@ -18,23 +18,16 @@ _CD_TYPES = (0, _CD_EVENT)
 
 
 class DatHeader(NamedTuple):
-    """What stands before the records."""
+    """The header's content."""
 
     size: SensorSize | None
-    """The sensor's, where it is stated."""
+    """The sensor's size, if stated."""
     num_bytes: int
-    """Where the records begin."""
+    """Offset of the records."""
 
 
 def make_header(size: SensorSize) -> bytes:
-    """Write a header.
-
-    Args:
-        size: the sensor's size.
-
-    Returns:
-        The lines and the two bytes.
-    """
+    """The header of a file of this sensor size."""
     text = (
         "% Data file of change detection (CD) events.\n"
         f"% Version 2\n% Width {size.width}\n% Height {size.height}\n"
@@ -47,20 +40,17 @@ def parse_header(path: Path, start: bytes) -> DatHeader:
 
     Args:
         path: the file, for messages.
-        start: its first `MAX_DAT_HEADER` bytes, or all there are.
-
-    Returns:
-        What it says.
+        start: its first `MAX_DAT_HEADER` bytes, or fewer.
 
     Raises:
-        RecordingError: this is no DAT file, or not one of change events.
+        RecordingError: it is not a DAT file of change events.
     """
     if not start:
-        raise RecordingError(f"{path}: the file is empty. Copy or record it again.")
+        raise RecordingError(f"{path} is empty: copy or record it again")
     if not start.startswith(b"%"):
         raise RecordingError(
-            f"{path}: this is no DAT file: byte 0 is {start[:1]!r}, where a header of lines that "
-            "begin with % should start. Is it of another format, by its extension?"
+            f"{path} is not a DAT file: it starts with {start[:1]!r}, not with a header of % "
+            "lines. Is the extension wrong?"
         )
     fields: dict[str, str] = {}
     at = 0
@@ -69,14 +59,14 @@ def parse_header(path: Path, start: bytes) -> DatHeader:
         if stop < 0:
             raise RecordingError(
                 f"{path}: the header line at byte {at} does not end within the first "
-                f"{len(start)} bytes. The file was cut off or is damaged: copy it again."
+                f"{len(start)} bytes. The file is truncated or damaged: copy it again."
             )
         key, _, value = start[at + 1 : stop].decode("ascii", "replace").strip().partition(" ")
         fields[key.lower()] = value.strip()
         at = stop + 1
     if len(start) < at + 2:
         raise RecordingError(
-            f"{path}: the file ends with its header, at byte {len(start)}; it has no events. "
+            f"{path} has no events: it ends with its header, at byte {len(start)}. "
             "Copy or record it again."
         )
     _check_kind(path, fields, start[at], start[at + 1], at)
@@ -89,14 +79,14 @@ def _check_kind(
     version = fields.get("version", "2")
     if version != "2":
         raise RecordingError(
-            f"{path}: the header states version {version!r} of the DAT format; only version 2 can "
-            "be read. Convert the file with a tool of its camera's maker."
+            f"cannot read {path}: DAT version {version!r} (supported: 2). Convert the file with "
+            "the camera maker's tools."
         )
     if event_type not in _CD_TYPES or num_bytes != _RECORD_BYTES:
         raise RecordingError(
-            f"{path}: the file states events of type {event_type} with {num_bytes} bytes each (at "
-            f"byte {at}); change events have type 0 or {_CD_EVENT} and {_RECORD_BYTES} bytes. It "
-            "holds something else (triggers?), or its header is damaged: copy it again."
+            f"cannot read {path}: its header (byte {at}) states events of type {event_type} with "
+            f"{num_bytes} bytes each; change events have type 0 or {_CD_EVENT} and "
+            f"{_RECORD_BYTES} bytes. Does it hold triggers, or is the header damaged?"
         )
 
 
@@ -109,6 +99,6 @@ def _stated_size(path: Path, fields: dict[str, str]) -> SensorSize | None:
         raise RecordingError(
             f"{path}: the header states the height {sides[0]} and the width {sides[1]}; both must "
             f"be numbers from 1 to {MAX_DAT_SIDE}. Correct its Height and Width lines, or remove "
-            "both and say the size yourself."
+            "both and give the sensor size."
         )
     return SensorSize(*numbers)

@@ -1,4 +1,4 @@
-"""DAT files (Gen1, 1 Mpx, N-CARS): mapped into memory, seekable; read and write."""
+"""Read and write DAT files (Gen1, 1 Mpx, N-CARS): memory-mapped and seekable."""
 
 import functools
 import mmap
@@ -18,7 +18,7 @@ from evdet.events.dat.clock import (
     Zones,
     earliest_time,
     find_damage,
-    find_stretch,
+    find_interval,
     find_zones,
     latest_time,
     time_at,
@@ -41,20 +41,16 @@ Times = Int64[np.ndarray, " _"]
 _RECORD_BYTES = RECORD_DTYPE.itemsize
 _BLOCK = 1 << 17
 _FOREVER = 1 << 60  # beyond every time, and sums of two of them still fit
-# Files up to so many records are searched whole for turns of the clock: a millisecond.
+# Files of up to N records are searched whole for turns of the clock: a millisecond.
 _FEW_RECORDS = 1 << 20
 _NUM_SAMPLES = 256
 
 
 def open_dat(path: Path) -> "DatFile":
-    """Open a DAT file: reads the header, maps the rest.
+    """Open a DAT file: read the header, map the rest.
 
-    Args:
-        path: the file.
-
-    Returns:
-        Its events. A turn of the clock (every 71.6 minutes) is found when it falls into a stretch
-        of less than that; in files of over a million events such a stretch is 1/256 of them.
+    Turns of the clock (every 71.6 minutes) are found from samples; in files of over a million
+    events two samples, 1/256 of the events apart, must lie less than a turn apart.
 
     Raises:
         RecordingError: the file cannot be read, or is not a DAT file of change events.
@@ -66,7 +62,7 @@ def open_dat(path: Path) -> "DatFile":
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise RecordingError(
-            f"{path}: the file cannot be read: {error.strerror}. Check its name and permissions."
+            f"cannot read {path}: {error.strerror}. Check its name and permissions."
         ) from error
     return DatFile(path, header, mapped)
 
@@ -76,7 +72,7 @@ class DatFile:
 
     Args:
         path: the file.
-        header: what it says.
+        header: its header.
         mapped: all its bytes.
     """
 
@@ -111,7 +107,7 @@ class DatFile:
 
     @property
     def time_origin(self) -> int | None:
-        """What converters elsewhere would subtract: `start`."""
+        """What other converters subtract: `start`."""
         return self.start
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
@@ -120,16 +116,13 @@ class DatFile:
         Args:
             since: start at the first event with t >= since, if not None.
 
-        Returns:
-            The blocks; each belongs to the caller.
-
         Raises:
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         at, stop = 0, self.num_events
         clock = int(self._records["t"][0]) if self.num_events else 0
         if since is not None and self.num_events:
-            at, _ = self._stretch(since, _FOREVER)
+            at, _ = self._find_interval(since, _FOREVER)
             order = self._order()
             stop = order.num_sound
             clock = time_at(self._records, order.zones, min(at, stop - 1))
@@ -143,33 +136,26 @@ class DatFile:
         self._raise_at_the_end(stop)
 
     def between(self, first: int, end: int) -> Events:
-        """The events with first <= t < end, in file order, steps back considered.
-
-        Args:
-            first: in microseconds.
-            end: in microseconds.
-
-        Returns:
-            The events; they belong to the caller.
+        """The events with first <= t < end, in file order, late events included.
 
         Raises:
-            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+            RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
         if first >= end:
             return np.empty(0, EVENT_DTYPE)
         if not self.num_events:
             self._raise_at_the_end(0)
             return np.empty(0, EVENT_DTYPE)
-        low, high = self._stretch(first, end)
+        low, high = self._find_interval(first, end)
         order = self._order()
         if end > order.reach:
             self._raise_at_the_end(order.num_sound)
         if low == high:
             return np.empty(0, EVENT_DTYPE)
         clock = time_at(self._records, order.zones, low)
-        stretch = self._decode(low, high, clock, clock, max(first, -_FOREVER), min(end, _FOREVER))
-        self._raise_if_flawed(stretch)
-        return stretch.events
+        decoded = self._decode(low, high, clock, clock, max(first, -_FOREVER), min(end, _FOREVER))
+        self._raise_if_flawed(decoded)
+        return decoded.events
 
     def _decode(
         self,
@@ -194,12 +180,12 @@ class DatFile:
         )
 
     def _order(self) -> "_Order":
-        """What is known of the clock; found once, from samples of a large file."""
+        """The turns of the clock; found once, from samples of a large file."""
         if self._known_order is None:
             if self.num_events <= _FEW_RECORDS:
                 zones, num_sound = find_zones(self._records, 1)
             else:
-                # Else the system reads megabytes around every sample (Windows takes no advice).
+                # Otherwise the system reads megabytes around every sample (Windows has no madvise).
                 takes_advice = hasattr(mmap, "MADV_RANDOM")
                 if takes_advice:
                     self._mapped.madvise(mmap.MADV_RANDOM)
@@ -212,26 +198,26 @@ class DatFile:
     def _order_of(self, zones: Zones, num_sound: int) -> "_Order":
         reach = _FOREVER
         if num_sound < self.num_events or self._num_spare_bytes:
-            # Of the last two: the very last may be the wild one.
+            # Of the last two: the last one may be an outlier.
             last_two = range(max(num_sound - 2, 0), num_sound)
             reach = min(time_at(self._records, zones, i) for i in last_two)
         return _Order(zones, num_sound, latest_time(self._records, zones, num_sound), reach)
 
-    def _stretch(self, first: int, end: int) -> tuple[int, int]:
+    def _find_interval(self, first: int, end: int) -> tuple[int, int]:
         first, end = min(max(first, -_FOREVER), _FOREVER), min(max(end, -_FOREVER), _FOREVER)
         order = self._order()
-        low, high = find_stretch(self._records, order.zones, order.num_sound, first=first, end=end)
+        low, high = find_interval(self._records, order.zones, order.num_sound, first=first, end=end)
         if low < 0:
-            # The search met records out of order: look at every one, once.
+            # The search met records out of order: read every one, once.
             num_sound = find_damage(self._records)
             zones, _ = find_zones(self._records[:num_sound], 1)
             order = self._known_order = self._order_of(zones, num_sound)
-            low, high = find_stretch(
+            low, high = find_interval(
                 self._records, order.zones, order.num_sound, first=first, end=end
             )
         return low, high
 
-    def _place(self, index: int) -> str:
+    def _describe(self, index: int) -> str:
         return f"event {index} (byte {self._num_header_bytes + index * _RECORD_BYTES})"
 
     def _raise_if_flawed(self, block: Decoded) -> None:
@@ -240,55 +226,54 @@ class DatFile:
         if block.flaw == OUTSIDE:
             word = int(self._records["word"][block.stop])
             raise RecordingError(
-                f"{self.path}: {self._place(block.stop)} lies at x={word % MAX_DAT_SIDE}, "
+                f"{self.path}: {self._describe(block.stop)} lies at x={word % MAX_DAT_SIDE}, "
                 f"y={(word >> 14) % MAX_DAT_SIDE}, t={block.clock} us, outside the sensor "
-                f"{self.stated_size} that the header states. If the header is wrong, correct its "
-                "Width and Height lines; if not, the file is damaged there: copy it again, or use "
-                "what lies before."
+                f"{self.stated_size} of the header. Correct its Width and Height lines if they are "
+                "wrong; otherwise the file is damaged: copy it again, or use the events before."
             )
 
     def _raise_step_back(self, index: int, time: int, latest: int) -> None:
         raise RecordingError(
-            f"{self.path}: at {self._place(index)} the time steps back from {latest} to {time} us; "
-            f"up to {MAX_STEP_BACK} us are normal. The file is damaged there, or two recordings "
-            "were joined: copy it again, split it there, or use what lies before."
+            f"{self.path}: at {self._describe(index)} time steps back from {latest} to {time} us, "
+            f"by more than {MAX_STEP_BACK} us. The file is damaged, or recordings were joined: "
+            "copy it again, split it there, or use the events before."
         )
 
     def _raise_at_the_end(self, stop: int) -> None:
-        """Raise for what ends the sound part, if that is not simply the end of the file."""
+        """Raise if the sound part ends before the file does."""
         if stop < self.num_events:
             latest = self._order().latest
             time = latest // TURN * TURN + int(self._records["t"][stop])
             self._raise_step_back(stop, time - TURN if time > latest else time, latest)
         if self._num_spare_bytes:
             raise RecordingError(
-                f"{self.path}: the file ends within {self._place(stop)}, after "
-                f"{self._num_spare_bytes} of its {_RECORD_BYTES} bytes. It was cut off: copy it "
-                "again, or use the events before, all of which are whole."
+                f"{self.path}: the file is truncated in {self._describe(stop)}, after "
+                f"{self._num_spare_bytes} of its {_RECORD_BYTES} bytes. Copy it again; the events "
+                "before can be read."
             )
 
 
 class _Order(NamedTuple):
-    """What is known of a file's clock."""
+    """The clock of a file."""
 
     zones: Zones
-    """Where it turns over."""
+    """Its turns."""
     num_sound: int
-    """Records before the first damage that was met."""
+    """Records before the first damage that was found."""
     latest: int
     """Latest time of these, in microseconds."""
     reach: int
-    """A stretch that ends later touches damage."""
+    """An interval that ends later touches damage."""
 
 
 def write_dat(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
-    """Write a DAT file; it appears under its name when it is whole.
+    """Write a DAT file; it appears under its name when it is complete.
 
-    The format keeps 32 bits of a time. Later times can be told from what is before if the
-    recording begins within the first 2^32 us and has no gap of 2^31 us or more.
+    The format keeps 32 bits of a time. A reader can restore later times if the recording begins
+    within the first 2^32 us and has no gap of 2^31 us or more.
 
     Args:
-        path: the file; one of that name is replaced.
+        path: the file; an existing one is replaced.
         blocks: the events, in the order of the file.
         size: the sensor's size.
 
@@ -301,8 +286,8 @@ def write_dat(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     """
     if not all(1 <= side <= MAX_DAT_SIDE for side in size):
         raise ValueError(
-            f"a DAT file holds sensors from 1x1 to {MAX_DAT_SIDE}x{MAX_DAT_SIDE}, not {size}. "
-            "Write an HDF5 file instead."
+            f"cannot write DAT: the sensor is {size}, the format holds sizes from 1x1 to "
+            f"{MAX_DAT_SIDE}x{MAX_DAT_SIDE} (write an HDF5 file)"
         )
     num_events = 0
     clock = _Clock(0, 0)
@@ -319,7 +304,7 @@ def write_dat(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
 
 
 class _Clock(NamedTuple):
-    """Times of what was written so far, in microseconds."""
+    """Times of the events written so far, in microseconds."""
 
     last: int
     latest: int
@@ -334,31 +319,31 @@ def _check_pixels(events: Events, size: SensorSize, num_before: int) -> None:
         _, x, y, p = events[i].item()
         raise ValueError(
             f"event {num_before + i} has x={x}, y={y}, p={p}; the sensor is {size} and p is 0 or "
-            "1. Is the size swapped, or the recording from another sensor?"
+            "1. Are width and height swapped, or is the recording from another sensor?"
         )
 
 
 def _check_times(times: Times, before: _Clock | None, num_before: int) -> _Clock:
-    """Raise unless a reader can tell the times from their lower 32 bits."""
+    """Raise unless a reader can restore the times from their lower 32 bits."""
     first = int(times[0])
     if before is None and not 0 <= first < TURN:
         raise ValueError(
-            f"the recording begins at t={first} us; a DAT file begins from 0 to {TURN - 1}. "
+            f"cannot write DAT: the recording begins at t={first} us, outside 0 to {TURN - 1} us. "
             "Shift its times (shift_time, --shift-time), or write an HDF5 file."
         )
     last, latest = before or (first, first)
     latest_before = np.maximum(np.maximum.accumulate(times), latest)
     gaps = np.diff(times, prepend=last)
     is_back = (latest_before - times > MAX_STEP_BACK) | (times < 0)
-    # Before the first turn of the clock nothing is lost, however long the gap.
+    # Before the first turn of the clock any gap can be restored.
     is_gap = (gaps >= HALF_TURN) & (times >= TURN)
     if is_back.any() or is_gap.any():
         i = int((is_back | is_gap).argmax())
         was, now = int(latest_before[i - 1] if i else latest), int(times[i])
         raise ValueError(
-            f"event {num_before + i} has t={now} us after {was} us; a DAT file holds steps back "
-            f"of up to {MAX_STEP_BACK} us, gaps below {HALF_TURN} us, and no time below 0. Sort "
-            "the events or split the recording there, or write an HDF5 file."
+            f"cannot write DAT: event {num_before + i} has t={now} us after {was} us; the format "
+            f"holds steps back of up to {MAX_STEP_BACK} us, gaps below {HALF_TURN} us, and no time "
+            "below 0. Sort the events, split the recording there, or write an HDF5 file."
         )
     return _Clock(int(times[-1]), int(latest_before[-1]))
 

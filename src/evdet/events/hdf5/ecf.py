@@ -1,8 +1,8 @@
 """One ECF chunk of a Metavision HDF5 file -> events.
 
-A chunk says how many events it holds and how they are packed (four bytes), and when the first
-one was (eight). Then come all times as steps and runs, and after them all rows, columns and
-polarities, each as runs of its own kind, or two or all three of them packed into fixed bits.
+A chunk starts with the number of events and their packing (four bytes) and the first time (eight).
+Then come all times as steps and runs, and after them all rows, columns and polarities, each as
+runs of its own kind, or two or all three of them packed into fixed bits.
 """
 
 import typing
@@ -23,9 +23,9 @@ _XP_PACKED, _YXP_PACKED = 1, 2
 _MAX_TIME = 1 << 62
 _DONE = 0
 _PROBLEMS = {
-    1: "the bytes end among the {part}",
-    2: "a run of {part} goes on after the last event",
-    3: "a step in time has more digits than a time can have",
+    1: "the bytes end in the {part}",
+    2: "a run of {part} continues after the last event",
+    3: "a step in time has too many digits",
 }
 _PARTS = {1: "times", 2: "rows", 3: "columns", 4: "polarities", 5: "packed pixels"}
 
@@ -33,19 +33,16 @@ Bytes = UInt8[np.ndarray, " N"]
 
 
 def chunk_start(chunk: bytes) -> int:
-    """Time of a chunk's first event, in microseconds; nothing else is decoded.
-
-    Args:
-        chunk: the chunk's bytes, or its first 12.
+    """Time of a chunk's first event, in microseconds, from its first 12 bytes.
 
     Raises:
         ValueError: these are not the first bytes of an ECF chunk.
     """
     if len(chunk) < _HEADER:
-        raise ValueError(f"an ECF chunk starts with {_HEADER} bytes, and here are {len(chunk)}")
+        raise ValueError(f"an ECF chunk starts with {_HEADER} bytes, got {len(chunk)}")
     start = int.from_bytes(chunk[4:_HEADER], "little", signed=True)
     if abs(start) >= _MAX_TIME:
-        raise ValueError(f"its first time would be {start} us")
+        raise ValueError(f"invalid first time {start} us")
     return start
 
 
@@ -54,12 +51,11 @@ def decode_chunk(chunk: bytes, max_events: int) -> Events:
 
     Args:
         chunk: the chunk's bytes.
-        max_events: the chunk may not say that it holds more. Nothing larger than what so many
-            events need is ever allocated.
+        max_events: most events that the chunk may state; also bounds the allocated memory.
 
     Returns:
-        The events, in the order of the file. The code has no steps back within a chunk: its
-        encoder moves an event that is earlier than the one before it to that one's time.
+        The events, in file order. A chunk has no steps back: the encoder moves an event that is
+        earlier than the one before it to that one's time.
 
     Raises:
         ValueError: the bytes are not an ECF chunk, or damaged.
@@ -68,10 +64,7 @@ def decode_chunk(chunk: bytes, max_events: int) -> Events:
     word = int.from_bytes(chunk[:4], "little")
     count, packing = word >> 2, word & 3
     if count > min(max_events, MAX_CHUNK_EVENTS):
-        raise ValueError(
-            f"it says that it holds {count} events, and there can be at most "
-            f"{min(max_events, MAX_CHUNK_EVENTS)}"
-        )
+        raise ValueError(f"it states {count} events, more than {min(max_events, MAX_CHUNK_EVENTS)}")
     events = np.empty(count, EVENT_DTYPE)
     data = np.frombuffer(chunk, np.uint8)
     problem, part, at, num_done = _decode(data, start, packing, events)
@@ -84,7 +77,7 @@ def decode_chunk(chunk: bytes, max_events: int) -> Events:
 @njit(cache=True)
 @typing.no_type_check
 def _decode(data: Bytes, start: int, packing: int, events: Events) -> tuple[int, int, int, int]:
-    """Fill `events`; returns the problem (0: none), in which part, at which byte and event."""
+    """Fill `events`; return the problem (0: none), and its part, byte and event."""
     problem, at, i = _decode_times(data, start, events)
     if problem != _DONE:
         return problem, 1, at, i
@@ -175,7 +168,7 @@ def _decode_columns(data: Bytes, at: int, events: Events) -> tuple[int, int, int
         i += 1
         for bit in range(4, -1, -1):
             x += 1
-            # The encoder leaves bits of earlier chunks behind the last event.
+            # The encoder leaves bits of earlier chunks after the last event.
             if word >> bit & 1 and i < len(events):
                 events[i].x = x
                 i += 1

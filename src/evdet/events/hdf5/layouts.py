@@ -1,7 +1,7 @@
 """Where the events lie in an HDF5 file: four columns (DSEC), or one table (Metavision).
 
-A layout is what was learned when the file was opened. It has no open file, so that it goes to
-other processes as it is: `datasets`, by name, come as an argument.
+A layout describes a file without holding it open, so that it can be sent to other processes:
+`datasets`, by name, are an argument.
 """
 
 import re
@@ -18,7 +18,7 @@ from evdet.events.hdf5.ecf import MAX_CHUNK_EVENTS, chunk_start, decode_chunk
 __all__ = ["ECF_FILTER", "ColumnLayout", "Datasets", "TableLayout", "find_columns", "find_table"]
 
 ECF_FILTER = 36559
-"""Number of the filter that Metavision files are coded with; HDF5 cannot run it, evdet can."""
+"""HDF5 id of the filter of Metavision files; HDF5 cannot run it, evdet can."""
 
 _COLUMN_NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps"),
@@ -28,7 +28,7 @@ _COLUMN_NAMES = {
 }
 _MIN_UNIT, _MAX_UNIT = 1 << 16, 1 << 21
 _MAX_CHUNK_BYTES = 64 << 20
-_MAX_ECF_BYTES = 32 * MAX_CHUNK_EVENTS  # 26 bytes for an event is the worst there can be
+_MAX_ECF_BYTES = 32 * MAX_CHUNK_EVENTS  # an event takes at most 26 bytes
 _MAX_TIME = 1 << 62
 
 Column = Num[np.ndarray, " E"]
@@ -43,11 +43,11 @@ class ColumnLayout:
         columns: their names.
         num_events: events in all: the length of the shortest.
         missing: what is wrong after the last event, if anything.
-        unit: events that are read at a time; every unit but the last has as many.
+        unit: events that are read at a time; only the last unit has fewer.
         t_offset: microseconds to add to every time.
-        stated_size: the sensor's size where the file says it.
+        stated_size: the sensor's size where the file states it.
         index: the dataset ms_to_idx, and the millisecond of its first entry.
-        format: name of the layout, for people.
+        format: name of the layout, for display.
     """
 
     columns: tuple[str, str, str, str]
@@ -67,7 +67,7 @@ class ColumnLayout:
     def read(
         self, datasets: Datasets, first: int, stop: int, times: Column | None = None
     ) -> Events:
-        """The events first to stop - 1; their times may be known already."""
+        """The events first to stop - 1; `times` are theirs if known."""
         events = np.empty(stop - first, EVENT_DTYPE)
         events["t"] = self.times(datasets, first, stop) if times is None else times
         for field, name in zip("xyp", self.columns[1:], strict=True):
@@ -96,7 +96,7 @@ class ColumnLayout:
         return int(datasets[self.columns[0]][index]) + self.t_offset
 
     def guess_index(self, datasets: Datasets, time: int) -> int | None:
-        """What ms_to_idx says."""
+        """The index that ms_to_idx gives."""
         if self.index is None:
             return None
         name, first_ms = self.index
@@ -111,10 +111,10 @@ class TableLayout:
     Args:
         table: its name.
         num_events: events in all.
-        unit: events that are read at a time; with ECF they are one chunk.
-        is_ecf: whether ECF coded them.
-        stated_size: the sensor's size where the file says it.
-        format: name of the layout, for people.
+        unit: events that are read at a time; with ECF one chunk.
+        is_ecf: whether they are ECF-coded.
+        stated_size: the sensor's size where the file states it.
+        format: name of the layout, for display.
         missing: what is wrong after the last event, if anything.
     """
 
@@ -134,7 +134,7 @@ class TableLayout:
     def read(
         self, datasets: Datasets, first: int, stop: int, times: Column | None = None
     ) -> Events:
-        """The events first to stop - 1; with ECF these are one chunk."""
+        """The events first to stop - 1; with ECF one chunk."""
         table = datasets[self.table]
         if self.is_ecf:
             chunk, is_coded = self._chunk(table, first)
@@ -155,10 +155,10 @@ class TableLayout:
         return events
 
     def times(self, datasets: Datasets, first: int, stop: int) -> None:
-        """Nothing: a table is read whole."""
+        """None: a table has no column of times."""
 
     def first_time(self, datasets: Datasets, index: int) -> int:
-        """Time of the event at `index`, which a chunk of the table begins with."""
+        """Time of the event at `index`, the first of a chunk."""
         table = datasets[self.table]
         if self.is_ecf:
             chunk, is_coded = self._chunk(table, index)
@@ -169,18 +169,18 @@ class TableLayout:
         return int(table[index]["t"])
 
     def guess_index(self, datasets: Datasets, time: int) -> int | None:
-        """Nothing: chunks say their first time, so CD/indexes could only disagree with them."""
+        """None: chunks state their first time, so CD/indexes could only contradict them."""
         return None
 
     def _chunk(self, table: Any, first: int) -> tuple[bytes, bool]:
-        """The bytes of the chunk that begins with event `first`, and whether ECF coded them."""
+        """The bytes of the chunk that begins with event `first`, and whether they are ECF-coded."""
         stored = table.id.get_chunk_info_by_coord((first,))
         if stored.byte_offset is None:
             raise ValueError("their chunk is missing")
         if stored.size > _MAX_ECF_BYTES:
             raise ValueError(f"their chunk would have {stored.size} bytes")
         skipped, chunk = table.id.read_direct_chunk((first,))
-        # HDF5 notes by chunk which filters it left out.
+        # HDF5 stores for each chunk which filters were skipped.
         is_coded = not skipped & 1
         if not is_coded and len(chunk) != self.unit * table.dtype.itemsize:
             raise ValueError(f"their chunk has {len(chunk)} bytes and is not coded")
@@ -188,16 +188,10 @@ class TableLayout:
 
 
 def find_columns(file: Any) -> ColumnLayout | None:
-    """The four columns of a file, in the group `events` or at the root.
-
-    Args:
-        file: the open h5py file.
-
-    Returns:
-        Their layout; None where there are no such columns.
+    """The four columns of an open file, in the group `events` or at the root; None without.
 
     Raises:
-        ValueError: there are, but they cannot be events.
+        ValueError: they cannot be events.
     """
     for group in ("events/", ""):
         names = {
@@ -213,8 +207,8 @@ def find_columns(file: Any) -> ColumnLayout | None:
         column = file[name]
         if column.ndim != 1 or column.dtype.kind not in ("iub" if name == p else "iu"):
             raise ValueError(
-                f"{name} is {column.dtype} of shape {column.shape}, and whole numbers in one "
-                "dimension are needed (t in microseconds). Convert it to the DSEC layout."
+                f"{name} is {column.dtype} of shape {column.shape}, not whole numbers in one "
+                "dimension (t in microseconds). Convert it to the DSEC layout."
             )
         _check_chunks(column)
     lengths = [_num_stored(file[name]) for name in (t, x, y, p)]
@@ -231,16 +225,10 @@ def find_columns(file: Any) -> ColumnLayout | None:
 
 
 def find_table(file: Any) -> TableLayout | None:
-    """The table `CD/events` of a Metavision file.
-
-    Args:
-        file: the open h5py file.
-
-    Returns:
-        Its layout; None where there is no such table.
+    """The table `CD/events` of an open Metavision file; None without.
 
     Raises:
-        ValueError: there is, but it cannot be read.
+        ValueError: it cannot be read.
     """
     if not _is_dataset(file, "CD/events"):
         return None
@@ -250,14 +238,14 @@ def find_table(file: Any) -> TableLayout | None:
         name in fields and fields[name][0].kind in "iu" and not fields[name][0].shape
         for name in "txyp"
     ):
-        raise ValueError(f"CD/events is {table.dtype} and not a table of t, x, y, p")
+        raise ValueError(f"CD/events is {table.dtype}, not a table of t, x, y, p")
     plan = table.id.get_create_plist()
     filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
     is_ecf = ECF_FILTER in filters
     if is_ecf and (len(filters) > 1 or table.chunks[0] > MAX_CHUNK_EVENTS):
         raise ValueError(
-            f"CD/events has the filters {filters} on chunks of {table.chunks[0]} events; ECF is "
-            f"understood alone and up to {MAX_CHUNK_EVENTS} events. Convert the file again."
+            f"CD/events has the filters {filters} on chunks of {table.chunks[0]} events "
+            f"(supported: ECF alone, up to {MAX_CHUNK_EVENTS} events). Convert the file again."
         )
     _check_chunks(table)
     chunk = (table.chunks or (_MIN_UNIT,))[0]
@@ -274,12 +262,12 @@ def find_table(file: Any) -> TableLayout | None:
 
 
 def _missing(file: Any, names: tuple[str, ...], num_events: int) -> str | None:
-    """What to say after so many events, if there should be more."""
+    """The problem after `num_events` events, if there should be more."""
     lengths = {name: len(file[name]) for name in names}
     if max(lengths.values()) == num_events:
         return None
     said = ", ".join(f"{name} {length}" for name, length in lengths.items())
-    return f"it holds {num_events} whole events, but by its own words more: {said}"
+    return f"it holds {num_events} complete events but states more: {said}"
 
 
 def _is_dataset(file: Any, name: str) -> bool:
@@ -287,17 +275,17 @@ def _is_dataset(file: Any, name: str) -> bool:
 
 
 def _check_chunks(dataset: Any) -> None:
-    """Refuse chunks that would have to be held whole: HDF5 reads them in one piece."""
+    """Refuse chunks that are too large: HDF5 reads a chunk in one piece."""
     num_bytes = (dataset.chunks or (1,))[0] * dataset.dtype.itemsize
     if num_bytes > _MAX_CHUNK_BYTES:
         raise ValueError(
-            f"{dataset.name} lies in chunks of {num_bytes} bytes, over the bound of "
-            f"{_MAX_CHUNK_BYTES}. Rewrite it with smaller chunks (h5repack)."
+            f"{dataset.name} has chunks of {num_bytes} bytes, more than {_MAX_CHUNK_BYTES}. "
+            "Rewrite it with smaller chunks (h5repack)."
         )
 
 
 def _num_stored(dataset: Any) -> int:
-    """Its length, or less where a damaged length is beyond what was ever written."""
+    """Its length, or less where a damaged length exceeds the stored data."""
     if dataset.chunks is None:
         num_stored = dataset.id.get_storage_size() // dataset.dtype.itemsize
     else:
@@ -306,7 +294,7 @@ def _num_stored(dataset: Any) -> int:
 
 
 def _check_is_stored(dataset: Any, first: int) -> None:
-    """HDF5 fills with zeros what was never written, as long as a damaged length may say."""
+    """Refuse data that was not written: HDF5 returns zeros for it, at any damaged length."""
     if dataset.chunks is None:
         return
     start = first - first % dataset.chunks[0]
@@ -327,7 +315,7 @@ def _check_range(values: Column, name: str, low: int, high: int) -> None:
 def _millisecond_index(file: Any) -> tuple[str, int] | None:
     for name in ("ms_to_idx", "events/ms_to_idx"):
         if _is_dataset(file, name) and file[name].ndim == 1 and file[name].dtype.kind in "iu":
-            # Some writers count milliseconds from the first event's.
+            # Some writers count milliseconds from the first event.
             return name, _scalar(file, "ms_to_idx_offset") or 0
     return None
 
@@ -344,10 +332,10 @@ def _stated_size(file: Any) -> SensorSize | None:
 
 
 def _text(file: Any, name: str) -> str:
-    """An attribute of the root that is text; empty where there is none."""
+    """A text attribute of the root; empty without."""
     if name not in file.attrs:
         return ""
-    # What it is comes before its value: HDF5 2.0 can crash on the value of a damaged kind.
+    # Check the type before the value: HDF5 2.0 can crash on the value of a damaged type.
     kind = file.attrs.get_id(name).dtype
     if kind.kind != "S" and (kind.metadata or {}).get("vlen") not in (str, bytes):
         return ""
@@ -356,7 +344,7 @@ def _text(file: Any, name: str) -> str:
 
 
 def _scalar(file: Any, name: str) -> int | None:
-    """A whole number that is an attribute or a dataset, at the root or of the events."""
+    """A whole number: an attribute or a dataset, at the root or in the events' group."""
     for group in ("/", "events"):
         if group not in file:
             continue

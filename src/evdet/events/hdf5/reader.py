@@ -1,7 +1,7 @@
 """HDF5 event files: the layouts of DSEC and of Metavision.
 
-The file is opened anew for every reading, which costs 0.4 ms: an `Hdf5EventFile` holds plain
-values alone, goes to any worker process, and thousands of them hold no file open.
+The file is reopened for each reading, which costs 0.4 ms: an `Hdf5EventFile` holds only plain
+values, can be sent to a worker process, and thousands of them keep no file open.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ __all__ = ["Hdf5EventFile", "open_hdf5"]
 _HEAD = 1 << 20  # bytes
 _HEAP = b"GCOL\x01\0\0\0"  # starts a heap of strings in any HDF5 file
 Times = Int64[np.ndarray, " E"]
-# Whatever h5py makes of damaged bytes.
+# The exceptions that h5py raises for damaged bytes.
 _H5PY_ERRORS = (
     OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
     MemoryError,
@@ -40,27 +40,23 @@ _H5PY_ERRORS = (
 
 
 def open_hdf5(path: Path) -> "Hdf5EventFile":
-    """Open an HDF5 file of events; its structure alone is read.
+    """Open an HDF5 file of events; reads only its structure.
 
     Args:
         path: the file. It has `CD/events` (Metavision, ECF-coded or not), or `events/t`,
             `x`, `y`, `p` (DSEC; the columns may also lie at the root).
 
-    Returns:
-        The file.
-
     Raises:
         RecordingError: it is damaged, has another layout, or needs a plug-in.
     """
-    with _naming(path, "it cannot be read as HDF5"):
+    with _naming(path, "cannot be read as HDF5"):
         _check_strings(path)
     with _opened(path) as file:
         layout = find_table(file) or find_columns(file)
         if layout is None:
             found = ", ".join(sorted(file)[:12]) or "nothing"
             raise ValueError(
-                f"there are no events where evdet looks for them, CD/events or events/t, x, y, p; "
-                f"at its root there are: {found}. Is it a file of something else?"
+                f"it has no events in CD/events or events/t, x, y, p; its root has: {found}"
             )
         num_plugins = sum(_needs_plugin(file[name], path) for name in layout.names)
     return Hdf5EventFile(path, layout, needs_plugin=num_plugins > 0)
@@ -68,7 +64,7 @@ def open_hdf5(path: Path) -> "Hdf5EventFile":
 
 @dataclass
 class Hdf5EventFile:
-    """The events of an HDF5 file; any stretch of time can be read on its own.
+    """The events of an HDF5 file; any interval can be read on its own.
 
     Args:
         path: the file.
@@ -84,7 +80,7 @@ class Hdf5EventFile:
 
     @property
     def format(self) -> str:
-        """Name of the layout, for people."""
+        """Name of the layout, for display."""
         return self.layout.format
 
     @property
@@ -119,7 +115,7 @@ class Hdf5EventFile:
 
     @property
     def is_mapped(self) -> bool:
-        """Stretches are read a little wider than asked for, since events may come late."""
+        """False: intervals are read with a margin, since events may be late."""
         return False
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
@@ -130,11 +126,10 @@ class Hdf5EventFile:
                 first event.
 
         Returns:
-            The blocks: a chunk of the file each, or some chunks where these are small.
+            Blocks of one chunk of the file, or of several small ones.
 
         Raises:
-            RecordingError: the file is damaged; all that lies in the chunks before has been
-                delivered.
+            RecordingError: the file is damaged; the chunks before are delivered first.
         """
         with self._opened() as datasets:
             first = 0 if since is None else self._unit_before(datasets, since)
@@ -144,23 +139,16 @@ class Hdf5EventFile:
             raise RecordingError(f"{self.path}: {self.layout.missing}. Was it copied completely?")
 
     def between(self, first: int, end: int) -> Events:
-        """The events of a stretch of time, in the order of the file.
-
-        Args:
-            first: its first microsecond.
-            end: the first microsecond after it.
-
-        Returns:
-            The events with first <= t < end.
+        """The events with first <= t < end, in file order, late events included.
 
         Raises:
-            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+            RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
         parts = []
         with self._opened() as datasets:
             for start, stop in self._units(self._unit_before(datasets, first)):
                 with _naming(self.path, f"events {start} to {stop - 1} cannot be read"):
-                    # Where times are a column of their own, most events need not be read.
+                    # With a separate column of times, most events need not be read.
                     times = self.layout.times(datasets, start, stop)
                 if times is None:
                     events = join_events(list(self._read(datasets, start, stop)))
@@ -173,10 +161,10 @@ class Hdf5EventFile:
         return parts[0] if len(parts) == 1 else join_events(parts)
 
     def _read_inside(
-        self, datasets: Datasets, start: int, times: Times, stretch: tuple[int, int]
+        self, datasets: Datasets, start: int, times: Times, interval: tuple[int, int]
     ) -> Iterator[Events]:
-        """Of the events from number `start` on, which have these times, those of a stretch."""
-        inside = (times >= stretch[0]) & (times < stretch[1])
+        """The events from index `start` on, which have these times, that lie in an interval."""
+        inside = (times >= interval[0]) & (times < interval[1])
         if not inside.any():
             return
         low, high = int(inside.argmax()), len(inside) - int(inside[::-1].argmax())
@@ -189,11 +177,11 @@ class Hdf5EventFile:
         if self.needs_plugin:
             _import_plugin(self.path)
         with _opened(self.path) as file:
-            # To look one up costs as much as to read 10,000 events.
+            # Looking one up costs as much as reading 10,000 events.
             yield {name: file[name] for name in self.layout.names}
 
     def _units(self, first: int) -> Iterator[tuple[int, int]]:
-        """From where to where each unit goes, from a certain one on."""
+        """Start and stop of each unit, from unit `first` on."""
         unit, num_events = self.layout.unit, self.layout.num_events
         for start in range(first * unit, num_events, unit):
             yield start, min(start + unit, num_events)
@@ -211,13 +199,13 @@ class Hdf5EventFile:
 
     def _unit_before(self, datasets: Datasets, since: int) -> int:
         """A unit before which no event has t >= since, near the first that has one."""
-        # Later events may be earlier by so much, but not than that.
+        # Before an event earlier than this, none has t >= since.
         sure = since - MAX_STEP_BACK
         low, high = 0, -(-self.layout.num_events // self.layout.unit)
         with _naming(self.path, f"t={since} us cannot be found"):
             guess = self.layout.guess_index(datasets, sure)
             if guess is not None and 0 <= guess < self.layout.num_events:
-                # Whatever the index says, the events' own times decide.
+                # The index may be wrong: the events' own times decide.
                 near = guess // self.layout.unit
                 for unit in (near - 1, near, near + 1):
                     if low < unit < high:
@@ -245,7 +233,7 @@ class Hdf5EventFile:
         return self._range
 
     def _earliest(self) -> tuple[int | None, int | None]:
-        """The earliest time, and the latest of those that were read to find it."""
+        """The earliest time, and the latest of those read to find it."""
         earliest: int | None = None
         reached: int | None = None
         try:
@@ -256,7 +244,7 @@ class Hdf5EventFile:
                 if highest >= earliest + MAX_STEP_BACK:
                     break
         except RecordingError:
-            pass  # `blocks` says it to whoever reads the events
+            pass  # `blocks` raises it again
         return earliest, reached
 
     def _latest(self) -> int | None:
@@ -277,16 +265,16 @@ class Hdf5EventFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    with _naming(path, "it cannot be read as HDF5"):
+    with _naming(path, "cannot be read as HDF5"):
         file = h5py.File(path, "r", locking=False)
-    with file, _naming(path, "it cannot be read"):
+    with file, _naming(path, "cannot be read"):
         yield file
 
 
 def _check_strings(path: Path) -> None:
-    """Refuse a damaged heap of strings: HDF5 2.0 would walk it forever.
+    """Refuse a damaged heap of strings: HDF5 2.0 would loop forever.
 
-    Programs write a file's attributes first, so the heap that has them lies near its beginning.
+    Programs write a file's attributes first, so their heap lies near the beginning of the file.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -294,7 +282,7 @@ def _check_strings(path: Path) -> None:
     while place >= 0:
         size = int.from_bytes(head[place + 8 : place + 16], "little")
         at, end = place + 16, min(place + size, len(head))
-        # Objects of a number, a length and so many bytes; number 0 is the free space behind them.
+        # Objects of an id, a length and as many bytes; id 0 is the free space after them.
         while at + 16 <= end:
             number = int.from_bytes(head[at : at + 2], "little")
             length = int.from_bytes(head[at + 8 : at + 16], "little")
@@ -307,7 +295,7 @@ def _check_strings(path: Path) -> None:
 
 @contextmanager
 def _naming(path: Path, what: str) -> Iterator[None]:
-    """Turn what h5py raises into the one error of recordings."""
+    """Turn the exceptions of h5py into RecordingError."""
     try:
         yield
     except RecordingError:
@@ -317,15 +305,15 @@ def _naming(path: Path, what: str) -> Iterator[None]:
         reason = reason if isinstance(error, ValueError) else f"{reason} ({type(error).__name__})"
         raise RecordingError(
             f"{path}: {what}: {reason}. Was it copied completely? "
-            "What lies before the damage can be used."
+            "The events before the damage can be read."
         ) from error
 
 
 def _needs_plugin(dataset: Any, path: Path) -> bool:
-    """Whether a dataset has filters that HDF5 itself cannot run; it must be there then."""
+    """Whether a dataset has filters that need hdf5plugin; raises where that lacks one."""
     plan = dataset.id.get_create_plist()
     filters = {plan.get_filter(i)[0]: plan.get_filter(i)[3] for i in range(plan.get_nfilters())}
-    own = {number for number in filters if number < 256}  # HDF5 keeps these to itself
+    own = {number for number in filters if number < 256}  # reserved for HDF5 itself
     outside = set(filters) - own - {ECF_FILTER}
     if not outside:
         return False
@@ -334,18 +322,18 @@ def _needs_plugin(dataset: Any, path: Path) -> bool:
         if not h5py.h5z.filter_avail(number):
             name = filters[number].decode("ascii", "replace")
             raise RecordingError(
-                f"{path}: {dataset.name} is compressed with the filter {number} ({name}), which "
-                "hdf5plugin does not have. Rewrite the file with h5repack where it can be read."
+                f"cannot read {path}: {dataset.name} is compressed with the filter {number} "
+                f"({name}), which hdf5plugin lacks. Rewrite the file with h5repack."
             )
     return True
 
 
 def _import_plugin(path: Path) -> None:
-    """Importing it teaches HDF5 the filters, in this process."""
+    """Importing it registers the filters with HDF5, in this process."""
     try:
-        import hdf5plugin  # noqa: F401 - only files that need it ask for it
+        import hdf5plugin  # noqa: F401 - optional: only some files need it
     except ImportError:
         raise RecordingError(
-            f"{path} is compressed with a filter (Blosc or another) that comes with hdf5plugin. "
-            "Run: pip install hdf5plugin"
+            f"cannot read {path}: it is compressed with a filter (such as Blosc) of hdf5plugin "
+            "(pip install hdf5plugin)"
         ) from None

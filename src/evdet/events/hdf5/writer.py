@@ -1,4 +1,4 @@
-"""Events -> an HDF5 file in the layout of DSEC: small, and any stretch of time is found at once."""
+"""Events -> an HDF5 file in the DSEC layout: small, with fast access to any interval."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,23 +23,23 @@ _COLUMNS = {"t": "u4", "x": "u2", "y": "u2", "p": "u1"}
 def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     """Write events as `events/t`, `x`, `y`, `p`, with `ms_to_idx` and `t_offset`.
 
-    The times are microseconds after `t_offset`, which is that of the earliest event: four bytes
-    each, or eight from the first event on that comes over 71 minutes later. Entry m of
-    `ms_to_idx` is the first event with t >= 1000 m. The sensor's size is in the attributes
-    `width` and `height`. Everything is compressed with Blosc (LZ4 after shuffle). Events that
-    step back in time by up to 20 ms are put in order.
+    Times are microseconds after `t_offset`, the time of the earliest event: four bytes each, or
+    eight from the first event on that comes over 71 minutes later. Entry m of `ms_to_idx` is the
+    first event with t >= 1000 m. The attributes `width` and `height` are the sensor's size. All
+    datasets are compressed with Blosc (LZ4 after shuffle). Events that step back in time by up to
+    20 ms are sorted.
 
     Args:
-        path: the file; it appears when it is complete, and replaces an older one.
+        path: the file; it appears when it is complete, and replaces an existing one.
         blocks: events.
-        size: of the sensor.
+        size: the sensor's size.
 
     Returns:
-        Events written.
+        Number of events written.
 
     Raises:
         RecordingError: an event lies outside the sensor, or over 20 ms before an earlier one;
-            or hdf5plugin, which has Blosc, is not installed.
+            or hdf5plugin, which provides Blosc, is not installed.
     """
     compression = _blosc()
     with replacing(path) as part, h5py.File(part, "w") as file:
@@ -53,22 +53,18 @@ def _blosc() -> Any:
         import hdf5plugin
     except ImportError:
         raise RecordingError(
-            "HDF5 files are written with Blosc, which comes with hdf5plugin. "
-            "Run: pip install hdf5plugin"
+            "cannot write HDF5: hdf5plugin is not installed (pip install hdf5plugin)"
         ) from None
     return hdf5plugin.Blosc(cname="lz4", shuffle=hdf5plugin.Blosc.SHUFFLE)
 
 
 def _in_order(blocks: Iterable[Events], path: Path, size: SensorSize) -> Iterator[Events]:
-    """The events in order of time, in blocks of `_CHUNK` but for the last.
-
-    What may still be overtaken is held back.
-    """
+    """The events in order of time, in blocks of `_CHUNK` (the last one smaller)."""
     waiting: list[Events] = []
-    num_held = 0  # of those waiting, looked at before
+    num_held = 0  # of those waiting, seen before
     for block in check_blocks(blocks, OrderCount(), name=str(path), size=size):
         waiting.append(block)
-        # Sorting only what has doubled costs the same for every event, however many wait.
+        # Sorting only when the number has doubled keeps the cost per event constant.
         if sum(map(len, waiting)) < max(2 * num_held, 2 * _CHUNK):
             continue
         events = sort_by_time(join_events(waiting))
@@ -105,7 +101,7 @@ def _write(file: Any, blocks: Iterable[Events], compression: Any) -> int:
             _append(columns[name], block[name])
         num_events += len(block)
     if num_events:
-        # A stretch that ends with the last event has an end, too.
+        # An interval that ends with the last event needs an end, too.
         _append(index, np.array([num_events]))
     file["t_offset"] = np.int64(t_offset)
     return num_events
@@ -124,14 +120,14 @@ def _append(column: Any, values: Any) -> None:
 
 
 def _append_index(index: Any, times: Any, num_before: int, last_ms: int) -> None:
-    """Entries up to that of the last millisecond; a gap of hours makes many of them."""
+    """Append entries up to the last millisecond; a gap of hours makes many of them."""
     while len(index) <= last_ms:
         marks = np.arange(len(index), min(len(index) + 8 * _CHUNK, last_ms + 1)) * 1000
         _append(index, num_before + np.searchsorted(times, marks))
 
 
 def _widened(file: Any, column: Any, compression: Any) -> Any:
-    """The same column with eight bytes for a time."""
+    """The same column with eight bytes per time."""
     wide = _empty_column(file, "events/t_wide", "i8", compression)
     for first in range(0, len(column), _CHUNK):
         _append(wide, column[first : first + _CHUNK].astype(np.int64))

@@ -1,4 +1,4 @@
-"""Where the bytes of a live source come from: a pipe, or a file that somebody is writing."""
+"""The bytes of a live source: a pipe, or a file that grows."""
 
 import io
 import os
@@ -12,10 +12,10 @@ from evdet.events.dtypes import RecordingError
 __all__ = ["BinaryStream", "ByteSource", "FollowedFile", "Pipe"]
 
 BinaryStream = io.RawIOBase | io.BufferedIOBase
-"""What files, pipes and sockets are, opened to read bytes."""
+"""Files, pipes and sockets, opened to read bytes."""
 
 _CHUNK_BYTES = 1 << 16
-_POLL = 0.01  # seconds from one look at a growing file to the next
+_POLL = 0.01  # seconds between two reads of a growing file
 
 
 @runtime_checkable
@@ -29,14 +29,14 @@ class ByteSource(Protocol):
             At least one; none at the end.
 
         Raises:
-            RecordingError: the source is not what it was any more.
+            RecordingError: the source was removed, replaced or truncated.
         """
 
     def stop(self) -> None:
-        """Let a `read` that waits in another thread come to an end, if that can be done."""
+        """End a `read` that waits in another thread, where that is possible."""
 
     def close(self) -> None:
-        """Give back what was opened; nobody reads any more."""
+        """Close what was opened."""
 
 
 class Pipe:
@@ -45,7 +45,7 @@ class Pipe:
     Args:
         stream: the stream; None is standard input.
         name: for messages.
-        closes: close the stream in the end.
+        closes: whether `close` closes the stream.
     """
 
     def __init__(self, stream: BinaryStream | None, name: str, *, closes: bool = False) -> None:
@@ -54,22 +54,22 @@ class Pipe:
         self._closes = closes
 
     def read(self) -> bytes:
-        """Wait for the next bytes, and take what there is."""
+        """Wait for the next bytes."""
         try:
             if self._stream is None:
-                # Not sys.stdin: its lock would be held by a thread that waits when Python ends.
+                # Not sys.stdin: a waiting thread would hold its lock when Python ends.
                 return os.read(0, _CHUNK_BYTES)
             if isinstance(self._stream, io.BufferedIOBase):
-                return self._stream.read1(_CHUNK_BYTES)  # `read` would wait until all have come
+                return self._stream.read1(_CHUNK_BYTES)  # `read` would wait for all of them
             return self._stream.read(_CHUNK_BYTES) or b""
         except (OSError, ValueError) as error:
-            raise RecordingError(f"{self._name} cannot be read any more: {error}.") from error
+            raise RecordingError(f"cannot read {self._name} any further: {error}") from error
 
     def stop(self) -> None:
-        """Nothing can be done: it ends with its next bytes."""
+        """No effect: the read ends with the next bytes."""
 
     def close(self) -> None:
-        """Close the stream, if that was asked for."""
+        """Close the stream, if `closes`."""
         if self._closes and self._stream is not None:
             self._stream.close()
 
@@ -79,7 +79,7 @@ class FollowedFile:
 
     Args:
         path: the file.
-        idle_timeout: end when nothing was added for so many seconds; None waits for ever.
+        idle_timeout: seconds without new bytes after which the source ends; None waits forever.
 
     Raises:
         RecordingError: the file cannot be opened.
@@ -94,7 +94,7 @@ class FollowedFile:
             self._file = path.open("rb", buffering=0)
         except OSError as error:
             raise RecordingError(
-                f"{path} cannot be read: {error.strerror}. Is the name right?"
+                f"cannot read {path}: {error.strerror} (is the name right?)"
             ) from None
 
     def read(self) -> bytes:
@@ -112,7 +112,7 @@ class FollowedFile:
                     break
                 self._is_stopped.wait(_POLL)
         except (OSError, ValueError) as error:
-            raise RecordingError(f"{self._path} cannot be read any more: {error}.") from error
+            raise RecordingError(f"cannot read {self._path} any further: {error}") from error
         return b""
 
     def stop(self) -> None:
@@ -124,22 +124,22 @@ class FollowedFile:
         self._file.close()
 
     def _check(self) -> None:
-        """Make sure that the name still stands for the file that is open, and that it is whole."""
+        """Check that the path still names the open file, and that it was not truncated."""
         try:
             named = self._path.stat()
         except FileNotFoundError:
             raise RecordingError(
-                f"{self._path} has been removed or renamed while it was read, after "
-                f"{self._num_read} bytes. What came before has been played."
+                f"{self._path} was removed or renamed while it was read, after "
+                f"{self._num_read} bytes"
             ) from None
         opened = os.fstat(self._file.fileno())
         if not os.path.samestat(named, opened):
             raise RecordingError(
-                f"{self._path} has been replaced by another file while it was read, after "
-                f"{self._num_read} bytes. Follow the new one from its beginning."
+                f"{self._path} was replaced by another file while it was read, after "
+                f"{self._num_read} bytes: follow the new file from its beginning"
             )
         if opened.st_size < self._num_read:
             raise RecordingError(
-                f"{self._path} has been truncated from {self._num_read} to {opened.st_size} bytes "
-                "while it was read: it is being written anew. Follow it from its beginning."
+                f"{self._path} was truncated from {self._num_read} to {opened.st_size} bytes "
+                "while it was read: follow it from its beginning"
             )

@@ -1,4 +1,4 @@
-"""Bytes of a recording as they arrive, cut anywhere -> events: DAT, RAW and text."""
+"""Bytes of a recording as they arrive, split anywhere -> events: DAT, RAW and text."""
 
 import logging
 from collections import deque
@@ -18,18 +18,18 @@ _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
 class LiveDecoder:
-    """Decodes one recording piece by piece; what it gives does not depend on where it is cut.
+    """Decodes one recording in pieces; the events do not depend on where the bytes are split.
 
     Args:
         name: the source, for messages.
-        size: the sensor's size where the source does not state it, or states it wrong.
+        size: the sensor's size where the source does not state it or states it incorrectly.
     """
 
     def __init__(self, name: str, *, size: SensorSize | None = None) -> None:
         self.clock: int | None = None
         """No event that comes now is earlier, but for small steps back; in microseconds."""
         self.problem: RecordingError | None = None
-        """What is wrong with the rest; nothing more is decoded then."""
+        """What is wrong with the rest, which is not decoded; None without a problem."""
         self._name = name
         self._asked_size = size
         self._start = b""
@@ -39,40 +39,29 @@ class LiveDecoder:
 
     @property
     def is_open(self) -> bool:
-        """Whether the beginning, which says what the source is, has arrived."""
+        """Whether the beginning, which tells the format, has arrived."""
         return self._format is not None
 
     @property
     def format(self) -> str:
-        """Name of the format, for people; empty before it is open."""
+        """Name of the format, for display; empty before it is open."""
         return self._format.format if self._format else ""
 
     @property
     def size(self) -> SensorSize | None:
-        """The sensor's size: the one asked for, or the source's; None where nobody says it."""
+        """The sensor's size: the given one, or the source's; None where neither is known."""
         return self._asked_size or (self._format.size if self._format else None)
 
     def feed(self, data: bytes) -> Events:
-        """Decode what has arrived.
-
-        Args:
-            data: the next bytes, as many or as few as there are.
-
-        Returns:
-            Their events in the order of the source, those before the `problem` if there is one.
-        """
+        """Decode the next bytes: their events in the order of the source, up to a `problem`."""
         return self._feed(data, is_last=False)
 
     def finish(self) -> Events:
-        """Decode what is left, where nothing follows.
-
-        Returns:
-            The last events.
-        """
+        """Decode the rest at the end of the source: its last events."""
         events = self._feed(b"", is_last=True)
         if self.problem is None and self._format is not None and self._format.num_left:
             _log.warning(
-                "%s ends within an event: its last %d bytes are left out",
+                "%s ends within an event: its last %d bytes are dropped",
                 self._name,
                 self._format.num_left,
             )
@@ -100,7 +89,7 @@ class LiveDecoder:
             yield self._unchecked.popleft()
 
     def _check(self, events: Events) -> Events:
-        """The events up to the first that cannot be right."""
+        """The events before the first invalid one."""
         good = events[:0]
         if not len(events):
             return good

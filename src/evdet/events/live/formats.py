@@ -1,4 +1,4 @@
-"""What arrives live, by format: words of RAW, records of DAT, lines of text, cut anywhere."""
+"""The live formats: words of RAW, records of DAT, lines of text, split anywhere."""
 
 import re
 from pathlib import Path
@@ -41,19 +41,19 @@ __all__ = ["LiveFormat", "open_format"]
 
 _FOREVER = 1 << 60
 _BLOCK_EVENTS = 1 << 15
-_NUM_LINES = 32  # of text, that say how the others are to be read
+_NUM_LINES = 32  # of text, from which the layout is detected
 _MAX_LINE = 1 << 20
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
 @runtime_checkable
 class LiveFormat(Protocol):
-    """What follows the beginning of a source."""
+    """The part of a source after its beginning."""
 
     format: str
-    """Its name, for people."""
+    """Its name, for display."""
     size: SensorSize | None
-    """The sensor's size, where the beginning says it."""
+    """The sensor's size, where the beginning states it."""
     num_header_bytes: int
     """Length of the beginning: the events start here."""
     clock: int | None
@@ -61,37 +61,37 @@ class LiveFormat(Protocol):
 
     @property
     def num_left(self) -> int:
-        """Bytes that are not decoded yet, because their event is not whole."""
+        """Bytes that are not decoded yet, because their event is incomplete."""
 
     def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
-        """Decode what has arrived.
+        """Decode the next bytes.
 
         Args:
-            data: the next bytes.
-            is_last: nothing follows.
+            data: the bytes.
+            is_last: whether the source ends with them.
 
         Returns:
-            Their events, and what is wrong behind the last of them.
+            Their events, and what is wrong after the last of them.
         """
 
 
 def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
-    """Find out what a source is.
+    """Detect the format of a source.
 
     Args:
         name: the source, for messages.
         start: its first bytes.
-        is_last: nothing follows.
+        is_last: whether the source ends with them.
 
     Returns:
-        Its format; None while too little has arrived to tell.
+        Its format; None while too few bytes have arrived.
 
     Raises:
-        RecordingError: it is nothing that can be read while it arrives.
+        RecordingError: the format cannot be read live.
     """
     if not start:
         if is_last:
-            raise RecordingError(f"{name}: nothing has come. Is the program that sends it running?")
+            raise RecordingError(f"{name} ended without data: is its sender running?")
         return None
     if start.startswith(b"%"):
         if not (is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)):
@@ -101,8 +101,8 @@ def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
         return _DatBody(name, parse_header(Path(name), start))
     if b"\0" in start:
         raise RecordingError(
-            f"{name} begins with {start[:8]!r}: DAT, RAW (EVT2, EVT2.1, EVT3) and text can be read "
-            "while they arrive. Save it, and name the file."
+            f"cannot read {name} live: it starts with {start[:8]!r} (supported: DAT, RAW (EVT2, "
+            "EVT2.1, EVT3) and text). Save it, and open the file."
         )
     lines = start.removeprefix(TEXT_MARK).split(b"\n")
     if not is_last:
@@ -113,7 +113,7 @@ def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
 
 
 def _has_whole_header(start: bytes) -> bool:
-    """Whether a header of lines with percent signs is over, and two bytes follow."""
+    """Whether a header of % lines is complete, and two bytes follow."""
     at, is_raw, has_end = 0, False, False
     while start[at : at + 1] == b"%":
         stop = start.find(b"\n", at)
@@ -127,7 +127,7 @@ def _has_whole_header(start: bytes) -> bool:
         if line == b"end":
             has_end = True
             break
-    # Words without a line `% end` before them could still be text, if they are few.
+    # Without a line `% end`, a few words could still be text.
     return len(start) >= at + (64 if is_raw and not has_end else 2)
 
 
@@ -182,11 +182,11 @@ class _EvtBody:
             f"an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us lies outside the sensor "
             f"{self.size or 'of 2048x2048 that the format allows'}"
             if state[STATUS] == OUTSIDE
-            else f"the time jumps back from {state[LATEST]} to {t} us"
+            else f"time steps back from {state[LATEST]} to {t} us"
         )
         return RecordingError(
-            f"{self._name}: before byte {byte} {what}: bytes have been lost or changed on the way, "
-            "or the header is wrong"
+            f"{self._name}: before byte {byte} {what}: bytes were lost or changed in transit, or "
+            "the header is wrong"
         )
 
 
@@ -236,8 +236,8 @@ class _DatBody:
                 else f"steps back in time from {decoded.latest} to {decoded.clock} us"
             )
             problem = RecordingError(
-                f"{self._name}: event {self._num_records + decoded.stop} {what}: bytes have been "
-                "lost or changed on the way, or the header is wrong"
+                f"{self._name}: event {self._num_records + decoded.stop} {what}: bytes were lost "
+                "or changed in transit, or the header is wrong"
             )
         self._num_records += len(records)
         return decoded.events, problem
@@ -267,7 +267,7 @@ class _TextBody:
         data, self._rest = data[:stop], data[stop:]
         if len(self._rest) > _MAX_LINE:
             return _NO_EVENTS, RecordingError(
-                f"{self._name}: a line has over {_MAX_LINE} bytes, and an event takes one line"
+                f"{self._name}: a line has over {_MAX_LINE} bytes; each line is one event"
             )
         while self._num_to_skip and data:
             _, newline, data = data.partition(b"\n")
@@ -284,5 +284,5 @@ class _TextBody:
         if not problem:
             return events, None
         return events, RecordingError(
-            f"{self._name}: line {self._num_lines + 1} is no event, {PROBLEMS[problem]}"
+            f"{self._name}: line {self._num_lines + 1} is not an event: {PROBLEMS[problem]}"
         )

@@ -1,4 +1,4 @@
-"""A live source of events -> time windows, with honest clocks: none is late without a word."""
+"""A live source of events -> time bins, on time or with a warning."""
 
 import logging
 import threading
@@ -8,40 +8,40 @@ from collections.abc import Iterator
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.live.byte_sources import ByteSource
 from evdet.events.live.decoder import LiveDecoder
-from evdet.events.live.time_bins import LiveBin, WindowCutter
+from evdet.events.live.time_bins import BinCutter, LiveBin
 
 __all__ = ["LiveEvents"]
 
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
-_MOST_READ_AHEAD = 16  # windows, where none may be skipped
-_LOG_PERIOD = 10.0  # seconds between two lines about windows that were skipped
+_MOST_READ_AHEAD = 16  # bins, where none may be skipped
+_LOG_PERIOD = 10.0  # seconds between two warnings
 _FIRST_WAIT = 0.01
 _LONGEST_WAIT = 0.5  # seconds; some systems deliver Ctrl-C only between two waits
 
 
 class LiveEvents:
-    """The windows of a source that is still being made.
+    """The time bins of a live source.
 
-    A thread reads and decodes; it begins with the header, so that the sensor's size is known, and
-    goes on when the windows are asked for. Source and consumer meet in `windows`.
+    A thread reads and decodes: first the header, which gives the sensor's size, then the events,
+    once `slices` asks for the bins.
 
     Args:
-        source: where the bytes come from; it is closed in the end.
+        source: the bytes; closed at the end.
         name: for messages.
-        delta_t: duration of a window, in microseconds.
-        size: the sensor's size where the source does not state it, or states it wrong.
-        max_disorder: a window waits for events that step back in time by so much, in
-            microseconds; with 0 it closes with the first event after it.
-        max_delay: where nothing comes for so long, windows close by the clock on the wall, so
-            many microseconds after their end; None waits for events.
-        max_backlog: when more complete windows wait, all but the newest are skipped. None skips
-            none, and lets the source wait.
+        delta_t: duration of a bin, in microseconds.
+        size: the sensor's size where the source does not state it or states it incorrectly.
+        max_disorder: a bin waits for events that step back in time by up to N microseconds; with
+            0 it closes with the first event after it.
+        max_delay: without any data, a bin closes by the wall clock, N microseconds after its end;
+            None waits for events.
+        max_backlog: when more complete bins wait, all but the newest are skipped. None skips
+            none and makes the source wait.
 
     Raises:
-        ValueError: a value is out of range, or nobody says the sensor's size.
-        RecordingError: the source is no recording that can be read while it arrives.
+        ValueError: a value is out of range, or the sensor's size is not known.
+        RecordingError: the source cannot be read live.
     """
 
     def __init__(
@@ -62,67 +62,67 @@ class LiveEvents:
             raise
         self.name = name
         self.num_skipped = 0
-        """Windows that were left out because more than `max_backlog` waited."""
+        """Bins that were skipped because more than `max_backlog` waited."""
         self._source = source
         self._decoder = LiveDecoder(name, size=size)
-        self._cutter = WindowCutter(delta_t, max_disorder=max_disorder)
+        self._cutter = BinCutter(delta_t, max_disorder=max_disorder)
         self._max_delay = max_delay
         self._max_backlog = max_backlog
         self._problem: RecordingError | None = None
         self._is_playing = self._is_stopped = self._has_ended = False
         self._has_closed_by_clock = False
-        self._silent_since: float | None = None
+        self._idle_since: float | None = None
         self._last_log = float("-inf")
-        # Everything above is touched by whoever holds this.
+        # Guards all attributes above.
         self._changed = threading.Condition()
         threading.Thread(target=self._read, name=f"read {name}", daemon=True).start()
         self.size = self._wait_for_size()
 
     @property
     def format(self) -> str:
-        """Name of the format, for people."""
+        """Name of the format, for display."""
         return self._decoder.format
 
     @property
     def num_late(self) -> int:
-        """Events that were left out because their window had been closed."""
+        """Events that were dropped because their bin was closed."""
         return self._cutter.num_late
 
     def slices(self) -> Iterator[LiveBin]:
-        """The windows, each as soon as it is complete; the last one when the source ends.
+        """The time bins, each as soon as it is complete; the last one when the source ends.
 
-        Ctrl-C while it waits is an end, too.
+        Ctrl-C while it waits ends the source, too.
 
         Raises:
-            RecordingError: the source is damaged; the windows before have been delivered.
+            RecordingError: the source is damaged; the bins before are delivered first.
         """
         try:
             while True:
                 try:
-                    window = self._next()
+                    time_bin = self._next()
                 except KeyboardInterrupt:
                     self.stop()
                     continue
-                if window is None:
+                if time_bin is None:
                     break
-                yield window
+                yield time_bin
         finally:
             self.stop()
         if self._problem is not None:
             raise self._problem
 
     def stop(self) -> None:
-        """End the source now: `windows` gives what has arrived, and ends.
+        """End the source: `slices` delivers what has arrived, and ends.
 
         It may be called from a signal handler and from any thread, and more than once.
         """
         self._source.stop()
         with self._changed:
-            # The rest is left to `windows`: a signal handler may stand in the middle of it.
+            # `slices` does the rest: a signal handler may interrupt it anywhere.
             self._is_stopped = True
             self._changed.notify_all()
 
-    # What the thread does.
+    # The thread.
 
     def _read(self) -> None:
         try:
@@ -131,20 +131,20 @@ class LiveEvents:
                 with self._changed:
                     if self._is_stopped:
                         return
-                    self._silent_since = None
+                    self._idle_since = None
                     self._take(data)
                     self._changed.notify_all()
                     while not self._is_stopped and self._must_wait():
                         self._changed.wait()
                     if self._has_ended or self._is_stopped:
                         return
-                    self._silent_since = time.monotonic()
+                    self._idle_since = time.monotonic()
         except Exception as error:
             with self._changed:
                 problem = (
                     error
                     if isinstance(error, RecordingError)
-                    else RecordingError(f"{self.name} cannot be read any more: {error!r}")
+                    else RecordingError(f"cannot read {self.name} any further: {error!r}")
                 )
                 self._problem = self._problem or problem
                 self._end()
@@ -161,29 +161,29 @@ class LiveEvents:
         was_ahead = self._cutter.is_ahead
         delay = self._cutter.add(events, clock=self._decoder.clock, now=time.monotonic())
         if delay:
-            self._say_late(delay, was_ahead)
+            self._warn_late(delay, was_ahead)
         if self._is_playing:
             self._skip()
         if not data or self._decoder.problem is not None:
             self._problem = self._decoder.problem
             self._end()
 
-    def _say_late(self, delay: int, was_ahead: bool) -> None:
-        """Some events came after their window was closed, by the clock or by another event."""
+    def _warn_late(self, delay: int, was_ahead: bool) -> None:
+        """Warn of events that came after their bin was closed, by the clock or by an event."""
         if not was_ahead or self._max_delay is None:
             if self._may_log():
                 _log.warning(
-                    "%s: time steps back by more than max_disorder, and events whose window was "
-                    "closed are left out (%d so far)",
+                    "%s: time steps back by more than max_disorder; events of closed bins are "
+                    "dropped (%d so far)",
                     self.name, self._cutter.num_late,
                 )  # fmt: skip
         elif self._has_closed_by_clock:
             self._has_closed_by_clock = False
             self._max_delay += 2 * delay
             _log.warning(
-                "%s: after a pause that looked like a silent sensor there came events of the "
-                "pause, and they are left out (%d so far). From now on silence is waited for "
-                "%.1f s; a larger max_delay waits from the start, and None for ever",
+                "%s: events of a pause arrived after its bins were closed and are dropped (%d so "
+                "far). max_delay is now %.1f s; set a larger one from the start, or None to wait "
+                "for events",
                 self.name, self._cutter.num_late, self._max_delay / _SECOND,
             )  # fmt: skip
 
@@ -193,39 +193,39 @@ class LiveEvents:
             self._cutter.finish(now=time.monotonic())
         self._changed.notify_all()
 
-    # What the consumer does.
+    # The consumer.
 
     def _next(self) -> LiveBin | None:
-        """Wait for a window; None at the end."""
+        """Wait for a bin; None at the end."""
         with self._changed:
             self._is_playing = True
             self._changed.notify_all()
-            # What lies there unread is no silence: the thread comes first.
+            # Unread data is not a pause: let the thread read first.
             wait = _FIRST_WAIT
             while True:
                 if self._is_stopped:
                     self._end()
                 if self._cutter.num_waiting:
-                    # Silence that went on while the consumer was busy makes these older still.
+                    # A pause may have continued while the consumer was busy.
                     self._close_by_clock()
-                window = self._cutter.pop()
-                if window is not None:
+                time_bin = self._cutter.pop()
+                if time_bin is not None:
                     self._changed.notify_all()
-                    return window
+                    return time_bin
                 if self._has_ended:
                     return None
                 if not self._changed.wait(wait) or wait != _FIRST_WAIT:
                     wait = self._close_by_clock()
 
     def _close_by_clock(self) -> float:
-        """Close what is due by the clock on the wall; seconds until the next may be."""
-        if self._max_delay is None or self._silent_since is None:
+        """Close bins that are due by the wall clock; return seconds until the next may be due."""
+        if self._max_delay is None or self._idle_since is None:
             return _LONGEST_WAIT
         while True:
             latest, end = self._cutter.latest, self._cutter.next_end
             if latest is None or end is None:
                 return _LONGEST_WAIT
-            due = self._silent_since + (end - latest + self._max_delay) / _SECOND
+            due = self._idle_since + (end - latest + self._max_delay) / _SECOND
             now = time.monotonic()
             if due > now:
                 return min(due - now, _LONGEST_WAIT)
@@ -234,7 +234,7 @@ class LiveEvents:
             self._skip()
 
     def _skip(self) -> None:
-        """Leave out what is too old already."""
+        """Skip bins beyond `max_backlog`."""
         waiting = self._cutter.num_waiting
         if self._max_backlog is None or waiting <= self._max_backlog:
             return
@@ -242,9 +242,9 @@ class LiveEvents:
         self.num_skipped += waiting - 1
         if self._may_log():
             _log.warning(
-                "%s: %d windows waited, more than max_backlog %d, and all but the newest are "
-                "skipped (%d so far). What detects does not keep up; for a source that can wait, "
-                "such as a file through a pipe, give max_backlog None",
+                "%s: %d time bins waited, more than max_backlog %d; all but the newest are "
+                "skipped (%d so far). Detection is slower than the source; for a source that can "
+                "wait, such as a file through a pipe, set max_backlog to None",
                 self.name, waiting, self._max_backlog, self.num_skipped,
             )  # fmt: skip
 
@@ -264,12 +264,12 @@ class LiveEvents:
             self.stop()
             raise
         if not self._decoder.is_open:
-            raise self._problem or RecordingError(f"{self.name} was stopped before it began")
+            raise self._problem or RecordingError(f"{self.name} was stopped before its header")
         size = self._decoder.size
         if size is None:
             self.stop()
             raise ValueError(
-                f"{self.name} does not state the size of its sensor: give it (size, --sensor-size)"
+                f"{self.name} does not state its sensor size: give it (size, --sensor-size)"
             )
         return size
 

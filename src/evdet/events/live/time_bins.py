@@ -1,4 +1,4 @@
-"""Events as they arrive -> time windows, each handed out as soon as it is complete."""
+"""Events as they arrive -> time bins, each as soon as it is complete."""
 
 from collections import deque
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from evdet.events.dtypes import Events, TimeBin
 from evdet.events.joining import join_events
 from evdet.events.slicing import sort_by_time
 
-__all__ = ["LiveBin", "WindowCutter"]
+__all__ = ["BinCutter", "LiveBin"]
 
 _BEFORE = np.iinfo(np.int64).min // 2
 
@@ -19,22 +19,22 @@ class LiveBin(NamedTuple):
 
     time_bin: TimeBin
     arrived: float
-    """When it was complete, in seconds of the clock that was given with the events."""
+    """When it was complete, in seconds on the clock of `BinCutter.add`."""
 
 
-class WindowCutter:
+class BinCutter:
     """Cuts a stream into bins [k·delta_t, (k + 1)·delta_t), from that of the earliest event on.
 
     Args:
         delta_t: duration of a bin, in microseconds.
-        max_disorder: a bin waits for events that step back in time by so much, in microseconds.
-            What comes later is left out, and counted.
+        max_disorder: a bin waits for events that step back in time by up to N microseconds.
+            Later events are dropped and counted.
     """
 
     def __init__(self, delta_t: int, *, max_disorder: int = 0) -> None:
         self.delta_t = delta_t
         self.num_late = 0
-        """Events that came after their bin had been closed."""
+        """Events that came after their bin was closed."""
         self._max_disorder = max_disorder
         self._parts: list[Events] = []
         self._start: int | None = None
@@ -49,19 +49,19 @@ class WindowCutter:
 
     @property
     def next_end(self) -> int | None:
-        """Where the first bin ends that is not complete; None before the first event."""
+        """End of the first incomplete bin; None before the first event."""
         if self._start is None:
             return None
         return max(self._start, self._complete // self.delta_t * self.delta_t) + self.delta_t
 
     @property
     def is_ahead(self) -> bool:
-        """Whether bins were closed that the stream itself has not passed."""
+        """Whether bins were closed that the stream has not passed."""
         return self._complete > self._latest - self._max_disorder
 
     @property
     def num_waiting(self) -> int:
-        """Bins that are complete, and were not handed out."""
+        """Complete bins that were not popped."""
         return 0 if self._start is None else max(0, (self._complete - self._start) // self.delta_t)
 
     def add(self, events: Events, *, clock: int | None, now: float) -> int:
@@ -69,12 +69,12 @@ class WindowCutter:
 
         Args:
             events: the next ones.
-            clock: the time that the stream has reached, in microseconds, if it says more than its
+            clock: the time that the stream has reached, in microseconds, where known beyond its
                 latest event.
             now: when they arrived, in seconds.
 
         Returns:
-            0, or by how much bins had been closed too early for some of them, in microseconds.
+            How late the latest of them came after its bin was closed, in microseconds; 0 if none.
         """
         delay = 0
         if len(events):
@@ -82,7 +82,7 @@ class WindowCutter:
             if len(kept):
                 self._parts.append(kept)
                 if self._complete == _BEFORE:
-                    # An early event can move the start, as long as no bin was closed.
+                    # An earlier event can move the start until a bin is closed.
                     first = int(kept["t"].min()) // self.delta_t * self.delta_t
                     self._start = first if self._start is None else min(self._start, first)
             self._latest = max(self._latest, int(events["t"].max()))
@@ -92,27 +92,18 @@ class WindowCutter:
         return delay
 
     def close_until(self, time: int, *, now: float) -> None:
-        """Close bins because time has passed, though no event says so.
-
-        Args:
-            time: bins that end until then are complete.
-            now: when they became so, in seconds.
-        """
+        """Close the bins that end by `time` without an event after them, at `now` seconds."""
         if self._start is not None:
             self._close(time, now)
 
     def finish(self, *, now: float) -> None:
-        """Close the bin of the latest event too.
-
-        Args:
-            now: when the stream ended, in seconds.
-        """
+        """Close the bin of the latest event too, as the stream ended at `now` seconds."""
         if self._parts:
             latest = max(int(part["t"].max()) for part in self._parts)
             self._close((latest // self.delta_t + 1) * self.delta_t, now)
 
     def pop(self) -> LiveBin | None:
-        """Hand out the first complete bin, or None."""
+        """Take the first complete bin, or None."""
         if self._start is None or not self.num_waiting:
             return None
         start, end = self._start, self._start + self.delta_t
@@ -121,12 +112,12 @@ class WindowCutter:
         return LiveBin(TimeBin(start, self.delta_t, self._take(end)), self._marks[0][1])
 
     def skip(self, num: int) -> None:
-        """Leave out the first `num` of the complete bins."""
+        """Drop the first `num` complete bins."""
         if self._start is not None and num:
             self._take(self._start + num * self.delta_t)
 
     def _take(self, end: int) -> Events:
-        """The events before `end`, which no one can ask for again."""
+        """Remove and return the events before `end`."""
         events = sort_by_time(self._parts[0] if len(self._parts) == 1 else join_events(self._parts))
         count = int(np.searchsorted(events["t"], end))
         self._parts = [events[count:]] if count < len(events) else []
@@ -134,13 +125,13 @@ class WindowCutter:
         return events[:count]
 
     def _on_time(self, events: Events) -> tuple[Events, int]:
-        """The events whose bin is open still, and by how much the others are late.
+        """The events whose bin is still open, and the largest delay of the others.
 
-        Where the stream is cut makes no difference to which these are.
+        The result does not depend on where the stream is split.
         """
         times = events["t"]
         if int(times[0]) >= max(self._latest, self._complete) and sort_by_time(events) is events:
-            return events, 0  # as nearly always
+            return events, 0  # the usual case
         before = np.maximum.accumulate(np.append(self._latest, times[:-1]))
         edge = (before - self._max_disorder) // self.delta_t * self.delta_t
         edge = np.maximum(edge, self._complete // self.delta_t * self.delta_t)

@@ -1,4 +1,4 @@
-"""Words of EVT2, EVT2.1 and EVT3 -> events: kernels that can stop and go on at any word."""
+"""Words of EVT2, EVT2.1 and EVT3 -> events: kernels that can stop and continue at any word."""
 
 import typing
 
@@ -9,6 +9,7 @@ from evdet.events.dtypes import Events
 from evdet.events.event_file import MAX_STEP_BACK
 from evdet.events.raw.state import (
     BIT_POSITION,
+    CHECK_INTERVAL,
     COLUMN,
     DE_BRUIJN,
     HIGH,
@@ -23,7 +24,6 @@ from evdet.events.raw.state import (
     ROW,
     STATUS,
     STORE_DTYPE,
-    STRETCH,
     TIME,
     TIME_HIGH,
     WORD,
@@ -36,7 +36,7 @@ from evdet.events.raw.state import (
 
 __all__ = ["decode_words"]
 
-# Bit k is set where EVT3 words of type k are none of the usual.
+# Bit k is set where EVT3 words of type k are unusual.
 _UNUSUAL = 1 << 3 | 1 << 4 | 1 << 5 | 1 << 14 | 1 << 15
 # The same for those of all types that change the state.
 _STATEFUL = _UNUSUAL | 1 << 0 | 1 << 6 | 1 << TIME_HIGH
@@ -56,19 +56,19 @@ def decode_words(
     """Decode words into `out` until one of the two is used up.
 
     Args:
-        words: part of a file in numbers of `encoding.dtype`; whole words.
-        state: where decoding goes on; is brought up to date. `state[STATUS]` tells of damage,
-            before which everything is in `out` and after which nobody may go on.
-        out: room for events, of which the first `num` are taken.
+        words: part of a file as records of `encoding.dtype`; complete words.
+        state: the state before them; updated. `state[STATUS]` is not OK after damage: `out` holds
+            the events before it, and decoding must not continue.
+        out: buffer of events, of which the first `num` are used.
         encoding: how the words are written.
-        first: number of the word at which `words` begins, from the end of the header.
+        first: index of the first of `words`, from the end of the header.
         width: columns of the sensor.
-        height: rows of the sensor. EVT3 events below it are dropped; else they are damage.
+        height: rows of the sensor. EVT3 events below it are dropped; otherwise they are damage.
         num: events that `out` holds already.
 
     Returns:
-        Events that `out` now holds. Decoding stops while there is still room for one word's
-        events, so `out` is seldom filled to its last record.
+        Number of events in `out`. Decoding stops before one word's events could overflow it, so
+        `out` is seldom filled to its last record.
     """
     room = len(out) - MAX_EVENTS_PER_WORD
     if num > room:
@@ -76,7 +76,7 @@ def decode_words(
     records = out.view(STORE_DTYPE)
     limits = (num, room, width, height)
     if encoding.bytes_per_word == 2:
-        # The same events, each at a better speed on words of its kind.
+        # Both give the same events; each is faster on its kind of words.
         is_dense = 2 * state[NUM_EVENTS] >= state[WORD]
         decode = _decode_dense_evt3 if is_dense else _decode_sparse_evt3
         return int(decode(words, state, records, first, limits))
@@ -86,9 +86,9 @@ def decode_words(
     return int(_decode_evt21(words, state, records, first, limits, swap))
 
 
-# In each kernel n <= room holds before a word is decoded, a word gives at
-# most MAX_EVENTS_PER_WORD events, and `out` has so many records beyond `room`: nothing is written
-# outside `out`. Words are read at 0 <= i < len(words) alone.
+# In each kernel n <= room holds before a word is decoded, a word gives at most
+# MAX_EVENTS_PER_WORD events, and `out` has that many records beyond `room`: nothing is written
+# outside `out`. Words are only read at 0 <= i < len(words).
 
 
 @njit(cache=True)
@@ -98,8 +98,8 @@ def _decode_evt2(words, state, out, first, limits):
     i, end = state[WORD] - first, len(words)
     high_time, high = state[HIGH_TIME], state[HIGH]
     while i < end and n <= room and state[STATUS] == OK:
-        begin, stop = n, min(end, i + STRETCH, i + 1 + room - n)
-        # Here nearly every word is an event, so they are watched on the way, as in keep_valid.
+        begin, stop = n, min(end, i + CHECK_INTERVAL, i + 1 + room - n)
+        # Nearly every word is an event here, so they are checked inline, as in keep_valid.
         latest, step, sign = state[LATEST], -state[LARGEST_STEP], np.int64(0)
         while i < stop:
             word = np.int64(words[np.uintp(i)].bits)
@@ -134,7 +134,7 @@ def _decode_evt21(words, state, out, first, limits, swap):
     i, end = state[WORD] - first, len(words) // 2
     high_time, high = state[HIGH_TIME], state[HIGH]
     while i < end and n <= room and state[STATUS] == OK:
-        begin, stop = n, min(end, i + STRETCH)
+        begin, stop = n, min(end, i + CHECK_INTERVAL)
         while i < stop and n <= room:
             mask = np.int64(words[np.uintp(2 * i + swap)].bits)
             word = np.int64(words[np.uintp(2 * i + 1 - swap)].bits)
@@ -161,7 +161,7 @@ def _decode_dense_evt3(words, state, out, first, limits):
     unusual = _UNUSUAL if high >= 0 else _UNUSUAL | 1 << TIME_HIGH
     known_high = TIME_HIGH << 12 | high if high >= 0 else np.int64(-1)
     while i < end and n <= room and state[STATUS] == OK:
-        begin, stop = n, min(end, i + STRETCH, i + 1 + (room - n) // 12)
+        begin, stop = n, min(end, i + CHECK_INTERVAL, i + 1 + (room - n) // 12)
         while i < stop:
             word = np.int64(words[np.uintp(i)].bits)
             kind = word >> 12
@@ -173,7 +173,7 @@ def _decode_dense_evt3(words, state, out, first, limits):
                 elif kind <= 5:
                     mask = word & 0xFFF if kind == 4 else word & 0xFF
                     n = _write_mask(out, n, mask, t, base, y, polarity)
-                    # Far outside any sensor is far enough: x must not run into the bits of y.
+                    # Bounded, so that x does not run into the bits of y.
                     base = min(base + (12 if kind == 4 else 8), 0x4000)
                 elif kind == TIME_HIGH:
                     high, high_time = unwrap(state, word & 0xFFF, high, high_time, 12, 12)
@@ -181,12 +181,12 @@ def _decode_dense_evt3(words, state, out, first, limits):
                 elif kind == 14:
                     others = i
                 elif others == i - 1:
-                    # Continued, OTHERS is four words long. Cameras leave out the last of them at
-                    # times; Prophesee's decoder takes the word in its place all the same.
+                    # A continued OTHERS has four words. Cameras sometimes omit the last;
+                    # Prophesee's decoder consumes the next word all the same.
                     i += 2
                 continue
-            # The others follow each other in no foreseeable order, so nothing branches here:
-            # each is written down as if it were an event, and the next overwrites it if not.
+            # The order of the others is unpredictable, so there is no branch here: each is
+            # written as if it were an event, and the next overwrites it if it is not.
             is_y = (kind - 1) >> 63
             y = (y & ~is_y) | (word & 0x7FF & is_y)
             is_low = -np.int64(kind == 6)
@@ -212,10 +212,10 @@ def _decode_sparse_evt3(words, state, out, first, limits):
     y, base, polarity, others = state[ROW], state[COLUMN], state[POLARITY], state[OTHERS] - first
     known_high = TIME_HIGH << 12 | high if high >= 0 else np.int64(-1)
     while i < end and n <= room and state[STATUS] == OK:
-        begin, stop = n, min(end, i + STRETCH, i + 1 + (room - n) // 12)
+        begin, stop = n, min(end, i + CHECK_INTERVAL, i + 1 + (room - n) // 12)
         while i < stop:
-            # Without branches: a TIME_HIGH as known, a TIME_LOW and an ADDR_Y, as far as they are
-            # there, and the word after them, which is written down as if it were an event.
+            # Without branches: a repeated TIME_HIGH, a TIME_LOW and an ADDR_Y, as far as present,
+            # and the word after them, which is written as if it were an event.
             while i < stop - 3:
                 a, b = np.int64(words[np.uintp(i)].bits), np.int64(words[np.uintp(i + 1)].bits)
                 c, d = np.int64(words[np.uintp(i + 2)].bits), np.int64(words[np.uintp(i + 3)].bits)
@@ -272,7 +272,7 @@ def _decode_sparse_evt3(words, state, out, first, limits):
 @njit(cache=True)
 @typing.no_type_check
 def _write_mask(out, n, mask, t, x, y, p):
-    """Write an event for each bit of a mask whose first bit stands for column x."""
+    """Write an event for each set bit of a mask whose first bit is column x."""
     while mask:
         bit = ((mask & -mask) * DE_BRUIJN >> 27) & 31
         mask &= mask - 1

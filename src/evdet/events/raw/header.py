@@ -1,4 +1,4 @@
-"""The header of a RAW file: which encoding, which sensor, and where the words begin."""
+"""The header of a RAW file: encoding, sensor size, and offset of the words."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from evdet.events.raw.state import COORDINATE_BITS, EvtFormat
 __all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header"]
 
 MAX_EVT_HEADER = 1 << 16
-"""Bytes; a longer header is taken for garbage."""
+"""Bytes; a longer header is treated as damage."""
 
 _EVT2 = EvtFormat("EVT2", 4)
 _EVT21 = EvtFormat("EVT2.1", 8)
@@ -19,7 +19,7 @@ _EVT3 = EvtFormat("EVT3", 2)
 # Both spellings: `% evt 2.1` and `% format EVT21;height=...`.
 _ENCODINGS = {"2": _EVT2, "2.0": _EVT2, "2.1": _EVT21, "21": _EVT21, "3": _EVT3, "3.0": _EVT3}
 
-# Sensors whose files may do without a line of geometry.
+# Sensors whose files may lack a line of geometry.
 _SIZE_OF_SYSTEM = {
     "21": SensorSize(480, 640),
     "48": SensorSize(720, 1280),
@@ -28,42 +28,39 @@ _SIZE_OF_SYSTEM = {
 
 
 class EvtHeader(NamedTuple):
-    """What the header says."""
+    """The header's content."""
 
     encoding: EvtFormat
     size: SensorSize | None
-    """The sensor's, where it is stated or known from the system's number."""
+    """The sensor's size, stated or known from the system id."""
     num_bytes: int
-    """Its length: the words begin here."""
+    """Length of the header, the offset of the words."""
 
 
 def read_header(path: Path) -> EvtHeader:
-    """Read the header of a RAW file, and nothing else of it.
+    """Read only the header of a RAW file.
 
     Raises:
-        RecordingError: there is none, it breaks off, or it names what cannot be read.
+        RecordingError: it is missing, truncated, or names an unsupported format.
     """
     try:
         with path.open("rb") as file:
             start = file.read(MAX_EVT_HEADER)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RecordingError(f"{path}: cannot be read: {reason}.") from error
+        raise RecordingError(f"cannot read {path}: {reason}") from error
     return parse_evt_header(path, start)
 
 
 def parse_evt_header(path: Path, start: bytes) -> EvtHeader:
-    """Understand the header of a RAW file.
+    """Parse the header of a RAW file.
 
     Args:
         path: the file, for messages.
-        start: its first `MAX_EVT_HEADER` bytes, or all there are.
-
-    Returns:
-        What it says.
+        start: its first `MAX_EVT_HEADER` bytes, or fewer.
 
     Raises:
-        RecordingError: there is none, it breaks off, or it names what cannot be read.
+        RecordingError: it is missing, truncated, or names an unsupported format.
     """
     lines, num_bytes = _split_header(path, start)
     # Keys differ in case between cameras.
@@ -78,8 +75,8 @@ def parse_evt_header(path: Path, start: bytes) -> EvtHeader:
         encoding = _EVT21_LEGACY
     elif endianness not in ("little", "legacy"):
         raise RecordingError(
-            f"{path}: its header says endianness {endianness!r}; little and legacy can be read. "
-            "Record or convert it in little-endian order."
+            f"cannot read {path}: unsupported endianness {endianness!r} in its header (supported: "
+            "little, legacy)"
         )
     return EvtHeader(encoding, _find_size(path, values, options), num_bytes)
 
@@ -88,8 +85,8 @@ def _split_header(path: Path, start: bytes) -> tuple[list[str], int]:
     """The header's lines without their percent signs, and its length in bytes."""
     lines: list[str] = []
     offset = 0
-    # The words, too, may begin with "% ". With `% end` there is no doubt; without, the header is
-    # over before the first line that is no text.
+    # The words, too, may begin with "% ". Without a line `% end` the header ends before the first
+    # line that is not text.
     text_offset, num_text_lines, is_text = 0, 0, True
     while start[offset : offset + 2] == b"% ":
         line, newline, _ = start[offset:].partition(b"\n")
@@ -105,15 +102,14 @@ def _split_header(path: Path, start: bytes) -> tuple[list[str], int]:
             text_offset, num_text_lines = offset, len(lines)
     if not num_text_lines:
         raise RecordingError(
-            f"{path}: has no header of a RAW file: it does not begin with lines such as "
-            "'% evt 3.0'. Is it another kind of file, or has its beginning been cut off?"
+            f"{path} is not a RAW file: it does not start with lines such as '% evt 3.0'. "
+            "Is the extension wrong, or is its beginning missing?"
         )
     rest = start[text_offset:].decode("utf-8", errors="replace")
     is_whole_file = len(start) < MAX_EVT_HEADER
     if is_whole_file and rest.startswith("%") and _is_text(rest):
         raise RecordingError(
-            f"{path}: ends within its header, at byte {len(start)}. "
-            "Copy it again from where it came from."
+            f"{path} is truncated in its header, at byte {len(start)}. Copy it again."
         )
     return lines[:num_text_lines], text_offset
 
@@ -125,22 +121,22 @@ def _is_text(content: str) -> bool:
 def _find_encoding(path: Path, format_name: str, version: str) -> EvtFormat:
     if not format_name and not version:
         raise RecordingError(
-            f"{path}: its header names no format. If you know which of EVT2, EVT2.1 and EVT3 it "
-            "is, put a line such as '% evt 2.0' before the others."
+            f"cannot read {path}: its header names no format. If you know which of EVT2, EVT2.1 "
+            "and EVT3 it is, put a line such as '% evt 2.0' before the others."
         )
     by_name = _ENCODINGS.get(format_name.upper().removeprefix("EVT"))
     by_version = _ENCODINGS.get(version)
     if (format_name and by_name is None) or (version and by_version is None):
         named = format_name if format_name and by_name is None else f"EVT {version}"
         raise RecordingError(
-            f"{path}: is of the format {named[:40]!r}; of RAW files, EVT2, EVT2.1 and EVT3 can be "
-            "read. Convert it with the camera maker's tools."
+            f"cannot read {path}: unsupported RAW format {named[:40]!r} (supported: EVT2, EVT2.1, "
+            "EVT3). Convert it with the camera maker's tools."
         )
     found = by_name or by_version
     if found is None or (by_name and by_version and by_name is not by_version):
         raise RecordingError(
             f"{path}: its header names two formats, {format_name[:40]!r} and 'evt {version[:40]}'. "
-            "Take the wrong line out."
+            "Remove the wrong line."
         )
     return found
 

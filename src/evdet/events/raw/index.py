@@ -1,9 +1,9 @@
-"""The index of a RAW file: decoder states all along it, which make any time of it reachable.
+"""The index of a RAW file: decoder states at intervals, from which any time can be reached.
 
-A first pass decodes the file and notes a state every so many words. The notes are kept in memory
-and, where the folder can be written to, in a small file beside the recording, so that the pass is
-made once. That file is taken for what it may be, garbage: it counts only if its checksum, the
-recording's size and date, and the range of every number are right; else the pass is made anew.
+A first pass decodes the file and stores a state every N words. The index is kept in RAM and, where
+the folder is writable, in a small file beside the recording, so that the pass is made once. That
+file is not trusted: it is used only if its checksum, the recording's size and date, and the range
+of every number are right; otherwise the pass is repeated.
 """
 
 import logging
@@ -52,19 +52,19 @@ _BYTES_PER_STATE = 1 << 17  # at first; it doubles whenever the states become to
 
 
 class Stamp(typing.NamedTuple):
-    """What tells one version of a file from another."""
+    """Identifies a version of a file."""
 
     num_bytes: int
     modified_ns: int
     checksum: int
-    """Of its first and last bytes: clocks of file systems are coarse."""
+    """Of its first and last bytes, since file systems have coarse clocks."""
 
 
 class EvtIndex(typing.NamedTuple):
-    """What one pass over a file has found."""
+    """The result of one pass over a file."""
 
     states: Int64[np.ndarray, "N S"]
-    """In file order, the first one from before the first word."""
+    """In file order; the first one is that before the first word."""
     last: State
     """The state at the end of the file, or at the damage that ends it."""
     start: int
@@ -88,15 +88,15 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def make_index(progress: Iterator[tuple[State, int]], encoding: EvtFormat) -> EvtIndex:
-    """Note states on the way through a file.
+    """Collect states during a pass over a file.
 
     Args:
-        progress: at every place where the decoder may be stopped: its state, and the time of the
-            earliest event so far (-1 without events). The last item is the end.
+        progress: after each block the decoder's state, and the time of the earliest event so far
+            (-1 without events). The last item is the end.
         encoding: of the file.
 
     Returns:
-        The index; with so few states that it stays below a megabyte.
+        The index, with few enough states to stay below a megabyte.
     """
     states = [new_state()]
     spacing = _BYTES_PER_STATE // encoding.bytes_per_word
@@ -111,19 +111,19 @@ def make_index(progress: Iterator[tuple[State, int]], encoding: EvtFormat) -> Ev
 
 
 def write_sidecar(path: Path, index: EvtIndex, stamp: Stamp) -> None:
-    """Keep an index beside its recording, whole or not at all; quietly not, where that fails."""
+    """Write an index beside its recording, completely or not at all; a failure is only logged."""
     head = np.array([*stamp, index.start], "<i8")
     numbers = np.concatenate([head, index.last, index.states.ravel()]).astype("<i8").tobytes()
     try:
-        # Workers that share a recording may write at the same time: each has its own `part`.
+        # Workers that share a recording may write at the same time, each to its own `part`.
         with replacing(_sidecar_of(path)) as part:
             part.write_bytes(_MAGIC + zlib.crc32(numbers).to_bytes(4, "little") + numbers)
     except OSError as error:
-        _log.debug("%s: its index is kept in memory alone: %s", path, error)
+        _log.debug("cannot write the index of %s, it is kept in RAM: %s", path, error)
 
 
 def read_sidecar(path: Path, encoding: EvtFormat, stamp: Stamp) -> EvtIndex | None:
-    """The index beside a recording; None if there is none, or one that must not be trusted."""
+    """The index beside a recording; None if it is missing or not valid."""
     num_before = len(stamp) + 1 + NUM_SLOTS  # numbers before the states
     largest = len(_MAGIC) + 4 + 8 * (num_before + NUM_SLOTS * (_MAX_STATES + 1))
     try:
@@ -151,12 +151,12 @@ def _sidecar_of(path: Path) -> Path:
 
 
 def _is_sound(index: EvtIndex, encoding: EvtFormat, stamp: Stamp) -> bool:
-    """Whether every number lies where the decoder's own numbers lie."""
+    """Whether every number is in the range of the decoder's."""
     states, last = index.states, index.last
     num_words = stamp.num_bytes // encoding.bytes_per_word
     times = states[:, [LATEST, TIME, HIGH_TIME]]
     ranges: list[tuple[int, int, int]] = [
-        (WORD, 0, num_words + 2),  # OTHERS may reach for two words beyond the end
+        (WORD, 0, num_words + 2),  # OTHERS may extend two words beyond the end
         (NUM_EVENTS, 0, int(last[NUM_EVENTS])),
         (DROPPED, 0, int(last[DROPPED])),
         (LATEST, -1, int(last[LATEST])),

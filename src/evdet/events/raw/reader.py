@@ -1,4 +1,4 @@
-"""RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable as they are."""
+"""RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable without conversion."""
 
 import contextlib
 import mmap
@@ -34,16 +34,16 @@ from evdet.events.raw.state import (
 
 __all__ = ["RawFile", "open_raw"]
 
-# What one step reads and writes stays in the cache of a core.
+# The input and output of one step fit into the cache of a core.
 _CHUNK_BYTES = 1 << 18
 _BLOCK_EVENTS = 1 << 15
 
 
 def open_raw(path: Path) -> "RawFile":
-    """Open a RAW file of EVT2, EVT2.1 or EVT3 words; reads its header alone.
+    """Open a RAW file of EVT2, EVT2.1 or EVT3 words; reads only its header.
 
     Raises:
-        RecordingError: the header is missing or damaged, or names what cannot be read.
+        RecordingError: the header is missing, damaged or names an unsupported format.
     """
     return RawFile(path, read_header(path))
 
@@ -53,7 +53,7 @@ class RawFile:
 
     Args:
         path: the file.
-        header: what its header says.
+        header: its header.
     """
 
     def __init__(self, path: Path, header: EvtHeader) -> None:
@@ -74,7 +74,7 @@ class RawFile:
 
     @property
     def stated_size(self) -> SensorSize | None:
-        """The sensor's size, stated or known from the number of the camera system."""
+        """The sensor's size, stated or known from the id of the camera system."""
         return self._header.size
 
     @property
@@ -96,7 +96,7 @@ class RawFile:
 
     @property
     def time_origin(self) -> int | None:
-        """What converters elsewhere subtract from all times, in microseconds; None without events.
+        """What other converters subtract from all times, in microseconds; None without events.
 
         The time of the first TIME_HIGH; in EVT3 the one before it, as in Prophesee's converters.
         """
@@ -112,7 +112,7 @@ class RawFile:
 
     @property
     def is_mapped(self) -> bool:
-        """No: each stretch begins with the opening of the file and a search."""
+        """False: each interval needs to open the file and search."""
         return False
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
@@ -126,16 +126,16 @@ class RawFile:
             The blocks; each belongs to the caller.
 
         Raises:
-            RecordingError: the file is damaged; all that lies before has been delivered.
+            RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         state = new_state() if since is None else self._indexed().before(since)
         yield from self._decode(state, keeps_blocks=True)
 
     def between(self, first: int, end: int) -> Events:
-        """The events with first <= t < end, in file order, steps back considered.
+        """The events with first <= t < end, in file order, late events included.
 
         Raises:
-            RecordingError: the stretch is damaged. Use `blocks` for what lies before.
+            RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
         parts: list[Events] = []
         if end > first:
@@ -143,13 +143,13 @@ class RawFile:
             state, largest_step = index.before(first), int(index.last[LARGEST_STEP])
             for block in self._decode(state, keeps_blocks=True):
                 parts.append(_cut(block, first, end))
-                # An event of the stretch that came now would step back more than any does.
+                # No later event of the file steps back that far.
                 if state[LATEST] >= end + largest_step:
                     break
         return join_events(parts)
 
     def _indexed(self) -> EvtIndex:
-        """The index: the one in memory, the one beside the file, or a new one."""
+        """The index: the loaded one, the one beside the file, or a new one."""
         if self._index is None:
             encoding = self._header.encoding
             try:
@@ -178,13 +178,13 @@ class RawFile:
     def _search_start(self) -> tuple[int, int]:
         start, state = -1, new_state()
         for state, start in self._progress():
-            # No event can step back to before `start` any more.
+            # No later event can step back to before `start`.
             if state[LATEST] - MAX_STEP_BACK >= start >= 0:
                 break
         return start, int(state[ORIGIN])
 
     def _progress(self) -> Iterator[tuple[State, int]]:
-        """Go through the file up to its end or its damage.
+        """Decode the file up to its end or its damage.
 
         Returns:
             After each block, and at the end: the decoder's state, and the time of the earliest
@@ -199,11 +199,11 @@ class RawFile:
         yield state, start
 
     def _decode(self, state: State, *, keeps_blocks: bool) -> Iterator[Events]:
-        """Decode from `state` on, which is brought up to date with each block that comes.
+        """Decode from `state` on, which is updated with each block.
 
         Args:
-            state: where to begin.
-            keeps_blocks: whether a block stays the caller's; else it lasts until the next.
+            state: the state to start from.
+            keeps_blocks: whether blocks stay valid; otherwise each is overwritten by the next.
         """
         header = self._header
         width, height = self._limits()
@@ -235,72 +235,70 @@ class RawFile:
                 if num:
                     yield out[:num]
                 raise RecordingError(
-                    f"{self._path}: ends in the middle of a word, at byte {self._place(end)}: it "
-                    "has been cut off. What lies before can be read; copy the file again to get "
-                    "the rest, or take the last bytes away."
+                    f"{self._path}: truncated within a word, at byte {self._byte_of(end)}. Copy "
+                    "it again or remove the last bytes; the events before can be read."
                 )
         if num:
             yield out[:num]
 
     def _chunks(self, first: int) -> Iterator[tuple[int, Words, int]]:
-        """The file from word number `first` on, piece by piece.
+        """The file from word `first` on, in pieces.
 
         Returns:
-            Of each piece the number of its first word, its words, and the bytes behind its last
-            whole word, at the end of a file that has been cut off.
+            For each piece the index of its first word, its words, and the number of bytes after
+            its last complete word, at the end of a truncated file.
         """
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
         try:
             with self._path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: it has become empty
+        except (OSError, ValueError) as error:  # ValueError: the file is empty now
             raise self._unreadable(error) from error
         num_bytes = max(len(mapped) - num_header_bytes, 0)
         num_words, num_spare = divmod(num_bytes, encoding.bytes_per_word)
         for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
             count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
             num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
-            words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._place(begin))
+            words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
             yield begin, words, 0
         if num_spare:
             yield num_words, np.empty(0, encoding.dtype), num_spare
 
     def _limits(self) -> tuple[int, int]:
-        """Columns and rows beyond which there is no event."""
+        """Columns and rows of the sensor, or the format's largest."""
         largest = 1 << COORDINATE_BITS
         size = self._header.size
         return (size.width, size.height) if size else (largest, largest)
 
-    def _place(self, word: int) -> int:
-        """The byte of the file at which a word begins."""
+    def _byte_of(self, word: int) -> int:
+        """Offset of a word in the file."""
         return self._header.num_bytes + word * self._header.encoding.bytes_per_word
 
     def _unreadable(self, error: OSError | ValueError) -> RecordingError:
         reason = getattr(error, "strerror", None) or error
         return RecordingError(
-            f"{self._path}: the file cannot be read: {reason}. "
-            "Check its name, its permissions and its disk."
+            f"cannot read {self._path}: {reason}. Check its name, its permissions and its disk."
         )
 
     def _damage(self, words: Words, first: int, before: State, state: State) -> RecordingError:
-        """What to say of a chunk whose decoding from `before` ended in the damaged `state`."""
-        place = self._place(self._damaged_word(words, first, before))
+        """The error of a chunk whose decoding from `before` ended in the damaged `state`."""
+        byte = self._byte_of(self._damaged_word(words, first, before))
         t, size = int(state[BAD_TIME]), self._header.size
         if state[STATUS] == OUTSIDE:
             where = f"the sensor {size}" if size else "the 2048 columns of the format"
             return RecordingError(
                 f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
-                f"{place}, lies outside {where}. The file is damaged there, or its header states "
-                "the wrong geometry: correct that line, or go on with what lies before."
+                f"{byte}, lies outside {where}. The file is damaged, or its header states the "
+                "wrong geometry: correct that line, or use the events before."
             )
         return RecordingError(
-            f"{self._path}: time jumps back from {state[LATEST]} to {t} us at byte {place}, by "
-            f"more than {MAX_STEP_BACK} us. The file is damaged there, or two recordings have "
-            "been joined: go on with what lies before, or cut it there."
+            f"{self._path}: time steps back from {state[LATEST]} to {t} us at byte {byte}, by "
+            f"more than {MAX_STEP_BACK} us. The file is damaged, or recordings were joined: split "
+            "it there, or use the events before."
         )
 
     def _damaged_word(self, words: Words, first: int, before: State) -> int:
-        """Number of the first word without which the chunk decodes well: found by halving."""
+        """Index of the word at which decoding of the chunk fails, found by bisection."""
         encoding = self._header.encoding
         width, height = self._limits()
         per_word = encoding.bytes_per_word // encoding.dtype.itemsize

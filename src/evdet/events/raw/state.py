@@ -1,8 +1,7 @@
-"""What a decoder of EVT words remembers, and what all of them do with times and events.
+"""The state of a decoder of EVT words, and the handling of times and events they share.
 
-All that must be known between two words is a row of integers, the *state*; the constants below
-name its columns. A copy of a state, put back, continues the very same decoding: that is what makes
-these files seekable.
+Between two words a decoder needs only a row of integers, the *state*; the constants below name its
+columns. Decoding can continue from a copy of a state, which makes these files seekable.
 """
 
 import typing
@@ -19,6 +18,7 @@ __all__ = [
     "BAD_Y",
     "BEFORE_CLOCK",
     "BIT_POSITION",
+    "CHECK_INTERVAL",
     "COLUMN",
     "COORDINATE_BITS",
     "DE_BRUIJN",
@@ -39,7 +39,6 @@ __all__ = [
     "STATUS",
     "STEP_BACK",
     "STORE_DTYPE",
-    "STRETCH",
     "TIME",
     "TIME_HIGH",
     "WORD",
@@ -52,29 +51,29 @@ __all__ = [
 ]
 
 COORDINATE_BITS = 11
-"""x and y have so many bits in all three formats."""
+"""Bits of x and of y in all three formats."""
 
 MAX_EVENTS_PER_WORD = 32
-"""An EVT2.1 word is a mask of 32 pixels; a word of the others holds fewer."""
+"""An EVT2.1 word is a mask of 32 pixels; words of the other formats hold fewer."""
 
 BEFORE_CLOCK = -(1 << 62)
-"""The time before the first TIME_HIGH: events that carry it, or a little more, are dropped."""
+"""The time before the first TIME_HIGH: events with it, or a little more, are dropped."""
 
 # The columns of a state.
 WORD = 0  # words consumed, from the end of the header
 NUM_EVENTS = 1  # events decoded
 DROPPED = 2  # events dropped: before the first TIME_HIGH, or in rows beyond the sensor
 LATEST = 3  # the latest time of an event so far; -1 before the first
-TIME = 4  # EVT3: the time now
+TIME = 4  # EVT3: the current time
 HIGH_TIME = 5  # the time of the last TIME_HIGH, clock wraps undone
 HIGH = 6  # its bits; -1 before the first
-ROW = 7  # EVT3: the row now
+ROW = 7  # EVT3: the current row
 COLUMN = 8  # EVT3: the column at which the next vector begins
 POLARITY = 9  # EVT3: the polarity of vectors
-OTHERS = 10  # EVT3: number of the last word of type OTHERS
+OTHERS = 10  # EVT3: index of the last word of type OTHERS
 ORIGIN = 11  # the time of the first TIME_HIGH; -1 before it
-LARGEST_STEP = 12  # the most by which an event was earlier than one before it
-STATUS = 13  # what stopped the decoder, if anything did
+LARGEST_STEP = 12  # the largest step back in time so far
+STATUS = 13  # what stopped the decoder, or OK
 BAD_TIME = 14  # the event that stopped it
 BAD_X = 15
 BAD_Y = 16
@@ -85,10 +84,10 @@ OUTSIDE = 1  # an event outside the sensor
 STEP_BACK = 2  # an event more than MAX_STEP_BACK before LATEST
 
 TIME_HIGH = 8
-"""Words of this type have the high bits of the time, in each of the three."""
+"""Words of this type have the high bits of the time, in all three formats."""
 
-STRETCH = 4096
-"""Words after which a decoder asks whether its events are valid: they are in the cache still."""
+CHECK_INTERVAL = 4096
+"""Words after which a decoder validates its events, while they are in the cache."""
 
 State = Int64[np.ndarray, " S"]
 Words = Shaped[np.ndarray, " W"]
@@ -106,17 +105,17 @@ class EvtFormat(typing.NamedTuple):
     """How words are written."""
 
     name: str
-    """For people: EVT2, EVT2.1 or EVT3."""
+    """EVT2, EVT2.1 or EVT3."""
     bytes_per_word: int
     halves_swapped: bool = False
     """EVT2.1 with "endianness legacy": the more significant half of a word comes first."""
 
     @property
     def dtype(self) -> np.dtype[typing.Any]:
-        """The numbers that a file is read as; a word of EVT2.1 is two of them.
+        """The type that a file is read as; a word of EVT2.1 is two of these.
 
-        Records of one field: they may lie at odd addresses, as words behind a header do, and
-        kernels are compiled once for all addresses.
+        Records of one field may lie at odd addresses, as words after a header do, so kernels are
+        compiled once for all addresses.
         """
         return np.dtype([("bits", "<u2" if self.bytes_per_word == 2 else "<u4")])
 
@@ -133,7 +132,7 @@ def new_state() -> State:
 @njit(cache=True)
 @typing.no_type_check
 def unwrap(state, bits, high, high_time, num_bits, shift):
-    """TIME_HIGH of `bits` after one of `high` that stood for `high_time`."""
+    """Time of a TIME_HIGH of `bits` after one of `high`, whose time was `high_time`."""
     if high < 0:
         state[ORIGIN] = bits << shift
         return bits, bits << shift
@@ -144,9 +143,9 @@ def unwrap(state, bits, high, high_time, num_bits, shift):
 @njit(cache=True)
 @typing.no_type_check
 def keep_valid(out, state, begin, end, width, height, drops_rows):
-    """Of the records from `begin` to `end` keep those that count; stop at the first damage."""
-    # Nearly always all are valid, which takes no branch to find out: `over` gets one of its bits
-    # 15 and 31 from an x or y that is too large, `sign` its sign from a time before the clock.
+    """Keep the valid records from `begin` to `end`; stop at the first damage."""
+    # All are valid nearly always, which is checked without a branch: an x or y that is too large
+    # sets bit 15 or 31 of `over`, a time before the clock makes `sign` negative.
     margin = (0x8000 - width) | (0x8000 - height) << 16
     latest, step, over, sign = state[LATEST], -state[LARGEST_STEP], np.int64(0), np.int64(0)
     for i in range(begin, end):

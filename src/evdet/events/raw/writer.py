@@ -1,4 +1,4 @@
-"""Events -> EVT3 RAW files: the order of events stays, vectors wherever they are shorter."""
+"""Events -> EVT3 RAW files: keeps the order of events, uses vectors where they are shorter."""
 
 import typing
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from evdet.events.raw.state import COORDINATE_BITS
 
 __all__ = ["write_evt3"]
 
-_MAX_PAUSE = 86_400_000_000  # a day costs 20,000 words of nothing but time
+_MAX_PAUSE = 86_400_000_000  # a day takes 20,000 words of time
 _WORDS_AT_ONCE = 1 << 16
 
 # The columns of the encoder's state.
@@ -29,15 +29,15 @@ _LATEST = 5  # the latest time so far
 _PROBLEM = 6
 
 _OK = 0
-_BAD_EVENT = 1  # outside the sensor, or no polarity
+_BAD_EVENT = 1  # outside the sensor, or an invalid polarity
 _NEGATIVE = 2
 _BACK = 3  # a step back that no reader accepts
 _BACK_OVER_WRAP = 4
 _PAUSE = 5
 
-# What keeps a state from wrapping unseen: the clock's 12 high bits must never move by half.
+# A reader misses a wrap of the clock if its 12 high bits change by half.
 _HIGH_STEP = 1024
-# Cameras repeat TIME_HIGH, so that a reader may begin anywhere; so does this writer.
+# Cameras repeat TIME_HIGH, so that a reader can start anywhere; so does this writer.
 _REPEAT_HIGH = 256
 _MAX_WORDS_PER_EVENT = 8
 
@@ -45,11 +45,11 @@ _MAX_WORDS_PER_EVENT = 8
 def write_evt3(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     """Write events, in the order in which they come, as an EVT3 RAW file.
 
-    The file appears under its name when it is whole; until then it has another.
+    The file appears under its name when it is complete.
 
     Args:
         path: the file; an existing one is replaced.
-        blocks: the events, in as many arrays as you like.
+        blocks: the events, in any number of arrays.
         size: the sensor's size, at most 2048x2048.
 
     Returns:
@@ -62,8 +62,8 @@ def write_evt3(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     largest = 1 << COORDINATE_BITS
     if not (0 < size.height <= largest and 0 < size.width <= largest):
         raise ValueError(
-            f"EVT3 holds sensors from 1x1 to {largest}x{largest} pixels, got {size}. "
-            "Write another format (.h5), or crop the events."
+            f"cannot write EVT3: the sensor is {size}, the format holds sizes from 1x1 to "
+            f"{largest}x{largest}. Write another format (.h5), or crop the events."
         )
     state = np.array([0, -1, -1, -1, 0, 0, _OK], np.int64)
     words = np.empty(_WORDS_AT_ONCE, "<u2")
@@ -103,34 +103,34 @@ def _refusal(events: Events, state: Int64[np.ndarray, " S"], size: SensorSize) -
             return error
     if problem == _NEGATIVE:
         return ValueError(
-            f"EVT3 has no times before 0, got t={t} us. Add a constant to all times first."
+            f"cannot write EVT3: t={t} us is before 0. Add a constant to all times first."
         )
     if problem == _PAUSE:
         return ValueError(
-            f"EVT3 has a clock of 24 bits and no date: nothing happens from {latest} to t={t} us, "
-            "and such a file would be full of clock words. If the recording begins so late, open "
-            "it with shift_time (evdet convert: --shift-time), or else split it at the pause."
+            f"cannot write EVT3: no events from {latest} to t={t} us, which its clock of 24 bits "
+            "would fill with time words. If the recording begins so late, open it with shift_time "
+            "(evdet convert: --shift-time); otherwise split it at the gap."
         )
     if problem == _BACK_OVER_WRAP:
         return ValueError(
-            f"time steps back from {latest} to t={t} us, over a multiple of 2^24 us, where the "
-            "clock of EVT3 begins anew: a reader could not tell. Sort the events by time, or "
-            "write another format (.h5, .dat)."
+            f"cannot write EVT3: time steps back from {latest} to t={t} us, over a multiple of "
+            "2^24 us, where its clock wraps. Sort the events by time, or write another format "
+            "(.h5, .dat)."
         )
     return ValueError(
-        f"time steps back from {latest} to t={t} us, by more than the {MAX_STEP_BACK} us that "
-        "occur in recordings. Sort the events by time, or write the parts to files of their own."
+        f"cannot write EVT3: time steps back from {latest} to t={t} us, by more than "
+        f"{MAX_STEP_BACK} us. Sort the events by time, or write the parts to separate files."
     )
 
 
 # n <= room holds whenever words are written, at most _MAX_WORDS_PER_EVENT at once, and `words` is
-# that much longer than `room`. Events are read at DONE <= i, j < len(events) alone.
+# that much longer than `room`. Events are only read at DONE <= i, j < len(events).
 
 
 @njit(cache=True)
 @typing.no_type_check
 def _encode_evt3(events, state, words, width, height):
-    """Write words until there is no event, or no room left; return how many."""
+    """Write words until the events or the room are exhausted; return their number."""
     n, room = 0, len(words) - _MAX_WORDS_PER_EVENT
     i, num_events = state[_DONE], len(events)
     high, low, row = state[_HIGH], state[_LOW], state[_ROW]
@@ -189,7 +189,7 @@ def _problem_of(t, x, y, p, high, latest, width, height):
 @njit(cache=True)
 @typing.no_type_check
 def _encode_run(events, i, words, n, width):
-    """Write event i, and with it those after it that fit into one vector of up to 32 columns."""
+    """Write event i and those after it that fit into one vector of up to 32 columns."""
     event = events[i]
     base, p = np.int64(event.x), np.int64(event.p)
     mask, last, j = np.int64(1), np.int64(0), i + 1

@@ -1,10 +1,10 @@
-"""Events of a slice -> cells of whole numbers -> frame: the compiled loops of the representations.
+"""Events of a time bin -> cells of integers -> frame: the compiled loops of the representations.
 
-Cells are counted in whole numbers, weights included, and divided once at the end. So the order of
-events cannot matter, and another device that counts the same way makes the very same frame.
+Cells are counted in integers, weights included, and divided once at the end. So the order of
+events does not matter, and a device that counts the same way makes the same frame.
 
-Every function here takes events in any order, and refuses those that have no cell: an event
-outside the sensor or, where its time matters, outside the slice is a ValueError.
+Every function takes events in any order and raises ValueError for an event outside the sensor or,
+where its time matters, outside the bin.
 """
 
 import typing
@@ -37,7 +37,7 @@ def count_per_pixel(
         events: the events.
         size: the sensor's size.
         grid: the frame's pixels.
-        is_split: whether each polarity has its plane.
+        is_split: whether each polarity has its own plane.
     """
     events = readable(events)
     cells = np.zeros((2 if is_split else 1) * grid.num_pixels, np.int32)
@@ -62,7 +62,7 @@ def count_in_micro_bins(
         events: the events.
         size: the sensor's size.
         grid: the frame's pixels.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         edges: where micro-bins begin, after `start`, and where the last one ends.
         stop_at: highest count; with 256 a count wraps, as bytes do.
     """
@@ -91,7 +91,7 @@ def keep_latest(
         events: the events.
         size: the sensor's size.
         grid: the frame's pixels.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         edges: where micro-bins begin, after `start`, and where the last one ends.
     """
     events = readable(events)
@@ -113,19 +113,19 @@ def share_between_micro_bins(
     line: tuple[int, int, int],
     is_split: bool,
 ) -> Int64[np.ndarray, " cells"]:
-    """Share each event out to the two micro-bins next to it.
+    """Share each event between the two nearest micro-bins.
 
     Args:
         events: the events.
         size: the sensor's size.
         grid: the frame's pixels.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration.
-        num_micro_bins: parts of the slice.
-        line: (scale, offset, unit). An event stands at ((t - start) * scale + offset) / unit,
-            counted in micro-bins, and its two shares add up to `unit`.
-        is_split: whether each micro-bin has a plane for OFF and one for ON; else one in which OFF
-            events are negative.
+        num_micro_bins: parts of the bin.
+        line: (scale, offset, unit). An event lies at ((t - start) * scale + offset) / unit, in
+            micro-bins, and its two shares add up to `unit`.
+        is_split: whether each micro-bin has a plane for OFF and one for ON; otherwise one in which
+            OFF events are negative.
     """
     events = readable(events)
     planes = 2 if is_split else 1
@@ -146,9 +146,9 @@ def divide_cells(
     lowest: int = -_UNBOUNDED,
     highest: int = _UNBOUNDED,
 ) -> Float32[np.ndarray, "C H W"]:
-    """Clip the cells to [lowest, highest], and divide them in single precision."""
+    """Clip the cells to [lowest, highest] and divide them in single precision."""
     frame = np.empty(len(cells), np.float32)
-    # A bound that no sum can reach is as good as a higher one, which the kernel could not hold.
+    # No sum reaches this bound; a higher one would not fit into the kernel's integers.
     _divide(cells, lowest, min(highest, _UNBOUNDED), np.float32(divisor), frame)
     return frame.reshape(-1, *grid.size)
 
@@ -156,7 +156,7 @@ def divide_cells(
 @njit(cache=True)
 @typing.no_type_check
 def _count(events, rows, columns, polarity_stride, off_weight, cells):
-    """Returns how many events it refused, like every loop here."""
+    """Return the number of events outside, like every loop here."""
     height, width, num_refused = len(rows), len(columns), 0
     for i in range(len(events)):
         event = events[i]
@@ -174,7 +174,7 @@ def _count_in_micro_bins(
     events, rows, columns, start, edges, bin_stride, polarity_stride, stop_at, cells
 ):
     height, width, num_refused = len(rows), len(columns), 0
-    # Events come in order of time as a rule: the micro-bin is looked for when it changes.
+    # Events are usually in order of time, so the micro-bin is searched only when it changes.
     low, high, base = 0, 0, 0
     for i in range(len(events)):
         event = events[i]

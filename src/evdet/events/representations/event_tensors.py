@@ -1,4 +1,4 @@
-"""Events of many slices -> five short tensors, 9 bytes an event, to be sent to an accelerator."""
+"""Events of many time bins -> compact tensors (9 bytes per event) to send to an accelerator."""
 
 import typing
 from collections.abc import Sequence
@@ -16,40 +16,37 @@ from evdet.events.representations.grid import check_count
 
 __all__ = ["EventTensors", "events_to_tensors"]
 
-_MAX_SIDE = 2**15  # coordinates travel in 16 bits with a sign, which torch can compute with
+_MAX_SIDE = 2**15  # coordinates are int16, the smallest type that torch computes with
 
 
 class EventTensors(NamedTuple):
-    """The events of N slices, one slice after the other. Loaders move it like any tuple."""
+    """The events of N time bins, one after the other. Loaders move it like any tuple."""
 
     t: Int32[Tensor, " E"]
-    """Microseconds since the start of the event's slice."""
+    """Microseconds since the start of the event's bin."""
     x: Int16[Tensor, " E"]
     y: Int16[Tensor, " E"]
     p: UInt8[Tensor, " E"]
     num_events: Int64[Tensor, " N"]
-    """Events of each slice."""
+    """Events of each bin."""
     delta_t: Int64[Tensor, " N"]
-    """Duration of each slice, in microseconds."""
+    """Duration of each bin, in microseconds."""
 
 
 def events_to_tensors(
     bins: Sequence[TimeBin], size: SensorSize, *, device: torch.device | str = "cpu"
 ) -> EventTensors:
-    """Pack slices, as `Recording.slices` gives them, and send them in one piece.
+    """Pack time bins, as `Recording.slices` gives them, and send them in one copy.
 
-    This is the door: what passes here needs no further check on the device, and none is made.
+    The events are checked here, and not again on the device.
 
     Args:
-        bins: the slices, of any durations.
+        bins: the time bins, of any durations.
         size: sensor size.
-        device: where the tensors are to be.
-
-    Returns:
-        The events, in the order of the slices.
+        device: device of the tensors.
 
     Raises:
-        ValueError: an event lies outside the sensor or its slice.
+        ValueError: an event lies outside the sensor or its bin.
     """
     check_count("the sensor's longer side", max(size), _MAX_SIDE)
     num_events = np.array([len(one.events) for one in bins], np.int64)
@@ -72,7 +69,7 @@ def events_to_tensors(
 
 
 def _split(buffer: UInt8[Tensor, " bytes"], num_slices: int, total: int) -> EventTensors:
-    """Views of one buffer, the widest numbers first so that all of them are aligned."""
+    """Views of one buffer, the widest types first so that all are aligned."""
     sizes = [8 * num_slices, 8 * num_slices, 4 * total, 2 * total, 2 * total, total]
     num_events, delta_t, t, x, y, p = torch.split(buffer, sizes)
     return EventTensors(
@@ -88,7 +85,7 @@ def _split(buffer: UInt8[Tensor, " bytes"], num_slices: int, total: int) -> Even
 @njit(cache=True)
 @typing.no_type_check
 def _pack(events, start, delta_t, width, height, t, x, y, p):
-    """Returns how many events lie outside."""
+    """Return the number of events outside."""
     num_outside = 0
     for i in range(len(events)):
         event = events[i]

@@ -1,17 +1,17 @@
-"""Events in one time slice -> one dense frame.
+"""Events of one time bin -> one dense frame.
 
 A representation is a pure function ``f(events, size, *, start, delta_t, out_size=None, ...)``. It
-never changes `events`, takes an empty slice, and the order of the events does not matter. All of
-them share these arguments:
+does not change `events`, accepts an empty bin, and does not depend on the order of the events. All
+representations share these arguments:
 
 - `size` is the sensor's, `out_size` that of a smaller frame, both (height, width). A pixel x falls
-  into column x * out_width // width, a row likewise: any size up to the sensor's will do.
-- `start` and `delta_t` are the slice's, in microseconds.
-- Micro-bins divide [start, start + delta_t): time t is in number (t - start) * k // delta_t.
+  into column x * out_width // width, a row likewise, for any size up to the sensor's.
+- `start` and `delta_t` are the bin's, in microseconds.
+- k micro-bins divide [start, start + delta_t): time t has the index (t - start) * k // delta_t.
 
-An event outside the sensor is a ValueError, and so is one outside [start, start + delta_t) where
-its time matters: `Recording.slices` gives none. `REPRESENTATIONS` has them by name.
-torch_twins.py makes the same frames from tensors; docs/concepts/time_bins.md compares them.
+An event outside the sensor raises ValueError, and so does one outside [start, start + delta_t)
+where its time matters. `REPRESENTATIONS` has them by name. torch_twins.py makes the same frames
+from tensors; docs/concepts/time_bins.md compares them.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -76,7 +76,7 @@ def histogram(
         Values in [0, 1]: channel 0 counts OFF events, channel 1 ON.
 
     Raises:
-        ValueError: an event lies outside the sensor, or an argument makes no sense.
+        ValueError: an event lies outside the sensor, or an argument is out of range.
 
     Source:
         Maqueda et al., "Event-based vision meets deep learning on steering prediction for
@@ -117,7 +117,7 @@ def diff(
         Values in [-1, 1].
 
     Raises:
-        ValueError: an event lies outside the sensor, or an argument makes no sense.
+        ValueError: an event lies outside the sensor, or an argument is out of range.
     """
     check_count("max_count", max_count)
     grid = frame_grid(size, out_size)
@@ -133,20 +133,20 @@ def time_surface(
     delta_t: int,
     out_size: tuple[int, int] | None = None,
 ) -> Frame:
-    """How late in the slice the latest event of a pixel and polarity came.
+    """Time of the latest event of each pixel and polarity, relative to the bin.
 
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; of pixels that fall together the latest event counts.
 
     Returns:
-        (t - start) / delta_t in [0, 1), and 0 where there is no event: channel 0 OFF, channel 1 ON.
+        (t - start) / delta_t in [0, 1), and 0 without events: channel 0 OFF, channel 1 ON.
 
     Raises:
-        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+        ValueError: an event lies outside the sensor or the bin, or an argument is out of range.
     """
     return multi_channel_time_surface(
         events, size, start=start, delta_t=delta_t, out_size=out_size, num_micro_bins=1
@@ -162,22 +162,22 @@ def multi_channel_time_surface(
     out_size: tuple[int, int] | None = None,
     num_micro_bins: int = 3,
 ) -> Frame:
-    """A time surface of each micro-bin; the times are still those within the whole slice.
+    """A time surface of each micro-bin; times are relative to the whole bin.
 
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; of pixels that fall together the latest event counts.
-        num_micro_bins: parts of the slice.
+        num_micro_bins: parts of the bin.
 
     Returns:
-        (t - start) / delta_t of the latest event of a micro-bin, in [0, 1), and 0 where there is
-        none. Channel 2 * micro-bin + polarity.
+        (t - start) / delta_t of the latest event of a micro-bin, in [0, 1), and 0 without events.
+        Channel 2 * micro-bin + polarity.
 
     Raises:
-        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+        ValueError: an event lies outside the sensor or the bin, or an argument is out of range.
     """
     check_count("delta_t", delta_t)
     check_count("num_micro_bins", num_micro_bins)
@@ -185,7 +185,7 @@ def multi_channel_time_surface(
     edges = even_edges(delta_t, num_micro_bins)
     cells = keep_latest(events, size, grid, start=start, edges=edges)
     frame = divide_cells(cells, grid, divisor=delta_t)
-    # Only so long a slice has times whose quotient rounds up to 1.
+    # Only in a bin this long can a quotient round up to 1.
     return frame if delta_t <= 1 << 24 else np.minimum(frame, np.float32(BELOW_ONE))
 
 
@@ -199,26 +199,26 @@ def event_cube(
     num_micro_bins: int = 3,
     max_count: int = 5,
 ) -> Frame:
-    """Count events per micro-bin and polarity, each shared by the two micro-bins next to it.
+    """Count events per micro-bin and polarity, each shared between the two nearest micro-bins.
 
-    An event stands at t* = (t - start) * num_micro_bins / delta_t - 0.5 and gives the weight
-    1 - abs(t* - i) to the micro-bins i on either side. In the first and last half of a micro-bin
-    one of them does not exist, and its share is lost.
+    An event lies at t* = (t - start) * num_micro_bins / delta_t - 0.5 and adds the weight
+    1 - abs(t* - i) to the micro-bins i on either side. In the first and last half micro-bin one
+    of them does not exist, and its share is lost.
 
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; weights of pixels that fall together add up.
-        num_micro_bins: parts of the slice; the RED paper has 5.
+        num_micro_bins: parts of the bin; the RED paper has 5.
         max_count: weight that gives 1.0; more saturates.
 
     Returns:
         Values in [0, 1]. Channel 2 * micro-bin + polarity.
 
     Raises:
-        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+        ValueError: an event lies outside the sensor or the bin, or an argument is out of range.
 
     Source:
         Perot et al., "Learning to detect objects with a 1 megapixel event camera", NeurIPS 2020,
@@ -251,24 +251,24 @@ def voxel_grid(
     out_size: tuple[int, int] | None = None,
     num_micro_bins: int = 5,
 ) -> Frame:
-    """Add up polarities, +1 for ON and -1 for OFF, each shared by the two nearest grid times.
+    """Add up polarities, +1 for ON and -1 for OFF, each shared between the two nearest grid times.
 
-    An event stands at t* = (t - start) * (num_micro_bins - 1) / delta_t and gives the weight
+    An event lies at t* = (t - start) * (num_micro_bins - 1) / delta_t and adds the weight
     1 - abs(t* - i) to the grid times i on either side: together 1, at the borders too.
 
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; weights of pixels that fall together add up.
-        num_micro_bins: grid times, from the start of the slice to its end.
+        num_micro_bins: grid times, from the start of the bin to its end.
 
     Returns:
-        Sums without bounds, one channel for each grid time.
+        Unbounded sums, one channel for each grid time.
 
     Raises:
-        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+        ValueError: an event lies outside the sensor or the bin, or an argument is out of range.
 
     Source:
         Zhu et al., "Unsupervised event-based learning of optical flow, depth, and egomotion",
@@ -307,21 +307,21 @@ def stacked_histogram(
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: first microsecond of the slice.
+        start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; counts of pixels that fall together add up.
-        num_micro_bins: parts of the slice.
+        num_micro_bins: parts of the bin.
         max_count: the highest count, at most 255; higher ones saturate.
         variant: "edges", or "rvt": the micro-bins divide the time from the first event of the
-            window to the last, in RVT's arithmetic. It does not use `start` and `delta_t`.
-        replay: with "rvt", do as RVT's published frames do: counts wrap at 256 before they are
-            clipped, and half the size keeps the pixels with odd x and y only.
+            bin to the last, in RVT's arithmetic. It does not use `start` and `delta_t`.
+        replay: with "rvt", reproduce RVT's published frames: counts wrap at 256 before they are
+            clipped, and half the size keeps only the pixels with odd x and y.
 
     Returns:
         Counts in [0, max_count]. Channel polarity * num_micro_bins + micro-bin.
 
     Raises:
-        ValueError: an event lies outside sensor or slice, or an argument makes no sense.
+        ValueError: an event lies outside the sensor or the bin, or an argument is out of range.
 
     Source:
         Gehrig and Scaramuzza, RVT, CVPR 2023, https://github.com/uzh-rpg/RVT (MIT), of which
@@ -348,7 +348,7 @@ def stacked_histogram(
 
 @runtime_checkable
 class MakeFrame(Protocol):
-    """What every representation can be called as."""
+    """The signature that all representations share."""
 
     def __call__(
         self,
@@ -359,11 +359,11 @@ class MakeFrame(Protocol):
         delta_t: int,
         out_size: tuple[int, int] | None = None,
     ) -> Shaped[np.ndarray, "C H W"]:
-        """Make the frame of one slice."""
+        """Make the frame of one bin."""
 
 
 class Representation(NamedTuple):
-    """A representation with the arguments that it has by default."""
+    """A representation with its default arguments."""
 
     make: MakeFrame
     num_channels: int

@@ -1,4 +1,4 @@
-"""Which pixel of a frame, and which part of a slice, an event belongs to; what can be asked for."""
+"""Pixel and micro-bin of an event in a frame; checks of the arguments of representations."""
 
 from typing import NamedTuple
 
@@ -19,18 +19,18 @@ __all__ = [
 ]
 
 BELOW_ONE = float(np.nextafter(np.float32(1), np.float32(0)))
-"""The largest single-precision number below 1: where a time surface ends."""
+"""The largest single-precision number below 1: the maximum of a time surface."""
 MAX_DELTA_T = 2**31 - 1
-"""The longest slice, in microseconds: 35 minutes. Times within a slice are kept in 32 bits."""
+"""The longest time bin, in microseconds: 35 minutes. Times within a bin have 32 bits."""
 
 
 class FrameGrid(NamedTuple):
-    """Where the sensor's pixels lie in a frame."""
+    """The frame's pixel of each pixel of the sensor."""
 
     rows: Int64[np.ndarray, " h"]
-    """Of each sensor row: the number of pixels before its row of the frame."""
+    """For each sensor row: the number of pixels before its row of the frame."""
     columns: Int64[np.ndarray, " w"]
-    """Of each sensor column: its column of the frame."""
+    """For each sensor column: its column of the frame."""
     size: SensorSize
     """The frame's size."""
 
@@ -41,11 +41,7 @@ class FrameGrid(NamedTuple):
 
 
 def frame_grid(size: SensorSize, out_size: tuple[int, int] | None) -> FrameGrid:
-    """Share the sensor's pixels out to those of the frame.
-
-    Args:
-        size: the sensor's.
-        out_size: the frame's; None is the sensor's.
+    """Map the sensor's pixels to those of the frame; `out_size` None is the sensor's size.
 
     Raises:
         ValueError: the frame would be larger than the sensor, or empty.
@@ -53,8 +49,8 @@ def frame_grid(size: SensorSize, out_size: tuple[int, int] | None) -> FrameGrid:
     out = size if out_size is None else SensorSize(*out_size)
     if not (1 <= out.height <= size.height and 1 <= out.width <= size.width):
         raise ValueError(
-            f"out_size must be between 1x1 and the sensor's {size}, got {out}. "
-            "Events have no more pixels than the sensor: enlarge the frame instead."
+            f"out_size must be between 1x1 and the sensor's {size}, got {out}: enlarge the frame "
+            "instead"
         )
     rows = np.arange(size.height) * out.height // size.height * out.width
     return FrameGrid(rows, np.arange(size.width) * out.width // size.width, out)
@@ -78,26 +74,26 @@ def check_variant(
     """Check the options of the stacked histogram.
 
     Raises:
-        ValueError: there is no such variant, or RVT's files have no such frames.
+        ValueError: unknown variant, or RVT's files have no such frames.
     """
     if variant not in ("edges", "rvt"):
         raise ValueError(f"variant must be 'edges' or 'rvt', got {variant!r}")
     if not replay:
         return
     if variant != "rvt":
-        raise ValueError(f"replay repeats what RVT does: it needs variant='rvt', got {variant!r}")
+        raise ValueError(f"replay needs variant='rvt', got {variant!r}")
     half = (size.height // 2, size.width // 2)
     if out_size is not None and tuple(out_size) not in (tuple(size), half):
         raise ValueError(
-            f"replay makes frames of the sensor's size {size} or of half of it, "
-            f"{SensorSize(*half)}, as RVT's files have them; got {SensorSize(*out_size)}"
+            f"with replay, out_size must be the sensor's {size} or half of it, "
+            f"{SensorSize(*half)}, as in RVT's files, got {SensorSize(*out_size)}"
         )
 
 
 def even_edges(delta_t: int, num_micro_bins: int) -> Int64[np.ndarray, " edges"]:
-    """Where micro-bins begin that divide `delta_t`, and where the last one ends.
+    """Starts of the micro-bins that divide `delta_t`, and the end of the last one.
 
-    Time t is in number t * num_micro_bins // delta_t, in whole numbers.
+    Time t has the index t * num_micro_bins // delta_t.
     """
     return -(-np.arange(num_micro_bins + 1) * delta_t // num_micro_bins)
 
@@ -105,15 +101,15 @@ def even_edges(delta_t: int, num_micro_bins: int) -> Int64[np.ndarray, " edges"]
 def rvt_edges(span: int, num_micro_bins: int) -> Int64[np.ndarray, " edges"]:
     """The same for RVT's micro-bins, which divide the time from the first event to the last.
 
-    RVT finds the number in single precision, where a time at an edge may fall to either side of
-    it; so the edges are looked for in its own arithmetic.
+    RVT computes the index in single precision, where a time at an edge may fall to either side,
+    so the edges are searched in its arithmetic.
 
     Args:
-        span: time from the first event of the window to its last, in microseconds.
-        num_micro_bins: how many there are.
+        span: time from the first event of the bin to its last, in microseconds.
+        num_micro_bins: number of micro-bins.
 
     Returns:
-        The edges, from the first event on; the last one lies after the last event.
+        The edges, relative to the first event; the last one lies after the last event.
 
     Source:
         StackedHistogram in data/utils/representations.py, https://github.com/uzh-rpg/RVT (MIT).

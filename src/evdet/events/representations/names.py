@@ -1,4 +1,4 @@
-"""Names -> representations: the table's, and those with other arguments that have names."""
+"""Names -> representations: those of the table, and named variants with other arguments."""
 
 from functools import partial
 
@@ -22,21 +22,15 @@ VARIANTS: dict[str, Representation] = {
         partial(stacked_histogram, variant="rvt", replay=True), 20, np.uint8
     ),
 }
-"""The event cube of the RED paper, and the stacked histogram of RVT's published data, which the
-last one repeats to the byte."""
+"""The event cube of the RED paper, and the stacked histogram of RVT's published data, which
+`_replay` reproduces exactly."""
 
 
 def get_representation(name: str) -> Representation:
-    """Find a representation.
-
-    Args:
-        name: a key of `REPRESENTATIONS` or of `VARIANTS`.
-
-    Returns:
-        The representation.
+    """The representation of a key of `REPRESENTATIONS` or `VARIANTS`.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: unknown name.
     """
     known = REPRESENTATIONS | VARIANTS
     if name not in known:
@@ -45,16 +39,10 @@ def get_representation(name: str) -> Representation:
 
 
 def family_of(name: str) -> str:
-    """The key of `REPRESENTATIONS` that a name is one of, or a variant of.
-
-    Args:
-        name: as `get_representation` takes it.
-
-    Returns:
-        The key.
+    """The key of `REPRESENTATIONS` that `name` is, or is a variant of.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: unknown name.
     """
     get_representation(name)
     return next(key for key in REPRESENTATIONS if name in (key, *_variants_of(key)))

@@ -1,4 +1,4 @@
-"""Lines of text -> events, compiled: whole numbers or decimals, no detour through floats."""
+"""Lines of text -> events, compiled: whole numbers or decimals, without rounding to floats."""
 
 import typing
 
@@ -12,7 +12,7 @@ __all__ = ["PROBLEMS", "parse_lines"]
 
 PROBLEMS = {
     1: "it has fewer columns than the lines above",
-    2: "there is no number in one of its columns",
+    2: "one of its columns is not a number",
     3: "x or y is not a whole number from 0 to 65535",
     4: "the polarity is not 0, 1, -1, true or false",
     5: "the time is out of range: whole numbers are microseconds and decimals are seconds, "
@@ -21,7 +21,7 @@ PROBLEMS = {
     "microseconds",
     7: "it has more columns than the lines above",
 }
-"""What can be wrong with a line, by the number that `parse_lines` gives."""
+"""Problems of a line, by the key that `parse_lines` returns."""
 
 _MAX_TIME = 10**17  # microseconds: the year 5138
 _MAX_MANTISSA = 10**17  # one more digit still fits into 64 bits
@@ -34,17 +34,17 @@ Roles = Int64[np.ndarray, " C"]
 def parse_lines(
     data: bytes, roles: Roles, *, power: int, is_whole: bool
 ) -> tuple[Events, int, int, int]:
-    """Events of whole lines, up to the first that is none.
+    """Events of complete lines, up to the first invalid one.
 
     Args:
-        data: the lines; empty ones and those that start with # are passed over.
-        roles: for each column what it is: 0 t, 1 x, 2 y, 3 p, or -1 to leave it out.
-        power: t counts 10 ** power microseconds.
-        is_whole: take a time with decimals for damage.
+        data: the lines; empty ones and those that start with # are skipped.
+        roles: the role of each column: 0 t, 1 x, 2 y, 3 p, or -1 to skip it.
+        power: the unit of t is 10 ** power microseconds.
+        is_whole: treat a time with decimals as damage.
 
     Returns:
-        The events; the number of the problem (a key of `PROBLEMS`, or 0); the number of lines
-        before the one that has it; and that line's first byte.
+        The events; the problem (a key of `PROBLEMS`, or 0); the number of lines before it; and
+        the first byte of its line.
     """
     events = np.empty(data.count(b"\n") + 1, EVENT_DTYPE)
     found = _parse(np.frombuffer(data, np.uint8), roles, power, is_whole, events)
@@ -119,7 +119,7 @@ def _parse_line(
 @njit(cache=True)
 @typing.no_type_check
 def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
-    """Where a number ends (-1: there is none), its digits, power of ten, and if it has a point."""
+    """End of a number (-1: not a number), its digits, power of ten, and whether it has a point."""
     end = len(data)
     is_negative = at < end and data[at] == _MINUS
     if at < end and (data[at] == _MINUS or data[at] == _PLUS):
@@ -135,15 +135,15 @@ def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
                 mantissa = mantissa * 10 + digit
                 exponent -= has_point
             else:
-                exponent += not has_point  # too small to matter, but it counts
+                exponent += not has_point  # the digit is dropped, its power is not
         else:
             break
         at += 1
     if not num_digits:
-        truth = _truth(data, at) if not has_point and not is_negative else -1
-        if truth < 0:
+        boolean = _boolean(data, at) if not has_point and not is_negative else -1
+        if boolean < 0:
             return -1, 0, 0, False
-        return at + 5 - truth, truth, 0, False
+        return at + 5 - boolean, boolean, 0, False
     if at < end and (data[at] == 101 or data[at] == 69):
         at += 1
         has_point = True
@@ -162,22 +162,22 @@ def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
 
 @njit(cache=True)
 @typing.no_type_check
-def _truth(data: Bytes, at: int) -> int:
-    """1 at the word true, 0 at false, -1 elsewhere."""
-    for truth, word in ((1, b"true"), (0, b"false")):
+def _boolean(data: Bytes, at: int) -> int:
+    """1 at the word true, 0 at false, otherwise -1."""
+    for boolean, word in ((1, b"true"), (0, b"false")):
         if at + len(word) <= len(data):
             is_same = True
             for k in range(len(word)):
                 is_same &= (data[at + k] | 32) == word[k]
             if is_same:
-                return truth
+                return boolean
     return -1
 
 
 @njit(cache=True)
 @typing.no_type_check
 def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
-    """Mantissa * 10 ** exponent, rounded half away from zero; too large a number otherwise."""
+    """Mantissa * 10 ** exponent, rounded half away from zero; out of range if not possible."""
     too_large = np.int64(1) << 62
     value = abs(mantissa)
     while exponent > 0 and value > 0:
@@ -208,7 +208,7 @@ def _skip_blanks(data: Bytes, at: int) -> int:
 @njit(cache=True)
 @typing.no_type_check
 def _skip_separator(data: Bytes, at: int) -> int:
-    """Blanks, and one comma or semicolon at most."""
+    """Skip blanks and at most one comma or semicolon."""
     at = _skip_blanks(data, at)
     if at < len(data) and (data[at] == 44 or data[at] == 59):
         at = _skip_blanks(data, at + 1)
