@@ -3,7 +3,6 @@ from .boxes import (
     cxcywh_to_xyxy as cxcywh_to_xyxy,
     decode_boxes as decode_boxes,
     encode_boxes as encode_boxes,
-    nms as nms,
     pairwise_iou as pairwise_iou,
     to_box_events as to_box_events,
 )
@@ -63,6 +62,7 @@ from .outputs import open_outputs as open_outputs
 from .pipeline import detect as detect
 from .samples import sample_recording as sample_recording
 from .sources import open_frames as open_frames, open_live as open_live
+from .suppression import nms as nms
 from .synthetic import make_moving_mnist as make_moving_mnist
 from .tracking import (
     Tracker as Tracker,
