@@ -97,7 +97,7 @@ def test_a_source_of_another_kind_is_named(out, tmp_path, capsys):
     ("name", "more", "message"),
     [
         ("out.pt", (), "does not end in .onnx"),
-        ("nowhere/out.onnx", (), "there is no folder"),
+        ("nowhere/out.onnx", (), "the folder nowhere does not exist"),
         ("out.onnx", ("--windows", 0), "windows must be at least 1, got 0"),
     ],
 )
