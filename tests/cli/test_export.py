@@ -52,7 +52,7 @@ def test_what_differs_does_not_get_its_name_and_says_where(out, capsys):
     assert run(out, "--windows", 2) == 1
 
     said = capsys.readouterr().out
-    assert "NOT THE SAME: window 0: the values of memory sum differ by" in said
+    assert "NOT THE SAME: time bin 0: the values of memory sum differ by" in said
     assert out.read_bytes() == b"of an earlier day"
     assert out.with_name("out.unchecked.onnx").exists()
 
@@ -97,7 +97,7 @@ def test_a_source_of_another_kind_is_named(out, tmp_path, capsys):
     ("name", "more", "message"),
     [
         ("out.pt", (), "does not end in .onnx"),
-        ("nowhere/out.onnx", (), "the folder nowhere does not exist"),
+        ("nowhere/out.onnx", (), "there is no folder"),
         ("out.onnx", ("--windows", 0), "windows must be at least 1, got 0"),
     ],
 )

@@ -26,7 +26,7 @@ def find_config(name: str) -> DetectionConfig:
         # Shipped configurations are found by name.
         if Path(name).name in shipped:
             return shipped_config(Path(name).name)
-        raise ConfigError(f"{name} does not exist, and evdet has {', '.join(shipped)}")
+        raise ConfigError(f"{name} does not exist (configurations of evdet: {', '.join(shipped)})")
     return read_config(Path(name))
 
 
