@@ -7,7 +7,7 @@ from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.frame_spec import SelectionThresholds
 from evdet.samples import sample_recording
-from evdet.speed import EAGER, measure_speed, open_windows
+from evdet.speed import EAGER, measure_speed, open_time_bins
 
 __all__ = ["rows"]
 
@@ -31,12 +31,12 @@ def rows(device: str = "cpu") -> list[Row]:
         The time of a window in the middle, and beside it what its arithmetic alone would take.
     """
     detector = build_detector(QUICK).to(device).eval()
-    windows = open_windows(sample_recording(), detector.frame_spec, device=torch.device(device))
+    windows = open_time_bins(sample_recording(), detector.frame_spec, device=torch.device(device))
     report = measure_speed(
         detector,
         windows,
         SelectionThresholds(score_thresh=0.05, nms_thresh=0.6, max_boxes=500),
-        num_windows=100,
+        num_tbins=100,
         batches=(),
         variants=VARIANTS[device],
     )

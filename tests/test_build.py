@@ -98,8 +98,16 @@ def test_an_unknown_part_is_answered_with_the_list(fields, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"dataset_path": "/data/gen1"}, "/data/gen1 does not exist. A data set is a folder"),
-        ({"classes": ("car",)}, "are the digits 0 to 9, there is no 'car'"),
+        (
+            {
+                "dataset_path": "/data/gen1",
+                "preprocess": "none",
+                "classes": ("a",),
+                "in_channels": 1,
+            },
+            "/data/gen1",
+        ),
+        ({"classes": ("car",)}, "are the digits 0 to 9, got 'car'"),
     ],
 )
 def test_data_that_there_is_not_is_refused(fields, message):

@@ -197,8 +197,8 @@ def test_a_share_may_be_nothing_and_all_but_everything(name, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is no configuration"),
-        ("just words", "is no configuration"),
+        ("", "is not a configuration"),
+        ("just words", "is not a configuration"),
         ("lr: [", "cannot be read as a configuration"),
         ("lr: fast", "lr must be of type float"),
         ("5: 3", "unknown field 5"),

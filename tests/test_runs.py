@@ -21,7 +21,7 @@ def test_an_empty_folder_has_nothing_to_read_and_is_no_run(run):
     assert run.read_training() is None
     assert run.read_evaluation() is None
     assert run.read_speed() is None
-    with pytest.raises(ConfigError, match=r"is no run: it has no config\.yaml"):
+    with pytest.raises(ConfigError, match=r"is not a run: it has no config\.yaml"):
         run.read_config()
 
 
@@ -94,7 +94,7 @@ def test_damaged_numbers_are_named(run, content):
 
 def test_a_speed_of_something_else_is_refused(run):
     run.write_speed({"stages": 1})
-    with pytest.raises(ValueError, match=r"speed\.json is not what evdet bench writes"):
+    with pytest.raises(ValueError, match=r"speed\.json is not a file of evdet bench"):
         run.read_speed()
 
 

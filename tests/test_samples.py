@@ -21,9 +21,9 @@ def test_the_sample_is_ten_seconds_with_boxes_beside_it():
 
 
 def test_there_are_no_weights_of_another_name():
-    with pytest.raises(ValueError, match="no weights called 'digits' in evdet, only events-digits"):
+    with pytest.raises(ValueError, match="'digits': choose one of events-digits"):
         bundled_weights("digits")
-    with pytest.raises(CheckpointError, match="there is no checkpoint digits"):
+    with pytest.raises(CheckpointError, match="digits does not exist"):
         evdet.open_detector("digits")
 
 

@@ -77,6 +77,13 @@ def test_a_complete_config_needs_no_folder(gen1):
     assert complete_config(elsewhere) == elsewhere
 
 
+@pytest.mark.parametrize("build", [build_detector, lambda config: build_loader(config, "train")])
+def test_only_a_complete_config_is_built(gen1, build):
+    config = DetectionConfig(dataset_path=str(gen1), height=240)
+    with pytest.raises(ConfigError, match=r"classes, width, in_channels, preprocess: .*gen1"):
+        build(config)
+
+
 def test_channels_that_contradict_the_representation_are_refused(gen1):
     with pytest.raises(
         ConfigError, match=r"in_channels is 3, but the frames of .* have 2 channels"
@@ -88,10 +95,10 @@ def test_channels_that_contradict_the_representation_are_refused(gen1):
 
 @pytest.mark.parametrize("sampling", ["stream", "random", "mixed"])
 def test_each_sampling_plays_the_training_recordings(gen1, sampling):
-    config = DetectionConfig(
+    config = complete_config(DetectionConfig(
         dataset_path=str(gen1), num_tbins=2, num_workers=0, sampling=sampling,
         batch_size=2, max_frames_per_epoch=8,
-    )  # fmt: skip
+    ))  # fmt: skip
     loader = build_loader(config, "train")
     batches = list(loader)
     assert isinstance(loader, MixedLoader) == (sampling == "mixed")
@@ -108,6 +115,7 @@ def test_classes_can_be_merged_and_renamed(gen1):
     config = DetectionConfig(
         dataset_path=str(gen1), classes=("car+pedestrian=moving",), num_tbins=10, batch_size=1
     )
+    config = complete_config(config)
     assert config.class_names == ("moving",)
     batch = next(iter(build_loader(dataclasses.replace(config, num_workers=0), "val")))
     labels = {float(label) for lanes in batch["labels"] for boxes in lanes for label in boxes[:, 4]}
@@ -116,6 +124,7 @@ def test_classes_can_be_merged_and_renamed(gen1):
 
 def test_validation_is_never_augmented_and_training_is(gen1):
     config = DetectionConfig(dataset_path=str(gen1), num_tbins=10, num_workers=0, hflip=1.0)
+    config = complete_config(config)
     plain = dataclasses.replace(config, hflip=0.0)
     for split, is_same in (("train", False), ("val", True)):
         ours, theirs = (next(iter(build_loader(c, split)))["inputs"] for c in (config, plain))
@@ -145,7 +154,7 @@ def test_the_recipe_of_a_published_data_set_runs_on_its_layout(
     # Two recordings of ten bins side by side, two bins a clip.
     assert result.num_frames == 2 * 10
     detector = load_network(result.last_checkpoint)
-    batch = next(iter(build_loader(recipe, "test")))
+    batch = next(iter(build_loader(complete_config(recipe), "test")))
     found, _ = detector.step(
         batch["inputs"], None, thresholds=SelectionThresholds(score_thresh=0.0)
     )

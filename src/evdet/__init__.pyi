@@ -3,7 +3,6 @@ from .boxes import (
     cxcywh_to_xyxy as cxcywh_to_xyxy,
     decode_boxes as decode_boxes,
     encode_boxes as encode_boxes,
-    nms as nms,
     pairwise_iou as pairwise_iou,
     to_box_events as to_box_events,
 )
@@ -59,6 +58,7 @@ from .models import (
     keep_memory as keep_memory,
 )
 from .models.rvt import RVT as RVT
+from .nms import nms as nms
 from .outputs import open_outputs as open_outputs
 from .pipeline import detect as detect
 from .samples import sample_recording as sample_recording

@@ -1,14 +1,14 @@
-"""Box geometry on tensors: convert, overlap, clip, encode and decode, non-maximum suppression.
+"""Box geometry on tensors: convert, overlap, clip, encode and decode.
 
-Everything works on any number of leading dimensions and reads nothing back from the device.
-`BOX_DTYPE` records ("box events") are the same boxes with a time, as files and pictures have them.
+All functions take any number of leading dimensions and copy nothing from the device. `BOX_DTYPE`
+records ("box events") are boxes with a time, for files and pictures.
 """
 
 import math
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Num, Shaped
+from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from evdet.shapes import Boxes, BoxesCxcywh, Size
@@ -21,9 +21,7 @@ __all__ = [
     "decode_boxes",
     "encode_boxes",
     "from_box_events",
-    "nms",
     "pairwise_iou",
-    "suppress",
     "to_box_events",
     "xyxy_to_cxcywh",
 ]
@@ -40,14 +38,10 @@ BOX_DTYPE = np.dtype(
         ("class_confidence", "<f4"),
     ]
 )
-"""One box at one time: t in microseconds, x and y of its top left corner in pixels."""
+"""A box at one time: t in microseconds, x and y of its top left corner in pixels."""
 
-# A decoded box is at most this many times its anchor: `exp` cannot overflow, not even in float16.
+# Limit of the ratio of a decoded box to its anchor: `exp` cannot overflow, not even in float16.
 _MAX_LOG_RATIO = math.log(1000 / 16)
-# Rows of the overlap matrix that `suppress` holds at once: bounds its memory at F x 32 x N.
-_BLOCK = 32
-# Cells of the overlap matrix that a CPU takes at once where there are few frames: 1 MB of floats.
-_CELLS = 2**18
 
 
 def cxcywh_to_xyxy(boxes: BoxesCxcywh) -> Boxes:
@@ -63,7 +57,7 @@ def xyxy_to_cxcywh(boxes: Boxes) -> BoxesCxcywh:
 
 
 def box_area(boxes: Boxes) -> Float[Tensor, "*batch"]:
-    """Area of each box in square pixels; 0 where a corner is on the wrong side of the other."""
+    """Area of each box in square pixels; 0 where the corners are in the wrong order."""
     size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
     return size[..., 0] * size[..., 1]
 
@@ -78,12 +72,12 @@ def pairwise_iou(
         b: boxes.
 
     Returns:
-        Overlaps in [0, 1]; 0, never nan, for a box without area.
+        Overlaps in [0, 1]; 0, not NaN, for a box without area.
     """
     # One contiguous row per coordinate: strided columns would keep the CPU from vectorising.
     ax1, ay1, ax2, ay2 = (side.unsqueeze(-1) for side in a.mT.contiguous().unbind(-2))
     bx1, by1, bx2, by2 = (side.unsqueeze(-2) for side in b.mT.contiguous().unbind(-2))
-    # In place: these matrices are by far the largest tensors here, and each new one costs time.
+    # In place: these matrices are by far the largest tensors here.
     width = torch.minimum(ax2, bx2).sub_(torch.maximum(ax1, bx1)).clamp_(min=0)
     height = torch.minimum(ay2, by2).sub_(torch.maximum(ay1, by1)).clamp_(min=0)
     intersection = width.mul_(height)
@@ -93,10 +87,10 @@ def pairwise_iou(
 
 
 def clip_boxes(boxes: Boxes, size: Size) -> Boxes:
-    """Cut boxes off at the border of a frame.
+    """Clip boxes to a frame.
 
     Args:
-        boxes: boxes that may reach outside.
+        boxes: boxes that may extend beyond the frame.
         size: height and width of the frame in pixels.
 
     Returns:
@@ -121,7 +115,7 @@ def encode_boxes(
         variances: what the deltas of centre and of size are divided by.
 
     Returns:
-        Corrections (dx, dy, dw, dh): offsets in units of the anchor's size, and logarithms of
+        Deltas (dx, dy, dw, dh): offsets in units of the anchor's size, and logarithms of
         size ratios.
 
     Source:
@@ -139,7 +133,7 @@ def decode_boxes(
     anchors_cxcywh: Float[Tensor, "*#batch 4"],
     variances: tuple[float, float] = (0.1, 0.2),
 ) -> Float[Tensor, "*#batch 4"]:
-    """Apply deltas to anchors: the inverse of `encode_boxes`, and corners at once.
+    """Apply deltas to anchors: the inverse of `encode_boxes`, with corners as the result.
 
     Args:
         deltas: (dx, dy, dw, dh).
@@ -155,92 +149,6 @@ def decode_boxes(
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
-def nms(
-    boxes: Float[Tensor, "N 4"], scores: Float[Tensor, " N"], iou_thresh: float
-) -> Int[Tensor, " kept"]:
-    """Greedy non-maximum suppression in one frame, for boxes of one class.
-
-    Args:
-        boxes: candidate boxes.
-        scores: their scores; of equal scores the lower index counts as better.
-        iou_thresh: a box is dropped if its overlap with a better kept box is greater.
-
-    Returns:
-        Indices of the kept boxes, best first.
-    """
-    order = scores.argsort(descending=True, stable=True)
-    one_class = torch.zeros_like(order)[None]
-    keep = suppress(boxes[order][None], one_class, torch.ones_like(one_class) > 0, iou_thresh)
-    return order[keep[0]]
-
-
-def suppress(
-    boxes: Float[Tensor, "F N 4"],
-    classes: Int[Tensor, "F N"],
-    valid: Bool[Tensor, "F N"],
-    iou_thresh: float,
-) -> Bool[Tensor, "F N"]:
-    """Exact greedy non-maximum suppression of all frames at once, class by class.
-
-    On an accelerator it walks over the N candidates, never over frames, with a number of steps
-    that depends on shapes alone: nothing is read back.
-
-    Args:
-        boxes: candidates of each frame, best first.
-        classes: a box suppresses only boxes of its own class.
-        valid: candidates that take part; the others are padding.
-        iou_thresh: a box is dropped if its overlap with a better kept box is greater.
-
-    Returns:
-        Mask of the kept boxes.
-    """
-    keep = valid.clone()
-    on_cpu = valid.device.type == "cpu"
-    num_boxes = _num_used(valid) if on_cpu else valid.shape[1]
-    # Few frames: larger blocks are fewer calls for the same memory.
-    block = max(_BLOCK, _CELLS // max(1, valid.shape[0] * num_boxes)) if on_cpu else _BLOCK
-    for start in range(0, num_boxes, block):
-        stop = min(start + block, num_boxes)
-        rivals = pairwise_iou(boxes[:, start:stop], boxes[:, start:num_boxes]) > iou_thresh
-        rivals &= classes[:, start:stop, None] == classes[:, None, start:num_boxes]
-        if on_cpu:
-            _beat_on_cpu(keep[:, start:num_boxes].numpy(), rivals.numpy())
-            continue
-        for row, best in enumerate(range(start, stop)):
-            # `best` has met all its betters by now, so whether it is kept is settled.
-            beaten = rivals[:, row, row + 1 :] & keep[:, best, None]
-            keep[:, best + 1 : num_boxes].masked_fill_(beaten, False)
-    return keep
-
-
-def _beat_on_cpu(keep: Bool[np.ndarray, "F m"], rivals: Bool[np.ndarray, "F n m"]) -> None:
-    """The walk of `suppress` over one block, in place.
-
-    A row of a frame is one large integer here, a bit per box: tensors take ten times as long,
-    since there is a call or two for every box.
-    """
-    rows = np.packbits(rivals, axis=2, bitorder="little")
-    kept = np.packbits(keep, axis=1, bitorder="little")
-    num_rows, num_bytes = rows.shape[1:]
-    for frame in range(len(keep)):
-        alive = int.from_bytes(kept[frame].tobytes(), "little")
-        data = rows[frame].tobytes()
-        for best in range(num_rows):
-            if alive >> best & 1:
-                beaten = int.from_bytes(data[best * num_bytes : (best + 1) * num_bytes], "little")
-                # Those before are settled, and nobody beats himself.
-                later = best + 1
-                alive &= ~(beaten >> later << later)
-        kept[frame] = np.frombuffer(alive.to_bytes(num_bytes, "little"), np.uint8)
-    keep[:] = np.unpackbits(kept, axis=1, count=keep.shape[1], bitorder="little")
-
-
-def _num_used(valid: Bool[Tensor, "F N"]) -> int:
-    """Columns up to the last valid one; on a CPU, asking costs less than walking over padding."""
-    used = valid.any(dim=0).nonzero()
-    return int(used[-1]) + 1 if len(used) else 0
-
-
 def to_box_events(
     boxes: Float[Tensor, "N 4"] | Num[np.ndarray, "N 4"],
     labels: Num[Tensor, " N"] | Num[np.ndarray, " N"],
@@ -251,9 +159,9 @@ def to_box_events(
     """Turn the boxes of one frame into box events.
 
     Args:
-        boxes: boxes as x1 y1 x2 y2; tensors may live on any device.
-        labels: classes, 0 being background, as everywhere in memory.
-        scores: confidences; 1 where there are none, as for truth.
+        boxes: boxes as x1 y1 x2 y2; tensors may be on any device.
+        labels: classes; 0 is background.
+        scores: confidences; None gives 1, as for ground truth.
         t: time of the frame in microseconds.
 
     Returns:
@@ -276,7 +184,7 @@ def to_box_events(
 
 
 def from_box_events(box_events: Shaped[np.ndarray, " N"]) -> Num[np.ndarray, "N 5"]:
-    """Turn box events into the labels of a frame; their times are the caller's to sort out.
+    """Turn box events into the labels of a frame; their times are not read.
 
     Args:
         box_events: records with at least x, y, w, h and class_id.

@@ -1,4 +1,4 @@
-"""Names -> objects: the one place where a config becomes a detector and its loaders."""
+"""Config -> detector and loaders: the names in a config become objects here."""
 
 import dataclasses
 import math
@@ -70,20 +70,20 @@ Choice = TypeVar("Choice")
 
 
 def build_detector(config: DetectionConfig) -> Detector:
-    """Make the detector that a config names, with fresh weights.
+    """Make the detector of a config, with initial weights.
 
-    The weights are a function of `config.seed`; torch's own random state is left alone.
+    The weights are a function of `config.seed`; torch's own random state does not change.
 
     Args:
-        config: the run.
+        config: complete, as `complete_config` returns it; toy_problem is completed here.
 
     Returns:
         The detector, in training mode.
 
     Raises:
-        ValueError: the config names a part that does not exist.
+        ValueError: the config names an unknown part, or is not complete.
     """
-    config = complete_config(config)
+    config = _require_complete(config)
     build = _choose("detector", config.detector, DETECTORS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -125,20 +125,17 @@ DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
     "SSD": _build_ssd,
     **{name: partial(_build_rvt, plan=plan) for name, plan in RVT_PLANS.items()},
 }
-"""The families of detectors, by size where there are several."""
+"""The detectors by name."""
 
 
 def complete_config(config: DetectionConfig) -> DetectionConfig:
-    """Fill in what a config leaves to its data set: classes, and the frames' size and channels.
+    """Fill in the open fields of a config from its data set: classes, frame size, channels.
 
     Args:
-        config: a run; where nothing is left open, it is returned as it is.
-
-    Returns:
-        The same with every field filled in.
+        config: the run; a complete config is returned unchanged.
 
     Raises:
-        ValueError: the data set cannot be read, or does not have what the config asks for.
+        ValueError: the data set cannot be read, or does not fit the config.
     """
     if config.dataset_path == TOY_PROBLEM:
         return dataclasses.replace(
@@ -149,15 +146,14 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
             in_channels=config.in_channels or 3,
             preprocess=PICTURES,
         )
-    given = (config.classes, config.height, config.width, config.in_channels)
-    if all(given) and config.preprocess != "auto":
+    if not _open_fields(config):
         return config
     folder = open_folder(Path(config.dataset_path))
     height, width, channels, preprocess = _frames_of(config, folder)
     if config.in_channels not in (0, channels):
         raise ConfigError(
             f"in_channels is {config.in_channels}, but the frames of preprocess {preprocess} have "
-            f"{channels} channels: leave in_channels out"
+            f"{channels} channels: omit in_channels"
         )
     return dataclasses.replace(
         config,
@@ -167,6 +163,26 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
         in_channels=channels,
         preprocess=preprocess,
     )
+
+
+def _open_fields(config: DetectionConfig) -> list[str]:
+    """The fields that a config leaves to its data set."""
+    names = ("classes", "height", "width", "in_channels")
+    auto = ["preprocess"] if config.preprocess == "auto" else []
+    return [name for name in names if not getattr(config, name)] + auto
+
+
+def _require_complete(config: DetectionConfig) -> DetectionConfig:
+    """Moving MNIST is completed here; a folder of recordings is not opened."""
+    if config.dataset_path == TOY_PROBLEM:
+        return complete_config(config)
+    fields = _open_fields(config)
+    if fields:
+        raise ConfigError(
+            f"the configuration does not give {', '.join(fields)}: complete_config(config) takes "
+            f"them from {config.dataset_path}"
+        )
+    return config
 
 
 def build_loader(
@@ -180,20 +196,19 @@ def build_loader(
     """Make the loader of one split of a config's data set.
 
     Args:
-        config: the run.
+        config: complete, as `complete_config` returns it; toy_problem is completed here.
         split: train, val or test. The last two play the same videos in every epoch.
-        rank: number of this process.
+        rank: index of this process.
         world_size: processes that share the epoch.
-        for_transfer: whoever asks moves the batches to a device and makes numbers of bytes there.
-
-    Returns:
-        The loader.
+        for_transfer: whether the caller moves the batches to a device and converts bytes to
+            floats there.
 
     Raises:
-        ValueError: there is no such data set, or it does not have these classes.
+        ValueError: the config is not complete, the data set does not exist, or it does not have
+            these classes.
         RecordingError: a recording is damaged, and the config is strict.
     """
-    config = complete_config(config)
+    config = _require_complete(config)
     is_toy = config.dataset_path == TOY_PROBLEM
     source = None if is_toy else _open_source(config, split)
     sampling = config.sampling if split == "train" else "stream"
@@ -202,7 +217,7 @@ def build_loader(
         return StreamLoader(
             streams,
             batch_size=num_lanes,
-            # Batches do not depend on it, and more workers than cores only wait for each other.
+            # Batches do not depend on it, and more workers than cores are not faster.
             num_workers=min(config.num_workers, os.cpu_count() or 1),
             seed=config.seed,
             rank=rank,
@@ -218,10 +233,10 @@ def build_loader(
     augment = _augment_rules(config) if split == "train" else None
     if sampling == "random":
         return load(_random_clips(config, source, augment), config.batch_size)
-    # A stream cannot be played backwards.
+    # A stream is not reversed in time.
     forwards = augment and dataclasses.replace(augment, reverse_prob=0.0)
     if forwards and sampling == "mixed":
-        # What lies outside a magnified part is not seen again until the recording ends.
+        # The part outside a magnified region would be missing until the recording ends.
         forwards = dataclasses.replace(
             forwards, zoom_in_prob=0.0, zoom_out_prob=config.stream_zoom_out
         )
@@ -229,7 +244,9 @@ def build_loader(
     if sampling == "stream":
         return load(streams, config.batch_size)
     if config.batch_size < 2:
-        raise ConfigError("mixed sampling needs a batch_size of at least 2: half the lanes each")
+        raise ConfigError(
+            f"mixed sampling needs a batch_size of at least 2, got {config.batch_size}"
+        )
     num_streamed = config.batch_size // 2
     drawn = load(_random_clips(config, source, augment), config.batch_size - num_streamed)
     return MixedLoader(load(streams, num_streamed), drawn)
@@ -257,7 +274,7 @@ def _toy_videos(config: DetectionConfig, split: str) -> MovingMNIST:
 
 
 def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int, int, str]:
-    """Height, width and channels of a data set's frames, and what makes them."""
+    """Height, width and channels of a data set's frames, and their representation."""
     entries = [entry for part in folder.splits.values() for entry in part]
     if entries[0].kind == "frames":
         if config.preprocess not in ("auto", READY_MADE):
@@ -281,7 +298,7 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
             problem = problem or error
             continue
         return size.height, size.width, channels, preprocess
-    raise problem or ConfigError(f"there is no recording in {folder.path}")
+    raise problem or ConfigError(f"{folder.path} has no recordings")
 
 
 def _open_source(config: DetectionConfig, split: str) -> FrameSource:
@@ -323,7 +340,7 @@ def _random_clips(
 
 
 def _augment_rules(config: DetectionConfig) -> AugmentRules:
-    # Zooming in teaches more: published recipes draw it four times as often.
+    # Published recipes zoom in four times as often as out.
     return AugmentRules(
         flip_prob=config.hflip,
         crop_prob=config.crop,
@@ -346,16 +363,14 @@ def _show_frame(preprocess: str, frame: Shaped[np.ndarray | Tensor, "C H W"]) ->
 
 
 def _whole_videos(config: DetectionConfig, num_frames: int) -> int:
-    """At least so many frames: the loader would round down to whole videos."""
+    """Round a number of frames up to whole videos: the loader would round down."""
     per_video = config.max_frames_per_video // config.num_tbins * config.num_tbins
     return math.ceil(num_frames / per_video) * per_video
 
 
 def _digit(name: str) -> int:
     if name not in {*"0123456789"}:
-        raise ValueError(
-            f"the classes of {TOY_PROBLEM} are the digits 0 to 9, there is no {name!r}"
-        )
+        raise ValueError(f"the classes of {TOY_PROBLEM} are the digits 0 to 9, got {name!r}")
     return int(name)
 
 

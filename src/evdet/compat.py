@@ -1,4 +1,4 @@
-"""Old names, one line each: the seed tutorial's (docs/architecture.md has the table), our own."""
+"""Old names: those of the seed tutorial (docs/architecture.md has the table) and of evdet 0.1.0."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Every knob of a training run, in one frozen dataclass."""
+"""The configuration of a training run, in one frozen dataclass."""
 
 import argparse
 import dataclasses
@@ -26,119 +26,119 @@ __all__ = [
 ]
 
 TOY_PROBLEM = "toy_problem"
-# Fields by the names that version 0.1.0 gave them, as checkpoints and config files still do.
+# Names of fields in checkpoints and config files of version 0.1.0 -> names of today.
 _OLD_NAMES = {"noise_window": "background_filter"}
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message says why and what to do."""
+    """A configuration cannot be used; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionConfig:
-    """A training run. One field, one command-line option.
+    """A training run. Each field is an option of `evdet train`.
 
-    Only the floors above the rooms read it; layers and loaders take plain arguments.
+    Only layers 4 and above read it; networks and loaders take plain arguments.
     """
 
     # --- data ---
     dataset_path: str = TOY_PROBLEM
     """Data set: a folder of recordings, or toy_problem (Moving MNIST, made on the fly)."""
     classes: tuple[str, ...] = ()
-    """Class names, without background; car+truck=vehicle merges two. None given: all there are."""
+    """Class names, without background; car+truck=vehicle merges two (default: all classes)."""
     preprocess: str = "auto"
-    """What makes a frame of a bin's events: histogram, event_cube, ...; auto is histogram for
-    recordings and none for Moving MNIST, whose frames are RGB already."""
+    """Event representation: histogram, event_cube, ...; auto is histogram for recordings and none
+    for Moving MNIST, whose frames are RGB."""
     delta_t: int = 50_000
-    """Duration of one time bin, in microseconds."""
+    """Duration of a time bin, in microseconds."""
     height: int = 0
-    """Height of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
+    """Frame height, in pixels; 0 uses the sensor height, the maximum (toy_problem: 128)."""
     width: int = 0
-    """Width of a frame, in pixels, at most the sensor's, which 0 takes (toy_problem: 128)."""
+    """Frame width, in pixels; 0 uses the sensor width, the maximum (toy_problem: 128)."""
     sensor_size: str = ""
     """Sensor size WxH of recordings that do not state theirs, or state it wrong."""
     in_channels: int = 0
-    """Channels of a frame; 0 takes what preprocess makes (toy_problem: 3)."""
+    """Channels of a frame; 0 uses those of preprocess (toy_problem: 3)."""
     num_tbins: int = 12
-    """Time bins per clip: how far back gradients flow."""
+    """Time bins per clip, the length of backpropagation through time."""
     batch_size: int = 4
-    """Lanes per process: videos that play side by side."""
+    """Recordings processed side by side, per process."""
     num_workers: int = 2
-    """Processes that prepare data; 0 prepares it in the training process."""
+    """Processes that load data; 0 loads it in the training process."""
 
     # --- toy_problem ---
     max_frames_per_video: int = 60
-    """Length of a video of toy_problem, in frames; whole clips are played."""
+    """Length of a video of toy_problem, in frames, rounded down to whole clips."""
     max_frames_per_epoch: int = 30_000
-    """Frames per epoch of toy_problem, and of random sampling, over all processes."""
+    """Frames per epoch of toy_problem and of random sampling, over all processes."""
     max_objects: int = 3
-    """Most digits in one Moving MNIST video."""
+    """Largest number of digits in a Moving MNIST video."""
     color: bool = True
-    """Colour the digits; otherwise they are white."""
+    """Coloured digits; otherwise they are white."""
 
     # --- recordings ---
     sampling: str = "stream"
-    """How recordings are played in training: stream (from start to end, memory carried), random
-    (clips that end at a label, from empty memory) or mixed (half the lanes each)."""
+    """Sampling of recordings in training: stream (from start to end, with memory from clip to
+    clip), random (clips that end at a label, with empty memory) or mixed (half of each batch)."""
     min_box_diag: float = 0.0
-    """Boxes with a shorter diagonal are left out, in pixels of the sensor."""
+    """Smallest diagonal of boxes, in pixels of the sensor; smaller boxes are dropped."""
     min_box_side: float = 0.0
-    """Boxes with a shorter side are left out, in pixels of the sensor."""
+    """Smallest side of boxes, in pixels of the sensor; smaller boxes are dropped."""
     max_box_share: float = 1.0
-    """Boxes over a larger share of the frame's width are left out; 1 keeps all."""
+    """Largest width of boxes, as a share of the frame's; wider boxes are dropped. 1 keeps all."""
     clip_boxes: bool = True
-    """Cut boxes at the edge of the frame, and leave out those outside."""
+    """Clipping of boxes to the frame; boxes outside the frame are dropped."""
     frame_period: int = 0
-    """Microseconds from frame to frame, for labels numbered by frame; 0 is delta_t."""
+    """Period of the frames of labels numbered by frame, in microseconds; 0 uses delta_t."""
     remove_hot_pixels: bool = False
-    """Leave out the events of pixels that fire by themselves."""
+    """Hot-pixel filter: drops the events of pixels that fire without a stimulus."""
     background_filter: int = 0
     """Background-activity filter: drops events without a neighbouring event in the last N
     microseconds; 0 disables it."""
     strict: bool = False
-    """Stop at a recording that breaks, instead of reporting it and going on with the next."""
+    """Stop at a truncated or corrupt recording; otherwise it is reported and skipped."""
 
     # --- augmentation of recordings, in training only ---
     hflip: float = 0.0
-    """Share of recordings (random sampling: clips) that are mirrored left to right."""
+    """Probability of a horizontal flip, per recording (random sampling: per clip)."""
     zoom: float = 0.0
-    """Share that is zoomed, in or out; with mixed sampling that of the random clips."""
+    """Probability of a zoom in or out; with mixed sampling, of the random clips."""
     crop: float = 0.0
-    """Share of which all but a part of the frame is blanked."""
+    """Probability of a crop: all but a part of the frame is blanked."""
     stream_zoom_out: float = 0.0
-    """With mixed sampling, the share of the recordings played from start to end that is reduced."""
+    """Probability of a zoom out of whole recordings, with mixed sampling."""
     max_zoom_in: float = 1.5
-    """Largest magnification of those."""
+    """Largest magnification of a zoom in."""
     max_zoom_out: float = 1.2
-    """Largest reduction of those."""
+    """Largest reduction of a zoom out."""
     polarity_swap: float = 0.0
-    """Share in which brighter and darker are exchanged."""
+    """Probability of exchanged polarities."""
     time_reversal: float = 0.0
-    """Share of random clips that are played backwards."""
+    """Probability of reversed time, of random clips."""
     event_drop: float = 0.0
-    """Largest share of events that is left out, drawn anew each time."""
+    """Largest share of dropped events, drawn for each recording or clip."""
     event_noise: float = 0.0
-    """Largest rate of events that are added at random, in events per pixel and second."""
+    """Largest rate of added noise events, in events per pixel and second."""
 
     # --- model ---
     detector: str = "SSD"
-    """SSD (the options below say more), RVT-Tiny, RVT-Small or RVT-Base."""
+    """Detector: SSD (configured by the options below), RVT-Tiny, RVT-Small or RVT-Base."""
     feature_extractor: str = "Vanilla"
-    """Vanilla, VanillaGRU or VggLike."""
+    """Feature extractor: Vanilla, VanillaGRU or VggLike."""
     feature_base: int = 16
     """Width of the backbone: its first convolution has twice as many channels."""
     feature_channels_out: int = 256
     """Channels of every feature map, and of the memory."""
     num_levels: int = 5
-    """Feature maps, at strides 8, 16, 32, ... pixels."""
+    """Number of feature maps, at strides 8, 16, 32, ... pixels."""
     anchor_list: str = "PSEE_ANCHORS"
     """Anchors of a cell: PSEE_ANCHORS (six shapes), COCO_ANCHORS (nine) or MNIST_ANCHORS (two)."""
     head_channels: int = 256
     """Channels inside the two towers of the head."""
     head_layers: int = 0
-    """Further convolutions in each tower, after the first."""
+    """Additional convolutions in each tower of the head."""
     channels_last: bool = False
-    """Keep the weights in channels-last order: the same numbers, often faster."""
+    """Weights in channels-last memory format: the same results, often faster."""
 
     # --- loss and selection ---
     loss: str = "softmax_focal_loss"
@@ -148,41 +148,41 @@ class DetectionConfig:
     max_boxes_per_input: int = 500
     """Candidate boxes per frame that enter non-maximum suppression."""
     score_thresh: float = 0.05
-    """Detections with a lower score are dropped before evaluation, in [0, 1]."""
+    """Score threshold of detections, in [0, 1]."""
     nms_thresh: float = 0.6
-    """Of two boxes of a class that overlap by a higher IoU the better stays, in [0, 1]."""
+    """IoU threshold of non-maximum suppression, in [0, 1]."""
 
     # --- training ---
     lr: float = 1e-3
-    """Learning rate: the first epoch's (exponential) or the peak (one_cycle)."""
+    """Learning rate: of the first epoch (exponential), or at the peak (one_cycle)."""
     lr_schedule: str = "exponential"
-    """exponential: times lr_scheduler_step_gamma each epoch; one_cycle: up, then down to 0 along a
-    cosine; one_cycle_linear: from lr/20 up, then straight down to lr/10000, as RVT is trained."""
+    """Learning rate schedule: exponential (times lr_scheduler_step_gamma each epoch), one_cycle
+    (up, then a cosine to 0) or one_cycle_linear (lr/20 up to lr, then down to lr/10000, as RVT)."""
     lr_scheduler_step_gamma: float = 0.98
     """Factor on the learning rate after each epoch, for the exponential schedule."""
     lr_warmup: float = 0.1
-    """Share of the training that a one_cycle schedule takes to reach its peak, in [0, 1)."""
+    """Share of the training before the peak of a one_cycle schedule, in [0, 1)."""
     optimizer: str = "adam"
-    """adam, or adamw, whose weight decay is no part of the gradient."""
+    """Optimizer: adam or adamw (decoupled weight decay)."""
     weight_decay: float = 1e-5
     """Weight decay of the optimizer."""
     gradient_clip: float = 10.0
-    """Largest norm of all gradients together, or value of each; 0 does not clip."""
+    """Limit of gradient clipping: norm of all gradients, or value of each; 0 disables it."""
     gradient_clip_by: str = "norm"
-    """norm scales all gradients alike, value cuts each one off at the limit."""
+    """Kind of gradient clipping: norm or value."""
     accumulate_batches: int = 1
-    """Batches whose gradients are averaged for one step: larger batches in the same memory."""
+    """Batches whose gradients are averaged for one step."""
     ema_decay: float = 0.0
-    """Share that the moving average of the weights keeps at every step, such as 0.999; it is
-    validated and loaded in place of the last weights. 0 keeps no average."""
+    """Decay per step of the moving average of the weights, such as 0.999; validation and
+    checkpoints use the average. 0 disables it."""
     compile: bool = False
-    """Compile the network with torch.compile: slow to start, then often faster."""
+    """Compilation with torch.compile: slow to start, then often faster."""
     max_epochs: int = 4
-    """Epochs to train."""
+    """Number of epochs."""
     freeze_features: bool = False
-    """Train the head alone and leave the feature extractor as it is."""
+    """Training of the head only, with a frozen feature extractor."""
     precision: str = "auto"
-    """auto (bf16 on an accelerator that has it, else 32), 32, 16 or bf16: bits in the network."""
+    """Precision in bits: auto (bf16 on an accelerator that supports it, else 32), 32, 16, bf16."""
     seed: int = 0
     """Seed of the weights and of the data."""
 
@@ -192,21 +192,21 @@ class DetectionConfig:
     test_frames: int = 1000
     """Frames of the final evaluation, rounded up to whole videos."""
     demo_every: int = 2
-    """Make a demo video every so many epochs; 0 makes none."""
+    """Epochs between demo videos; 0 disables them."""
     checkpoint_every_minutes: float = 5.0
-    """Minutes between checkpoints within an epoch; one is written after each epoch anyway."""
+    """Minutes between checkpoints within an epoch, in addition to one after each epoch."""
     root_dir: str = "runs/moving_mnist"
     """Folder of the run: checkpoints, logs, report."""
 
     # --- hardware ---
     accelerator: str = "auto"
-    """cpu, gpu, ... or auto, as pytorch_lightning takes it."""
+    """Accelerator of pytorch_lightning: cpu, gpu, ... or auto."""
     devices: int = 1
-    """Devices per node; on a CPU, processes. 0 takes all there are."""
+    """Devices per node (on a CPU, processes); 0 uses all."""
     num_nodes: int = 1
-    """Machines."""
+    """Number of machines."""
     strategy: str = "auto"
-    """How processes share the work, as pytorch_lightning takes it: auto, ddp, ..."""
+    """Strategy of pytorch_lightning for several processes: auto, ddp, ..."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -251,7 +251,7 @@ class DetectionConfig:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """What the classes are called: `car+truck=vehicle` is called vehicle."""
+        """Names of the classes: that of `car+truck=vehicle` is vehicle."""
         return tuple(text.rpartition("=")[2].strip() for text in self.classes)
 
     @property
@@ -265,7 +265,7 @@ class DetectionConfig:
 
     @property
     def frame_spec(self) -> FrameSpec:
-        """What the frames are made of; for a complete config."""
+        """How the frames are made; for a complete config."""
         return FrameSpec(
             preprocess=self.preprocess,
             delta_t=self.delta_t,
@@ -295,15 +295,11 @@ class DetectionConfig:
 def config_from_params(
     params: DetectionConfig | argparse.Namespace | Mapping[Any, Any],
 ) -> DetectionConfig:
-    """Make a config of what a caller has: a config, a namespace, or a checkpoint's dict.
+    """Make a config from a config, a namespace, or a checkpoint's dict.
 
     Args:
-        params: fields by name; those not named keep their defaults. The seed tutorial's
-            `act` is accepted beside `loss`, in both of its spellings, and so is its
-            `precision` as a number.
-
-    Returns:
-        The checked config.
+        params: fields by name; others have their defaults. The seed tutorial's `act` is accepted
+            in addition to `loss`, in both of its spellings, and so is its `precision` as a number.
 
     Raises:
         ConfigError: an unknown field, a value of another type, or a value out of range.
@@ -324,23 +320,17 @@ def config_from_params(
 
 
 def read_config(path: Path) -> DetectionConfig:
-    """Read a config from a YAML file of fields; those it does not name keep their defaults.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The checked config.
+    """Read a config from a YAML file of fields; other fields have their defaults.
 
     Raises:
-        ConfigError: no such file, not YAML, or a field that is unknown or wrong.
+        ConfigError: the file does not exist, is not YAML, or has an unknown or wrong field.
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} is no configuration: it must hold lines such as 'lr: 0.001'")
+        raise ConfigError(f"{path} is not a configuration: write lines such as 'lr: 0.001'")
     try:
         return config_from_params(values)
     except ConfigError as error:
@@ -348,7 +338,7 @@ def read_config(path: Path) -> DetectionConfig:
 
 
 def write_config(config: DetectionConfig, path: Path) -> None:
-    """Write every field of a config, so that `read_config` gives the same one back."""
+    """Write every field of a config; `read_config` reads the same config."""
     write_text(path, config_to_yaml(config))
 
 
@@ -379,7 +369,7 @@ def _as_type(name: str, wanted: Any, value: Any) -> Any:
     if name == "classes":
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"classes must be a list of names, got {value!r}")
-        # YAML reads an unquoted 3 as a number; every class is a name.
+        # YAML reads an unquoted 3 as a number, but classes are names.
         return tuple(str(item) for item in value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

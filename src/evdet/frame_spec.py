@@ -1,4 +1,4 @@
-"""What a detector's frames are made of, and which of its candidates become detections."""
+"""How a detector's frames are made, and which of its candidates become detections."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 __all__ = ["PICTURES", "READY_MADE", "FrameSpec", "SelectionThresholds"]
 
 PICTURES = "none"
-"""What `preprocess` is called where frames are pictures with values in [0, 1]."""
+"""Value of `preprocess` for frames that are pictures with values in [0, 1]."""
 READY_MADE = "ready_made"
-"""What `preprocess` is called where frames were made beforehand, by another tool."""
+"""Value of `preprocess` for frames that another tool made."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionThresholds:
-    """Which candidates become detections, how many there are, and so how long they take.
+    """Which candidates become detections, and how many enter non-maximum suppression.
 
     Raises:
-        ValueError: a threshold is outside [0, 1], or no candidate would be left.
+        ValueError: a threshold is outside [0, 1], or `max_boxes` is below 1.
     """
 
     score_thresh: float = 0.05
@@ -40,7 +40,7 @@ class SelectionThresholds:
         nms_thresh: float | int | None = None,
         max_boxes: int | None = None,
     ) -> "SelectionThresholds":
-        """The same with other values for those that are given."""
+        """A copy with the given values; None keeps a value."""
         return SelectionThresholds(
             score_thresh=self.score_thresh if score_thresh is None else float(score_thresh),
             nms_thresh=self.nms_thresh if nms_thresh is None else float(nms_thresh),
@@ -50,14 +50,14 @@ class SelectionThresholds:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameSpec:
-    """What a detector's frames are made of, and how its boxes are to be read.
+    """How a detector's frames are made, and what its boxes mean.
 
     Raises:
         ValueError: a value is out of range.
     """
 
     preprocess: str
-    """Event representation that makes a frame; `PICTURES` or `READY_MADE` where there is none."""
+    """Event representation of a frame, or `PICTURES` or `READY_MADE`."""
     delta_t: int
     """Duration of a time bin, in microseconds."""
     height: int
@@ -71,7 +71,7 @@ class FrameSpec:
     remove_hot_pixels: bool = False
     """Whether events of hot pixels are dropped."""
     background_filter: int = 0
-    """Background-activity filter: drops events without a neighbouring event in the last so many
+    """Background-activity filter: drops events without a neighbouring event in the last N
     microseconds; 0 disables it."""
     thresholds: SelectionThresholds = SelectionThresholds()
     """The thresholds of the training's evaluation."""
@@ -86,5 +86,5 @@ class FrameSpec:
             )
 
     def at(self, delta_t: int | None) -> "FrameSpec":
-        """The same with time bins of another duration; None changes nothing."""
+        """A copy with time bins of another duration; None keeps it."""
         return self if delta_t is None else dataclasses.replace(self, delta_t=delta_t)

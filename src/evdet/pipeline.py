@@ -3,8 +3,8 @@
     for t, frame, boxes in detect("drive.raw", open_detector("best.ckpt")):
         ...
 
-Its four hops are four lines of `_play`: cut a clip of frames from the source, let the detector go
-on with its memory, bring the boxes into the source's pixels, and give them their tracks.
+Its four steps are four lines of `_play`: cut a clip of frames from the source, detect with memory,
+scale the boxes to the source's pixels, and track them.
 """
 
 import logging
@@ -34,25 +34,25 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-# Frames that go through the network at once where nobody waits for them: several are faster.
+# Frames per call of the network for a source that is not live: several are faster than one.
 _NUM_TBINS = 8
 
 
 class DetectedFrame(NamedTuple):
-    """A frame and what was found on it; unpacks to `t, frame, boxes`."""
+    """A frame and its detections; unpacks to `t, frame, boxes`."""
 
     t: int
-    """Time of the boxes in microseconds: the end of the frame's bin of events, or the moment at
-    which a video shows it."""
+    """Time of the boxes in microseconds: the end of the frame's time bin, or the time of the frame
+    in a video."""
     frame: StreamedFrame
-    """The frame, with the events or the picture that it was made of."""
+    """The frame, with its events or its picture."""
     boxes: BoxEvents
     """`BOX_DTYPE` records in pixels of the source, best first."""
 
 
 @runtime_checkable
 class BoxTracker(Protocol):
-    """What numbers objects: `evdet.tracking.Tracker`, or one of your own."""
+    """The interface of a tracker: `evdet.tracking.Tracker`, or one of your own."""
 
     def update(self, t: int, boxes: BoxEvents) -> BoxEvents:
         """Give the boxes of the next frame with their `track_id`; see `Tracker.update`."""
@@ -68,30 +68,31 @@ def detect(
     tracker: BoxTracker | None = None,
     num_tbins: int = _NUM_TBINS,
 ) -> Iterator[DetectedFrame]:
-    """Detect in all of a source, frame by frame, with memory, and number the objects if asked to.
+    """Detect in all frames of a source, with memory from frame to frame, and track the boxes.
 
-    Memory does not grow with the source. `open_detector(path)` gives a detector.
+    The use of RAM does not grow with the source. `open_detector(path)` gives a detector.
 
     Args:
-        source: an event recording, an ordinary video, a folder of images, or a stream of frames
-            that `open_frames` or `open_live` has opened.
+        source: an event recording, an ordinary video, a folder of images, or a stream of
+            `open_frames` or `open_live`.
         detector: in evaluation mode.
         score_thresh: boxes with a lower score are dropped; None takes the detector's own.
-        nms_thresh: of two boxes of a class with a higher IoU the better stays; None takes the
+        nms_thresh: of two boxes of a class with a higher IoU the better is kept; None takes the
             detector's own.
-        max_boxes: candidates of a frame that are looked at; None takes the detector's own.
-        tracker: such as `evdet.tracking.Tracker`; None leaves the track ids 0.
-        num_tbins: frames that go through the network at once, which is faster and finds the same
-            boxes. Those of a live source go one by one, as they come.
+        max_boxes: candidates of a frame that enter non-maximum suppression; None takes the
+            detector's own.
+        tracker: such as `evdet.tracking.Tracker`; None leaves the track ids at 0.
+        num_tbins: frames per call of the network; more are faster and give the same boxes. Frames
+            of a live source are processed one by one.
 
     Returns:
-        Every frame with its boxes, those without boxes too.
+        Every frame with its boxes, also frames without boxes.
 
     Raises:
-        ValueError: the detector does not take what the source gives, is in training mode, or a
+        ValueError: the detector does not take frames of this source, is in training mode, or a
             threshold is out of range.
-        RecordingError: the source cannot be read, or is damaged; the frames before the damage
-            have been delivered.
+        RecordingError: the source cannot be read, or is damaged; the frames before the damage are
+            returned first.
     """
     spec = frame_spec_of(detector)
     if isinstance(detector, nn.Module) and detector.training:
@@ -107,7 +108,7 @@ def detect(
 
 
 def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> FrameSpec:
-    """Say how `open_frames` and `open_live` are to make the frames of a detector.
+    """Get the frame spec of a detector for `open_frames` and `open_live`.
 
     Args:
         detector: any; a warning is logged where `delta_t` is not that of its training.
@@ -118,34 +119,28 @@ def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> Fra
         Its spec with that time bin: `open_live("-", frames_for(detector))`.
 
     Raises:
-        ValueError: the detector does not say what its frames are made of.
+        ValueError: the detector has no `frame_spec`.
     """
     spec = frame_spec_of(detector)
     if delta_t is not None and delta_t != spec.delta_t:
         words = ("fewer", "faster") if delta_t < spec.delta_t else ("more", "slower")
         _log.warning(
-            "the detector was trained on windows of %d us, and these have %d us: they hold %s "
-            "events, and its memory passes %s than in training",
+            "the detector was trained on time bins of %d us, and these have %d us: they hold %s "
+            "events, and its memory fades %s than in training",
             spec.delta_t, delta_t, *words,
         )  # fmt: skip
     return spec.at(delta_t)
 
 
 def frame_spec_of(detector: DetectorProtocol) -> FrameSpec:
-    """Ask a detector what its frames are made of.
-
-    Args:
-        detector: any.
-
-    Returns:
-        Its `frame_spec`.
+    """Get the `frame_spec` of a detector.
 
     Raises:
         ValueError: it has none.
     """
     if detector.frame_spec is None:
         raise ValueError(
-            "the detector does not say what its frames are made of: give it a frame_spec, as "
+            "the detector does not say how its frames are made: give it a frame_spec, as "
             "open_detector and build_detector do"
         )
     return detector.frame_spec
@@ -160,7 +155,7 @@ def _play(
 ) -> Iterator[DetectedFrame]:
     memory = None
     for clip in _cut_clips(stream, num_tbins):
-        # Not around the yield below: what the caller does with gradients is the caller's business.
+        # Not around the yield below: the caller's code may need gradients.
         with torch.no_grad():
             found, memory = detector.step(_to_tensor(clip, detector), memory, thresholds=thresholds)
         for frame, (detections,) in zip(clip, found, strict=True):
@@ -180,7 +175,7 @@ def _cut_clips(stream: FrameStream, num_tbins: int) -> Iterator[Sequence[Streame
                 yield clip
                 clip = []
     except RecordingError:
-        # What lies before the damage counts.
+        # The frames before the damage are returned.
         if clip:
             yield clip
         raise
@@ -192,12 +187,12 @@ def _to_tensor(
     clip: Sequence[StreamedFrame], detector: DetectorProtocol
 ) -> Float[Tensor, "T 1 C H W"]:
     frames = torch.from_numpy(np.stack([frame.frame for frame in clip])[:, None])
-    # Counts travel as bytes.
+    # Counts move as bytes.
     return frames.to(device_of(detector)).float()
 
 
 def _to_source(detections: dict[str, Tensor], t: int, stream: FrameStream) -> BoxEvents:
-    """Boxes in pixels of the source, without what lies in a frame's empty margin."""
+    """Boxes in pixels of the source, without boxes in a frame's padding."""
     size, shown = stream.size, stream.frame_size
     scale = (size.width / shown.width, size.height / shown.height)
     boxes = clip_boxes(detections["boxes"] * torch.tensor([*scale, *scale]), size)

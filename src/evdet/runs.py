@@ -1,4 +1,4 @@
-"""RunFolder: every path and file of a training's folder, read and written in one place."""
+"""RunFolder: all paths and files in the folder of a training run."""
 
 import dataclasses
 import json
@@ -13,18 +13,18 @@ from evdet.samples import WEIGHTS
 
 __all__ = ["RunFolder", "TrainingRecord"]
 
-# What a report shows of a speed; other files are called speed.json, too.
+# The keys that a report needs; other programs may write a speed.json, too.
 _SPEED_KEYS = {"stages", "delta_t", "source", "device", "threads", "macs", "variants"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """What a training says of itself when it ends."""
+    """Numbers of a finished training run."""
 
     num_frames: int
     """Frames trained, every repetition counted, over all processes and resumptions."""
     seconds: float
-    """Time of the training, without validations."""
+    """Training time in seconds, without validations."""
     frames_per_second: float
     """Frames trained per second, without validations."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -40,14 +40,14 @@ class RunFolder:
 
     @classmethod
     def of_checkpoint(cls, checkpoint: Path) -> "RunFolder":
-        """Give the run that a checkpoint is of.
+        """Get the run of a checkpoint.
 
         Args:
             checkpoint: a file, or the name of weights that come with evdet, whose run is
                 runs/NAME.
 
         Returns:
-            The folder around its `checkpoints`, else the one in which it lies.
+            The parent of its folder `checkpoints`, else the folder of the file.
         """
         if str(checkpoint) in WEIGHTS and not checkpoint.exists():
             return cls(Path("runs") / checkpoint)
@@ -57,12 +57,12 @@ class RunFolder:
 
     @property
     def config_file(self) -> Path:
-        """The configuration, from which `--config` makes the same run again."""
+        """The configuration; `--config` repeats the run with it."""
         return self.path / "config.yaml"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the checkpoints: one an epoch, and the following three names."""
+        """The folder of the checkpoints: one an epoch, and the following three."""
         return self.path / "checkpoints"
 
     @property
@@ -77,7 +77,7 @@ class RunFolder:
 
     @property
     def post_mortem(self) -> Path:
-        """The state at a loss that is not finite; no run goes on from it."""
+        """The state at a loss that is not finite; no run continues from it."""
         return self.checkpoints / "not_finite.ckpt"
 
     @property
@@ -107,7 +107,7 @@ class RunFolder:
 
     @property
     def speed_file(self) -> Path:
-        """What `evdet bench` measured, as JSON."""
+        """Measurements of `evdet bench`, as JSON."""
         return self.path / "speed.json"
 
     @property
@@ -128,8 +128,8 @@ class RunFolder:
         """
         if not self.config_file.exists():
             raise ConfigError(
-                f"{self.path} is no run: it has no {self.config_file.name}. Name the folder of a "
-                "training."
+                f"{self.path} is not a run: it has no {self.config_file.name}. Name the folder of "
+                "a training run."
             )
         return read_config(self.config_file)
 
@@ -139,7 +139,7 @@ class RunFolder:
         write_config(config, self.config_file)
 
     def read_training(self) -> TrainingRecord | None:
-        """Read what the training says of itself; None if it has not ended yet.
+        """Read the training's record; None if the training has not ended.
 
         Raises:
             ValueError: the file is damaged.
@@ -158,11 +158,11 @@ class RunFolder:
             raise _damaged(self.training_file, f"{type(error).__name__}: {error}") from error
 
     def write_training(self, record: TrainingRecord) -> None:
-        """Write what the training says of itself."""
+        """Write the training's record."""
         _write_json(self.training_file, dataclasses.asdict(record))
 
     def read_evaluation(self) -> dict[str, Any] | None:
-        """Read the evaluation's numbers; None if there has been none.
+        """Read the evaluation's numbers; None without an evaluation.
 
         Raises:
             ValueError: the file is damaged.
@@ -174,7 +174,7 @@ class RunFolder:
         _write_json(self.evaluation_file, numbers)
 
     def read_speed(self) -> dict[str, Any] | None:
-        """Read what `evdet bench` measured; None if it has not.
+        """Read the measurements of `evdet bench`; None without any.
 
         Returns:
             `SpeedReport.as_dict()` and its environment.
@@ -187,13 +187,13 @@ class RunFolder:
             speed["variants"] = speed.pop("levers")
         if speed is not None and not speed.keys() >= _SPEED_KEYS:
             raise ValueError(
-                f"{self.speed_file} is not what evdet bench writes: measure again, evdet bench "
+                f"{self.speed_file} is not a file of evdet bench: measure again with evdet bench "
                 f"{self.path}, or remove it"
             )
         return speed
 
     def write_speed(self, speed: Mapping[str, Any]) -> None:
-        """Write what `evdet bench` measured."""
+        """Write the measurements of `evdet bench`."""
         _write_json(self.speed_file, speed)
 
 
@@ -205,7 +205,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):
-        raise _damaged(path, "it is not a table of numbers by name")
+        raise _damaged(path, "it is not a JSON object")
     return content
 
 

@@ -59,17 +59,17 @@ def test_print_config_shows_file_and_options_together(capsys):
         (["train", "--num-tbin", "5"], "--num-tbins"),
         (["train", "--num-tbins", "many"], "many"),
         (["train", "--num-tbins", "0"], "num_tbins must be at least 1, got 0"),
-        (["train", "--config", "nowhere.yaml"], "there is no file nowhere.yaml"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
         (["train", "--feature-extractor", "Vanila"], "feature_extractor must be one of Vanilla"),
         (["train", "--dataset-path", "/data/gen1"], "/data/gen1 does not exist"),
         (["train", "--max-frames-per-video", "3"], "a video must hold at least one clip"),
         (["train", "--height", "32", "--width", "32"], "too small for a level of stride 128"),
-        (["train", "--resume"], "there is no checkpoint"),
+        (["train", "--resume"], "*.ckpt"),
         (["train", "--accelerator", "tpu"], "accelerator 'tpu' with 1 devices"),
         (["train", "--accelerator", "banana"], "invalid accelerator name"),
         (["evaluate", "nowhere.ckpt"], "nowhere.ckpt"),
         (["evaluate"], "name a checkpoint, or a file of --detections and a file of --boxes"),
-        (["report", "nowhere"], "nowhere is no run"),
+        (["report", "nowhere"], "nowhere is not a run"),
     ],
 )
 def test_what_a_user_can_mend_is_said_in_a_line_with_status_2(
@@ -98,12 +98,12 @@ class RunsCode:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no checkpoint: it is empty"),
-        (b"just some words", "is no checkpoint: not a PyTorch file"),
-        (b"PK\x03\x04 and then the disk was full", "is truncated: "),
-        ([1, 2], "is no checkpoint: it holds a list"),
+        (b"", "is not a checkpoint: the file is empty"),
+        (b"just some words", "is not a checkpoint: not a PyTorch file"),
+        (b"PK\x03\x04 and then the disk was full", "is truncated after"),
+        ([1, 2], "is not a checkpoint: it holds a list"),
         ({"state_dict": {}}, "it has no hyper_parameters"),
-        ({"hyper_parameters": RunsCode(), "state_dict": {}}, "wants to run code"),
+        ({"hyper_parameters": RunsCode(), "state_dict": {}}, "run code (print)"),
         ({"hyper_parameters": {"lr": 1.0}, "state_dict": {}}, "is of another model: it lacks "),
         ({"hyper_parameters": {"speed": 1.0}, "state_dict": {}}, "unknown field speed"),
     ],
@@ -146,8 +146,8 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--device", "banana"], "there is no device 'banana' here"),
-        (["--device", "cuda:99"], "there is no device 'cuda:99' here"),
+        (["--device", "banana"], "device 'banana' is not available"),
+        (["--device", "cuda:99"], "device 'cuda:99' is not available"),
         (["--frames", "0"], "test_frames must be at least 1, got 0"),
         (["--score-thresh", "2"], "score_thresh must be between 0 and 1, got 2.0"),
     ],
@@ -169,7 +169,7 @@ def test_a_damaged_evaluation_is_named(capsys, tmp_path):
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path):
-    with pytest.raises(ValueError, match="is no run"):
+    with pytest.raises(ValueError, match="is not a run"):
         main(["report", str(tmp_path), "--debug"])
 
 

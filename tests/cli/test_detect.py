@@ -357,12 +357,12 @@ def test_a_source_that_is_damaged_from_the_start_replaces_nothing(
     ("words", "message"),
     [
         (["nowhere.dat"], "there is no nowhere.dat: name an event recording, a video"),
-        (["drive_td.dat", "--output", "x.avi"], "outputs end in .mp4, .npy, .csv, .json, .txt"),
-        (["drive_td.dat", "--output", "x"], "outputs end in .mp4"),
-        (["drive_td.dat", "--output", "there.npy"], "there.npy is a folder"),
-        (["drive_td.dat", "--output", "no/x.npy"], "there is no folder no for x.npy"),
+        (["drive_td.dat", "--output", "x.avi"], "(supported: .mp4, .npy, .csv, .json, .txt"),
+        (["drive_td.dat", "--output", "x"], "(supported: .mp4"),
+        (["drive_td.dat", "--output", "there.npy"], "there.npy: it is a folder"),
+        (["drive_td.dat", "--output", "no/x.npy"], "no/x.npy: the folder no does not exist"),
         (["drive_td.dat", "--output", "x.npy", "x.npy"], "x.npy is named twice"),
-        (["events.csv", "--output", "events.csv"], "events.csv is read: name another file"),
+        (["events.csv", "--output", "events.csv"], "cannot write events.csv: it is the source"),
         (["drive_td.dat", "--score", "1.5"], "score must be from 0 to 1, got 1.5"),
         (["drive_td.dat", "--nms", "-1"], "nms must be from 0 to 1, got -1"),
         (["drive_td.dat", "--delta-t", "0"], "delta_t must be more than 0"),
@@ -417,9 +417,9 @@ def test_a_sensor_of_another_size_is_warned_of(capsys, detector, recording, capl
 def test_a_checkpoint_or_device_that_is_not_there_is_said_in_one_line(capsys, recording):
     for words, what in (
         (("--checkpoint", "nowhere.ckpt"), "nowhere.ckpt"),
-        (("--checkpoint", "."), "there is no checkpoint (*.ckpt) below ."),
+        (("--checkpoint", "."), "no checkpoint (*.ckpt) below ."),
         (("--checkpoint", "nowhere.onnx"), "nowhere.onnx"),
-        (("--device", "banana"), "there is no device 'banana' here"),
+        (("--device", "banana"), "device 'banana' is not available"),
     ):
         status, _, (message,) = said_by(capsys, recording, "--output", "x.npy", *words)
         assert status == 2

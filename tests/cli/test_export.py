@@ -52,7 +52,7 @@ def test_what_differs_does_not_get_its_name_and_says_where(out, capsys):
     assert run(out, "--windows", 2) == 1
 
     said = capsys.readouterr().out
-    assert "NOT THE SAME: window 0: the values of memory sum differ by" in said
+    assert "NOT THE SAME: time bin 0: the values of memory sum differ by" in said
     assert out.read_bytes() == b"of an earlier day"
     assert out.with_name("out.unchecked.onnx").exists()
 

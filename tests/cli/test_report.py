@@ -50,7 +50,7 @@ def test_a_run_named_twice_is_refused(make_run, capsys):
 
 def test_a_folder_that_is_no_run_is_named(make_run, tmp_path, capsys):
     assert main(["report", str(make_run("first")), str(tmp_path)]) == 2
-    assert "is no run" in capsys.readouterr().err
+    assert "is not a run" in capsys.readouterr().err
 
 
 def test_no_run_at_all_is_refused(capsys):

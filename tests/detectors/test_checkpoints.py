@@ -97,13 +97,13 @@ def refused(path):
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
-    assert "there is no checkpoint" in refused(tmp_path / "none.ckpt")
+    assert "none.ckpt does not exist" in refused(tmp_path / "none.ckpt")
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
     with pytest.raises(CheckpointError, match="is a folder"):
         load_checkpoint(tmp_path)
-    assert "there is no checkpoint" in refused(tmp_path)
+    assert "*.ckpt" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"epoch: 3\n" * 1000, pickle.dumps({"a": 1})])
@@ -111,7 +111,7 @@ def test_another_file_is_no_checkpoint(tmp_path, content):
     path = tmp_path / "a.ckpt"
     path.write_bytes(content)
 
-    assert "is no checkpoint" in refused(path)
+    assert "a.ckpt is not a checkpoint" in refused(path)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
@@ -128,7 +128,7 @@ def test_flipped_bits_are_noticed(saved):
     content[middle : middle + 2000] = bytes(2000)
     saved.write_bytes(bytes(content))
 
-    assert "no checkpoint, or is damaged" in refused(saved)
+    assert "not a checkpoint, or is damaged" in refused(saved)
 
 
 class RunsCode:
@@ -141,7 +141,7 @@ def test_a_file_that_wants_to_run_code_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.ckpt"
     torch.save({**make_checkpoint(), "extra": RunsCode()}, path)
 
-    assert "wants to run code" in refused(path)
+    assert "run code (posix.mkdir)" in refused(path)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -167,7 +167,7 @@ def test_a_file_of_something_else_says_what_it_lacks(tmp_path, content, said):
         ({"head_chanels": 3}, "Did you mean head_channels"),
         ({"head_channels": 5}, r"other shapes: head\.box_head\.0\.0\.weight \(4, .* and \d+ more"),
         ({"num_levels": 3}, r"lacks feature_extractor\.pyramid\.2"),
-        ({"num_levels": 1}, r"has besides feature_extractor\.pyramid\.1"),
+        ({"num_levels": 1}, r"also has feature_extractor\.pyramid\.1"),
     ],
 )
 def test_another_model_says_what_differs(tmp_path, change, said):

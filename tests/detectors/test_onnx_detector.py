@@ -127,7 +127,7 @@ def test_a_truncated_file_is_one_line(toy_path, share):
 
     with pytest.raises(ExportError) as error:
         load_onnx(toy_path)
-    assert str(error.value).startswith(("toy.onnx is no ONNX model", str(toy_path)))
+    assert str(error.value).startswith(("toy.onnx is not an ONNX model", str(toy_path)))
     assert "\n" not in str(error.value)
 
 
@@ -173,7 +173,7 @@ def test_a_model_of_version_0_1_0_is_read(toy_path):
 def test_damaged_metadata_are_one_line(toy_path, name):
     rewrite(toy_path, lambda said: said.pop(name))
 
-    with pytest.raises(ExportError, match="what it says of itself is damaged"):
+    with pytest.raises(ExportError, match=r"toy\.onnx has damaged metadata"):
         load_onnx(toy_path)
 
 

@@ -37,7 +37,7 @@ def test_memory_that_drifts_is_found_where_it_begins(toy, make_toy, tmp_path, to
     path = make_toy(tmp_path / "toy.onnx", drift=0.01)
     comparison = compare_onnx(toy, path, toy_windows)
 
-    assert comparison.problem.startswith("window 0: the values of memory sum differ by")
+    assert comparison.problem.startswith("time bin 0: the values of memory sum differ by")
     # Carried on, it changes what is found later.
     assert comparison.scores > 1e-4
     assert compare_onnx(toy, path, toy_windows, tolerance=0.1).problem is None
@@ -60,7 +60,7 @@ def test_what_is_no_number_is_never_the_same(toy, toy_path, toy_windows):
     toy_windows[2][:] = np.nan
     comparison = compare_onnx(toy, toy_path, toy_windows)
 
-    assert "window 2" in comparison.problem
+    assert "time bin 2" in comparison.problem
     assert np.isnan(comparison.scores)
 
 
@@ -69,7 +69,7 @@ def test_another_selection_is_found(toy, toy_path, toy_windows, monkeypatch):
         return select_boxes(*args[:-1], args[-1].but(nms_thresh=1.0))
 
     monkeypatch.setattr("evdet.export.comparison.select_boxes", keep_all)
-    assert "other boxes are selected" in compare_onnx(toy, toy_path, toy_windows).problem
+    assert "torch selects other boxes" in compare_onnx(toy, toy_path, toy_windows).problem
 
 
 def test_an_empty_stream_is_refused(toy, toy_path):

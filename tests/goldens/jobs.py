@@ -119,6 +119,7 @@ def keep_run(target, root):
 def loaders(folder, data):
     """The first batches of every representation and way of sampling."""
     import evdet
+    from evdet.build import complete_config
 
     plain = {"dataset_path": data, "num_tbins": 3, "batch_size": 2, "num_workers": 0}
     wanted = {name: {**plain, **fields} for name, fields in LOADERS.items()}
@@ -126,7 +127,8 @@ def loaders(folder, data):
     for name, fields in wanted.items():
         kept = []
         for split in ("train", "val", "test"):
-            loader = evdet.build_loader(evdet.DetectionConfig(**fields), split)
+            config = complete_config(evdet.DetectionConfig(**fields))
+            loader = evdet.build_loader(config, split)
             for _, batch in zip(range(3), loader, strict=False):
                 kept.append({key: batch[key] for key in sorted(batch) if key != "video_infos"})
                 kept[-1]["videos"] = [f"{info}" for info in batch["video_infos"]]

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from evdet.boxes import clip_boxes, nms
+from evdet.boxes import clip_boxes
 from evdet.frame_spec import SelectionThresholds
 from evdet.models.postprocess import select_boxes, to_detections
 from evdet.models.ssd.anchors import Anchors
+from evdet.nms import nms
 
 SIZE = (100, 200)
 

@@ -59,7 +59,7 @@ def compare(tmp_path, *runs):
 def test_a_run_that_was_never_measured_has_no_speed(tmp_path):
     page = page_of(tmp_path, RunReport(title="a"))
     assert "Speed" not in page
-    assert "a window takes" not in page
+    assert "time per bin" not in page
 
 
 def test_the_time_of_a_window_is_told_by_stage_and_variant(tmp_path):
@@ -69,9 +69,9 @@ def test_the_time_of_a_window_is_told_by_stage_and_variant(tmp_path):
     )
     page = page_of(tmp_path, RunReport(title="a", speed=speed_of(6.0, variants=variants)))
 
-    assert "<dt>a window takes</dt><dd>6 ms</dd>" in page
+    assert "<dt>time per bin</dt><dd>6 ms</dd>" in page
     assert "a CPU, 2 threads" in page
-    assert "drive &lt;of mine&gt;, 1,234 events a window. 1.23 GMACs a window." in page
+    assert "drive &lt;of mine&gt;, 1,234 events and 1.23 GMACs per time bin." in page
     assert "<td>0.25</td><td>1.25</td><td>2.25</td>" in page
     assert "<td>4.00</td><td>1.50</td>" in page
     assert '<td colspan="2">half needs an accelerator</td>' in page
@@ -84,13 +84,15 @@ def test_two_runs_are_compared_by_speed(tmp_path):
         RunReport(title="b", speed=speed_of(12.0)),
     )
     assert "<td>6 ms</td><td>12 ms</td><td>× 2.00</td>" in page
-    assert "compare with care" not in page
+    assert "may not be comparable" not in page
 
 
 @pytest.mark.parametrize("other", [{"threads": 1}, {"device": "cuda"}, {"source": "elsewhere"}])
 def test_speeds_that_were_measured_differently_are_told_apart(tmp_path, other):
     first, second = (RunReport(title="a", speed=speed_of(6.0, **fields)) for fields in ({}, other))
-    assert "different speed measurements, so compare with care" in compare(tmp_path, first, second)
+    assert "different speed measurements and may not be comparable" in compare(
+        tmp_path, first, second
+    )
 
 
 def test_one_run_without_a_speed_leaves_a_dash(tmp_path):
@@ -110,7 +112,7 @@ def test_a_run_is_read_with_the_speed_in_its_folder(tmp_path):
 
     for other in ("{}", '{"stages": 1}'):
         run.speed_file.write_text(other)
-        with pytest.raises(ValueError, match=r"speed\.json is not what evdet bench writes"):
+        with pytest.raises(ValueError, match=r"speed\.json is not a file of evdet bench"):
             read_run(run)
 
     for other in ("{", "[1]"):

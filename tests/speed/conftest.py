@@ -6,7 +6,7 @@ import torch
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.frame_spec import SelectionThresholds
-from evdet.speed.windows import Windows
+from evdet.speed.time_bins import TimeBins
 
 SIZE = 32
 CONFIG = {
@@ -55,6 +55,6 @@ def clips():
 
 
 @pytest.fixture
-def windows(clips):
+def time_bins(clips):
     """Noise in memory."""
-    return Windows("noise", 50_000, lambda: itertools.cycle(clips), lambda clip: clip)
+    return TimeBins("noise", 50_000, lambda: itertools.cycle(clips), lambda clip: clip)

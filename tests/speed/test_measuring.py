@@ -5,13 +5,13 @@ import pytest
 from evdet.speed.measuring import measure_speed
 
 
-def measure(detector, windows, thresholds, **options):
-    few = {"num_windows": 2, "warm_up": 1, "batches": (1, 2)}
-    return measure_speed(detector, windows, thresholds, **{**few, **options})
+def measure(detector, time_bins, thresholds, **options):
+    few = {"num_tbins": 2, "warm_up": 1, "batches": (1, 2)}
+    return measure_speed(detector, time_bins, thresholds, **{**few, **options})
 
 
-def test_without_variants_nothing_is_compared(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds)
+def test_without_variants_nothing_is_compared(detector, time_bins, thresholds):
+    report = measure(detector, time_bins, thresholds)
 
     assert report.variants == ()
     assert list(report.frames_per_second) == [1, 2]
@@ -20,16 +20,16 @@ def test_without_variants_nothing_is_compared(detector, windows, thresholds):
     assert report.memory.host > 0
 
 
-def test_plain_pytorch_comes_first_and_only_once(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, variants=("fold", "eager", "fold"))
+def test_plain_pytorch_comes_first_and_only_once(detector, time_bins, thresholds):
+    report = measure(detector, time_bins, thresholds, variants=("fold", "eager", "fold"))
 
     assert [variant.name for variant in report.variants] == ["eager", "fold"]
     assert report.variants[0].times.speedup == 1
     assert all(variant.seconds > 0 for variant in report.variants)
 
 
-def test_a_variant_that_cannot_be_pulled_keeps_its_row(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, variants=("half", "fold"))
+def test_a_variant_that_cannot_be_pulled_keeps_its_row(detector, time_bins, thresholds):
+    report = measure(detector, time_bins, thresholds, variants=("half", "fold"))
 
     assert [variant.name for variant in report.variants] == ["eager", "half", "fold"]
     assert report.variants[1].times is None
@@ -37,8 +37,8 @@ def test_a_variant_that_cannot_be_pulled_keeps_its_row(detector, windows, thresh
     assert report.variants[2].times is not None
 
 
-def test_what_was_measured_survives_json(detector, windows, thresholds):
-    report = measure(detector, windows, thresholds, variants=("half", "fold"))
+def test_what_was_measured_survives_json(detector, time_bins, thresholds):
+    report = measure(detector, time_bins, thresholds, variants=("half", "fold"))
     read = json.loads(json.dumps(report.as_dict()))
 
     assert read["macs"] == report.flops / 2
@@ -54,21 +54,21 @@ def test_what_was_measured_survives_json(detector, windows, thresholds):
     assert fold["times"]["window"]["best"] > 0
 
 
-def test_whoever_waits_is_told_what_happens(detector, windows, thresholds):
+def test_whoever_waits_is_told_what_happens(detector, time_bins, thresholds):
     told = []
-    measure(detector, windows, thresholds, variants=("fold",), tell=told.append)
+    measure(detector, time_bins, thresholds, variants=("fold",), tell=told.append)
     assert told == ["stages", "batches", "eager", "fold", "variants, in turns"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_windows": 0}, "windows must be at least 1, got 0"),
+        ({"num_tbins": 0}, "windows must be at least 1, got 0"),
         ({"warm_up": -1}, "warm_up must be 0 or more, got -1"),
         ({"batches": (1, 0)}, "batches must be at least 1, got 0"),
-        ({"variants": ("fast",)}, "there is no variant 'fast'"),
+        ({"variants": ("fast",)}, "unknown variant 'fast'"),
     ],
 )
-def test_values_out_of_range_are_named(detector, windows, thresholds, options, message):
+def test_values_out_of_range_are_named(detector, time_bins, thresholds, options, message):
     with pytest.raises(ValueError, match=message):
-        measure(detector, windows, thresholds, **options)
+        measure(detector, time_bins, thresholds, **options)

@@ -9,12 +9,12 @@ from evdet.draw import encode_png
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.speed.stages import STAGES, time_batches, time_stages
-from evdet.speed.windows import Windows, open_windows
+from evdet.speed.time_bins import TimeBins, open_time_bins
 from evdet.tracking import Tracker
 
 
-def test_every_stage_is_measured_in_order(any_detector, windows, thresholds):
-    times = time_stages(any_detector, windows, thresholds, num_windows=3, warm_up=1)
+def test_every_stage_is_measured_in_order(any_detector, time_bins, thresholds):
+    times = time_stages(any_detector, time_bins, thresholds, num_tbins=3, warm_up=1)
 
     assert tuple(times.stages) == STAGES[:-1]
     assert all(stage.best > 0 for stage in times.stages.values())
@@ -22,8 +22,8 @@ def test_every_stage_is_measured_in_order(any_detector, windows, thresholds):
     assert times.events == 0
 
 
-def test_the_counts_are_those_of_the_windows_in_the_middle(detector, windows, thresholds, clips):
-    times = time_stages(detector, windows, thresholds, num_windows=3, warm_up=1)
+def test_the_counts_are_those_of_the_windows_in_the_middle(detector, time_bins, thresholds, clips):
+    times = time_stages(detector, time_bins, thresholds, num_tbins=3, warm_up=1)
 
     memory, candidates, boxes = None, [], []
     with torch.no_grad():
@@ -41,8 +41,8 @@ def test_the_counts_are_those_of_the_windows_in_the_middle(detector, windows, th
 def test_events_are_counted(detector, tmp_path, thresholds):
     path = tmp_path / "events.dat"
     write_dat(path, [np.zeros(5, EVENT_DTYPE)], SensorSize(32, 32))
-    windows = open_windows(path, detector.frame_spec)
-    assert time_stages(detector, windows, thresholds, num_windows=2, warm_up=0).events == 5
+    time_bins = open_time_bins(path, detector.frame_spec)
+    assert time_stages(detector, time_bins, thresholds, num_tbins=2, warm_up=0).events == 5
 
 
 def test_images_have_no_events(make, tmp_path, thresholds):
@@ -50,15 +50,15 @@ def test_images_have_no_events(make, tmp_path, thresholds):
     for number in range(3):
         picture = np.full((32, 32, 3), 50 * number, np.uint8)
         (tmp_path / f"{number}.png").write_bytes(encode_png(picture))
-    windows = open_windows(tmp_path, detector.frame_spec)
-    times = time_stages(detector, windows, thresholds, num_windows=4, warm_up=0)
+    time_bins = open_time_bins(tmp_path, detector.frame_spec)
+    times = time_stages(detector, time_bins, thresholds, num_tbins=4, warm_up=0)
     assert times.events == 0
     assert times.stages["read"].best > 0
 
 
-def test_a_tracker_reads_the_boxes_of_every_window_once(detector, windows, thresholds):
+def test_a_tracker_reads_the_boxes_of_every_window_once(detector, time_bins, thresholds):
     tracker = create_autospec(Tracker, instance=True)
-    times = time_stages(detector, windows, thresholds, num_windows=3, warm_up=1, tracker=tracker)
+    times = time_stages(detector, time_bins, thresholds, num_tbins=3, warm_up=1, tracker=tracker)
 
     assert tuple(times.stages) == STAGES
     given = [call.args for call in tracker.update.call_args_list]
@@ -66,8 +66,8 @@ def test_a_tracker_reads_the_boxes_of_every_window_once(detector, windows, thres
     assert all(len(boxes) > 0 and (boxes["t"] == t).all() for t, boxes in given)
 
 
-def test_no_batches_no_rates(detector, windows, thresholds):
-    assert time_batches(detector, windows, thresholds, ()) == {}
+def test_no_batches_no_rates(detector, time_bins, thresholds):
+    assert time_batches(detector, time_bins, thresholds, ()) == {}
 
 
 def test_lanes_show_the_windows_in_turn(detector, thresholds, clips):
@@ -78,7 +78,7 @@ def test_lanes_show_the_windows_in_turn(detector, thresholds, clips):
             seen.append(len(seen))
             yield clip
 
-    source = Windows("noise", 50_000, play, lambda clip: clip)
+    source = TimeBins("noise", 50_000, play, lambda clip: clip)
     rates = time_batches(detector, source, thresholds, (1, 3))
 
     assert list(rates) == [1, 3]
@@ -87,7 +87,7 @@ def test_lanes_show_the_windows_in_turn(detector, thresholds, clips):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
-def test_stages_are_measured_on_an_accelerator(detector, windows, thresholds):
-    on_device = dataclasses.replace(windows, represent=lambda clip: clip.cuda())
-    times = time_stages(detector.cuda(), on_device, thresholds, num_windows=3, warm_up=1)
+def test_stages_are_measured_on_an_accelerator(detector, time_bins, thresholds):
+    on_device = dataclasses.replace(time_bins, represent=lambda clip: clip.cuda())
+    times = time_stages(detector.cuda(), on_device, thresholds, num_tbins=3, warm_up=1)
     assert times.stages["network"].best > 0

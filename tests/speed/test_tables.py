@@ -36,14 +36,14 @@ def test_what_was_not_measured_has_no_table():
 def test_stages_stand_in_columns_with_their_protocol():
     lines = describe_speed(report_of()).splitlines()
     assert f"{'read':36}     1.25     2.50     5.00     1.00" in lines
-    assert f"{'raw events in, boxes out':36}     1.25     2.50     5.00     1.00" in lines
+    assert f"{'raw events to boxes':36}     1.25     2.50     5.00     1.00" in lines
     text = "\n".join(lines)
-    assert "drive.dat, windows of 50 ms" in text
+    assert "drive.dat, time bins of 50 ms" in text
     assert "0.276 GFLOP = 0.138 GMAC" in text
     assert "794,078 parameters" in text
     assert "1,234 events, 56 candidates of score 0.05 or more" in text
-    assert "batch 1, memory carried on, cpu, 1 thread, 200 windows after 20 to warm up" in text
-    assert "process at most 500 MB, 400 MB of it before" in text
+    assert "batch 1, memory from bin to bin, cpu, 1 thread, 200 time bins after 20 for" in text
+    assert "process 500 MB, of which 400 MB before" in text
 
 
 def test_more_lanes_and_an_accelerator_show():
@@ -54,7 +54,7 @@ def test_more_lanes_and_an_accelerator_show():
         )
     )
     assert "      16                         1,600" in text
-    assert "on the accelerator at most 3,000 MB" in text
+    assert "on the accelerator 3,000 MB" in text
 
 
 def test_variants_stand_side_by_side_and_a_missing_one_says_why():

@@ -34,7 +34,7 @@ def test_fine_tuning_starts_from_the_weights_of_another_run(tiny, tmp_path, capl
             finetune=first.last_checkpoint,
         )
 
-    assert "classes carried over: 7, 3" in caplog.text
+    assert "classes: 7, 3" in caplog.text
     old = load_network(first.last_checkpoint)
     new = load_network(tmp_path / "b" / "checkpoints" / "last.ckpt")
     for name, weight in new.feature_extractor.named_parameters():

@@ -168,7 +168,7 @@ def test_a_recording_that_breaks_is_counted_or_stops_a_strict_run(
     caplog.set_level("INFO")
     options = {"dataset_path": str(recordings), "max_epochs": 1}
     train(tiny(tmp_path / "lenient", **options))
-    assert "epoch 0: 1 recordings broke off or could not be opened: 1\n" in caplog.text
+    assert "epoch 0: 1 recording truncated, corrupt or not readable: 1\n" in caplog.text
 
     with pytest.raises(RecordingError, match=r"1_td\.dat"):
         train(tiny(tmp_path / "strict", **options, strict=True))
@@ -185,7 +185,7 @@ def test_resuming_from_an_epochs_end_ends_the_same(tiny, whole_run, tmp_path):
 def test_a_finished_run_has_nothing_left_to_train(tiny, whole_run):
     before = search_latest_checkpoint(whole_run).read_bytes()
 
-    with pytest.raises(TrainingError, match=r"2 epochs behind it.*Give more with --max-epochs"):
+    with pytest.raises(TrainingError, match=r"after 2 epochs.*--max-epochs"):
         train(tiny(whole_run, **ALWAYS), resume="auto")
 
     assert search_latest_checkpoint(whole_run).read_bytes() == before
@@ -197,7 +197,7 @@ def test_a_new_run_does_not_overwrite_an_old_one(tiny, whole_run):
 
 
 def test_resuming_needs_a_checkpoint(tiny, tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"\*\.ckpt"):
         train(tiny(tmp_path), resume="auto")
 
 
@@ -214,7 +214,7 @@ def test_lanes_continue_only_in_as_many_processes(tiny, whole_run, tmp_path):
     }
     torch.save(checkpoint, tmp_path / "two.ckpt")
 
-    with pytest.raises(TrainingError, match="by 2 processes of 2 lanes, and now there are 1 of 2"):
+    with pytest.raises(TrainingError, match=r"2 processes and batch_size 2, .* 1 and 2"):
         train(tiny(tmp_path / "run", max_epochs=3), resume=tmp_path / "two.ckpt")
 
 

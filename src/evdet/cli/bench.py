@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evdet.events import SensorSize
     from evdet.frame_spec import FrameSpec, SelectionThresholds
     from evdet.models import Detector
-    from evdet.speed import Windows
+    from evdet.speed import TimeBins
     from evdet.tracking import Tracker
 
 __all__ = ["BenchOptions", "bench"]
@@ -96,7 +96,7 @@ def bench(options: BenchOptions) -> None:
             detector.to(device).eval(),
             windows,
             _thresholds(detector, options),
-            num_windows=options.windows,
+            num_tbins=options.windows,
             warm_up=options.warm_up,
             batches=options.batches,
             variants=variants,
@@ -132,12 +132,12 @@ def _versions_of(packages: Sequence[str]) -> dict[str, str]:
 
 def _open(
     options: BenchOptions, device: "torch.device", folder: Path
-) -> "tuple[Detector, str, Windows]":
+) -> "tuple[Detector, str, TimeBins]":
     """The detector, where its weights are from, and what it is played."""
     from evdet.build import build_detector
     from evdet.configs import find_config
     from evdet.detectors import load_network
-    from evdet.speed import open_windows, picture_windows
+    from evdet.speed import open_time_bins, picture_bins
 
     if options.model.suffix in _CONFIG_SUFFIXES:
         config = _fill_in(find_config(str(options.model)), options.source)
@@ -148,9 +148,9 @@ def _open(
     if spec is None:
         raise ValueError(f"{options.model} does not say what its frames are made of")
     if options.source is None and spec.preprocess == "none":
-        return detector, weights, picture_windows(spec, device=device)
+        return detector, weights, picture_bins(spec, device=device)
     source = options.source or _recording_for(spec, folder)
-    return detector, weights, open_windows(source, spec, device=device)
+    return detector, weights, open_time_bins(source, spec, device=device)
 
 
 def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:

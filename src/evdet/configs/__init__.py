@@ -1,4 +1,4 @@
-"""The configurations that come with evdet: one YAML file per named run."""
+"""The configurations that come with evdet, one YAML file each."""
 
 from importlib import resources
 from pathlib import Path
@@ -9,16 +9,13 @@ __all__ = ["find_config", "shipped_config"]
 
 
 def find_config(name: str) -> DetectionConfig:
-    """Read a configuration that a user names.
+    """Read a configuration file, or one that comes with evdet.
 
     Args:
         name: a file, or the name of a configuration that comes with evdet.
 
-    Returns:
-        The configuration.
-
     Raises:
-        ConfigError: there is none, or it cannot be used.
+        ConfigError: it does not exist, or cannot be used.
     """
     shipped = sorted(
         entry.name
@@ -26,21 +23,14 @@ def find_config(name: str) -> DetectionConfig:
         if entry.name.endswith(".yaml")
     )
     if not Path(name).exists():
-        # Shipped configurations are known by name, wherever evdet is installed.
+        # Shipped configurations are found by name.
         if Path(name).name in shipped:
             return shipped_config(Path(name).name)
-        raise ConfigError(f"there is no file {name}, nor is it one of {', '.join(shipped)}")
+        raise ConfigError(f"{name} does not exist (configurations of evdet: {', '.join(shipped)})")
     return read_config(Path(name))
 
 
 def shipped_config(name: str) -> DetectionConfig:
-    """Read one of the configurations that come with evdet.
-
-    Args:
-        name: its file's name.
-
-    Returns:
-        The configuration.
-    """
+    """Read one of the configurations that come with evdet, by its file name."""
     with resources.as_file(resources.files("evdet") / "configs" / name) as path:
         return read_config(path)

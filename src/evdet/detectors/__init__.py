@@ -1,4 +1,4 @@
-"""Whatever names a detector -> the detector: checkpoints, runs, ONNX files, bundled weights."""
+"""Checkpoints, run folders, ONNX files and bundled weights -> detectors."""
 
 import lazy_loader
 

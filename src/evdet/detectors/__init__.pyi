@@ -9,8 +9,8 @@ from .checkpoints import (
     search_latest_checkpoint as search_latest_checkpoint,
 )
 from .onnx_detector import (
+    BinBoxes as BinBoxes,
     OnnxDetector as OnnxDetector,
-    WindowBoxes as WindowBoxes,
     lanes_joined as lanes_joined,
     load_onnx as load_onnx,
     open_session as open_session,

@@ -1,4 +1,4 @@
-"""Checkpoint files -> detectors, without Lightning; and weights from one detector to another."""
+"""Checkpoint files -> detectors, without Lightning; and transfer of weights between detectors."""
 
 import os
 import re
@@ -28,6 +28,7 @@ __all__ = [
     "load_network",
     "load_weights",
     "search_latest_checkpoint",
+    "shorten_list",
 ]
 
 _PREFIX = "detector."
@@ -36,27 +37,27 @@ _NUM_NAMED = 3
 
 
 class CheckpointError(ValueError):
-    """A file cannot be used as a checkpoint; the message is one line that says why."""
+    """A file cannot be used as a checkpoint; the message is one line with the reason."""
 
 
 def search_latest_checkpoint(folder: str | os.PathLike[str]) -> Path:
     """Find the newest checkpoint below a folder.
 
     Args:
-        folder: a run's folder, or any above it.
+        folder: a run's folder, or any folder above it.
 
     Returns:
-        The `*.ckpt` file that was written last; never the one kept for a post-mortem. Of files
-        with the same content the one named after its epoch.
+        The `*.ckpt` file that was written last, without `RunFolder.post_mortem`. Of hard links to
+        one file, the one named after its epoch.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: the folder has none.
     """
     unusable = RunFolder(Path(folder)).post_mortem.name
     found = [path for path in Path(folder).rglob("*.ckpt") if path.name != unusable]
     if not found:
         raise CheckpointError(
-            f"there is no checkpoint (*.ckpt) below {folder}. Has a training been run there?"
+            f"no checkpoint (*.ckpt) below {folder}: name the root_dir of a training run"
         )
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name.startswith("epoch=")))
 
@@ -65,10 +66,10 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Path:
     """Choose the checkpoint of a run.
 
     Args:
-        path: a run's folder, or any other path, which is returned as it is.
+        path: a run's folder, or any other path, which is returned unchanged.
 
     Returns:
-        Its best checkpoint, or else its newest.
+        The best checkpoint of the run, else the newest.
 
     Raises:
         CheckpointError: the folder has none.
@@ -81,17 +82,17 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Path:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a checkpoint to the CPU; a file that wants to run code is refused.
+    """Read a checkpoint to the CPU; a file that would run code when read is refused.
 
     Args:
-        path: a file that a training wrote, or events-digits, which comes with evdet.
+        path: a file that `evdet train` wrote, or events-digits, which comes with evdet.
 
     Returns:
-        Its content; `hyper_parameters` and `state_dict` are always there.
+        Its content, with at least `hyper_parameters` and `state_dict`.
 
     Raises:
-        CheckpointError: there is no such file, or it is no checkpoint, is truncated, wants to
-            run code, or lacks what every checkpoint has.
+        CheckpointError: the file does not exist, is not a checkpoint, is truncated, would run
+            code, or lacks one of these entries.
     """
     path = _resolve(path)
     check_file(path)
@@ -101,34 +102,33 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f" ({wanted[1]})" if wanted else ""
         raise CheckpointError(
-            f"{path} wants to run code{what} when it is read, and is refused: "
-            "a checkpoint holds tensors and plain values only"
+            f"{path} is refused: it would run code{what} when it is read, and a checkpoint holds "
+            "tensors and plain values only"
         ) from error
     except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is no checkpoint, or is damaged: {reason}") from error
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
+        raise CheckpointError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
     missing = [name for name in ("hyper_parameters", "state_dict") if name not in content]
     if missing:
-        raise CheckpointError(f"{path} is no checkpoint of evdet: it has no {', '.join(missing)}")
+        raise CheckpointError(
+            f"{path} is not a checkpoint of evdet: it has no {', '.join(missing)}"
+        )
     return content
 
 
 def _resolve(path: str | os.PathLike[str]) -> Path:
-    """A path, or the bundled file of that name; a file of the user's comes first."""
+    """A path, or the bundled file of that name; an existing file takes precedence."""
     name = os.fspath(path)
     return bundled_weights(name) if name in WEIGHTS and not Path(name).exists() else Path(name)
 
 
 def check_file(path: Path) -> None:
-    """Refuse what cannot be a checkpoint, before anything in it is read.
-
-    Args:
-        path: the file.
+    """Check that a file can be a checkpoint, before its content is read.
 
     Raises:
-        CheckpointError: it is none, is missing, or is truncated.
+        CheckpointError: it is missing, truncated, or not a PyTorch file.
     """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name a checkpoint (*.ckpt) in it")
@@ -136,31 +136,24 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(len(_ZIP_START))
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no checkpoint {path}") from error
+        raise CheckpointError(f"{path} does not exist: name a checkpoint (*.ckpt)") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if start != _ZIP_START:
-        raise CheckpointError(
-            f"{path} is no checkpoint: {'it is empty' if not start else 'not a PyTorch file'}"
-        )
+        reason = "not a PyTorch file" if start else "the file is empty"
+        raise CheckpointError(f"{path} is not a checkpoint: {reason}")
     if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path} is truncated: {path.stat().st_size} bytes, and the end is missing. "
-            "Copy it again, or take an older checkpoint."
+            f"{path} is truncated after {path.stat().st_size} bytes: copy it again, or use an "
+            "older checkpoint"
         )
 
 
 def config_of(checkpoint: Mapping[str, Any]) -> DetectionConfig:
-    """Give the configuration with which a checkpoint was trained.
-
-    Args:
-        checkpoint: what `load_checkpoint` returned.
-
-    Returns:
-        The checked configuration.
+    """Read the configuration of a checkpoint, as `load_checkpoint` returns it.
 
     Raises:
-        CheckpointError: its `hyper_parameters` are none.
+        CheckpointError: its `hyper_parameters` are not a configuration.
     """
     try:
         return config_from_params(checkpoint["hyper_parameters"])
@@ -169,20 +162,20 @@ def config_of(checkpoint: Mapping[str, Any]) -> DetectionConfig:
 
 
 def load_network(path: str | os.PathLike[str]) -> Detector:
-    """Build the detector of a checkpoint, with its weights, in PyTorch.
+    """Build the PyTorch detector of a checkpoint, with its weights.
 
-    `open_detector` also opens exported models; whoever trains or exports a detector needs this.
+    `open_detector` also opens exported models; training and export need this function.
 
     Args:
-        path: a file that a training wrote, a run's folder, whose best checkpoint is taken, or
+        path: a file that `evdet train` wrote, a run's folder, whose best checkpoint is taken, or
             events-digits, which comes with evdet.
 
     Returns:
         The detector, on the CPU, in evaluation mode.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or its weights are not those of the
-            detector that its configuration names.
+        CheckpointError: the file is not a checkpoint, or its weights do not fit the detector of
+            its configuration.
     """
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path)
@@ -195,7 +188,7 @@ def load_network(path: str | os.PathLike[str]) -> Detector:
 
 
 def detector_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Give the detector's weights of a checkpoint, by the detector's own names."""
+    """Get the detector's weights of a checkpoint, by the names in its `state_dict`."""
     return {
         name.removeprefix(_PREFIX): weight
         for name, weight in checkpoint["state_dict"].items()
@@ -204,7 +197,7 @@ def detector_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def load_weights(detector: Detector, checkpoint: Mapping[str, Any]) -> None:
-    """Copy all weights of a checkpoint into a detector of the same build.
+    """Copy all weights of a checkpoint into a detector of the same configuration.
 
     Args:
         detector: receives the weights.
@@ -225,9 +218,9 @@ def _check_same_model(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor])
         if name in found and found[name].shape != wanted[name].shape
     ]
     differences = [
-        _shortened("lacks", [name for name in wanted if name not in found]),
-        _shortened("has besides", [name for name in found if name not in wanted]),
-        _shortened("has other shapes:", shapes),
+        shorten_list("lacks", [name for name in wanted if name not in found]),
+        shorten_list("also has", [name for name in found if name not in wanted]),
+        shorten_list("has other shapes:", shapes),
     ]
     if any(differences):
         raise CheckpointError(
@@ -235,7 +228,8 @@ def _check_same_model(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor])
         )
 
 
-def _shortened(verb: str, items: Sequence[str]) -> str:
+def shorten_list(verb: str, items: Sequence[str]) -> str:
+    """Write a verb and the first few items; an empty text where there are none."""
     if not items:
         return ""
     more = f" and {len(items) - _NUM_NAMED} more" if len(items) > _NUM_NAMED else ""
@@ -245,10 +239,10 @@ def _shortened(verb: str, items: Sequence[str]) -> str:
 def load_matching_weights(
     detector: Detector, checkpoint: Mapping[str, Any], class_names: Sequence[str]
 ) -> list[str]:
-    """Carry weights over to a detector of the same build that knows other classes.
+    """Copy the weights of a checkpoint into a detector that differs in its classes only.
 
-    A class that both know by name, and the background, keep their logits exactly; the others
-    start afresh. Everything else is copied and must match.
+    Logits of shared class names and of the background are the same afterwards; those of other
+    classes keep their initial weights. All other weights are copied and must match.
 
     Args:
         detector: receives the weights; its classes are `class_names`.
@@ -256,14 +250,14 @@ def load_matching_weights(
         class_names: the detector's classes, without background.
 
     Returns:
-        The classes that were carried over, in the order of `class_names`.
+        The classes that both share, in the order of `class_names`.
 
     Raises:
-        CheckpointError: something besides the classes differs; the message names it.
+        CheckpointError: something other than the classes differs; the message names it.
     """
     old_classes = config_of(checkpoint).classes
     merged = detector.weights_for_classes(detector_weights(checkpoint), old_classes, class_names)
-    # Whatever else differs is of another model.
+    # Any other difference is one of the model.
     _check_same_model(detector.state_dict(), merged)
     detector.load_state_dict(merged)
     return [name for name in class_names if name in old_classes]

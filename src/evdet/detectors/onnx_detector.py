@@ -1,4 +1,4 @@
-"""An .onnx file -> a detector that onnxruntime runs, with the contract of every detector."""
+"""An .onnx file -> a detector that onnxruntime runs, with the interface of every detector."""
 
 import math
 import os
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 __all__ = [
+    "BinBoxes",
     "OnnxDetector",
-    "WindowBoxes",
     "lanes_joined",
     "load_onnx",
     "open_session",
@@ -45,8 +45,8 @@ Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
 _ONLY_ERRORS = 3
 
 
-class WindowBoxes(NamedTuple):
-    """The boxes of one window of every lane: lane after lane, in each the best first."""
+class BinBoxes(NamedTuple):
+    """The boxes of one time bin of every lane, ordered by lane, then best first."""
 
     boxes: Float32[np.ndarray, "N 4"]
     """x1 y1 x2 y2 in pixels, inside the frame."""
@@ -55,15 +55,15 @@ class WindowBoxes(NamedTuple):
     scores: Float32[np.ndarray, " N"]
     """Scores."""
     lanes: Int64[np.ndarray, " N"]
-    """The lane of each."""
+    """Index of the lane of each."""
 
 
 class OnnxDetector:
     """An exported detector. `load_onnx` makes it.
 
     Args:
-        session: of onnxruntime, on the model.
-        metadata: what the model says of itself.
+        session: of onnxruntime, with the model.
+        metadata: of the model.
     """
 
     def __init__(self, session: "InferenceSession", metadata: ModelMetadata) -> None:
@@ -80,7 +80,7 @@ class OnnxDetector:
 
     @property
     def frame_spec(self) -> FrameSpec:
-        """What its frames are made of, and what it calls what it finds."""
+        """How its frames are made, and the names of its classes."""
         return self._metadata.frame_spec
 
     @property
@@ -90,7 +90,7 @@ class OnnxDetector:
 
     @property
     def result_names(self) -> tuple[str, ...]:
-        """The model's outputs before those of the memory: candidates, or what is selected."""
+        """The model's outputs before those of the memory: candidates, or selected boxes."""
         return self._results
 
     @property
@@ -100,12 +100,12 @@ class OnnxDetector:
 
     @property
     def raw_heads(self) -> bool:
-        """Whether the model gives candidates, from which this class selects the boxes."""
+        """Whether the model outputs candidates, from which this class selects the boxes."""
         return self._metadata.raw_heads
 
     @property
     def frame_shape(self) -> tuple[int | None, int | None, int | None, int | None]:
-        """Lanes, channels, height and width of a window; None where any number will do."""
+        """Lanes, channels, height and width of a frame; None where the model takes any."""
         batch, channels, height, width = (
             side if isinstance(side, int) else None for side in self._shapes[FRAME]
         )
@@ -122,7 +122,7 @@ class OnnxDetector:
 
         Args:
             clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with empty memory.
             thresholds: which candidates become detections; None takes `SelectionThresholds()`.
 
         Returns:
@@ -130,7 +130,7 @@ class OnnxDetector:
             and `scores` (N,), best first; and the memory; all on the CPU.
 
         Raises:
-            ValueError: the model takes no such frames, or the memory is of other ones.
+            ValueError: the frames, or the memory, have another shape than the model takes.
         """
         num_lanes, channels, height, width = clip.shape[1:]
         self._check((num_lanes, channels, height, width))
@@ -146,7 +146,7 @@ class OnnxDetector:
         return found, tuple(torch.from_numpy(part) for part in state)
 
     def empty_memory(self, num_lanes: int, height: int, width: int) -> Arrays:
-        """Make the memory with which a stream starts.
+        """Make the memory at the start of a stream.
 
         Args:
             num_lanes: lanes B.
@@ -165,11 +165,11 @@ class OnnxDetector:
         memory: Arrays,
         *,
         thresholds: SelectionThresholds | None = None,
-    ) -> tuple[WindowBoxes, Arrays]:
-        """Do what `step` does for one window, on arrays and without checks.
+    ) -> tuple[BinBoxes, Arrays]:
+        """Do what `step` does for one time bin, on arrays and without checks.
 
         Args:
-            frame: the next window of each of the B lanes.
+            frame: the next frame of each of the B lanes.
             memory: what the previous call returned, or `empty_memory`.
             thresholds: as `step` takes them.
 
@@ -189,7 +189,7 @@ class OnnxDetector:
             return lanes_joined(to_detections(selection, len(boxes))[0]), tuple(state)
         feed |= threshold_arrays(chosen)
         results = self._session.run(self._outputs, feed)
-        return WindowBoxes(*results[: len(DETECTIONS)]), tuple(results[len(DETECTIONS) :])
+        return BinBoxes(*results[: len(DETECTIONS)]), tuple(results[len(DETECTIONS) :])
 
     def _memory_shapes(self, num_lanes: int, height: int, width: int) -> list[tuple[int, ...]]:
         shapes = []
@@ -206,8 +206,8 @@ class OnnxDetector:
         given = [part.shape for part in state]
         if given != wanted:
             raise ValueError(
-                f"the memory has the shapes {given}, and these frames need {wanted}: give what the "
-                "last step returned, and start with None where lanes or size change"
+                f"the memory has the shapes {given}, and these frames need {wanted}: give the "
+                "result of the last step, and start with None where lanes or size change"
             )
 
     def _check(self, shape: tuple[int, int, int, int]) -> None:
@@ -217,7 +217,7 @@ class OnnxDetector:
         said = " x ".join("any" if side is None else str(side) for side in wanted)
         raise ValueError(
             f"the exported model takes lanes x channels x height x width of {said}, got "
-            f"{' x '.join(map(str, shape))}: give it such frames, or export the checkpoint anew"
+            f"{' x '.join(map(str, shape))}: give it such frames, or export the checkpoint again"
         )
 
 
@@ -228,12 +228,9 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
         path: a file that `export_onnx` wrote.
         num_threads: threads of an operator; 0 takes one per core.
 
-    Returns:
-        The detector.
-
     Raises:
-        ExportError: onnxruntime is missing, there is no such file, it is damaged, or it is a
-            model of something else.
+        ExportError: onnxruntime is missing, or the file does not exist, is damaged, or was not
+            written by `export_onnx`.
     """
     path = Path(path)
     if not path.is_file():
@@ -243,22 +240,19 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
     entries = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in entries:
         raise ExportError(
-            f"{path} was not written by `evdet export`: it does not say what its frames and its "
-            "memory are. Give the checkpoint instead, or export it."
+            f"{path} was not written by `evdet export`: its metadata does not describe frames and "
+            "memory. Name the checkpoint instead, or export it."
         )
     return OnnxDetector(session, ModelMetadata.from_json(entries[METADATA_KEY], str(path)))
 
 
 def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "InferenceSession":
-    """Let onnxruntime open a model, to run on the CPU.
+    """Open a model in onnxruntime, to run on the CPU.
 
     Args:
-        model: the file, or what is in it.
+        model: the file, or its content.
         name: of the model, for messages.
         num_threads: threads of an operator; 0 takes one per core.
-
-    Returns:
-        The session.
 
     Raises:
         ExportError: onnxruntime is missing, or refuses the model.
@@ -271,22 +265,22 @@ def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "In
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _ONLY_ERRORS
-    # Between two windows its threads would keep the cores busy, which others need meanwhile.
+    # Between two time bins its threads would spin and keep the cores busy.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     content: Any = str(model) if isinstance(model, Path) else model
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        # Its errors have no common type of their own.
+        # Its errors have no common base class.
         reason = str(error).strip().splitlines()[0]
         raise ExportError(
-            f"{name} is no ONNX model that onnxruntime {onnxruntime.__version__} can run, or is "
-            f"damaged: {reason}"
+            f"{name} is not an ONNX model that onnxruntime {onnxruntime.__version__} can run, or "
+            f"is damaged: {reason}"
         ) from error
 
 
 def runtime_version() -> str:
-    """Version of the onnxruntime that is installed, whichever package brought it."""
+    """Version of the installed onnxruntime, from any of its packages."""
     import onnxruntime
 
     version: str = onnxruntime.__version__
@@ -294,7 +288,7 @@ def runtime_version() -> str:
 
 
 def threshold_arrays(thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
-    """Give thresholds as the inputs of a model, by name; one that is left out has its default."""
+    """Give thresholds as the inputs of a model, by name."""
     kinds = (np.float32, np.float32, np.int64)
     return {
         name: np.array(getattr(thresholds, name), kind)
@@ -302,24 +296,21 @@ def threshold_arrays(thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
     }
 
 
-def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> WindowBoxes:
-    """Put the boxes of each lane, as torch selects them, behind one another.
+def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> BinBoxes:
+    """Join the boxes of all lanes, as a model with its own selection outputs them.
 
     Args:
         lanes: one dict of boxes, labels and scores per lane.
-
-    Returns:
-        The same as a model with the selection inside gives it.
     """
     boxes, labels, scores = (
         torch.cat([lane[name] for lane in lanes]).numpy() for name in ("boxes", "labels", "scores")
     )
     counts = [len(lane["scores"]) for lane in lanes]
-    return WindowBoxes(boxes, labels, scores, np.repeat(np.arange(len(lanes)), counts))
+    return BinBoxes(boxes, labels, scores, np.repeat(np.arange(len(lanes)), counts))
 
 
-def _by_lane(found: WindowBoxes, num_lanes: int) -> list[dict[str, Tensor]]:
-    """What `run` gives, as `step` gives it."""
+def _by_lane(found: BinBoxes, num_lanes: int) -> list[dict[str, Tensor]]:
+    """The result of `run` in the form of `step`."""
     counts = np.bincount(found.lanes, minlength=num_lanes).tolist()
     boxes, labels, scores = (torch.split(torch.from_numpy(part), counts) for part in found[:3])
     return [

@@ -1,4 +1,4 @@
-"""What goes wrong with exported models, in one line each."""
+"""Errors of exported models, with messages of one line."""
 
 from importlib import import_module
 
@@ -6,14 +6,14 @@ __all__ = ["ExportError", "check_libraries"]
 
 
 class ExportError(ValueError):
-    """A detector cannot be exported, or a file is no exported detector; the message says why."""
+    """A detector cannot be exported, or a file is not an exported detector."""
 
 
 def check_libraries(*names: str) -> None:
-    """Refuse to begin without the libraries that exported models need.
+    """Check that libraries for exported models are installed.
 
     Args:
-        names: of onnx, onnxruntime and onnxscript those that will be used.
+        names: the required ones of onnx, onnxruntime and onnxscript.
 
     Raises:
         ExportError: one is missing, or cannot be loaded.
@@ -24,5 +24,5 @@ def check_libraries(*names: str) -> None:
         except ImportError as error:
             reason = "is missing" if error.name == name else f"cannot be loaded ({error})"
             raise ExportError(
-                f"{name} {reason}, which .onnx files need: pip install 'evdet[onnx]'"
+                f"{name} {reason}, and .onnx files need it: pip install 'evdet[onnx]'"
             ) from error

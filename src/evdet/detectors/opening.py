@@ -1,4 +1,4 @@
-"""open_detector: a checkpoint, a run's folder, a bundled name or an .onnx -> a detector."""
+"""open_detector: a checkpoint, a run's folder, a bundled name or an .onnx file -> a detector."""
 
 import os
 from pathlib import Path
@@ -16,21 +16,21 @@ __all__ = ["open_detector", "resolve_device"]
 def open_detector(
     path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
 ) -> DetectorProtocol:
-    """Open a detector of any kind, ready to detect.
+    """Open a detector from a checkpoint or an exported model.
 
     Args:
         path: a checkpoint, a run's folder, whose best checkpoint is taken, a model that
             `evdet export` wrote (.onnx), or events-digits, which comes with evdet.
-        device: cpu, cuda, ... or auto, which is cuda where there is one; models in ONNX run on
-            the CPU.
+        device: cpu, cuda, ... or auto (cuda if available, else cpu); models in ONNX run on the
+            CPU.
 
     Returns:
         The detector, in evaluation mode.
 
     Raises:
-        CheckpointError: it is no checkpoint.
-        ExportError: it is no such model.
-        ValueError: there is no such device.
+        CheckpointError: the file is not a checkpoint.
+        ExportError: the .onnx file is not an exported detector.
+        ValueError: the device is not available.
 
     Example:
         >>> open_detector("events-digits").frame_spec.delta_t
@@ -40,26 +40,20 @@ def open_detector(
     if path.suffix.lower() == ONNX_SUFFIX:
         if str(device) not in ("auto", "cpu"):
             raise ValueError(
-                f"{path} runs on the CPU, not on {str(device)!r}: give the checkpoint that it was "
-                "exported from, or leave --device out"
+                f"{path} runs on the CPU, not on {str(device)!r}: name the checkpoint that it was "
+                "exported from, or omit --device"
             )
         return load_onnx(path)
-    # Asked first: it costs less than reading weights.
-    where = resolve_device(device)
-    return load_network(path).to(where)
+    # First, because it is faster than reading weights.
+    resolved = resolve_device(device)
+    return load_network(path).to(resolved)
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
-    """Give the device of a name, if this machine has it.
-
-    Args:
-        name: cpu, cuda, ... or auto.
-
-    Returns:
-        The device.
+    """Get the device of a name: cpu, cuda, ... or auto.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the device is not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -69,6 +63,6 @@ def resolve_device(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
-            f"there is no device {str(name)!r} here: {reason} Try --device cpu."
+            f"device {str(name)!r} is not available: {reason} Try --device cpu."
         ) from error
     return device

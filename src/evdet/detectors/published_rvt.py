@@ -1,4 +1,4 @@
-"""Checkpoints of the RVT project -> ours."""
+"""Checkpoints of the RVT project -> checkpoints of evdet."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.detectors.checkpoints import CheckpointError
+from evdet.detectors.checkpoints import CheckpointError, shorten_list
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
 from evdet.events.representations import get_representation
 from evdet.models.rvt import RVT_PLANS
@@ -48,11 +48,10 @@ RVT_NAMES = (
     (r"^head\.levels\.(\d)\.objectness\.", r"mdl.yolox_head.obj_preds.\1."),
     (r"(?<!downsample_cf2cl)\.norm\.", r".bn."),
 )
-"""Our names of weights -> those of the RVT project: replaced one after the other."""
+"""Names of weights -> those of the RVT project: patterns and replacements, applied in order."""
 
 _FIRST_LAYER = "mdl.backbone.stages.0.downsample_cf2cl.conv.weight"
 _CLASS_LAYER = "mdl.yolox_head.cls_preds.0.weight"
-_NUM_NAMED = 3
 
 _GEN1: Mapping[str, Any] = {
     "dataset_path": "datasets/gen1",
@@ -63,7 +62,7 @@ _GEN1: Mapping[str, Any] = {
     "preprocess": "stacked_histogram_rvt",
     "min_box_diag": 30.0,
     "min_box_side": 10.0,
-    # All candidates, as published: those with little objectness may be sure of their class.
+    # All candidates, as published: the class score may be high where objectness is low.
     "max_boxes_per_input": 1680,
 }
 _ONE_MPX: Mapping[str, Any] = {
@@ -72,7 +71,7 @@ _ONE_MPX: Mapping[str, Any] = {
     "height": 360,
     "width": 640,
     "num_tbins": 5,
-    # RVT halves frames in a manner of its own, which the other representations do not have.
+    # The representation that halves frames as RVT does.
     "preprocess": "stacked_histogram_rvt_replay",
     "min_box_diag": 60.0,
     "min_box_side": 20.0,
@@ -83,14 +82,7 @@ _DATA_SETS = {2: _GEN1, 3: _ONE_MPX}
 
 
 def published_name(name: str) -> str:
-    """Say how the RVT project calls a weight.
-
-    Args:
-        name: what we call it, as in a detector's `state_dict`.
-
-    Returns:
-        Its name in a published checkpoint.
-    """
+    """Translate a name of a detector's `state_dict` to that of a published RVT checkpoint."""
     for ours, theirs in RVT_NAMES:
         name = re.sub(ours, theirs, name)
     return name
@@ -104,28 +96,28 @@ def import_rvt(
     width: int = 0,
     preprocess: str = "",
 ) -> dict[str, Any]:
-    """Turn a Lightning checkpoint of the RVT project into one of ours.
+    """Convert a Lightning checkpoint of the RVT project into a checkpoint of evdet.
 
-    No code in the file is run: it is searched for tensors, and for nothing else.
+    No code in the file runs: only its tensors are read.
 
     Args:
         path: the file.
-        classes: what its classes are called, in order; by default those of Gen1 for two, and of
+        classes: names of its classes, in order; by default those of Gen1 for two classes, and of
             1 Mpx for three.
-        height: of the frames it was trained on, in pixels; 0 takes the data set's.
-        width: of those frames; 0 takes the data set's.
-        preprocess: the representation it was trained on; by default RVT's stacked histogram.
+        height: of its training frames, in pixels; 0 takes the data set's.
+        width: of its training frames, in pixels; 0 takes the data set's.
+        preprocess: representation of its training frames; by default RVT's stacked histogram.
 
     Returns:
-        The content of our checkpoint: plain values and tensors, for `torch.save`.
+        The content of the checkpoint: plain values and tensors, for `torch.save`.
 
     Raises:
-        CheckpointError: the file is not a checkpoint of RVT, or of one of another build; the
-            message names what is missing and what is left over.
+        CheckpointError: the file is not a checkpoint of RVT, or of another variant of it; the
+            message names missing and unknown weights.
     """
     stored = open_state_dict(path)
     config = _config_of(path, stored, tuple(classes), (height, width), preprocess)
-    # Names and shapes are all that is asked of it.
+    # Only names and shapes are needed.
     with torch.device("meta"):
         wanted = build_detector(config).state_dict()
     _check_names(path, wanted, stored)
@@ -145,13 +137,12 @@ def _config_of(
     size: tuple[int, int],
     preprocess: str,
 ) -> DetectionConfig:
-    """What the shapes of a checkpoint say of the detector, and its data set's settings."""
+    """The configuration that the shapes of a checkpoint imply, and its data set's settings."""
     first, last = stored.get(_FIRST_LAYER), stored.get(_CLASS_LAYER)
     if first is None or last is None or len(first.shape) != 4 or not last.shape:
         lacking = [name for name in (_FIRST_LAYER, _CLASS_LAYER) if name not in stored]
-        raise CheckpointError(
-            f"{path} is no checkpoint of RVT: it has no {lacking[0] if lacking else _FIRST_LAYER}"
-        )
+        name = lacking[0] if lacking else _FIRST_LAYER
+        raise CheckpointError(f"{path} is not a checkpoint of RVT: it has no {name}")
     width, in_channels = first.shape[:2]
     names = [name for name, plan in RVT_PLANS.items() if plan.channels[0] == width]
     if not names:
@@ -159,9 +150,11 @@ def _config_of(
         raise CheckpointError(f"{path}: its first stage has {width} channels instead of {widths}")
     num_classes = last.shape[0]
     if not classes and num_classes not in _DATA_SETS:
-        raise CheckpointError(f"{path} knows {num_classes} classes: name them with --classes")
+        raise CheckpointError(f"{path} has {num_classes} classes: name them with --classes")
     if classes and len(classes) != num_classes:
-        raise CheckpointError(f"{path} knows {num_classes} classes, and {len(classes)} are named")
+        raise CheckpointError(
+            f"{path} has {num_classes} classes, but --classes names {len(classes)}"
+        )
     values = {**_DATA_SETS.get(num_classes, _GEN1)}
     if classes:
         values["classes"] = classes
@@ -170,7 +163,7 @@ def _config_of(
     made = get_representation(values["preprocess"]).num_channels
     if made != in_channels:
         raise CheckpointError(
-            f"{path} reads frames of {in_channels} channels, and {values['preprocess']} makes "
+            f"{path} takes frames of {in_channels} channels, but {values['preprocess']} has "
             f"{made}: name the representation with --preprocess"
         )
     return DetectionConfig(
@@ -194,17 +187,10 @@ def _check_names(
         if name in stored and stored[name].shape != shape
     ]
     problems = (
-        _listed("lacks", missing),
-        _listed("has left over", left_over),
-        _listed("has", other),
+        shorten_list("lacks", missing),
+        shorten_list("has the unknown", left_over),
+        shorten_list("has", other),
     )
     if any(problems):
         said = "; it ".join(filter(None, problems))
-        raise CheckpointError(f"{path} is not the RVT we know: it {said}")
-
-
-def _listed(verb: str, items: Sequence[str]) -> str:
-    if not items:
-        return ""
-    more = f" and {len(items) - _NUM_NAMED} more" if len(items) > _NUM_NAMED else ""
-    return f"{verb} {', '.join(items[:_NUM_NAMED])}{more}"
+        raise CheckpointError(f"{path} is not a known variant of RVT: it {said}")

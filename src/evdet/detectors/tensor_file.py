@@ -1,8 +1,8 @@
-"""The tensors of a PyTorch file that somebody else wrote, read without running its code.
+"""The tensors of an untrusted PyTorch file, read without running its code.
 
-A checkpoint is a pickle, and a pickle calls what it names. Here every name stands for something
-inert, but for the few that describe tensors; those become plain records, and the numbers are read
-from the file by themselves. So settings of any kind in the file do no harm and need no library.
+A checkpoint is a pickle, and a pickle calls the functions that it names. This reader maps all names
+to an inert class, except the few that describe tensors: those become plain records, and their
+values are read from the archive. Other objects in the file do no harm and need no library.
 """
 
 import io
@@ -38,7 +38,7 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class _Storage:
-    """A block of numbers, by the name of its file in the archive."""
+    """A block of values, by the name of its file in the archive."""
 
     dtype: torch.dtype
     key: str
@@ -47,7 +47,7 @@ class _Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where the numbers of a tensor lie."""
+    """The position of a tensor's values in a storage."""
 
     storage: _Storage
     offset: int
@@ -56,7 +56,7 @@ class StoredTensor:
 
 
 class _Inert:
-    """What every other name in the file becomes: it takes everything and does nothing."""
+    """Stands for every other name in the file: accepts all calls and does nothing."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
@@ -88,7 +88,7 @@ class _PlainDict(dict[Any, Any]):
 
 
 class _Reader(pickle.Unpickler):
-    """Gives every name in a pickle a meaning of ours."""
+    """Unpickles with harmless replacements for all names."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -103,7 +103,7 @@ class _Reader(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         kind, dtype, key, _, num_values = pid
-        # A storage of a type we do not know is of no tensor that we could use.
+        # A tensor of an unknown storage type cannot be used.
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             return _Inert()
         return _Storage(dtype, str(key), int(num_values))
@@ -120,29 +120,29 @@ def _same(tensor: Any, *_: Any) -> Any:
 
 
 def open_state_dict(path: Path) -> dict[str, StoredTensor]:
-    """List the tensors in the `state_dict` of a checkpoint; no number is read yet.
+    """List the tensors in the `state_dict` of a checkpoint, without their values.
 
     Args:
         path: a file that PyTorch 1.6 or later wrote.
 
     Returns:
-        Where each one lies, by name.
+        The position of each in the file, by name.
 
     Raises:
-        CheckpointError: there is no such file, it is damaged, or it has no `state_dict`.
+        CheckpointError: the file does not exist, is damaged, or has no `state_dict`.
     """
     check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             data = archive.read(_members(archive)["data.pkl"])
             content = _Reader(io.BytesIO(data)).load()
-    # What a hostile or broken pickle raises has no end, and none of it is a mistake of ours.
+    # A hostile or broken pickle may raise any exception.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is no checkpoint, or is damaged: {reason}") from error
+        raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
     found = content.get("state_dict") if isinstance(content, Mapping) else None
     if not isinstance(found, Mapping):
-        raise CheckpointError(f"{path} is no Lightning checkpoint: it has no state_dict")
+        raise CheckpointError(f"{path} is not a Lightning checkpoint: it has no state_dict")
     odd = [name for name, value in found.items() if not isinstance(value, StoredTensor)]
     if odd:
         raise CheckpointError(f"{path}: {odd[0]} in its state_dict is not a plain tensor")
@@ -150,17 +150,17 @@ def open_state_dict(path: Path) -> dict[str, StoredTensor]:
 
 
 def read_tensors(path: Path, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-    """Read the numbers of some tensors.
+    """Read the values of some tensors.
 
     Args:
         path: the file.
-        stored: what `open_state_dict` said of each.
+        stored: the positions that `open_state_dict` returned.
 
     Returns:
         The tensors by the same names, on the CPU, contiguous.
 
     Raises:
-        CheckpointError: the numbers are not all there.
+        CheckpointError: values are missing.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -170,7 +170,7 @@ def read_tensors(path: Path, stored: Mapping[str, StoredTensor]) -> dict[str, Te
                 for name, tensor in stored.items()
             }
     except KeyError as error:
-        raise CheckpointError(f"{path} is damaged: there is no {error} in it") from error
+        raise CheckpointError(f"{path} is damaged: it has no {error}") from error
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 
@@ -185,7 +185,7 @@ def _tensor(data: bytes, stored: StoredTensor) -> Tensor:
     if not is_whole or not is_inside:
         raise ValueError(
             f"the {len(data)} bytes of block {storage.key} do not hold {storage.num_values} "
-            f"numbers of {storage.dtype}, with a tensor of shape {stored.shape} from number "
+            f"values of {storage.dtype}, with a tensor of shape {stored.shape} from index "
             f"{stored.offset} on"
         )
     if not num_values:
@@ -197,5 +197,5 @@ def _tensor(data: bytes, stored: StoredTensor) -> Tensor:
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """The archive's files by their names below its folder, which has the name of the first file."""
+    """The archive's files, by their names below its top folder."""
     return {name.partition("/")[2]: name for name in archive.namelist()}

@@ -1,4 +1,4 @@
-"""Detectors as ONNX models: written, compared with PyTorch, and run by onnxruntime."""
+"""Detectors -> ONNX models, and the comparison of a model with PyTorch."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""An exported model against PyTorch, window after window, each with a memory of its own."""
+"""Comparison of an exported model with PyTorch over a stream, each with its own memory."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,8 +15,8 @@ from evdet.boxes import clip_boxes
 from evdet.detectors import (
     CANDIDATES,
     FRAME,
+    BinBoxes,
     OnnxDetector,
-    WindowBoxes,
     check_libraries,
     lanes_joined,
     load_onnx,
@@ -34,14 +34,14 @@ __all__ = ["TOLERANCE", "Comparison", "GivesCandidates", "compare_onnx", "other_
 
 Frame = Float32[np.ndarray, "B C H W"]
 
-_PADDING = (12, 20)  # to a size that no stride divides
+_PADDING = (12, 20)  # gives a size that no stride divides
 TOLERANCE = 1e-4
-"""Largest difference at which the two count as the same."""
+"""Largest difference that counts as equal."""
 
 
 @runtime_checkable
 class GivesCandidates(Protocol):
-    """What a detector needs to be compared."""
+    """A detector that can be compared."""
 
     def predict(self, clip: Any, memory: Any = None) -> tuple[Any, Any, Any]:
         """Give every candidate of every frame; see `Detector.predict`."""
@@ -49,14 +49,14 @@ class GivesCandidates(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How far an exported model is from PyTorch on a stream."""
+    """The differences between an exported model and PyTorch on a stream."""
 
     shape: tuple[int, int, int]
-    """Lanes, height and width of its windows."""
+    """Lanes, height and width of its frames."""
     num_windows: int
-    """Windows that were played, the memory carried on."""
+    """Time bins that were compared, with memory from bin to bin."""
     num_detections: int | None
-    """Boxes over the detector's own score threshold; None where the model selects none."""
+    """Boxes over the detector's own score threshold; None for a model without selection."""
     scores: float
     """Largest difference of a score, over all candidates."""
     boxes: float
@@ -66,9 +66,9 @@ class Comparison:
     """Largest difference in a tensor of the memory, as a share of its largest value, or of 1
     where that is larger."""
     versions: str
-    """Of the libraries that were compared."""
+    """Versions of the two libraries."""
     problem: str | None
-    """The first thing that is wrong, and where; None where everything is within the tolerance."""
+    """The first difference over the tolerance; None where there is none."""
 
 
 class _Difference(NamedTuple):
@@ -81,28 +81,25 @@ class _Difference(NamedTuple):
 def compare_onnx(
     detector: GivesCandidates,
     path: str | os.PathLike[str],
-    windows: Iterable[Frame],
+    frames: Iterable[Frame],
     *,
     tolerance: float = TOLERANCE,
 ) -> Comparison:
-    """Play a stream to a detector and to its export, and compare what they say of every window.
+    """Run a detector and its exported model on a stream, and compare all of their outputs.
 
-    All candidates are compared, not only the boxes that are found: at a threshold the last digit
-    would decide. The selection of the boxes is compared on the export's own candidates, and must
-    be the same. In every second window the score threshold is 0, so that all of them compete.
+    All candidates are compared, not only the final boxes, which a difference in the last digit can
+    change at a threshold. The selection is compared on the exported model's own candidates, and
+    must be equal. In every second time bin the score threshold is 0, so that all candidates enter.
 
     Args:
-        detector: what was exported, in evaluation mode, on the CPU.
+        detector: the exported one, in evaluation mode, on the CPU.
         path: the exported model.
-        windows: consecutive windows, all of one shape; at least one.
-        tolerance: largest difference that counts as the same.
-
-    Returns:
-        The differences.
+        frames: of consecutive time bins, all of one shape; at least one.
+        tolerance: largest difference that counts as equal.
 
     Raises:
-        ExportError: a library is missing, or the file is no exported detector.
-        ValueError: there is no window.
+        ExportError: a library is missing, or the file is not an exported detector.
+        ValueError: the stream is empty.
     """
     exported = load_onnx(path, num_threads=1)
     run = _open_candidates(exported, Path(path))
@@ -111,11 +108,11 @@ def compare_onnx(
     largest: dict[str, float] = {"scores": 0.0, "boxes": 0.0, "memory": 0.0}
     problems: list[str] = []
     shape, num_windows, num_detections = (0, 0, 0), 0, 0
-    for number, frame in enumerate(windows):
+    for index, frame in enumerate(frames):
         shape = (len(frame), frame.shape[2], frame.shape[3])
         state = exported.empty_memory(*shape) if state is None else state
         usual = exported.frame_spec.thresholds
-        thresholds = usual.but(score_thresh=0.0) if number % 2 else usual
+        thresholds = usual.but(score_thresh=0.0) if index % 2 else usual
         found = run(frame, state, thresholds)
         state = tuple(found[memory_output(name)] for name in exported.memory_names)
         with torch.no_grad():
@@ -125,15 +122,15 @@ def compare_onnx(
             largest[what] = float(np.maximum(largest[what], value))  # a nan stays
             if not value <= tolerance:
                 problems.append(
-                    f"window {number}: the {where} differ by {value:.1e}, over {tolerance:.0e}"
+                    f"time bin {index}: the {where} differ by {value:.1e}, over {tolerance:.0e}"
                 )
         num_windows += 1
         if not exported.raw_heads:
             same, num_found = _compare_selection(exported, found, shape, thresholds)
             num_detections += num_found
-            problems += [] if same else [f"window {number}: other boxes are selected than by torch"]
+            problems += [] if same else [f"time bin {index}: torch selects other boxes"]
     if not num_windows:
-        raise ValueError("there is no window to compare: the stream is empty")
+        raise ValueError("nothing to compare: the stream is empty")
     return Comparison(
         shape=shape,
         num_windows=num_windows,
@@ -146,18 +143,18 @@ def compare_onnx(
     )
 
 
-def other_shape(windows: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame]:
-    """Give windows a shape for which an export was not written, where it should take any.
+def other_shape(frames: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame]:
+    """Change the shape of frames in the free dimensions of an exported model.
 
     Args:
-        windows: of one lane.
+        frames: of one lane.
         free: the dimensions that are free.
 
     Yields:
-        With a second lane, mirrored, where batch is free; larger where the size is.
+        Frames with a second, mirrored lane where batch is free, and larger where the size is.
     """
     free = set(free)
-    for frame in windows:
+    for frame in frames:
         if "batch" in free:
             frame = np.concatenate([frame, frame[..., ::-1]])
         if "height" in free:
@@ -168,11 +165,11 @@ def other_shape(windows: Iterable[Frame], free: Iterable[str]) -> Iterator[Frame
 def _open_candidates(
     exported: OnnxDetector, path: Path
 ) -> Callable[[Frame, tuple[np.ndarray, ...], SelectionThresholds], dict[str, Any]]:
-    """Something that runs the model for one window and gives its candidates as well."""
+    """A function that runs the model for one time bin and gives its candidates as well."""
     content = path.read_bytes()
     results = [*CANDIDATES, *map(memory_output, exported.memory_names)]
     if not exported.raw_heads:
-        content = _lay_open(content)
+        content = _add_candidate_outputs(content)
         results += exported.result_names
     session = open_session(content, path.name, num_threads=1)
     inputs = [memory_input(name) for name in exported.memory_names]
@@ -188,8 +185,8 @@ def _open_candidates(
     return run
 
 
-def _lay_open(content: bytes) -> bytes:
-    """Make the candidates outputs again, beside what is selected of them."""
+def _add_candidate_outputs(content: bytes) -> bytes:
+    """Add the candidates to the outputs of a model with selection."""
     check_libraries("onnx")
     import onnx
 
@@ -231,10 +228,10 @@ def _compare_selection(
     shape: tuple[int, int, int],
     thresholds: SelectionThresholds,
 ) -> tuple[bool, int]:
-    """Whether torch selects the same of the export's candidates, and how many count."""
+    """Whether torch selects the same of the model's candidates, and the number of detections."""
     boxes, scores = (torch.from_numpy(found[name]) for name in CANDIDATES)
     selection = select_boxes(boxes, scores, shape[1:], thresholds)
     expected = lanes_joined(to_detections(selection, shape[0])[0])
-    given = WindowBoxes(*(found[name] for name in exported.result_names))
+    given = BinBoxes(*(found[name] for name in exported.result_names))
     same = all(np.array_equal(a, b) for a, b in zip(expected, given, strict=True))
     return same, int((given.scores >= exported.frame_spec.thresholds.score_thresh).sum())

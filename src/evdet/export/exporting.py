@@ -22,14 +22,14 @@ __all__ = ["Exported", "export_onnx"]
 
 
 class Exported(NamedTuple):
-    """A file that was written."""
+    """An exported model."""
 
     path: Path
     """The file."""
     num_bytes: int
     """Its size."""
     free: tuple[str, ...]
-    """Dimensions that may be anything: of batch, height and width."""
+    """The free ones of the dimensions batch, height and width."""
 
 
 def export_onnx(
@@ -39,43 +39,38 @@ def export_onnx(
     raw_heads: bool = False,
     fixed_shape: bool = False,
 ) -> Exported:
-    """Write a detector as an ONNX model, for runtimes that know nothing of evdet or torch.
+    """Write a detector as an ONNX model, for runtimes without evdet and torch.
 
-    The model reads one time bin at a time: docs/reference/onnx_models.md lists its inputs and
-    outputs. Batch and frame size are free where the detector allows it. The two are not compared
-    here: `compare_onnx` does that.
+    The model reads one time bin per call; docs/reference/onnx_models.md lists its inputs and
+    outputs. Batch and frame size are free where the detector allows it. `compare_onnx` compares
+    the two.
 
     Args:
-        detector: with a `frame_spec`; it is left as it is.
+        detector: with a `frame_spec`; it is not changed.
         path: file to write.
-        raw_heads: give all candidates, decoded but unsorted, and leave the selection out.
-        fixed_shape: for one lane and the frame size of the training, for runtimes that plan
-            ahead for one shape.
-
-    Returns:
-        What was written.
+        raw_heads: output all candidates, decoded but unsorted, without selection.
+        fixed_shape: fix one lane and the frame size of the training, for runtimes that optimise
+            for one shape.
 
     Raises:
-        ExportError: a library is missing, torch cannot do it, or the detector does not say what
-            its frames are made of.
+        ExportError: a library is missing, torch cannot export the detector, or it has no
+            `frame_spec`.
         OSError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ONNX_SUFFIX:
-        raise ExportError(f"{path} does not end in {ONNX_SUFFIX}, by which exports are known")
+        raise ExportError(f"{path} does not end in {ONNX_SUFFIX}, as exported models must")
     spec = detector.frame_spec
     if spec is None:
-        raise ExportError(
-            "the detector does not say what its frames are made of: give it a frame_spec"
-        )
+        raise ExportError("the detector does not say how its frames are made: give it a frame_spec")
     if not path.absolute().parent.is_dir():
-        raise ExportError(f"there is no folder {path.parent} to write {path.name} in")
+        raise ExportError(f"cannot write {path}: the folder {path.parent} does not exist")
     check_libraries("onnx", "onnxscript")
     import onnx
 
-    still = copy.deepcopy(detector).cpu().float().eval()
-    memory = memory_parts(still)
-    model, free = trace(still, (spec.height, spec.width), memory, fixed_shape=fixed_shape)
+    exported = copy.deepcopy(detector).cpu().float().eval()
+    memory = memory_parts(exported)
+    model, free = trace(exported, (spec.height, spec.width), memory, fixed_shape=fixed_shape)
     if not raw_heads:
         append_selection(model, spec.thresholds)
     metadata = ModelMetadata(

@@ -1,4 +1,4 @@
-"""`select_boxes` as ONNX operators: what follows the candidates inside an exported model."""
+"""`select_boxes` as ONNX operators: the selection inside an exported model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["OPSET", "append_selection"]
 
 OPSET = 18
-"""Version of the operators: what torch >= 2.6 writes without a conversion."""
+"""Version of the operators; torch >= 2.6 writes it without a conversion."""
 
-# Every step has its like in models/postprocess.py. `best` and `chosen` are the candidates of a
-# frame, best first; of equal values TopK puts the lower index first. NonMaxSuppression is given
-# places in this order instead of scores, so that nothing is left to its own rule for ties, and a
-# mask puts what it keeps back into this order.
+# Every step corresponds to one in models/postprocess.py. `best` and `chosen` are the candidates of
+# a frame, best first; of equal values TopK puts the lower index first. NonMaxSuppression is given
+# ranks in this order instead of scores, so that its own rule for ties has no effect, and a mask
+# restores this order in its result.
 _SELECTION = f"""
 <ir_version: 8, opset_import: ["": {OPSET}]>
 select (
@@ -85,11 +85,11 @@ select (
 
 
 def append_selection(model: "ModelProto", thresholds: SelectionThresholds) -> None:
-    """Put the selection of the final boxes behind the candidates of a model, in place.
+    """Append the selection of the final boxes to a model, in place.
 
     Args:
-        model: has the input `FRAME` and the outputs `CANDIDATES`; these become inner values,
-            and `DETECTIONS` take their place.
+        model: has the input `FRAME` and the outputs `CANDIDATES`; these become inner values, and
+            `DETECTIONS` replace them.
         thresholds: the defaults of the inputs `THRESHOLDS`.
     """
     from onnx import helper, parser

@@ -1,4 +1,4 @@
-"""A detector -> ONNX operators for one window: frame and memory in, candidates and memory out."""
+"""A detector -> ONNX operators for one time bin: frame and memory in, candidates and memory out."""
 
 import contextlib
 import copy
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "SIZE", "memory_parts", "trace"]
 
 BATCH = "batch"
-"""Name of the dimension that counts lanes, where it is free."""
+"""Name of the dimension of lanes, where it is free."""
 SIZE = ("height", "width")
 """Names of the dimensions of a frame, where they are free."""
 
 _log = logging.getLogger(__name__)
 
-# Sizes at which no two strides below give the same rows and columns.
+# Sizes for which no two of the strides below give the same rows and columns.
 _PROBES = ((1024, 1536), (1025, 1299), (1537, 2047))
 _STRIDES = tuple(1 << power for power in range(10))
 
@@ -42,20 +42,20 @@ def trace(
     *,
     fixed_shape: bool = False,
 ) -> tuple["ModelProto", tuple[str, ...]]:
-    """Write down what a detector computes for one window, as far as possible for any size.
+    """Trace a detector for one time bin, with as many free dimensions as torch can export.
 
     Args:
         detector: in evaluation mode, on the CPU.
         size: height and width of a frame, where only one size is possible.
-        memory: what `memory_parts` says of the detector.
-        fixed_shape: write it for one lane and this size in any case.
+        memory: what `memory_parts` returned for the detector.
+        fixed_shape: trace it for one lane and this size in any case.
 
     Returns:
         The model, with the input `FRAME`, the outputs `CANDIDATES` and the memory's inputs and
         outputs; and the names of its free dimensions.
 
     Raises:
-        ExportError: torch cannot do it.
+        ExportError: torch cannot export the detector.
     """
     attempts: list[tuple[str, ...]] = [()]
     if not fixed_shape:
@@ -66,36 +66,36 @@ def trace(
     for free in attempts:
         try:
             return _trace(detector, size, memory, free), free
-        except Exception as error:  # torch has many types for a model that asks for its sizes
+        except Exception as error:  # torch raises many types where a model depends on its sizes
             failure = error
             _log.debug("no export with free %s: %s", free, _first_line(error))
     raise ExportError(
-        f"torch {torch.__version__} with onnxscript {version('onnxscript')} cannot write this "
-        f"detector as ONNX: {_first_line(failure)}"
+        f"torch {torch.__version__} with onnxscript {version('onnxscript')} cannot export this "
+        f"detector: {_first_line(failure)}"
     ) from failure
 
 
 def memory_parts(detector: Detector) -> tuple[MemoryPart, ...]:
-    """Find out which shape each tensor of a detector's memory has for a frame of any size.
+    """Determine the shape of each tensor of a detector's memory for a frame of any size.
 
     Args:
-        detector: on any device; it is not run.
+        detector: on any device; its network does not run.
 
     Returns:
-        Channels and stride of each; the stride is None where rows and columns of a frame follow
-        another rule than division by a power of two, rounded up.
+        Channels and stride of each; the stride is None where rows and columns follow another rule
+        than division by a power of two, rounded up.
     """
     if not detector.memory_names:
         return ()
     spec = detector.frame_spec
     channels = 1 if spec is None else spec.in_channels
-    # Tensors without content: shapes are all that is computed.
-    hollow = copy.deepcopy(detector).to("meta").eval()
+    # On the meta device only shapes are computed.
+    shape_only = copy.deepcopy(detector).to("meta").eval()
     shapes = []
     for probe in _PROBES:
         frame = torch.empty(1, 1, channels, *probe, device="meta")
         with torch.no_grad():
-            shapes.append([tuple(part.shape) for part in hollow.predict(frame)[2]])
+            shapes.append([tuple(part.shape) for part in shape_only.predict(frame)[2]])
     return tuple(
         MemoryPart(name=name, channels=of_part[0][1], stride=_stride_of(of_part))
         for name, *of_part in zip(detector.memory_names, *shapes, strict=True)
@@ -114,8 +114,8 @@ def _first_line(error: Exception | None) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
-class _OneWindow(nn.Module):
-    """What is written down: tensors in, tensors out, no thresholds, no time."""
+class _OneTimeBin(nn.Module):
+    """The traced computation: tensors in, tensors out, without thresholds and time."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ def _trace(
     spec = detector.frame_spec
     channels = 1 if spec is None else spec.in_channels
     if SIZE[0] in free:
-        # Two cells a side and more: torch takes a 1 for a size that stays. No two sizes alike.
+        # At least two cells a side, because torch treats a 1 as fixed. No two sizes are equal.
         coarsest = max([32, *(part.stride or 0 for part in parts)])
         size = (2 * coarsest + 8, 2 * coarsest + 24)
     frame = torch.zeros(2 if BATCH in free else 1, channels, *size)
@@ -144,7 +144,7 @@ def _trace(
     axes = {axis: torch.export.Dim.DYNAMIC for axis, name in _axes() if name in free}
     with _quiet():
         program = torch.export.export(
-            _OneWindow(detector),
+            _OneTimeBin(detector),
             (frame, memory),
             dynamic_shapes=(axes, tuple(axes for _ in memory)),
             strict=False,
@@ -170,7 +170,7 @@ def _axes() -> Iterator[tuple[int, str]]:
 
 
 def _tidy(model: Any, memory: Sequence[MemoryPart]) -> None:
-    """Name the dimensions for people, and leave out what the writing machine looked like."""
+    """Name the dimensions, and remove details of the machine that wrote the model."""
     graph = model.graph
     named = {
         FRAME: [BATCH, None, *SIZE],
@@ -184,7 +184,7 @@ def _tidy(model: Any, memory: Sequence[MemoryPart]) -> None:
         for dim, name in zip(value.type.tensor_type.shape.dim, named[value.name], strict=True):
             if dim.WhichOneof("value") == "dim_param" and name is not None:
                 dim.dim_param = name
-    # Inner values keep torch's names for sizes otherwise, and nodes the paths of source files.
+    # Otherwise inner values keep torch's names for sizes, and nodes the paths of source files.
     del graph.value_info[:]
     for thing in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         thing.ClearField("doc_string")
@@ -194,7 +194,7 @@ def _tidy(model: Any, memory: Sequence[MemoryPart]) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch's progress, advice and deprecations off the terminal."""
+    """Suppress torch's progress, advice and deprecation messages."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

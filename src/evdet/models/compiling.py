@@ -1,4 +1,4 @@
-"""A method of a module, compiled: weights, names and callers stay as they are."""
+"""torch.compile for one method of a module: weights, names and callers stay as they are."""
 
 from types import MethodType
 
@@ -8,27 +8,23 @@ __all__ = ["compile_method", "compile_reason"]
 
 
 def compile_method(module: object, name: str) -> None:
-    """Let a method of this one module run compiled from its next call on.
+    """Compile a method of this one module at its next call.
 
     Args:
-        module: an `nn.Module`, whose method; its weights keep their names, and its copies are
-            compiled, too.
-        name: of the method. `forward` is compiled by the module's own `compile()`.
+        module: an `nn.Module`; its weights keep their names, and its copies are compiled, too.
+        name: of the method. The module's own `compile()` compiles `forward`.
     """
     compiled = torch.compile(getattr(type(module), name))
-    # On the object it hides the class's own. Bound anew, a copy of the module works with the
-    # copy's weights.
+    # On the object it hides the class's method. A method is bound again when it is copied, so a
+    # copy of the module works with the copy's weights.
     vars(module)[name] = MethodType(compiled, module)
 
 
 def compile_reason(error: Exception) -> str:
-    """Find the line that says why torch.compile or another optimiser gave up, of many.
-
-    Args:
-        error: what it raised.
+    """Find the line of a long message that says why torch.compile failed.
 
     Returns:
-        The first line that names an error or a compiler, else the first of all, without a dot.
+        The first line that names an error or a compiler, else the first line, without a full stop.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Error" in line or "ompiler" in line]

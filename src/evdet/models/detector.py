@@ -1,4 +1,4 @@
-"""What every detector can do: whoever is given one must not ask which it is."""
+"""The contract of every detector: callers do not ask which family it is of."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -9,31 +9,30 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.models.class_rows import carry_classes
 from evdet.models.postprocess import select_detections
 from evdet.shapes import ClipDetections, Frames, Memory
 
-__all__ = ["Candidates", "Detector", "DetectorProtocol", "device_of"]
+__all__ = ["Candidates", "Detector", "DetectorProtocol", "carry_classes", "device_of"]
 
 
 class Candidates(NamedTuple):
-    """What a network says of F = T·B frames, time-major, before selection."""
+    """What a network predicts for F = T·B frames, time-major, before selection."""
 
     boxes: Float[Tensor, "F A 4"]
     """x1 y1 x2 y2 in pixels."""
     scores: Float[Tensor, "F A _"]
-    """Of every class, without background."""
+    """Scores of every class, without background."""
     class_scores: Float[Tensor, "F A _"] | None
     """Scores without the factor of objectness; None where there is no such factor."""
 
 
 @runtime_checkable
 class DetectorProtocol(Protocol):
-    """What goes on with a stream: a detector of any family, from a checkpoint or from ONNX."""
+    """A detector of any family that continues a stream, from a checkpoint or from ONNX."""
 
     @property
     def frame_spec(self) -> FrameSpec | None:
-        """What its frames are made of."""
+        """How its frames are made."""
 
     def step(
         self,
@@ -46,14 +45,7 @@ class DetectorProtocol(Protocol):
 
 
 def device_of(detector: DetectorProtocol) -> torch.device:
-    """Say where a detector computes: where its weights are.
-
-    Args:
-        detector: any.
-
-    Returns:
-        The device; the CPU for a detector that is no torch module.
-    """
+    """Get the device of a detector's weights; the CPU for a detector that is not an `nn.Module`."""
     weights = detector.parameters() if isinstance(detector, nn.Module) else iter(())
     weight = next(weights, None)
     return torch.device("cpu") if weight is None else weight.device
@@ -63,7 +55,7 @@ class Detector(nn.Module, ABC):
     """A network with memory that finds boxes; a family of them is a subclass.
 
     Args:
-        frame_spec: what its frames are made of; None leaves that to the caller.
+        frame_spec: how its frames are made; None leaves that to the caller.
     """
 
     stream_thresholds: ClassVar[SelectionThresholds]
@@ -88,7 +80,7 @@ class Detector(nn.Module, ABC):
     @property
     @abstractmethod
     def feature_parts(self) -> tuple[nn.Module, ...]:
-        """The parts that know no class: what `freeze_features` freezes."""
+        """The parts that do not depend on the classes: `freeze_features` freezes them."""
 
     @property
     @abstractmethod
@@ -106,7 +98,7 @@ class Detector(nn.Module, ABC):
 
         Args:
             clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with empty memory.
 
         Returns:
             The candidates, and the memory.
@@ -122,15 +114,15 @@ class Detector(nn.Module, ABC):
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
         """Compare the predictions for one clip with its labels.
 
-        The features read every frame; frames that nobody labelled enter no loss.
+        The features read every frame; frames that are not annotated enter no loss.
 
         Args:
             batch: `inputs` (T, B, C, H, W), `labels[t][b]` (N, 5) and, where not every frame
-                is labelled, `frame_is_labeled` (T, B).
-            memory: what the previous call returned; None starts every lane anew.
-            average: takes the mean of a number over all processes, where several train
-                together; the losses are then divided by the mean number of positives, and
-                the mean of the gradients is that of one process with all the lanes.
+                is annotated, `frame_is_labeled` (T, B).
+            memory: what the previous call returned; None starts every lane with empty memory.
+            average: takes the mean of a number over all training processes. The losses are
+                then divided by the mean number of positives, and the mean of the gradients
+                equals that of one process with all the lanes.
 
         Returns:
             The losses by name, and the memory, through which gradients still flow.
@@ -154,13 +146,13 @@ class Detector(nn.Module, ABC):
 
         Args:
             clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with empty memory.
             thresholds: which candidates become detections; None takes `stream_thresholds`.
 
         Returns:
             `out[t][b]`, a dict of `boxes` (N, 4) x1 y1 x2 y2 in pixels, `labels` (N,) from 1
-            and `scores` (N,), best first, of some families also `class_scores` (N,), the same
-            without the factor of objectness; and the memory.
+            and `scores` (N,), best first; some families add `class_scores` (N,), the scores
+            without the factor of objectness. And the memory.
         """
         candidates, memory = self.find_candidates(clip, memory)
         found = select_detections(
@@ -179,7 +171,7 @@ class Detector(nn.Module, ABC):
 
         Args:
             clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with empty memory.
 
         Returns:
             Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
@@ -219,16 +211,16 @@ class Detector(nn.Module, ABC):
         old_classes: Sequence[str],
         class_names: Sequence[str],
     ) -> dict[str, Tensor]:
-        """Fit the weights of a detector of the same build that knows other classes to this one.
+        """Adapt the weights of a detector that differs from this one in its classes only.
 
         Args:
             weights: by name, of the other detector.
             old_classes: its classes.
-            class_names: the classes of this one.
+            class_names: the classes of this detector.
 
         Returns:
-            The same with the rows of the classes that both know, and of the background; the
-            other classes' rows are those that this detector has now.
+            The weights. Rows of shared classes and of the background come from `weights`, rows
+            of other classes from this detector.
         """
         background = [None] if self.has_background_rows else []
         return carry_classes(
@@ -240,7 +232,7 @@ class Detector(nn.Module, ABC):
         )
 
     def freeze_features(self) -> None:
-        """Leave the features as they are from now on: no gradients, no new statistics."""
+        """Freeze the features: no gradients, no new statistics."""
         for part in self.feature_parts:
             part.requires_grad_(False)
         self.train(self.training)
@@ -252,3 +244,39 @@ class Detector(nn.Module, ABC):
             if not any(weight.requires_grad for weight in part.parameters()):
                 part.eval()
         return self
+
+
+def carry_classes(
+    own: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    layers: Sequence[str],
+    old_names: Sequence[str | None],
+    names: Sequence[str | None],
+) -> dict[str, Tensor]:
+    """Adapt weights to a detector that differs in its classes only.
+
+    Args:
+        own: that detector's weights, by name.
+        weights: the weights to adapt, by name.
+        layers: the names of the tensors that have a row for each class, anchor by anchor where
+            a cell has several.
+        old_names: the class of each row of an anchor in `weights`; None is background.
+        names: the class of each row in `own`.
+
+    Returns:
+        `weights`, where the rows of `layers` whose class is in both come from `weights`, the
+        others from `own`. A tensor of another shape stays as it is.
+    """
+    fitted = dict(weights)
+    for layer in layers:
+        old, new = weights.get(layer), own[layer]
+        expected = (len(new) // len(names) * len(old_names), *new.shape[1:])
+        if old is None or tuple(old.shape) != expected:
+            continue
+        carried = new.reshape(-1, len(names), *new.shape[1:]).clone()
+        source = old.reshape(-1, len(old_names), *old.shape[1:])
+        for row, name in enumerate(old_names):
+            if name in names:
+                carried[:, names.index(name)] = source[:, row]
+        fitted[layer] = carried.flatten(0, 1)
+    return fitted

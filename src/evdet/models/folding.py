@@ -1,4 +1,4 @@
-"""BatchNorm -> nothing: in evaluation its scale and shift belong into the convolution before it."""
+"""Folding of BatchNorm: in evaluation its scale and shift go into the convolution before it."""
 
 import copy
 from collections import Counter
@@ -16,14 +16,14 @@ Model = TypeVar("Model", bound=nn.Module)
 def fold_batch_norm(model: Model, read: Callable[[Model], object]) -> Model:
     """Fold every BatchNorm into the convolution whose output it reads.
 
-    Which convolution that is, is observed while the model reads something: how modules are
-    nested plays no part. A BatchNorm stays where it reads something else, and where a
-    convolution's output goes through different ones.
+    Hooks observe the pairs while the model runs once, so the nesting of modules does not matter.
+    A BatchNorm stays where its input is not the output of one convolution, and where a
+    convolution's output goes through several.
 
     Args:
-        model: it is left as it is. A convolution's output must go nowhere but through its
-            BatchNorm, as in all detectors here.
-        read: lets the model read anything it takes, such as `lambda model: model.predict(clip)`.
+        model: is not changed. Only its BatchNorm may read a convolution's output, as in all
+            detectors of evdet.
+        read: runs the model on any input, such as `lambda model: model.predict(clip)`.
 
     Returns:
         A copy in evaluation mode with the same outputs, up to the rounding of a product.
@@ -53,7 +53,7 @@ def _observe_pairs(
     """Each convolution with the one BatchNorm that reads all of its outputs, and no others."""
     seen: Counter[tuple[nn.Conv2d | None, nn.BatchNorm2d]] = Counter()
     num_outputs: Counter[nn.Conv2d] = Counter()
-    # The outputs are kept, so that none takes the identity of one before it.
+    # The outputs are kept: a freed tensor's `id` may be given to a later one.
     made_by: dict[int, tuple[Tensor, nn.Conv2d]] = {}
 
     def note_output(conv: nn.Module, _: object, output: Any) -> None:

@@ -1,4 +1,4 @@
-"""Building blocks without memory: what they compute for a frame depends on that frame alone."""
+"""Building blocks without memory: their output for a frame depends on that frame alone."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,8 +14,8 @@ class ConvLayer(nn.Sequential):
         out_channels: channels of the output.
         kernel_size: side of the square kernel, odd; the padding keeps the size at stride 1.
         stride: step of the kernel, in pixels.
-        norm: whether a BatchNorm follows; the convolution then needs no bias of its own.
-        bias: whether the convolution adds one; by default where no BatchNorm follows.
+        norm: whether a BatchNorm follows; its shift makes a bias redundant.
+        bias: whether the convolution has a bias; by default where no BatchNorm follows.
         relu: whether a ReLU comes last.
     """
 
@@ -47,7 +47,7 @@ class ConvLayer(nn.Sequential):
 
 
 class SqueezeExciteBlock(nn.Module):
-    """Residual block of two convolutions whose channels are weighed by a learned gate.
+    """Residual block of two convolutions whose channels are weighted by a learned gate.
 
     Args:
         in_channels: channels C of the input.

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
-from evdet.boxes import clip_boxes, suppress
+from evdet.boxes import clip_boxes
 from evdet.frame_spec import SelectionThresholds
+from evdet.nms import suppress
 from evdet.shapes import ClipDetections, Detections, Size
 
 __all__ = [
@@ -32,7 +33,7 @@ class Selection(NamedTuple):
     keep: Bool[Tensor, "F n"]
     """The final boxes; the rest is padding."""
     class_scores: Float[Tensor, "F n"] | None = None
-    """What protocols may rank by instead of the scores, where a detector tells them apart."""
+    """Scores without objectness, by which a protocol may rank; None without objectness."""
 
 
 @torch.no_grad()
@@ -44,7 +45,7 @@ def select_boxes(
     *,
     class_scores: Float[Tensor, "F A C"] | None = None,
 ) -> Selection:
-    """Choose the final boxes of all frames at once, without waiting for an accelerator.
+    """Select the final boxes of all frames at once, without synchronising with the accelerator.
 
     A candidate is a pair of an anchor and a class. The best `max_boxes` of a frame enter
     non-maximum suppression, class by class; of equal scores the lower anchor, then the lower
@@ -53,9 +54,9 @@ def select_boxes(
     Args:
         boxes: decoded boxes.
         scores: scores in [0, 1], without background.
-        size: height and width of the frame, to which the boxes are clipped in the end.
+        size: height and width of the frame, to which the boxes are clipped.
         thresholds: which candidates become final boxes.
-        class_scores: a second score of every candidate, which goes along and decides nothing.
+        class_scores: a second score of every candidate; it has no effect on the selection.
 
     Returns:
         n = min(max_boxes, A·C) candidates per frame, and a mask of the final ones.
@@ -72,12 +73,12 @@ def select_detections(
     *,
     class_scores: Float[Tensor, "F A C"] | None = None,
 ) -> ClipDetections:
-    """Choose the final boxes of a clip and bring them to the CPU: what follows the network.
+    """Select the final boxes of a clip and copy them to the CPU.
 
     Args:
         boxes: decoded boxes of the T·B frames, time-major.
         scores: scores in [0, 1], without background.
-        clip: what they were found in.
+        clip: the clip that the boxes are of; only its shape matters.
         thresholds: which candidates become final boxes.
         class_scores: as `select_boxes` takes them.
 
@@ -102,8 +103,8 @@ def choose_candidates(
     Args:
         boxes: decoded boxes.
         scores: scores in [0, 1], without background.
-        thresholds: its score_thresh and max_boxes apply.
-        class_scores: a second score of every candidate, which goes along and decides nothing.
+        thresholds: `score_thresh` and `max_boxes` apply.
+        class_scores: a second score of every candidate; it has no effect on the choice.
 
     Returns:
         n = min(max_boxes, A·C) candidates per frame, not yet clipped, and a mask of those whose
@@ -111,7 +112,7 @@ def choose_candidates(
     """
     num_classes = scores.shape[2]
     values = scores.float().flatten(1)
-    # nan is not over any threshold.
+    # NaN passes no threshold.
     values = torch.where(values >= thresholds.score_thresh, values, -1.0)
     best, index = _top(values, min(thresholds.max_boxes, values.shape[1]))
     labels = index % num_classes + 1
@@ -125,12 +126,12 @@ def choose_candidates(
 def suppress_candidates(
     candidates: Selection, size: Size, thresholds: SelectionThresholds
 ) -> Selection:
-    """Settle which candidates are final: the second half of `select_boxes`.
+    """Apply non-maximum suppression to the candidates: the second half of `select_boxes`.
 
     Args:
         candidates: of every frame, as `choose_candidates` gives them, on any device.
-        size: height and width of the frame, to which the boxes are clipped in the end.
-        thresholds: its nms_thresh applies.
+        size: height and width of the frame, to which the boxes are clipped.
+        thresholds: `nms_thresh` applies.
 
     Returns:
         The same candidates, clipped, and a mask of the final ones.
@@ -142,16 +143,16 @@ def suppress_candidates(
 def _top(values: Float[Tensor, "F m"], num: int) -> tuple[Float[Tensor, "F n"], Int[Tensor, "F n"]]:
     """The `num` highest values of each row and their indices; of equal ones the lower index."""
     last = values.shape[1] - 1
-    # One integer per value: its bits, which order like the number itself where it is positive,
-    # then its place counted from the end. No two are equal, so every device agrees on the order.
-    place = torch.arange(last, -1, -1, device=values.device)
-    keys = values.view(torch.int32).long() * 2**32 + place
+    # One integer per value: its bits, which sort like the number itself where it is positive, then
+    # its index counted from the end. No two are equal, so every device gives the same order.
+    index_from_end = torch.arange(last, -1, -1, device=values.device)
+    keys = values.view(torch.int32).long() * 2**32 + index_from_end
     index = last - keys.topk(num, dim=1).values % 2**32
     return values.gather(1, index), index
 
 
 def to_detections(selection: Selection, num_lanes: int) -> ClipDetections:
-    """Hand the final boxes out by time bin and lane, in one transfer from the device.
+    """Split the final boxes by time bin and lane, in one transfer from the device.
 
     Args:
         selection: the candidates of T·B frames, time-major.

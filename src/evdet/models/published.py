@@ -1,6 +1,6 @@
-"""What others have published of these networks: accuracies, weights, licences.
+"""Published accuracies, weights and licences of these networks.
 
-None of these numbers is evdet's own: its authors do not have the automotive data sets.
+The numbers are those of the papers, not of evdet: its authors do not have the automotive data sets.
 """
 
 from dataclasses import dataclass
@@ -13,29 +13,29 @@ class PublishedScore:
     """An accuracy as a paper reports it."""
 
     data_set: str
-    """Where it was measured: the test recordings of this data set."""
+    """The data set whose test recordings it was measured on."""
     protocol: str
-    """The protocol of evdet that scores in the same way."""
+    """The equivalent evaluation protocol of evdet."""
     map: float
     """COCO average precision, mean over IoU 0.50 to 0.95 and classes, in percent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """A paper on a network, and what there is besides the paper."""
+    """A paper on a network, and its published weights."""
 
     title: str
-    """Of the paper."""
+    """Title of the paper."""
     venue: str
-    """Where and when it was published."""
+    """Conference and year."""
     url: str
-    """Where it can be read."""
+    """Address of the paper."""
     scores: tuple[PublishedScore, ...]
-    """What it reports."""
+    """The accuracies that it reports."""
     weights: str
-    """Trained weights that can be had, and what evdet does with them."""
+    """Which trained weights are available, and how evdet reads them."""
     licence: str
-    """Of these weights."""
+    """Licence of these weights."""
 
 
 _RED = Publication(
@@ -46,7 +46,7 @@ _RED = Publication(
         PublishedScore(data_set="Gen1", protocol="perot2020-gen1", map=40.0),
         PublishedScore(data_set="1 Mpx", protocol="perot2020-1mpx", map=43.0),
     ),
-    weights="none published with the paper; evdet reads none",
+    weights="none published with the paper",
     licence="none; models in Prophesee's software are under Prophesee's own licence",
 )
 
@@ -57,7 +57,7 @@ def _rvt(*scores: PublishedScore) -> Publication:
         venue="CVPR 2023",
         url="https://arxiv.org/abs/2212.05598",
         scores=scores,
-        weights="Gen1 and 1 Mpx, at https://github.com/uzh-rpg/RVT; `evdet import` takes them over",
+        weights="Gen1 and 1 Mpx, at https://github.com/uzh-rpg/RVT; `evdet import` converts them",
         licence="published with the MIT-licensed repository, without a licence of their own",
     )
 

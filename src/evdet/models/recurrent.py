@@ -1,4 +1,4 @@
-"""Memory over time. No module here keeps state: memory goes in and comes out."""
+"""Recurrent layers with memory, the hidden state. It is an argument and a result, never kept."""
 
 import torch
 from jaxtyping import Float
@@ -15,8 +15,8 @@ Output = Float[Tensor, "T B D h w"]
 class ConvLSTM(nn.Module):
     """Long short-term memory whose matrix products are 3x3 convolutions.
 
-    The products with the input carry no memory, so they see the whole clip at once; only the
-    products with the hidden state walk over time.
+    The products with the input need no memory, so one call computes them for the whole clip; only
+    the products with the hidden state run frame by frame.
 
     Args:
         in_channels: channels C of each input frame.
@@ -44,7 +44,7 @@ class ConvLSTM(nn.Module):
         Args:
             clip: the next T frames of each of the B lanes.
             memory: hidden state and cell that the previous call returned; None starts every
-                lane anew.
+                lane with zeros.
 
         Returns:
             The hidden state after each frame, and the last hidden state and cell.
@@ -104,7 +104,7 @@ class ConvGRU(nn.Module):
 
         Args:
             clip: the next T frames of each of the B lanes.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with zeros.
 
         Returns:
             The hidden state after each frame, and the last of them.

@@ -1,4 +1,4 @@
-"""Boxes, and what they were found on -> files that are complete at any moment, and pictures."""
+"""Detected frames -> files that are complete at any moment, and pictures."""
 
 import lazy_loader
 

@@ -35,16 +35,16 @@ __all__ = ["OUTPUT_SUFFIXES", "OutputError", "Outputs", "check_outputs", "open_o
 
 _VIDEO_SUFFIX, _RERUN_SUFFIX = ".mp4", ".rrd"
 OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
-"""How the names of outputs end: a video, boxes, a recording for the viewer rerun."""
+"""File name endings of outputs: a video, boxes, a recording for the viewer rerun."""
 
-# Pictures are at least so wide: boxes and names need the room.
+# Least width of pictures in pixels, so that boxes and names are legible.
 _WIDTH = 600
-# More are not seen; of shorter windows every n-th is drawn.
+# For shorter time bins every n-th is drawn.
 _MAX_FRAMES_PER_SECOND = 60
 
 
 class OutputError(RuntimeError):
-    """An output cannot be written, or not further."""
+    """An output cannot be written or continued."""
 
 
 def open_outputs(
@@ -55,23 +55,20 @@ def open_outputs(
     first_bin: int | None = None,
     is_tracked: bool = False,
 ) -> "Outputs":
-    """Write what is found to files, frame by frame; a context manager.
+    """Open files for detected frames; a context manager.
 
-    The files can be read at any moment, after a Ctrl-C, a full disk or a damaged source, too. Older
-    files are replaced when the first frame is written, or at the end of a source without frames.
+    The files are readable at any moment, also after a Ctrl-C, with a full disk or a damaged source.
+    The first frame replaces older files; without frames the end of the source does.
 
     Args:
-        paths: the files; their endings say what: .mp4 a video, .npy box events, .csv a table, .json
-            COCO results, .txt MOT, .rrd a recording for the viewer rerun.
-        stream: what is played.
+        paths: the files; the ending gives the format: .mp4 video, .npy box events, .csv table,
+            .json COCO results, .txt MOT, .rrd recording for the viewer rerun.
+        stream: the stream of the frames.
         class_names: the detector's classes in its order, numbered from 0 on disk; or the id on
             disk and the name of each, as `choose_label_ids` gives them.
-        first_bin: number of the bin in which an event recording starts, from bin 0 at time 0;
-            None takes the first bin that is written.
-        is_tracked: the boxes have track numbers: draw trails.
-
-    Returns:
-        The outputs; `write` takes the next frame.
+        first_bin: index of the time bin in which an event recording starts; bin 0 starts at time
+            0. None takes the first bin that is written.
+        is_tracked: whether the boxes have track ids, so that trails are drawn.
 
     Raises:
         ValueError: an unknown ending, a missing folder, or a file that is named twice.
@@ -84,28 +81,29 @@ def open_outputs(
 
 
 def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
-    """Refuse what cannot be written, before any long work.
+    """Check that outputs can be written, before any long work.
 
     Args:
         paths: the files to write.
-        sources: files that are read, and must stay.
+        sources: files that are read; they cannot be outputs.
 
     Raises:
-        ValueError: an ending that nobody knows, a missing folder, or a file that is read.
+        ValueError: an unsupported ending, a missing folder, a file that is named twice or read.
         VideoUnavailableError, RerunUnavailableError: a library is missing.
     """
     for path in paths:
         if path.suffix.lower() not in OUTPUT_SUFFIXES:
             raise ValueError(
-                f"nobody knows how to write {path}: outputs end in {', '.join(OUTPUT_SUFFIXES)}"
+                f"cannot write {path}: unsupported format {path.suffix!r} "
+                f"(supported: {', '.join(OUTPUT_SUFFIXES)})"
             )
         if path.is_dir():
-            raise ValueError(f"{path} is a folder: name a file to write")
+            raise ValueError(f"cannot write {path}: it is a folder")
         if not path.absolute().parent.is_dir():
-            raise ValueError(f"there is no folder {path.parent} for {path.name}")
+            raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
         for source in sources:
             if path.exists() and source.exists() and path.samefile(source):
-                raise ValueError(f"{path} is read: name another file to write")
+                raise ValueError(f"cannot write {path}: it is the source; name another file")
     twice = [path for i, path in enumerate(paths) if path.absolute() in _absolute(paths[:i])]
     if twice:
         raise ValueError(f"{twice[0]} is named twice as an output")
@@ -117,15 +115,14 @@ def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
 
 
 class Outputs:
-    """All outputs of a detection; `open_outputs` makes them, and has checked the paths.
+    """All outputs of a detection; `open_outputs` makes it.
 
     Args:
-        paths: the files to write.
-        stream: what is played.
+        paths: the files to write, checked by `check_outputs`.
+        stream: the stream of the frames.
         label_ids: id on disk and name of each class, in the detector's order.
-        first_bin: number of the bin in which an event recording starts, from bin 0 at time 0;
-            None takes the first bin that is written.
-        is_tracked: the boxes have track numbers: draw trails.
+        first_bin: as `open_outputs` takes it.
+        is_tracked: as `open_outputs` takes it.
     """
 
     def __init__(
@@ -142,22 +139,22 @@ class Outputs:
         self._label_ids = label_ids
         self._label_map = ["background", *label_ids.values()]
         self._first_bin = first_bin
-        self._first_number: int | None = None
-        self._last_number = -1
+        self._first_index: int | None = None
+        self._last_index = -1
         self._trails = Trails() if is_tracked else None
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
 
     def __enter__(self) -> "Outputs":
-        """Hold Ctrl-C back from now on, where it would leave half a frame."""
+        """Delay Ctrl-C from now on while a frame is written."""
         self._interrupts.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finish all files; a source that ended without frames leaves files without boxes.
+        """Finish all files; a source without frames gives files without boxes.
 
         Raises:
-            OutputError: one of them could not be finished, and what was written before stays.
+            OutputError: one of them cannot be finished; the frames before stay in it.
         """
         try:
             with self.unbroken():
@@ -170,29 +167,26 @@ class Outputs:
             self._interrupts.__exit__()
 
     def unbroken(self) -> contextlib.AbstractContextManager[None]:
-        """Do more than `write` as a whole: a Ctrl-C of that time comes afterwards."""
+        """Delay Ctrl-C until the end of a block that does more than `write`."""
         return self._interrupts.held()
 
     def write(self, found: DetectedFrame) -> None:
-        """Write the boxes of a frame, and what they are drawn on.
-
-        Args:
-            found: the next frame.
+        """Write the next frame and its boxes.
 
         Raises:
-            OutputError: the disk is full; what was written before is complete.
+            OutputError: the disk is full; the frames before are complete.
         """
         with self.unbroken():
             self._open_all()
-            number = self._number(found)
+            index = self._index(found)
             if self._trails is not None:
                 self._trails.add(found.t, found.boxes)
             for path, writer in self._writers:
                 with _naming(path):
-                    writer.write(found, number)
+                    writer.write(found, index)
 
     def _open_all(self) -> None:
-        """Replace older files by ones that hold nothing yet; opened once, it does nothing."""
+        """Replace older files by empty ones, in the first call."""
         if self._writers:
             return
         for path in self.paths:
@@ -218,10 +212,10 @@ class Outputs:
         writer = BoxWriter(path, self._label_ids)
         ids = np.array([0, *(class_id + 1 for class_id in self._label_ids)], np.uint32)
 
-        def write(found: DetectedFrame, number: int) -> None:
+        def write(found: DetectedFrame, index: int) -> None:
             boxes = found.boxes.copy()
             boxes["class_id"] = ids[boxes["class_id"]]
-            writer.write(boxes, frame=number)
+            writer.write(boxes, frame=index)
 
         return _Writer(write, writer.close)
 
@@ -231,60 +225,60 @@ class Outputs:
         writer = VideoWriter(path, rate / every)
         scale = max(1, -(-_WIDTH // self._stream.size.width))
 
-        def write(found: DetectedFrame, number: int) -> None:
-            place, rest = divmod(number - (self._first_number or 0), every)
+        def write(found: DetectedFrame, index: int) -> None:
+            position, rest = divmod(index - (self._first_index or 0), every)
             if not rest:
-                writer.write(self._picture(found, number, scale), place)
+                writer.write(self._picture(found, index, scale), position)
 
         return _Writer(write, writer.close)
 
     def _rerun(self, path: Path) -> "_Writer":
         writer = RerunWriter(path, self._label_map)
 
-        def write(found: DetectedFrame, number: int) -> None:
+        def write(found: DetectedFrame, index: int) -> None:
             picture = _plain_picture(found, self._stream)
             is_photo = found.frame.picture is not None
             writer.write(found.t, picture, found.boxes, self._trails, is_photo=is_photo)
 
         return _Writer(write, writer.close)
 
-    def _picture(self, found: DetectedFrame, number: int, scale: int) -> Picture:
+    def _picture(self, found: DetectedFrame, index: int, scale: int) -> Picture:
         plain = upscale(_plain_picture(found, self._stream), scale)
         drawn = draw_tracks(
             plain, found.boxes, self._label_map, self._trails, t=found.t, scale=scale
         )
-        return draw_caption(drawn, f"{number * self._stream.delta_t / 1e6:.3f} s")
+        return draw_caption(drawn, f"{index * self._stream.delta_t / 1e6:.3f} s")
 
-    def _number(self, found: DetectedFrame) -> int:
-        """Number of a frame, from 0 at the start of its source, as readers of labels count."""
+    def _index(self, found: DetectedFrame) -> int:
+        """Index of a frame, from 0 at the start of its source, as label files count."""
         delta_t = self._stream.delta_t
         if found.frame.events is None:
-            # Of pictures whose times are not even the first alone has a number by its time.
-            is_first = self._first_number is None
-            number = round(found.t / delta_t) if is_first else self._last_number + 1
+            # Times of pictures may be uneven: only the first index follows from its time.
+            is_first = self._first_index is None
+            index = round(found.t / delta_t) if is_first else self._last_index + 1
         else:
-            # A bin is stamped with its end.
+            # The time of a bin's frame is its end.
             time_bin = found.t // delta_t - 1
             if self._first_bin is None:
                 self._first_bin = time_bin
-            number = time_bin - self._first_bin
-        if self._first_number is None:
-            self._first_number = number
-        self._last_number = number
-        return number
+            index = time_bin - self._first_bin
+        if self._first_index is None:
+            self._first_index = index
+        self._last_index = index
+        return index
 
 
 class _Writer(NamedTuple):
     """An opened output."""
 
     write: Callable[[DetectedFrame, int], None]
-    """Takes a frame and its number."""
+    """Takes a frame and its index."""
     close: Callable[[], None]
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Say of an error which output it concerns."""
+    """Name the output in its errors."""
     try:
         yield
     except OSError as error:
@@ -292,7 +286,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _plain_picture(found: DetectedFrame, stream: FrameStream) -> Picture:
-    """The events of a frame, or the picture as its source has it."""
+    """The events of a frame as a picture, or the picture of its source."""
     if found.frame.picture is not None:
         return found.frame.picture
     if found.frame.events is None:

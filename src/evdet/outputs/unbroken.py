@@ -1,4 +1,4 @@
-"""Ctrl-C waits until a write is whole: half a frame would make a file useless."""
+"""Delay of Ctrl-C during a write: half a frame would make a file unreadable."""
 
 import contextlib
 import signal
@@ -11,10 +11,10 @@ __all__ = ["UnbrokenWrites"]
 
 
 class UnbrokenWrites:
-    """Holds Ctrl-C back while something is written.
+    """Delays Ctrl-C while a file is written.
 
-    As a context manager it takes over the signal, in the main thread; `held` is the inner context.
-    A handler of the program's own is called as before, only later.
+    As a context manager it replaces the signal handler, in the main thread; `held` is the inner
+    context. The program's own handler is called later.
     """
 
     def __init__(self) -> None:
@@ -24,21 +24,21 @@ class UnbrokenWrites:
         self._is_main = False
 
     def __enter__(self) -> "UnbrokenWrites":
-        """Take the signal over, where this is the thread that gets it."""
+        """Replace the signal handler, in the main thread."""
         self._is_main = threading.current_thread() is threading.main_thread()
         if self._is_main:
             self._before = signal.signal(signal.SIGINT, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signal back."""
+        """Restore the signal handler."""
         if self._is_main:
             signal.signal(signal.SIGINT, self._before)
             self._is_main = False
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Do something whole; a Ctrl-C of that time raises KeyboardInterrupt afterwards."""
+        """Delay a Ctrl-C to the end of the block, where it raises KeyboardInterrupt."""
         self._depth += 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""A recording and its boxes -> pictures: what `evdet view` shows."""
+"""A recording and its boxes -> the pictures of `evdet view`."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,9 +24,9 @@ __all__ = [
 ]
 
 HOLD = 250_000
-"""Microseconds for which boxes stay visible, dimmed, on frames that nobody labelled."""
+"""Microseconds for which boxes stay visible, dimmed, on frames that are not annotated."""
 
-# Boxes are looked up for so many bins at once.
+# Time bins per call of `bin_boxes`.
 _BINS_AT_ONCE = 512
 
 
@@ -41,16 +41,16 @@ class ShownBoxes:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What to show of a recording."""
+    """The interval of a recording to show, and the scale."""
 
     delta_t: int
-    """Microseconds of events on one picture."""
+    """Duration of a time bin, which is one picture, in microseconds."""
     start: int = 0
-    """First time to show, in microseconds after the recording's start."""
+    """Start of the interval, in microseconds after the recording's start."""
     end: int | None = None
-    """First time not to show, in microseconds after the recording's start; None shows all."""
+    """End of the interval, exclusive, in microseconds after the recording's start; None is all."""
     scale: int = 1
-    """Pixels of the picture, across and down, for one of the sensor."""
+    """Magnification, in pixels of the picture per sensor pixel."""
 
 
 def show_boxes(labeled: LabeledTimes, label_map: Mapping[int, str]) -> ShownBoxes:
@@ -58,10 +58,10 @@ def show_boxes(labeled: LabeledTimes, label_map: Mapping[int, str]) -> ShownBoxe
 
     Args:
         labeled: the content of a label file.
-        label_map: names of the ids on disk; may lack some, or all.
+        label_map: names of ids on disk; it may be incomplete or empty.
 
     Returns:
-        The same boxes; ids that the label map lacks stand behind its own.
+        The same boxes; ids without a name in the label map follow those with a name.
     """
     known = {class_id + 1: name for class_id, name in label_map.items() if class_id >= 0}
     present = np.unique(labeled.boxes["class_id"]).tolist()
@@ -76,11 +76,7 @@ def show_boxes(labeled: LabeledTimes, label_map: Mapping[int, str]) -> ShownBoxe
 
 
 def bins_to_show(recording: Recording, view: View) -> range:
-    """Numbers of the bins that a view shows; bin 0 starts at time 0.
-
-    Args:
-        recording: any.
-        view: from when to when.
+    """Indices of the time bins that a view shows; bin 0 starts at time 0.
 
     Raises:
         ValueError: the view shows nothing of the recording.
@@ -93,23 +89,22 @@ def bins_to_show(recording: Recording, view: View) -> range:
 
 
 def view_frames(recording: Recording, shown: ShownBoxes, view: View) -> Iterator[Picture]:
-    """Draw one bin after the other.
+    """Draw the time bins of a view in order.
 
-    Boxes stand on the frame of the bin they label, and dimmed on the following unlabelled ones,
-    for at most `HOLD`: without that, boxes labelled once a second are seen for the blink of an
-    eye.
+    Boxes are drawn on the frame of their bin, and dimmed on the following frames without
+    annotation, for at most `HOLD`: boxes of one frame a second would be visible too briefly.
 
     Args:
-        recording: any.
+        recording: the events.
         shown: the boxes to draw.
-        view: which bins, and how large.
+        view: the interval and the scale.
 
     Returns:
         RGB pictures of one size.
 
     Raises:
         ValueError: the view shows nothing of the recording.
-        RecordingError: the recording is damaged; the frames before have been drawn.
+        RecordingError: the recording is damaged; the frames before the damage are drawn.
     """
     return _draw_frames(recording, shown, view, bins_to_show(recording, view))
 
@@ -117,20 +112,21 @@ def view_frames(recording: Recording, shown: ShownBoxes, view: View) -> Iterator
 def contact_sheet(
     recording: Recording, shown: ShownBoxes, view: View, *, num_pictures: int
 ) -> Picture:
-    """Draw some moments of a recording side by side, in order of time.
+    """Draw some time bins of a recording in a grid, in order of time.
 
     Args:
-        recording: any.
+        recording: the events.
         shown: the boxes to draw.
-        view: which bins, and how large.
-        num_pictures: how many moments: evenly spread, over the bins with boxes if there are any.
+        view: the interval and the scale.
+        num_pictures: largest number of time bins, evenly spread over the bins with boxes if there
+            are any, else over all bins.
 
     Returns:
         One RGB picture.
 
     Raises:
         ValueError: the view shows nothing of the recording, or `num_pictures` < 1.
-        RecordingError: the recording is damaged where a moment lies.
+        RecordingError: the recording is damaged in one of these bins.
     """
     if num_pictures < 1:
         raise ValueError(f"num_pictures must be at least 1, got {num_pictures}")
@@ -147,15 +143,15 @@ def contact_sheet(
 def _check_view(recording: Recording, view: View) -> None:
     if view.start < 0 or (view.end is not None and view.end <= view.start):
         raise ValueError(
-            f"nothing lies from {view.start / 1e6:g} s to {(view.end or 0) / 1e6:g} s: "
+            f"the interval {view.start / 1e6:g} s to {(view.end or 0) / 1e6:g} s is empty: "
             "start at 0 or later, and end after the start"
         )
     if not len(recording):
         raise ValueError(f"{recording.path} has no events to show")
     if view.start > recording.duration:
         raise ValueError(
-            f"nothing lies from {view.start / 1e6:g} s on: {recording.path} has "
-            f"{recording.duration / 1e6:g} s"
+            f"{recording.path} ends after {recording.duration / 1e6:g} s: cannot start at "
+            f"{view.start / 1e6:g} s"
         )
 
 
@@ -184,14 +180,14 @@ def _draw_frames(
 
 
 def _moments(recording: Recording, shown: ShownBoxes, view: View, num_pictures: int) -> list[int]:
-    """Numbers of the bins to show."""
+    """Indices of the time bins to show."""
     bins: Int64[np.ndarray, " _"] = np.array(bins_to_show(recording, view))
     labeled = np.intersect1d(bins, bins_of(shown.labeled.boxes["t"], view.delta_t))
     chosen = labeled if len(labeled) else bins
     num_pictures = min(num_pictures, len(chosen))
-    # The middle of each of as many equal parts.
-    places = (2 * np.arange(num_pictures) + 1) * len(chosen) // (2 * num_pictures)
-    moments: list[int] = chosen[places].tolist()
+    # The middles of `num_pictures` equal parts.
+    middles = (2 * np.arange(num_pictures) + 1) * len(chosen) // (2 * num_pictures)
+    moments: list[int] = chosen[middles].tolist()
     return moments
 
 
@@ -210,5 +206,5 @@ def _draw(
     if dimmed:
         picture = (plain.astype(np.uint16) + picture.astype(np.uint16) + 1 >> 1).astype(np.uint8)
     first = recording.start // view.delta_t
-    number = time_bin.start // view.delta_t - first
-    return draw_caption(picture, f"{number * view.delta_t / 1e6:.3f} s, bin {number}")
+    index = time_bin.start // view.delta_t - first
+    return draw_caption(picture, f"{index * view.delta_t / 1e6:.3f} s, bin {index}")

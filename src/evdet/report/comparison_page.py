@@ -1,4 +1,4 @@
-"""The page of several runs side by side: what differs, in numbers, curves and pictures."""
+"""The page that compares several runs, in numbers, curves and pictures."""
 
 import html
 import os
@@ -26,28 +26,28 @@ from evdet.report.plots import plot_curves, plot_losses, plot_mean_precision
 __all__ = ["MAX_RUNS", "write_comparison"]
 
 MAX_RUNS = 6
-"""Runs that have a colour of their own."""
-# Worst frames of each run: enough to see what kind they are.
+"""Largest number of runs: each has its own colour."""
+# Worst frames of each run.
 _MAX_FAILURES = 6
 
 
 def write_comparison(
     path: str | os.PathLike[str], runs: Sequence[RunReport], names: Sequence[str]
 ) -> None:
-    """Write several runs as one HTML file that needs nothing else.
+    """Write the comparison of several runs as one self-contained HTML file.
 
     Args:
         path: the file; it appears when it is complete, and replaces an older one.
         runs: two to `MAX_RUNS` of them.
-        names: what to call each, all different.
+        names: of the runs, all different.
 
     Raises:
-        ValueError: there are too few or too many, or two have one name.
+        ValueError: too few or too many runs, or a repeated name.
     """
     if not 2 <= len(runs) <= MAX_RUNS:
         raise ValueError(f"a page compares 2 to {MAX_RUNS} runs, got {len(runs)}")
     if len(set(names)) < len(runs):
-        raise ValueError(f"runs need names that tell them apart, got {list(names)}")
+        raise ValueError(f"the names of the runs must differ, got {list(names)}")
     write_page(path, _page(runs, names))
 
 
@@ -61,15 +61,16 @@ def _page(runs: Sequence[RunReport], names: Sequence[str]) -> str:
         title,
         (
             header(title, summary, notes=notes),
-            section("At a glance", score_comparison(runs, names)),
-            section("What they see", sights),
-            section("By class", _classes(runs, names)),
+            section("Overview", score_comparison(runs, names)),
+            section("Detections", sights),
+            section("Accuracy by class", _classes(runs, names)),
             section(
-                "What they find, and when", compare_curves(names, [run.curves for run in runs])
+                "Accuracy by group and latency",
+                compare_curves(names, [run.curves for run in runs]),
             ),
             section("Worst frames", _failures(runs, names)),
             section("Training", _training(runs, names)),
-            section("What differs", _differences(runs, names)),
+            section("Differences", _differences(runs, names)),
         ),
     )
 
@@ -92,39 +93,36 @@ def _classes(runs: Sequence[RunReport], names: Sequence[str]) -> str:
 
 def _sights(runs: Sequence[RunReport], names: Sequence[str]) -> tuple[str, list[str]]:
     columns, notes = [], []
-    for number, (run, name) in enumerate(zip(runs, names, strict=True), start=1):
+    for series, (run, name) in enumerate(zip(runs, names, strict=True), start=1):
         film, why = video(run.video_path)
         notes += [f"{name}: {reason}" for reason in why]
         frames = pictures(run.strip, "strip")
         if film or frames:
-            columns.append(_column(number, name, film + frames))
+            columns.append(_column(series, name, film + frames))
     if not columns:
         return "", notes
-    hint = (
-        '<p class="hint">In colour, with the score: what the detector found. '
-        "In white: what is there.</p>\n"
-    )
+    hint = '<p class="hint">In colour, with the score: detections. In white: ground truth.</p>\n'
     return f'{hint}<div class="beside">{"".join(columns)}</div>', notes
 
 
 def _failures(runs: Sequence[RunReport], names: Sequence[str]) -> str:
     columns = [
-        _column(number, name, pictures(run.failures[:_MAX_FAILURES], "strip"))
-        for number, (run, name) in enumerate(zip(runs, names, strict=True), start=1)
+        _column(series, name, pictures(run.failures[:_MAX_FAILURES], "strip"))
+        for series, (run, name) in enumerate(zip(runs, names, strict=True), start=1)
         if run.failures
     ]
     return f'<div class="beside">{"".join(columns)}</div>' if columns else ""
 
 
-def _column(number: int, name: str, body: str) -> str:
+def _column(series: int, name: str, body: str) -> str:
     return (
-        f'<div><h3 class="run" style="--color:var(--series-{number})">{html.escape(name)}</h3>'
+        f'<div><h3 class="run" style="--color:var(--series-{series})">{html.escape(name)}</h3>'
         f"{body}</div>"
     )
 
 
 def _training(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    """What was logged, the runs over one another."""
+    """Curves of the logged values, all runs in one plot."""
     figures = []
     for key, title, top in (
         ("train_loss", "Training loss", None),
@@ -143,13 +141,13 @@ def _training(runs: Sequence[RunReport], names: Sequence[str]) -> str:
 
 
 def _differences(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    # Where a run lies says nothing about it.
+    # The folder of a run is no difference between runs.
     fields = [{k: v for k, v in run.config.items() if k != "root_dir"} for run in runs]
     configs = difference_table("field", fields, names)
-    versions = difference_table("on what they ran", [run.versions for run in runs], names)
+    versions = difference_table("environment", [run.versions for run in runs], names)
     same = (
         ""
         if configs or not any(run.config for run in runs)
-        else ('<p class="hint">All fields of the configurations are the same.</p>')
+        else '<p class="hint">All fields of the configurations are the same.</p>'
     )
     return f"{configs}{same}{versions}"

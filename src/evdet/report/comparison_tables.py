@@ -1,4 +1,4 @@
-"""Several runs -> HTML tables with a column for each, and what makes them hard to compare."""
+"""Several runs -> HTML tables with a column for each, and warnings where they differ."""
 
 import html
 import math
@@ -16,7 +16,7 @@ Scores = Mapping[str, Any]
 
 
 class _Line(NamedTuple):
-    """One row: its name, where its numbers are, and how they are written."""
+    """One row: its name, the source of its values, and their format."""
 
     name: str
     of: Callable[[RunReport], float | None]
@@ -68,10 +68,10 @@ _LINES = (
     _Line("MOTA", _of_scores("tracks", "MOTA"), decimal, higher_is_better=True),
     _Line("IDF1", _of_scores("tracks", "IDF1"), decimal, higher_is_better=True),
     _Line("frames scored", _of_scores("num_frames"), _count),
-    _Line("objects in them", _of_scores("num_truths"), _count),
+    _Line("objects", _of_scores("num_truths"), _count),
     _Line("parameters", _of_run("num_parameters"), lambda number: large_number(int(number))),
-    _Line("GMACs a window", _of_speed("macs"), lambda number: f"{number / 1e9:.3g}"),
-    _Line("a window takes, p50", _of_speed("stages", "window", "p50"), milliseconds),
+    _Line("GMACs per time bin", _of_speed("macs"), lambda number: f"{number / 1e9:.3g}"),
+    _Line("time per bin, p50", _of_speed("stages", "window", "p50"), milliseconds),
     _Line("… p99", _of_speed("stages", "window", "p99"), milliseconds),
     _Line("frames trained on", _of_run("num_frames"), _count),
     _Line("training time", _of_run("training_seconds"), duration),
@@ -79,14 +79,11 @@ _LINES = (
 
 
 def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    """Tabulate scores, sizes and times, the best score in bold; of two runs the difference too.
+    """Tabulate scores, sizes and times, the best score in bold; for two runs also the difference.
 
     Args:
         runs: the runs.
         names: of the columns.
-
-    Returns:
-        A table element.
     """
     rows = []
     for line in _LINES:
@@ -109,9 +106,6 @@ def class_comparison(scores: Sequence[Scores | None], names: Sequence[str]) -> s
     Args:
         scores: `AveragePrecision.as_dict()` of each run; None for a run without.
         names: of the columns.
-
-    Returns:
-        A table element.
     """
     line = _Line("", lambda _: None, decimal, higher_is_better=True)
     per_class: list[Scores] = [{} if one is None else one["per_class"] for one in scores]
@@ -132,11 +126,11 @@ def difference_table(head: str, columns: Sequence[Mapping[str, Any]], names: Seq
 
     Args:
         head: of the first column.
-        columns: values by name; one may lack some.
+        columns: values by name; some may be missing.
         names: of the columns.
 
     Returns:
-        A table element, or nothing where all are the same.
+        A table element; empty where all are the same.
     """
     fields = dict.fromkeys(field for column in columns for field in column)
     rows = []
@@ -148,23 +142,23 @@ def difference_table(head: str, columns: Sequence[Mapping[str, Any]], names: Seq
 
 
 def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
-    """Say why numbers of these runs do not mean the same.
+    """List the reasons why the numbers of these runs are not comparable.
 
     Args:
         runs: the runs.
-        names: of them.
+        names: of the runs.
 
     Returns:
-        Sentences for people; none where the scores can be compared.
+        Sentences; empty where the scores are comparable.
     """
     sets = {
         name: str(run.config.get("dataset_path")) for name, run in zip(names, runs, strict=True)
     }
-    said = _disagreement("data sets", sets)
+    found = _disagreement("data sets", sets)
     for what, of in (
         ("protocols", lambda scores: scores["protocol"]),
         (
-            "deviations from it",
+            "deviations from the protocol",
             lambda scores: _plain((scores.get("rules") or {}).get("deviations")),
         ),
         (
@@ -179,20 +173,20 @@ def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
             for name, run in zip(names, runs, strict=True)
             if run.scores is not None
         }
-        said += _disagreement(what, values)
+        found += _disagreement(what, values)
     settings = {
         name: f"{speed_setting(run.speed)}, {run.speed['source']}"
         for name, run in zip(names, runs, strict=True)
         if run.speed is not None
     }
-    return said + _disagreement("speed measurements", settings)
+    return found + _disagreement("speed measurements", settings)
 
 
 def _disagreement(what: str, values: Mapping[str, str]) -> list[str]:
     if len(set(values.values())) < 2:
         return []
     listed = "; ".join(f"{name}: {value}" for name, value in values.items())
-    return [f"these runs have different {what}, so compare with care ({listed})"]
+    return [f"the runs have different {what} and may not be comparable ({listed})"]
 
 
 def _written(values: Sequence[float | None], line: _Line) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a report shows, as plain data: whoever gathers it needs no model and no HTML."""
+"""The content of a report, as plain data without models and HTML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,28 +16,28 @@ Curve = Sequence[tuple[int, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture and what it says."""
+    """A picture with its caption."""
 
     image: UInt8[np.ndarray, "H W 3"]
-    """RGB, drawn already."""
+    """RGB, with everything drawn on it."""
     caption: str
     """One line, as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
-    """A run, ready to be shown. What is empty or None has no place on the page."""
+    """The content of a run's page; empty and None fields are left out of the page."""
 
     title: str
     """Name of the run."""
     summary: str = ""
-    """A sentence or two: what was trained on what."""
+    """One or two sentences on the detector and its data set."""
     scores: Mapping[str, Any] | None = None
     """`AveragePrecision.as_dict()` of the final evaluation."""
     curves: Mapping[str, Any] | None = None
     """`Curves.as_dict()` of the final evaluation."""
     speed: Mapping[str, Any] | None = None
-    """What `evdet bench` measured: `SpeedReport.as_dict()` and its environment."""
+    """Measurements of `evdet bench`: `SpeedReport.as_dict()` and its environment."""
     confusion: Int[np.ndarray, "K K"] | None = None
     """Counts as `confusion_matrix` gives them: row and column 0 stand for "nothing"."""
     class_names: Sequence[str] = ()
@@ -49,18 +49,18 @@ class RunReport:
     training_seconds: float | None = None
     """Duration of the training."""
     num_parameters: int | None = None
-    """Trained numbers in the model."""
+    """Parameters of the detector."""
     video_path: Path | None = None
-    """MP4 file; it becomes part of the page."""
+    """MP4 file, which is embedded in the page."""
     strip: Sequence[Picture] = ()
-    """Frames over time, detections against truth."""
+    """Frames over time, with detections and ground truth."""
     failures: Sequence[Picture] = ()
-    """The worst frames; each caption says what is wrong."""
+    """The worst frames; the captions name the errors."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The resolved configuration."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Software and hardware, as `describe_environment` gives them."""
     commands: Sequence[str] = ()
-    """What to type to get this run again."""
+    """Commands that reproduce this run."""
     notes: Sequence[str] = ()
-    """What is missing and why, such as "no video: PyAV is not installed"."""
+    """Missing parts and the reasons, such as "no video: PyAV is not installed"."""

@@ -1,4 +1,4 @@
-"""Curves of one run, or of several over one another: numbers, plots, and the tables behind them."""
+"""Curves of one run, or of several runs: numbers, plots and their tables."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,19 @@ from evdet.report.tables import decimal, table
 __all__ = ["compare_curves", "curve_section"]
 
 _TITLES = {
-    "by_stillness": "Memory: by time since it last moved",
-    "by_size": "By size",
-    "by_num_events": "By events in its box",
-    "by_latency": "When boxes are late",
+    "by_stillness": "AP by stillness (time since the object last moved)",
+    "by_size": "AP by object size",
+    "by_num_events": "AP by events in the box",
+    "by_latency": "AP by latency of the boxes",
     "first_detection": "First detection",
 }
 _SCORES = {"ap": "AP", "ap50": "AP50", "recall50": "recall"}
 _DELAYS = ("median", "90 % by", "never", "tracks")
 _HINT = (
     "AP: average precision of the objects of one group, over IoU 0.50 to 0.95; AP50 at IoU 0.50. "
-    "Recall: share of them found at IoU 0.50 with a score from {score_thresh:g} on. A false alarm "
-    "costs every group its share. Grey bars: how many objects are in each group."
+    "Recall: share of the objects detected at IoU 0.50 with a score of at least {score_thresh:g}. "
+    "A false alarm counts in every group with the group's share. Grey bars: number of objects in "
+    "each group."
 )
 
 Curves = Mapping[str, Any]
@@ -30,14 +31,7 @@ Point = Mapping[str, Any]
 
 
 def curve_section(curves: Curves | None) -> str:
-    """Show the curves of one run.
-
-    Args:
-        curves: `Curves.as_dict()`.
-
-    Returns:
-        The body of a section; nothing without curves.
-    """
+    """Make the section of one run's curves, `Curves.as_dict()`; empty without curves."""
     if curves is None:
         return ""
     figures = []
@@ -69,14 +63,14 @@ def curve_section(curves: Curves | None) -> str:
 
 
 def compare_curves(names: Sequence[str], runs: Sequence[Curves | None]) -> str:
-    """Show the curves of several runs over one another, AP only; the tables have the rest.
+    """Make the section of several runs' curves: AP in the plots, all scores in the tables.
 
     Args:
         names: of the runs, in the order of their colours.
         runs: `Curves.as_dict()` of each; None for a run without.
 
     Returns:
-        The body of a section; nothing where no run has curves.
+        The body of a section; empty where no run has curves.
     """
     there = [curves for curves in runs if curves is not None]
     if not there:
@@ -108,7 +102,7 @@ def compare_curves(names: Sequence[str], runs: Sequence[Curves | None]) -> str:
         figures.append(
             _figure(
                 "first_detection",
-                _named("median · 90 % found by · never found", names, numbers),
+                _named("median · 90 % detected by · never detected", names, numbers),
                 plot_delays(delays, title=_TITLES["first_detection"]),
                 _delay_table(delays, names),
             )
@@ -122,7 +116,7 @@ def compare_curves(names: Sequence[str], runs: Sequence[Curves | None]) -> str:
 
 
 def _why_not(curves: Curves | None) -> str:
-    return "none: evaluate again" if curves is None else "none: its labels do not tell"
+    return "none: evaluate again" if curves is None else "none: not in the labels"
 
 
 def _points_of(curves: Curves | None, name: str) -> Sequence[Point]:
@@ -136,7 +130,7 @@ def _figure(name: str, above: str, drawing: str, tables: str) -> str:
 
 
 def _named(what: str, names: Sequence[str], numbers: Sequence[str]) -> str:
-    """A legend with the numbers of each run behind its name, and above them what they are."""
+    """A legend with the numbers of each run after its name, below their heading."""
     items = "".join(
         f'<li style="--color:var(--series-{index})">{html.escape(name)} '
         f'<span class="number">{number}</span></li>'
@@ -161,7 +155,7 @@ def _delay_numbers(delays: Mapping[str, Any]) -> str:
 
 
 def _ends_of(points: Sequence[Point]) -> str:
-    """AP of the first and of the last group that has objects."""
+    """AP of the first and of the last group with objects."""
     there = [point for point in points if point["ap"] is not None]
     ends = there if len(there) < 2 else [there[0], there[-1]]
     return " → ".join(
@@ -195,7 +189,7 @@ def _group_comparison(runs: Sequence[Sequence[Point]], names: Sequence[str]) -> 
     rows = []
     for group in join_groups(runs):
         there = [points.get(group["label"]) for points in by_label]
-        # Runs on other recordings have other objects.
+        # Runs on different recordings have different objects.
         counts = dict.fromkeys(f"{one['num_truths']:,}" for one in there if one is not None)
         scores = [
             "–" if one is None else f"{decimal(one['ap'])} / {decimal(one['recall50'])}"

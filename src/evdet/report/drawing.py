@@ -1,6 +1,6 @@
-"""Matplotlib -> SVG that takes its colours from the page, light or dark.
+"""Matplotlib -> SVG with the colours of the page, light or dark.
 
-It draws with placeholder colours, which become CSS variables in its output.
+Placeholder colours become CSS variables in the SVG.
 """
 
 import io
@@ -16,13 +16,13 @@ __all__ = ["INK", "LINE", "SERIES", "draw_svg"]
 INK = "#010101"
 """Text."""
 LINE = "#010102"
-"""Grid, and what stands behind."""
+"""Grid and bars in the background."""
 SERIES = ("#010103", "#010104", "#010105", "#010106", "#010107", "#010108")
 """Curves, in order."""
 _VARIABLES = {INK: "var(--muted)", LINE: "var(--line)"} | {
-    color: f"var(--series-{number})" for number, color in enumerate(SERIES, start=1)
+    color: f"var(--series-{index})" for index, color in enumerate(SERIES, start=1)
 }
-# In points, which are the page's pixels: about as wide as a phone, so that text keeps its size.
+# In points, which are the page's pixels; the width of a phone, so that text is not scaled.
 _WIDTH, _HEIGHT = 350, 215
 
 
@@ -30,14 +30,14 @@ def draw_svg(title: str, draw: Callable[[Axes], None], *, height: int = _HEIGHT)
     """Set up axes, let `draw` fill them, and turn the figure into SVG for this page.
 
     Args:
-        title: what the drawing shows, for those who cannot see it.
-        draw: draws, with the colours above alone.
-        height: of the drawing, which is 350 wide.
+        title: alternative text of the drawing.
+        draw: draws with the colours above only.
+        height: of the drawing, in points; the width is 350.
 
     Returns:
         An inline SVG element.
     """
-    # text stays text (the page's font), and ids depend on the drawing alone.
+    # Text stays text in the page's font, and ids depend on the drawing only.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10}):
         figure = Figure(figsize=(_WIDTH / 72, height / 72), layout="constrained")
         axes = figure.add_subplot()
@@ -58,7 +58,7 @@ def draw_svg(title: str, draw: Callable[[Axes], None], *, height: int = _HEIGHT)
 def _for_page(svg: str, title: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # Inside HTML the namespaces are known, and group ids would repeat from drawing to drawing.
+    # HTML needs no namespaces, and group ids would repeat from drawing to drawing.
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"| id="[a-zA-Z.]+_\d+"', "", svg)
     svg = re.sub(r'(<svg)( width="[^"]*"| height="[^"]*"| version="[^"]*")*', r"\1", svg, count=1)
     svg = re.sub(r"<svg[^>]*?viewBox=(\"[^\"]*\")[^>]*>", r"<svg viewBox=\1>", svg, count=1)

@@ -1,4 +1,4 @@
-"""The HTML elements that pages are made of; what comes from outside is escaped here."""
+"""The HTML elements of the pages; text from outside is escaped here."""
 
 import base64
 import html
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _MAX_VIDEO_BYTES = 8_000_000
-# The browser itself then refuses whatever the page does not bring along, and all scripts.
+# With this policy the browser refuses all scripts and everything that is not in the page.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
@@ -41,14 +41,11 @@ def write_page(path: str | os.PathLike[str], page: str) -> None:
 
 
 def document(title: str, sections: Sequence[str]) -> str:
-    """Put a page together.
+    """Make a self-contained page.
 
     Args:
         title: as text.
-        sections: as HTML; those without content are empty.
-
-    Returns:
-        A page that needs nothing else.
+        sections: as HTML; they may be empty.
     """
     style = resources.files("evdet.report").joinpath("style.css").read_text(encoding="utf-8")
     return (
@@ -68,12 +65,9 @@ def header(
 
     Args:
         title: as text.
-        summary: a sentence or two, as text; may be empty.
+        summary: one or two sentences, as text; may be empty.
         tiles: headline numbers by name, as HTML.
-        notes: what a reader must know first, as text.
-
-    Returns:
-        A header element.
+        notes: warnings and missing parts, as text.
     """
     shown = "".join(
         f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in (tiles or {}).items()
@@ -89,12 +83,12 @@ def header(
 
 
 def section(title: str, body: str) -> str:
-    """Make a section, or nothing where there is no body."""
+    """Make a section; empty without a body."""
     return f"<section>\n<h2>{title}</h2>\n{body}\n</section>\n" if body else ""
 
 
 def figure(title: str, names: Sequence[str], drawing: str) -> str:
-    """Make a figure of a drawing whose curves have names."""
+    """Make a figure of a drawing, with a legend of its curves."""
     return f"<figure><h3>{title}</h3>{legend(names)}{drawing}</figure>"
 
 
@@ -108,14 +102,11 @@ def legend(names: Sequence[str]) -> str:
 
 
 def pictures(shown: Sequence[Picture], kind: str) -> str:
-    """Put pictures into a grid, or nothing where there are none.
+    """Arrange pictures in a grid; empty without pictures.
 
     Args:
         shown: the pictures.
         kind: class of the grid in the style sheet.
-
-    Returns:
-        A div element.
     """
     figures = []
     for picture in shown:
@@ -129,14 +120,14 @@ def pictures(shown: Sequence[Picture], kind: str) -> str:
 
 
 def video(path: Path | None) -> tuple[str, list[str]]:
-    """Make the element of an MP4 file, or nothing and a note that says why."""
+    """Make the element of an MP4 file, or an empty text and a note with the reason."""
     if path is None:
         return "", []
     if not path.exists():
         return "", [f"no video: {path.name} does not exist"]
     size = path.stat().st_size
     if size > _MAX_VIDEO_BYTES:
-        return "", [f"the video is too large to be part of this page ({size / 1e6:.0f} MB): {path}"]
+        return "", [f"no video: {path} is too large for this page ({size / 1e6:.0f} MB)"]
     data = base64.b64encode(path.read_bytes()).decode()
     return (
         "<video controls autoplay muted loop playsinline "
@@ -146,7 +137,7 @@ def video(path: Path | None) -> tuple[str, list[str]]:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration for people: hours and minutes, or minutes and seconds."""
+    """Write a duration as hours and minutes, or as minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -155,7 +146,7 @@ def duration(seconds: float) -> str:
 
 
 def large_number(number: int) -> str:
-    """Write a large number with three digits and a unit, as 1.23 M."""
+    """Write a large number with three digits and a unit, such as 1.23 M."""
     for size, unit in ((1_000_000, "M"), (1_000, "k")):
         if number >= size:
             return f"{number / size:.3g} {unit}"

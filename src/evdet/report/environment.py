@@ -1,4 +1,4 @@
-"""On what a run ran: versions and hardware by name."""
+"""The environment of a run: versions and hardware by name."""
 
 import os
 import platform
@@ -13,11 +13,7 @@ _PACKAGES = ("evdet", "torch", "pytorch_lightning", "numpy")
 
 
 def describe_environment() -> dict[str, str]:
-    """Name the versions and the hardware that a run depends on.
-
-    Returns:
-        Name and value of each, for people to read.
-    """
+    """List the versions and the hardware that a run depends on."""
     described = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -42,5 +38,5 @@ def _processor_name() -> str:
 
 
 def _num_cores() -> int:
-    # What this process may use, which in a container is less than what the machine has.
+    # A container may allow this process fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,14 +19,14 @@ _BELOW = {
     "by_num_events": "events in the object's box",
     "by_latency": "milliseconds until boxes are ready",
 }
-# Share of the height that the bar of the largest group has.
+# Height of the largest group's bar, as a share of the plot's.
 _BAR = 0.22
 
 Point = Mapping[str, Any]
 
 
 class _Tick(NamedTuple):
-    place: float
+    position: float
     label: str
 
 
@@ -51,88 +51,88 @@ def join_groups(curves: Sequence[Sequence[Point]]) -> list[Point]:
 def plot_groups(
     name: str, series: Sequence[tuple[Sequence[Point], str]], *, title: str, fine: bool = False
 ) -> str:
-    """Draw a score over the groups; the number of objects stands behind as faint bars.
+    """Draw a score over the groups, with faint bars for the number of objects.
 
     Args:
         name: one of `GROUP_CURVES`.
-        series: the points of each curve, and the name of the score to draw of them.
-        title: what the drawing shows, for those who cannot see it.
-        fine: the first curve is what matters, the others are drawn thinner.
+        series: the points of each curve, and the name of the score to draw.
+        title: alternative text of the drawing.
+        fine: whether all curves but the first are thin.
 
     Returns:
         An inline SVG element.
     """
     groups = join_groups([points for points, _ in series])
-    by_place = name == "by_latency"
-    places = {
-        group["label"]: group["low"] / 1000 if by_place else float(number)
-        for number, group in enumerate(groups)
+    is_to_scale = name == "by_latency"
+    positions = {
+        group["label"]: group["low"] / 1000 if is_to_scale else float(index)
+        for index, group in enumerate(groups)
     }
 
     def draw(axes: Axes) -> None:
-        if not by_place:
+        if not is_to_scale:
             counts = np.array([group["num_truths"] for group in groups])
             heights = _BAR * counts / max(1, counts.max(initial=0))
-            axes.bar(list(places.values()), heights, width=0.86, color=LINE, zorder=0.5)
-        for number, (points, score) in enumerate(series):
-            shown = [point for point in points if point["label"] in places]
-            x = [places[point["label"]] for point in shown]
+            axes.bar(list(positions.values()), heights, width=0.86, color=LINE, zorder=0.5)
+        for index, (points, score) in enumerate(series):
+            shown = [point for point in points if point["label"] in positions]
+            x = [positions[point["label"]] for point in shown]
             y = [np.nan if point[score] is None else point[score] for point in shown]
-            thin = fine and number > 0
+            thin = fine and index > 0
             axes.plot(
                 x,
                 y,
-                color=SERIES[number % len(SERIES)],
+                color=SERIES[index % len(SERIES)],
                 linewidth=1.2 if thin else 2.2,
                 marker="o",
                 markersize=2.5 if thin else 4.5,
-                zorder=3 - number / 10,
+                zorder=3 - index / 10,
                 clip_on=False,
             )
         _scale_to_one(axes)
         axes.set_xlabel(_BELOW[name])
-        if by_place:
+        if is_to_scale:
             axes.xaxis.set_major_locator(MaxNLocator(5))
         else:
             ticks = _ticks(name, groups)
-            axes.set_xticks([tick.place for tick in ticks], [tick.label for tick in ticks])
+            axes.set_xticks([tick.position for tick in ticks], [tick.label for tick in ticks])
             axes.set_xlim(-0.6, len(groups) - 0.4)
 
     return draw_svg(title, draw)
 
 
 def plot_delays(curves: Sequence[Mapping[str, Any] | None], *, title: str) -> str:
-    """Draw the share of tracks that are found by each delay after their first label.
+    """Draw the share of tracks that are detected by each delay after their first label.
 
     Args:
         curves: `FirstDetection`s as dictionaries; None leaves its colour out.
-        title: what the drawing shows, for those who cannot see it.
+        title: alternative text of the drawing.
 
     Returns:
         An inline SVG element.
     """
-    drawn = [(number, one["curve"]) for number, one in enumerate(curves) if one is not None]
+    drawn = [(index, one["curve"]) for index, one in enumerate(curves) if one is not None]
     longest = max([0.1, *(delay / 1e6 for _, curve in drawn for delay, _ in curve)])
 
     def draw(axes: Axes) -> None:
-        for number, curve in drawn:
+        for index, curve in drawn:
             delays = [0.0, *(delay / 1e6 for delay, _ in curve), longest * 1.15]
             shares = [0.0, *(share for _, share in curve)]
             axes.step(
                 delays,
                 [*shares, shares[-1]],
                 where="post",
-                color=SERIES[number % len(SERIES)],
+                color=SERIES[index % len(SERIES)],
                 linewidth=2.2,
                 clip_on=False,
             )
         _scale_to_one(axes)
         axes.set_xlim(0, longest * 1.15)
-        # Most are found at once, and a few late: this scale shows both.
+        # Most delays are near 0 and a few are long: this scale shows both.
         axes.set_xscale("function", functions=(np.sqrt, np.square))
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.xaxis.set_major_formatter(FuncFormatter(_short))
-        axes.tick_params(axis="x", pad=7)  # at 0 the labels of both axes meet
+        axes.tick_params(axis="x", pad=7)  # at 0 the labels of both axes would touch
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("seconds since the track's first label")
 
@@ -154,22 +154,22 @@ def _ends(group: Point) -> tuple[float, float]:
 
 
 def _ticks(name: str, groups: Sequence[Point]) -> list[_Tick]:
-    """Where groups begin, as far as there is room for it; what has one value has its own tick."""
+    """Ticks at the edges of groups, and in the middle of a group of one value."""
     ticks = []
-    for number, group in enumerate(groups):
+    for index, group in enumerate(groups):
         if group["high"] == group["low"] == 0:
-            ticks.append(_Tick(number, "moving" if name == "by_stillness" else "0"))
+            ticks.append(_Tick(index, "moving" if name == "by_stillness" else "0"))
         else:
-            ticks.append(_Tick(number - 0.5, _edge(name, group["low"])))
+            ticks.append(_Tick(index - 0.5, _edge(name, group["low"])))
     if groups and groups[-1]["high"] is not None:
-        # The last event of a group belongs to it: the next one begins after it.
+        # The range of event counts includes its end: the next group begins one after it.
         end = groups[-1]["high"] + (name == "by_num_events")
         ticks.append(_Tick(len(groups) - 0.5, _edge(name, end)))
     return [tick for tick in ticks if tick.label]
 
 
 def _edge(name: str, value: float) -> str:
-    """Where one group ends and the next begins; nothing where that would be no round number."""
+    """The label of an edge between groups; empty where the value is not a round number."""
     if name == "by_stillness":
         return f"{value / 1e6:g}" if value else ""
     if name == "by_size":

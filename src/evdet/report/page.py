@@ -1,4 +1,4 @@
-"""The page of one run: which sections there are, and what stands in each."""
+"""The page of one run, and its sections."""
 
 import html
 import json
@@ -32,11 +32,11 @@ _MEANS = ("mean at IoU 0.50", "mean at IoU 0.75")
 
 
 def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
-    """Write a run as one HTML file that needs nothing else: no network, no files beside it.
+    """Write the report of a run as one self-contained HTML file.
 
     Args:
         path: the file; it appears when it is complete, and replaces an older one.
-        run: what to show.
+        run: the content.
     """
     write_page(path, _page(run))
 
@@ -47,9 +47,9 @@ def _page(run: RunReport) -> str:
         run.title,
         (
             header(run.title, run.summary, tiles=_headline(run), notes=[*run.notes, *notes]),
-            section("What it sees", _sight(film, run.strip)),
+            section("Detections", _sight(film, run.strip)),
             section("Accuracy", _accuracy(run)),
-            section("What it finds, and when", curve_section(run.curves)),
+            section("Accuracy by group and latency", curve_section(run.curves)),
             section("Speed", speed_section(run.speed)),
             section("Confusion", _confusion(run)),
             section("Worst frames", pictures(run.failures, "failures")),
@@ -72,7 +72,7 @@ def _headline(run: RunReport) -> dict[str, str]:
         if run.num_frames is not None and run.training_seconds > 0:
             tiles["frames per second"] = f"{run.num_frames / run.training_seconds:,.0f}"
     if run.speed is not None:
-        tiles["a window takes"] = milliseconds(run.speed["stages"]["window"]["p50"])
+        tiles["time per bin"] = milliseconds(run.speed["stages"]["window"]["p50"])
     if run.num_parameters is not None:
         tiles["parameters"] = large_number(run.num_parameters)
     return tiles
@@ -83,8 +83,7 @@ def _sight(film: str, strip: Sequence[Picture]) -> str:
     if not film and not frames:
         return ""
     return (
-        '<p class="hint">In colour, with the score: what the detector found. '
-        "In white: what is there.</p>\n"
+        '<p class="hint">In colour, with the score: detections. In white: ground truth.</p>\n'
         f'<div class="sight">{film}{frames}</div>'
     )
 
@@ -95,7 +94,7 @@ def _accuracy(run: RunReport) -> str:
         return ""
     hint = (
         f"COCO average precision, IoU 0.50 to 0.95, protocol “{html.escape(scores['protocol'])}”: "
-        f"{scores['num_detections']:,} detections against {scores['num_truths']:,} objects "
+        f"{scores['num_detections']:,} detections and {scores['num_truths']:,} objects "
         f"in {scores['num_frames']:,} frames."
     )
     return (
@@ -103,7 +102,7 @@ def _accuracy(run: RunReport) -> str:
         f"<div>{class_table(scores)}</div>"
         f"<div>{size_table(scores)}"
         f"<figure><h3>Precision and recall</h3>{legend(_MEANS)}{plot_precision_recall(scores)}"
-        "<figcaption>Faint: single classes at IoU 0.50.</figcaption></figure></div></div>"
+        "<figcaption>Faint: each class at IoU 0.50.</figcaption></figure></div></div>"
     )
 
 
@@ -111,9 +110,9 @@ def _confusion(run: RunReport) -> str:
     if run.confusion is None:
         return ""
     hint = (
-        "Rows: what is there. Columns: what was found; the last one counts missed objects. The "
-        "last row counts false alarms. The shade grows with the share of the row (in the last "
-        "row, of the column)."
+        "Rows: class of the ground truth. Columns: class of the detection; the last column counts "
+        "missed objects, the last row false alarms. Darker cells have a larger share of their row "
+        "(in the last row, of their column)."
     )
     return f'<p class="hint">{hint}</p>\n{confusion_table(run.confusion, run.class_names)}'
 
@@ -135,11 +134,11 @@ def _training(scalars: Mapping[str, Curve]) -> str:
 
 
 def select_scalars(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
-    """The curves whose name ends in something with this word, as many as have a colour."""
+    """The curves with this word in the last part of their name, up to `_MAX_CURVES`."""
     wanted = {
         name: curve
         for name, curve in scalars.items()
-        # Lightning logs x_epoch, a mean, beside x_step.
+        # Lightning logs the mean x_epoch in addition to x_step.
         if word in name.rsplit("/")[-1].lower() and not name.endswith("_epoch") and curve
     }
     return dict(list(wanted.items())[:_MAX_CURVES])
@@ -157,7 +156,7 @@ def _reproduce(run: RunReport) -> str:
         )
         parts.append(f'<dl class="versions">{items}</dl>')
     if run.config:
-        # Through JSON: tuples and paths become what YAML can write plainly.
+        # JSON turns tuples and paths into types that YAML writes plainly.
         plain = json.loads(json.dumps(dict(run.config), default=str))
         config = html.escape(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
         parts.append(

@@ -1,4 +1,4 @@
-"""What a training logged, and precision against recall -> SVG drawings."""
+"""Logged values of a training run, and precision over recall -> SVG drawings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ _MAX_MARKED = 40
 
 
 def plot_losses(curves: Mapping[str, Curve]) -> str:
-    """Draw losses over the training steps, on a logarithmic scale: smooth over faint.
+    """Draw losses over the training steps, on a logarithmic scale, smoothed and (faint) as logged.
 
     Args:
-        curves: (step, loss) by name; at most four have a colour of their own.
+        curves: (step, loss) by name; colours repeat after six.
 
     Returns:
         An inline SVG element.
@@ -47,9 +47,9 @@ def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = 
     """Draw values over the training steps.
 
     Args:
-        curves: (step, value) by name; at most four have a colour of their own.
-        title: what the drawing shows, for those who cannot see it.
-        top: upper end of the scale, which begins at 0; by default as the values need.
+        curves: (step, value) by name; colours repeat after six.
+        title: alternative text of the drawing.
+        top: upper end of the scale, which begins at 0; None fits it to the values.
 
     Returns:
         An inline SVG element.
@@ -69,13 +69,10 @@ def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = 
 
 
 def plot_precision_recall(scores: Mapping[str, Any]) -> str:
-    """Draw precision against recall: the mean over classes at two IoUs, and each class faintly.
+    """Draw precision over recall, as SVG: the mean over classes at two IoUs, and each class.
 
     Args:
         scores: `AveragePrecision.as_dict()`.
-
-    Returns:
-        An inline SVG element.
     """
 
     def draw(axes: Axes) -> None:
@@ -93,13 +90,10 @@ def plot_precision_recall(scores: Mapping[str, Any]) -> str:
 
 
 def plot_mean_precision(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the mean precision over classes against recall at IoU 0.50, run over run.
+    """Draw the mean precision over classes at IoU 0.50 over recall, as SVG, a curve for each run.
 
     Args:
         runs: `AveragePrecision.as_dict()` of each; empty for a run without.
-
-    Returns:
-        An inline SVG element.
     """
 
     def draw(axes: Axes) -> None:
@@ -143,7 +137,7 @@ def _thin(
 
 
 def _smooth(values: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
-    """Average over neighbours on both sides: a mean over the past alone would lag behind."""
+    """Average over neighbours on both sides: a mean over the past only would lag."""
     reach = len(values) // 15
     if reach == 0:
         return values

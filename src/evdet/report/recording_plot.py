@@ -1,4 +1,4 @@
-"""A recording's numbers -> a picture: its rate over time, and all its events on the sensor."""
+"""A recording's summary -> a picture: event rate over time, and the events of each pixel."""
 
 import io
 
@@ -17,7 +17,7 @@ _OFF, _ON = "#2a78d6", "#e0622a"
 _HOT = "#00a878"
 _WIDTH = 9  # inches
 _NUM_COLUMNS = 400
-# More circles than this hide the picture.
+# More circles would hide the picture.
 _MAX_CIRCLES = 200
 
 
@@ -25,8 +25,8 @@ def plot_recording(name: str, summary: RecordingSummary, hot_pixels: HotPixels) 
     """Draw the rate of each polarity over time, and below it the events of every pixel.
 
     Args:
-        name: the recording's, for the title.
-        summary: its numbers; it has events.
+        name: of the recording, for the title.
+        summary: of a recording with events.
         hot_pixels: the pixels to circle, the worst first.
 
     Returns:
@@ -50,7 +50,7 @@ def plot_recording(name: str, summary: RecordingSummary, hot_pixels: HotPixels) 
 
 
 def _plot_rate(axes: Axes, rate: RateOverTime) -> None:
-    # Columns of a few events each would show their chance, and not the rate.
+    # Columns of a few events would show noise instead of the rate.
     rate = rate.resample(max(40, min(_NUM_COLUMNS, int(rate.counts.sum()) // 20)))
     seconds = (rate.edges - rate.edges[0]) / 1e6
     off, on = rate.per_second()
@@ -71,7 +71,7 @@ def _plot_pixels(axes: Axes, counts: Int64[np.ndarray, "H W"], hot_pixels: HotPi
         axes.set_title("events lie too far apart for a picture", loc="left")
         return
     seen = counts[counts > 0]
-    # A hot pixel must not leave the rest in the dark.
+    # A hot pixel must not darken all others.
     highest = max(float(np.percentile(seen, 99.5)), 2.0)
     axes.set_facecolor("black")
     image = axes.imshow(

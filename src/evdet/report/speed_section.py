@@ -1,4 +1,4 @@
-"""What `evdet bench` measured of a run -> HTML tables."""
+"""Measurements of `evdet bench` -> HTML tables."""
 
 import html
 from collections.abc import Mapping
@@ -18,13 +18,10 @@ _STAGES = {
 
 
 def speed_section(speed: Mapping[str, Any] | None) -> str:
-    """Tabulate where the time of a window goes, and what makes it shorter.
+    """Tabulate the durations of the stages and the comparison of variants.
 
     Args:
-        speed: what `evdet bench` left in the run's folder; None leaves the section out.
-
-    Returns:
-        HTML, or nothing.
+        speed: measurements of `evdet bench` in the run's folder; None gives an empty text.
     """
     if speed is None:
         return ""
@@ -32,28 +29,26 @@ def speed_section(speed: Mapping[str, Any] | None) -> str:
     rows = [
         _row(name, _STAGES.get(name, ""), times, "") for name, times in stages["stages"].items()
     ]
-    window = _row("window", "raw events in, boxes out", stages["window"], ' class="total"')
+    total = _row("total", "raw events to boxes", stages["window"], ' class="total"')
     hint = (
-        f"Milliseconds a window of {speed['delta_t'] / 1000:g} ms, batch 1, memory carried: "
-        f"{html.escape(speed_setting(speed))}. Played: {html.escape(str(speed['source']))}, "
-        f"{stages['events']:,.0f} events a window. {speed['macs'] / 1e9:.3g} GMACs a window."
+        f"Milliseconds per time bin of {speed['delta_t'] / 1000:g} ms, batch 1, memory from bin to "
+        f"bin, on {html.escape(speed_setting(speed))}. "
+        f"Source: {html.escape(str(speed['source']))}, "
+        f"{stages['events']:,.0f} events and {speed['macs'] / 1e9:.3g} GMACs per time bin."
     )
     heads = ("stage", "p50", "p90", "p99")
-    parts = [f"<div>{table(_SCORES, heads, [*rows, window])}</div>"]
+    parts = [f"<div>{table(_SCORES, heads, [*rows, total])}</div>"]
     if speed["variants"]:
         variants = [_variant(variant) for variant in speed["variants"]]
-        parts.append(f"<div>{table(_SCORES, ('run by', 'p50', 'times as fast'), variants)}</div>")
+        parts.append(f"<div>{table(_SCORES, ('variant', 'p50', 'speedup'), variants)}</div>")
     return f'<p class="hint">{hint}</p>\n<div class="columns">{"".join(parts)}</div>'
 
 
 def speed_setting(speed: Mapping[str, Any]) -> str:
-    """Say what a speed was measured on: the device, and the threads of a CPU.
+    """Name the device of a measurement, and the threads of a CPU.
 
     Args:
-        speed: what `evdet bench` measured.
-
-    Returns:
-        A few words, as text.
+        speed: measurements of `evdet bench`.
     """
     environment = speed.get("environment", {})
     device = str(speed["device"])

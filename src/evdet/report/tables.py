@@ -16,26 +16,19 @@ _SIZES = {
     "large": "above 96 × 96 pixels",
 }
 _NOTHING = "none"
-# Letters of a class name that the confusion table has room for.
+# Largest number of letters of a class name in the confusion table.
 _MAX_NAME = 14
-# From this share on the shade is so dark that its number is written in the light colour.
+# From this share on a cell is so dark that its number has the light colour.
 _DARK_SHARE = 0.3
 
 
 def decimal(value: float | None) -> str:
-    """Write a score with three decimals, or a dash where there is none."""
+    """Write a score with three decimals, or a dash for None and NaN."""
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def class_table(scores: Mapping[str, Any]) -> str:
-    """Tabulate average precision by class, with a bar for each.
-
-    Args:
-        scores: `AveragePrecision.as_dict()`.
-
-    Returns:
-        A table element.
-    """
+    """Tabulate the classes of `AveragePrecision.as_dict()`, with a bar for each."""
     rows = [
         _score_row("", name, one["ap"], one["ap50"], one["num_truths"])
         for name, one in scores["per_class"].items()
@@ -46,14 +39,7 @@ def class_table(scores: Mapping[str, Any]) -> str:
 
 
 def size_table(scores: Mapping[str, Any]) -> str:
-    """Tabulate mean average precision by the size of the objects.
-
-    Args:
-        scores: `AveragePrecision.as_dict()`.
-
-    Returns:
-        A table element.
-    """
+    """Tabulate the object sizes of `AveragePrecision.as_dict()`."""
     rows = [
         f'<tr><th scope="row">{html.escape(name)} <small>{_SIZES.get(name, "")}</small></th>'
         f"<td>{decimal(value)}</td><td>{_bar(value)}</td></tr>"
@@ -63,14 +49,14 @@ def size_table(scores: Mapping[str, Any]) -> str:
 
 
 def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) -> str:
-    """Tabulate which class was found where which class is, the shares as shades.
+    """Tabulate a confusion matrix, with its shares as shades.
 
     Args:
-        counts: as `confusion_matrix` gives them: row = truth, column = found, 0 = nothing.
+        counts: as `confusion_matrix` gives them: row = ground truth, column = detection, 0 = none.
         class_names: the classes without background.
 
     Returns:
-        A table element; missed objects are its last column, false alarms its last row.
+        A table element; the last column counts missed objects, the last row false alarms.
 
     Raises:
         ValueError: `counts` does not fit `class_names`.
@@ -79,7 +65,7 @@ def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) 
     if counts.shape != (size, size):
         raise ValueError(
             f"the confusion matrix of {len(class_names)} classes must be {size} x {size} "
-            f"(row and column 0 stand for nothing), got {counts.shape}"
+            f"(row and column 0 stand for no object), got {counts.shape}"
         )
     names = [_NOTHING, *class_names]
     order = [*range(1, size), 0]
@@ -87,29 +73,32 @@ def confusion_table(counts: Int[np.ndarray, "K K"], class_names: Sequence[str]) 
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     shares[0] = counts[0] / np.maximum(1, counts.sum(axis=0))
     rows = []
-    for truth in order:
+    for actual in order:
         cells = [
             _confusion_cell(
-                (truth, found), names, count=int(counts[truth, found]), share=shares[truth, found]
+                (actual, found),
+                names,
+                count=int(counts[actual, found]),
+                share=shares[actual, found],
             )
             for found in order
         ]
-        rows.append(f'<tr><th scope="row">{html.escape(names[truth])}</th>{"".join(cells)}</tr>')
+        rows.append(f'<tr><th scope="row">{html.escape(names[actual])}</th>{"".join(cells)}</tr>')
     name_width = min(_MAX_NAME, max(map(len, names)))
     attributes = f' class="confusion" style="--columns:{size};--name:{name_width}ch"'
     return table(attributes, ("", *(names[found] for found in order)), rows)
 
 
 def _confusion_cell(
-    place: tuple[int, int], names: Sequence[str], *, count: int, share: float
+    index: tuple[int, int], names: Sequence[str], *, count: int, share: float
 ) -> str:
-    truth, found = place
-    if truth == found == 0:
+    actual, found = index
+    if actual == found == 0:
         return "<td></td>"
-    whole = f"of the objects {names[truth]}" if truth else f"of the detections {names[found]}"
-    title = f"{names[truth]} found as {names[found]}: {count:,}, {share:.1%} {whole}"
-    kind = ("right" if truth == found else "wrong") + (" dark" if share >= _DARK_SHARE else "")
-    # The root makes a few percent of errors visible.
+    whole = f"of the objects {names[actual]}" if actual else f"of the detections {names[found]}"
+    title = f"{names[actual]} detected as {names[found]}: {count:,}, {share:.1%} {whole}"
+    kind = ("right" if actual == found else "wrong") + (" dark" if share >= _DARK_SHARE else "")
+    # The square root makes errors of a few percent visible.
     shade = 100 * math.sqrt(share)
     return (
         f'<td class="{kind}" style="--shade:{shade:.0f}%" title="{html.escape(title)}">'
@@ -144,9 +133,6 @@ def table(attributes: str, heads: Sequence[str], rows: Sequence[str]) -> str:
         attributes: of the table element, with a blank before the first.
         heads: of the columns, as text.
         rows: as HTML.
-
-    Returns:
-        A div element.
     """
     cells = "".join(f'<th scope="col">{html.escape(head)}</th>' for head in heads)
     return (

@@ -1,10 +1,10 @@
-"""The legend of the letters in shape annotations, and the types made of them.
+"""The letters in shape annotations, and the types that use them.
 
 ============  =====================================================================
 letter        what it counts
 ============  =====================================================================
 ``T``         time bins (frames) of a clip
-``B``         lanes of a batch: recordings that play side by side
+``B``         lanes of a batch: recordings processed side by side
 ``F``         frames of a batch, ``T*B`` of them, time-major: row ``t*B + b``
 ``C``         channels
 ``H W``       rows and columns of a frame or a feature map
@@ -13,12 +13,12 @@ letter        what it counts
 ``K``         logits per anchor: the classes, plus background under softmax
 ``D``         channels of a memory
 ``E``         events
-``G L P R S`` free: dimensions that are equal within one signature
+``G L P R S`` any dimension that is equal within one signature
 ============  =====================================================================
 
-Boxes on tensors are ``x1 y1 x2 y2`` in pixels; a name that ends in ``cxcywh`` says otherwise.
+Boxes on tensors are ``x1 y1 x2 y2`` in pixels, unless a name ends in ``cxcywh``.
 
-Types of arrays need no torch; those of tensors do.
+Only the types of tensors import torch.
 """
 
 import lazy_loader

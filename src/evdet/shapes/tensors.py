@@ -23,7 +23,7 @@ BoxesCxcywh = Float[Tensor, "*batch 4"]
 """Boxes as centre x, centre y, width, height."""
 Memory = tuple[Float[Tensor, "B _ _ _"], ...]
 """The memory of a recurrent model, its hidden state: tensors in a fixed, named order."""
-# Frames of a list differ in their number of boxes, which a letter would bind to the first.
+# The number of boxes differs between the frames of a list, so it has no letter.
 Detections = dict[str, Float[Tensor, "_ 4"] | Float[Tensor, " _"] | Int[Tensor, " _"]]
 """The final boxes of one frame: ``boxes`` (N, 4), ``labels`` (N,), ``scores`` (N,), best first."""
 ClipDetections = list[list[Detections]]

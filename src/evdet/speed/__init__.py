@@ -1,4 +1,4 @@
-"""How fast a detector is, and what makes it faster."""
+"""Speed measurements of a detector, and of variants for inference."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""CUDA graphs: a window's thousand small kernels, captured once and replayed as one.
+"""CUDA graphs: the thousand small kernels of a time bin, captured once and replayed as one.
 
-A graph reads and writes the same places in every replay. So frames are copied into a buffer, the
-memory lives in buffers of its own and is updated there, in place, as the last thing of a replay.
+A graph reads and writes the same buffers in every replay. So frames are copied into a buffer, and
+the memory has buffers of its own, which the end of a replay updates in place.
 """
 
 from collections.abc import Callable
@@ -25,29 +25,29 @@ Outputs = tuple[Tensor, ...]
 Predict = Callable[[Tensor, Memory | None], tuple[Tensor, Tensor, Memory]]
 
 _WARM_UP = 3
-"""Calls before the capture, in which libraries choose their kernels and take their memory."""
+"""Calls before the capture, in which libraries choose kernels and allocate buffers."""
 
 
 class Replay(NamedTuple):
-    """What was captured."""
+    """A captured function."""
 
     run: Callable[[], None]
-    """Does it all again, with what the buffers hold now."""
+    """Repeats it on the current content of the buffers."""
     outputs: Outputs
-    """Where it writes its results, every time."""
+    """The buffers of its results."""
 
 
 class CapturedCall:
     """A function of frames and memory that is captured once, for clips of one shape.
 
-    Unlike everywhere else here, the memory that comes out is a place and not a value: the next
-    call changes it. Who wants to go back to it must clone it.
+    Unlike elsewhere in evdet, the returned memory is a buffer: the next call changes it. Clone it
+    to keep it.
 
     Args:
         body: from a clip and its memory to any outputs and the new memory.
         clip: frames of the shape to capture, on the accelerator.
-        memory: a memory for them, of which the shapes count.
-        capture: makes a replay of a function; another one than that of CUDA is for tests.
+        memory: a memory for them; only its shapes matter.
+        capture: makes a replay of a function; None takes `capture_graph`.
     """
 
     def __init__(
@@ -63,53 +63,53 @@ class CapturedCall:
 
         def play() -> Outputs:
             outputs, new = body(self._clip, self._memory)
-            # Last: until here everything has read the old memory. Layers may hand out parts of
-            # one tensor, or the old one itself, so all are read before any is written.
-            for place, value in zip(self._memory, [part.clone() for part in new], strict=True):
-                place.copy_(value)
+            # Last, because everything before reads the old memory. Layers may return views of one
+            # tensor, or the old memory itself, so all parts are read before any is written.
+            for buffer, value in zip(self._memory, [part.clone() for part in new], strict=True):
+                buffer.copy_(value)
             return outputs
 
         self._replay = (capture or capture_graph)(play)
         self._clear()
 
     def __call__(self, clip: Frames, memory: Memory | None = None) -> tuple[Outputs, Memory]:
-        """Replay what was captured.
+        """Replay the captured function.
 
         Args:
             clip: frames of the captured shape, on any device.
-            memory: what the previous call returned, which costs nothing; any other is copied in.
-                None starts every lane anew.
+            memory: what the previous call returned; any other memory is copied. None starts every
+                lane with zeros.
 
         Returns:
-            The outputs, which the next call overwrites; and the memory, likewise.
+            The outputs and the memory; the next call overwrites both.
 
         Raises:
-            ValueError: the frames have another shape than those that were captured.
+            ValueError: the frames have another shape than the captured ones.
         """
         if clip.shape != self._clip.shape:
             raise ValueError(
                 f"the graph was captured for clips of shape {tuple(self._clip.shape)}, got "
-                f"{tuple(clip.shape)}: capture another one"
+                f"{tuple(clip.shape)}: capture another graph"
             )
         self._clip.copy_(clip, non_blocking=True)
         if memory is None:
             self._clear()
         elif memory is not self._memory:
-            for place, value in zip(self._memory, memory, strict=True):
-                place.copy_(value)
+            for buffer, value in zip(self._memory, memory, strict=True):
+                buffer.copy_(value)
         self._replay.run()
         return self._replay.outputs, self._memory
 
     def _clear(self) -> None:
-        for place in self._memory:
-            place.zero_()
+        for buffer in self._memory:
+            buffer.zero_()
 
 
 class CapturedStep:
     """A detector's `step` with the network and the choice of candidates in one graph.
 
-    Their suppression waits for every better box, hundreds of tiny kernels one after the other. A
-    CPU does it in a tenth of a millisecond, once the few candidates have been copied there.
+    Suppression is sequential: hundreds of tiny kernels on an accelerator. A CPU needs a tenth of a
+    millisecond for it, after the few candidates are copied there.
 
     Args:
         predict: of a detector.
@@ -142,7 +142,7 @@ class CapturedStep:
 
         Args:
             clip: frames of the captured shape.
-            memory: what the previous call returned, and what this one changes; None starts anew.
+            memory: what the previous call returned; this call changes it. None starts with zeros.
 
         Returns:
             `out[t][b]` as every detector gives it, and the memory.
@@ -159,15 +159,15 @@ def capture_graph(play: Callable[[], Outputs]) -> Replay:
     """Capture a function as a CUDA graph.
 
     Args:
-        play: works on the accelerator alone, on the same tensors every time.
+        play: runs on the accelerator only, on the same tensors every time.
 
     Returns:
-        The replay; what the warm-up left in the buffers is the caller's to clear.
+        The replay; the caller clears the buffers after the warm-up.
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.cuda.graphs.graph.html
     """
-    # On a stream of its own, as the capture asks for.
+    # The capture requires a separate stream.
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):

@@ -1,4 +1,4 @@
-"""Several ways to run one detector, side by side: they take turns, so that drift cancels."""
+"""Times of several variants of one detector, which take turns so that drift cancels."""
 
 import time
 from collections.abc import Sequence
@@ -8,62 +8,58 @@ import numpy as np
 import torch
 
 from evdet.speed.durations import Durations, summarise
+from evdet.speed.time_bins import TimeBins
 from evdet.speed.variants import Variant
-from evdet.speed.windows import Windows
 
 __all__ = ["VariantTimes", "time_variants"]
 
 _BLOCK = 5
-"""Windows of a turn that count; one more before them finds the caches full of the last turn's."""
+"""Measured time bins of a turn; one before them refills the caches."""
 _PAUSE = 0.01
-"""Seconds between turns, in which the threads of the one before fall asleep."""
+"""Seconds between turns, in which the threads of the previous variant stop spinning."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VariantTimes:
-    """What a variant is worth."""
+    """The speed of a variant."""
 
     window: Durations
-    """From raw events to boxes."""
+    """Durations of a time bin, from raw events to boxes."""
     speedup: float
-    """How many times as fast as the first variant: in the middle of the rounds, each of which
-    compares the two in the same moment."""
+    """Speed relative to the first variant: the median over rounds, which measure both."""
 
 
 @torch.inference_mode()
 def time_variants(
     variants: Sequence[Variant],
-    windows: Windows,
+    time_bins: TimeBins,
     *,
-    num_windows: int,
+    num_tbins: int,
     warm_up: int,
 ) -> list[VariantTimes]:
-    """Let variants take turns, each with a player and a memory of its own.
+    """Time variants in turns, each with its own reader and memory.
 
     Args:
-        variants: the first is what the others are compared with.
-        windows: the source.
-        num_windows: windows to measure of each, rounded up to whole turns.
-        warm_up: windows before them.
-
-    Returns:
-        The times of each.
+        variants: the others are compared with the first.
+        time_bins: the source.
+        num_tbins: time bins to measure of each, rounded up to whole turns.
+        warm_up: time bins before them.
     """
     if not variants:
         return []
-    players = [_Player(variant, windows) for variant in variants]
+    players = [_Player(variant, time_bins) for variant in variants]
     for player in players:
         for _ in range(warm_up):
-            player.play_window()
-    # Durations by variant, round and window.
+            player.play_bin()
+    # Durations by variant, round and time bin.
     rounds: list[list[list[float]]] = [[] for _ in players]
-    for number in range(-(-num_windows // _BLOCK)):
-        # Who comes first differs from round to round.
-        for place in range(len(players)):
-            index = (place + number) % len(players)
+    for round_index in range(-(-num_tbins // _BLOCK)):
+        # The first variant changes from round to round.
+        for turn in range(len(players)):
+            index = (turn + round_index) % len(players)
             time.sleep(_PAUSE)
-            players[index].play_window()
-            rounds[index].append([players[index].play_window() for _ in range(_BLOCK)])
+            players[index].play_bin()
+            rounds[index].append([players[index].play_bin() for _ in range(_BLOCK)])
     middles = np.median(rounds, axis=2)
     return [
         VariantTimes(
@@ -75,15 +71,15 @@ def time_variants(
 
 
 class _Player:
-    def __init__(self, variant: Variant, windows: Windows) -> None:
+    def __init__(self, variant: Variant, time_bins: TimeBins) -> None:
         self._step = variant.step
-        self._windows = windows
-        self._source = windows.play()
+        self._time_bins = time_bins
+        self._source = time_bins.play()
         self._memory: tuple[torch.Tensor, ...] | None = None
 
-    def play_window(self) -> float:
-        """Seconds from raw events to boxes on the CPU: nothing is left to wait for."""
+    def play_bin(self) -> float:
+        """Seconds from raw events to boxes; these are on the CPU, so the accelerator is done."""
         start = time.perf_counter()
-        clip = self._windows.represent(next(self._source))
+        clip = self._time_bins.represent(next(self._source))
         _, self._memory = self._step(clip, self._memory)
         return time.perf_counter() - start

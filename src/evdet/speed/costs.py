@@ -1,4 +1,4 @@
-"""What a detector costs besides time: arithmetic, parameters, memory."""
+"""Costs of a detector besides time: arithmetic, parameters, peak RAM."""
 
 import contextlib
 import resource
@@ -23,14 +23,14 @@ _RESET_PEAK = "5"
 
 
 class PeakMemory(NamedTuple):
-    """The most memory that was held at once, in bytes."""
+    """Peak RAM, in bytes."""
 
     host: int
-    """Of the process: libraries, weights and everything else."""
+    """Peak RAM of the process, with libraries and weights."""
     host_before: int
-    """Of the process before, which is not the work's."""
+    """RAM of the process before the work."""
     accelerator: int | None
-    """Of tensors on the accelerator; None without one."""
+    """Peak of the tensors on the accelerator; None without one."""
 
 
 def count_flops(detector: Detector, clip: Shaped[Tensor, "T B C H W"]) -> int:
@@ -43,7 +43,7 @@ def count_flops(detector: Detector, clip: Shaped[Tensor, "T B C H W"]) -> int:
     Returns:
         Additions and multiplications, from frames to candidates; a multiply-accumulate is two.
     """
-    # Attention as matrix products: the counter does not know a CPU's fused kernel for it.
+    # Attention as matrix products: the counter ignores a CPU's fused kernel for it.
     with (
         torch.no_grad(),
         sdpa_kernel(SDPBackend.MATH),
@@ -54,20 +54,20 @@ def count_flops(detector: Detector, clip: Shaped[Tensor, "T B C H W"]) -> int:
 
 
 def count_parameters(detector: Detector) -> int:
-    """Count the numbers that training finds."""
+    """Count the parameters of a detector."""
     return sum(weight.numel() for weight in detector.parameters())
 
 
 def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemory:
-    """Find out how much memory some work needs.
+    """Measure the peak RAM of some work.
 
     Args:
         work: is called once.
-        device: where it works.
+        device: of the work.
 
     Returns:
-        The peaks. Where the system cannot forget an earlier peak of the process (it can on
-        Linux), that of the host is the peak since its start.
+        The peaks. Only Linux can reset the peak of the process; elsewhere that of the host is the
+        peak since the process started.
     """
     on_accelerator = device.type == "cuda"
     if on_accelerator:
@@ -82,7 +82,7 @@ def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemo
 
 
 def _read_status(name: str) -> int | None:
-    """A number of this process, in bytes; None where there is no such file."""
+    """A value from the process status, in bytes; None where the system has no such file."""
     try:
         lines = _STATUS.read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Durations of the windows of a stream -> the few numbers that are said of them."""
+"""Durations of the time bins of a stream -> percentiles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,23 @@ __all__ = ["Durations", "summarise", "wait_for"]
 
 @dataclass(frozen=True)
 class Durations:
-    """How long something took in most windows, and in few; in milliseconds."""
+    """Percentiles of a duration over time bins, in milliseconds."""
 
     p50: float
-    """Half of the windows took no longer."""
+    """Median."""
     p90: float
-    """Nine of ten took no longer."""
+    """90th percentile."""
     p99: float
-    """Ninety-nine of a hundred took no longer."""
+    """99th percentile."""
     best: float
-    """The shortest: what a machine without other work comes close to."""
+    """Minimum, which is close to that of a machine without other work."""
 
 
 def summarise(seconds: Sequence[float]) -> Durations:
-    """Sum up durations.
+    """Compute the percentiles of durations; each is a measured duration, without interpolation.
 
     Args:
-        seconds: one per window; at least one.
-
-    Returns:
-        Their percentiles: measured durations, never values between two of them.
+        seconds: one per time bin; at least one.
     """
     values = 1e3 * np.asarray(seconds)
     p50, p90, p99 = np.percentile(values, (50, 90, 99), method="inverted_cdf")
@@ -38,6 +35,6 @@ def summarise(seconds: Sequence[float]) -> Durations:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until an accelerator has done what it was asked; a CPU always has."""
+    """Wait until an accelerator has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -13,15 +13,15 @@ from evdet.models import Detector
 from evdet.speed.comparison import VariantTimes, time_variants
 from evdet.speed.costs import PeakMemory, count_flops, count_parameters, measure_memory
 from evdet.speed.stages import StageTimes, time_batches, time_stages
+from evdet.speed.time_bins import TimeBins
 from evdet.speed.variants import EAGER, Difference, Variant, VariantError, parts_of, prepare_variant
-from evdet.speed.windows import Windows
 from evdet.tracking import Tracker
 
 __all__ = ["SpeedReport", "VariantReport", "measure_speed"]
 
 _log = logging.getLogger(__name__)
 
-_COMPARED_WINDOWS = 10
+_COMPARED_BINS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,50 +31,50 @@ class VariantReport:
     name: str
     """The variant."""
     problem: str = ""
-    """Why it could not be prepared; the rest is then None."""
+    """Why it could not be prepared; the other fields are then None."""
     times: VariantTimes | None = None
-    """What it is worth."""
+    """Its speed."""
     difference: Difference | None = None
-    """How far its candidates are from the detector's own."""
+    """Difference of its candidates from the detector's own."""
     seconds: float | None = None
-    """Time to make it ready."""
+    """Seconds to prepare it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedReport:
-    """Everything that one run measured."""
+    """The results of one measurement."""
 
     source: str
-    """What was played."""
+    """Name of the source."""
     delta_t: int
-    """From one window to the next, in microseconds."""
+    """Duration of a time bin, in microseconds."""
     frame: tuple[int, int, int]
     """Channels, height and width of the network's input."""
     device: str
-    """Where the network was."""
+    """Device of the network."""
     threads: int
     """Threads of the CPU's operators."""
     num_windows: int
-    """Windows that were measured."""
+    """Time bins that were measured."""
     warm_up: int
-    """Windows before them."""
+    """Time bins before them."""
     thresholds: SelectionThresholds
-    """Of the selection."""
+    """Thresholds of the selection."""
     parameters: int
-    """Numbers that training finds."""
+    """Parameters of the detector."""
     flops: int
-    """Of a window's convolutions and matrix products; a multiply-accumulate is two."""
+    """FLOPs of the convolutions and matrix products of a time bin; a multiply-accumulate is two."""
     stages: StageTimes
-    """Where the time goes."""
+    """Durations of the stages."""
     frames_per_second: dict[int, float]
     """Network and selection, by batch size."""
     memory: PeakMemory
-    """While the stages were measured."""
+    """Peak RAM while the stages were measured."""
     variants: tuple[VariantReport, ...]
-    """Ways to run it, side by side."""
+    """The comparison of variants."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same in plain types, as JSON has them."""
+        """The same in plain types, for JSON."""
         plain = dataclasses.asdict(self)
         plain["memory"] = self.memory._asdict()
         plain["macs"] = self.flops // 2
@@ -85,10 +85,10 @@ class SpeedReport:
 
 def measure_speed(
     detector: Detector,
-    windows: Windows,
+    time_bins: TimeBins,
     thresholds: SelectionThresholds,
     *,
-    num_windows: int = 200,
+    num_tbins: int = 200,
     warm_up: int = 20,
     batches: Sequence[int] = (1, 2, 4, 8, 16),
     variants: Sequence[str] = (),
@@ -99,58 +99,55 @@ def measure_speed(
 
     Args:
         detector: in evaluation mode, on its device.
-        windows: what it is played.
+        time_bins: the source.
         thresholds: of the selection.
-        num_windows: windows to measure, of the stages and of each variant.
-        warm_up: windows before them.
-        batches: numbers of lanes for the frames per second.
-        variants: what is compared with plain PyTorch, as `prepare_variant` takes it.
-        tracker: numbers the boxes, as the last stage; None leaves it out.
-        tell: is told what happens next.
-
-    Returns:
-        The measurement.
+        num_tbins: time bins to measure, of the stages and of each variant.
+        warm_up: time bins before them.
+        batches: batch sizes for the frames per second.
+        variants: names to compare with plain PyTorch, as `prepare_variant` takes them.
+        tracker: the last stage; None measures no tracking.
+        tell: is called with the name of each step before it starts.
 
     Raises:
-        ValueError: a value is out of range, or there is no such variant.
+        ValueError: a value is out of range, or a variant is unknown.
     """
-    _check(num_windows, warm_up, batches)
+    _check(num_tbins, warm_up, batches)
     for name in variants:
         parts_of(name)
     device = next(detector.parameters()).device
-    source = windows.play()
-    clips = [windows.represent(next(source)) for _ in range(_COMPARED_WINDOWS)]
+    source = time_bins.play()
+    clips = [time_bins.represent(next(source)) for _ in range(_COMPARED_BINS)]
     measured: list[StageTimes] = []
 
     def play() -> None:
         measured.append(
             time_stages(
                 detector,
-                windows,
+                time_bins,
                 thresholds,
-                num_windows=num_windows,
+                num_tbins=num_tbins,
                 warm_up=warm_up,
                 tracker=tracker,
             )
         )
 
     tell("stages")
-    # First, while the process holds nothing else.
+    # First, while the process has allocated nothing else.
     memory = measure_memory(play, device)
     tell("batches")
-    rates = time_batches(detector, windows, thresholds, batches)
+    rates = time_batches(detector, time_bins, thresholds, batches)
     ready = []
     for name in dict.fromkeys((EAGER, *variants)) if variants else ():
         tell(name)
-        ready.append(_pull(name, detector, clips, thresholds))
+        ready.append(_prepare(name, detector, clips, thresholds))
     tell("variants, in turns")
     return SpeedReport(
-        source=windows.name,
-        delta_t=windows.delta_t,
+        source=time_bins.name,
+        delta_t=time_bins.delta_t,
         frame=(clips[0].shape[2], clips[0].shape[3], clips[0].shape[4]),
         device=str(device),
         threads=torch.get_num_threads(),
-        num_windows=num_windows,
+        num_windows=num_tbins,
         warm_up=warm_up,
         thresholds=thresholds,
         parameters=count_parameters(detector),
@@ -158,19 +155,19 @@ def measure_speed(
         stages=measured[0],
         frames_per_second=rates,
         memory=memory,
-        variants=_time(ready, windows, num_windows=num_windows, warm_up=warm_up),
+        variants=_time(ready, time_bins, num_tbins=num_tbins, warm_up=warm_up),
     )
 
 
-def _check(num_windows: int, warm_up: int, batches: Sequence[int]) -> None:
-    for name, value in (("windows", num_windows), *(("batches", size) for size in batches)):
+def _check(num_tbins: int, warm_up: int, batches: Sequence[int]) -> None:
+    for name, value in (("windows", num_tbins), *(("batches", size) for size in batches)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
     if warm_up < 0:
         raise ValueError(f"warm_up must be 0 or more, got {warm_up}")
 
 
-def _pull(
+def _prepare(
     name: str, detector: Detector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
 ) -> Variant | VariantReport:
     try:
@@ -182,14 +179,14 @@ def _pull(
 
 def _time(
     ready: Sequence[Variant | VariantReport],
-    windows: Windows,
+    time_bins: TimeBins,
     *,
-    num_windows: int,
+    num_tbins: int,
     warm_up: int,
 ) -> tuple[VariantReport, ...]:
-    """The variants that could be prepared are timed, the others keep their place."""
+    """Time the prepared variants; the others keep their row."""
     prepared = [variant for variant in ready if isinstance(variant, Variant)]
-    times = time_variants(prepared, windows, num_windows=num_windows, warm_up=warm_up)
+    times = time_variants(prepared, time_bins, num_tbins=num_tbins, warm_up=warm_up)
     by_name = {variant.name: found for variant, found in zip(prepared, times, strict=True)}
     return tuple(
         variant

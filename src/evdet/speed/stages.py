@@ -1,4 +1,4 @@
-"""One detector, stage by stage: where the time of a window goes."""
+"""Durations of one detector, stage by stage."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,13 @@ from evdet.boxes import to_box_events
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector, select_detections
 from evdet.speed.durations import Durations, summarise, wait_for
-from evdet.speed.windows import Windows
+from evdet.speed.time_bins import TimeBins
 from evdet.tracking import Tracker
 
 __all__ = ["STAGES", "StageTimes", "time_batches", "time_stages"]
 
 STAGES = ("read", "represent", "network", "select", "track")
-"""From the file to tracks, in order; boxes are out after select."""
+"""From the file to tracks, in order; select gives the boxes."""
 
 _MAX_SECONDS = 1.0
 _MAX_CALLS = 20
@@ -26,60 +26,57 @@ _MAX_CALLS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class StageTimes:
-    """What one pass over a source measured."""
+    """The measurements of one pass over a source."""
 
     stages: dict[str, Durations]
-    """Of each stage; an accelerator was waited for at its end."""
+    """Durations of each stage, with a wait for the accelerator at its end."""
     window: Durations
-    """From raw events to boxes, in other windows of the same pass, without waits in between."""
+    """Durations of a time bin, from raw events to boxes, without waits between stages."""
     events: float
-    """Events of a window, in the middle; 0 for pictures."""
+    """Median number of events of a time bin; 0 for pictures."""
     candidates: float
-    """Candidates of a window with a score over the threshold, in the middle."""
+    """Median number of candidates of a time bin with a score over the threshold."""
     boxes: float
-    """Boxes of a window, in the middle."""
+    """Median number of boxes of a time bin."""
 
 
 @torch.inference_mode()
 def time_stages(
     detector: Detector,
-    windows: Windows,
+    time_bins: TimeBins,
     thresholds: SelectionThresholds,
     *,
-    num_windows: int,
+    num_tbins: int,
     warm_up: int,
     tracker: Tracker | None = None,
 ) -> StageTimes:
-    """Play a source twice at once, window by window: in one go, and stage by stage.
+    """Time each time bin twice: as a whole, and stage by stage.
 
     Args:
-        detector: in evaluation mode, on its device. Batch 1, memory carried from window to window.
-        windows: the source.
+        detector: in evaluation mode, on its device. Batch 1, memory carried from bin to bin.
+        time_bins: the source.
         thresholds: of the selection.
-        num_windows: windows to measure.
-        warm_up: windows before them.
-        tracker: numbers the boxes; without one there is no stage track.
-
-    Returns:
-        The times.
+        num_tbins: time bins to measure.
+        warm_up: time bins before them.
+        tracker: of the stage track; None leaves the stage out.
     """
     device = next(detector.parameters()).device
-    whole, staged = windows.play(), windows.play()
+    whole, staged = time_bins.play(), time_bins.play()
     carried_whole = carried = None
     totals: list[float] = []
     rows: list[list[float]] = []
     counts: list[tuple[int, int, int]] = []
-    for number in range(num_windows + warm_up):
+    for index in range(num_tbins + warm_up):
         start = time.perf_counter()
-        clip = windows.represent(next(whole))
+        clip = time_bins.represent(next(whole))
         boxes, scores, carried_whole = detector.predict(clip, carried_whole)
         select_detections(boxes, scores, clip, thresholds)
         totals.append(time.perf_counter() - start)
 
         marks = [time.perf_counter()]
-        window = next(staged)
+        time_bin = next(staged)
         marks.append(time.perf_counter())
-        clip = windows.represent(window)
+        clip = time_bins.represent(time_bin)
         wait_for(device)
         marks.append(time.perf_counter())
         boxes, scores, carried = detector.predict(clip, carried)
@@ -88,12 +85,12 @@ def time_stages(
         found = select_detections(boxes, scores, clip, thresholds)[0][0]
         marks.append(time.perf_counter())
         if tracker is not None:
-            t = (number + 1) * windows.delta_t
+            t = (index + 1) * time_bins.delta_t
             tracker.update(t, to_box_events(*_columns(found), t=t))
             marks.append(time.perf_counter())
         rows.append(np.diff(marks).tolist())
         num_over = int((scores >= thresholds.score_thresh).sum())
-        counts.append((_num_events(window), num_over, len(found["boxes"])))
+        counts.append((_num_events(time_bin), num_over, len(found["boxes"])))
     events, candidates, num_boxes = np.median(counts[warm_up:], axis=0).tolist()
     columns = zip(*rows[warm_up:], strict=True)
     return StageTimes(
@@ -107,21 +104,18 @@ def time_stages(
 
 @torch.inference_mode()
 def time_batches(
-    detector: Detector, windows: Windows, thresholds: SelectionThresholds, batches: Sequence[int]
+    detector: Detector, time_bins: TimeBins, thresholds: SelectionThresholds, batches: Sequence[int]
 ) -> dict[int, float]:
-    """Measure how many frames a second the network and the selection manage side by side.
+    """Measure the frames per second of the network and the selection, by batch size.
 
     Args:
         detector: in evaluation mode, on its device.
-        windows: the source; lanes show its windows in turn.
+        time_bins: the source; lanes take its time bins in turn.
         thresholds: of the selection.
-        batches: numbers of lanes.
-
-    Returns:
-        Frames per second of each.
+        batches: batch sizes.
     """
-    source = windows.play()
-    clips = [windows.represent(next(source)) for _ in range(max(batches, default=0))]
+    source = time_bins.play()
+    clips = [time_bins.represent(next(source)) for _ in range(max(batches, default=0))]
     rates = {}
     for num_lanes in batches:
         clip = torch.cat(clips[:num_lanes], dim=1)
@@ -132,21 +126,21 @@ def time_batches(
             boxes, scores, memory = detector.predict(clip, memory)
             select_detections(boxes, scores, clip, thresholds)
             seconds.append(time.perf_counter() - start)
-        # The first call of a shape prepares what the others find.
+        # The first call of a shape includes one-time preparation.
         rates[num_lanes] = num_lanes / float(np.median(seconds[1:]))
     return rates
 
 
-def _num_events(window: object) -> int:
-    events = getattr(window, "events", None)
+def _num_events(time_bin: object) -> int:
+    events = getattr(time_bin, "events", None)
     return 0 if events is None else len(events)
 
 
 def _until_enough(seconds: Sequence[float]) -> Iterator[int]:
-    for number in range(_MAX_CALLS):
-        if number > 2 and sum(seconds) > _MAX_SECONDS:
+    for index in range(_MAX_CALLS):
+        if index > 2 and sum(seconds) > _MAX_SECONDS:
             return
-        yield number
+        yield index
 
 
 def _columns(found: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,33 +12,26 @@ _GIGA = 1e9
 
 
 def describe_speed(report: SpeedReport) -> str:
-    """Put a measurement into words and columns.
-
-    Args:
-        report: of `measure_speed`.
-
-    Returns:
-        The lines.
-    """
+    """Format a measurement of `measure_speed` as text."""
     channels, height, width = report.frame
     stages, limits = report.stages, report.thresholds
     lines = [
-        f"source            {report.source}, windows of {report.delta_t / 1000:g} ms",
-        f"half the windows  have at least {stages.events:,.0f} events, {stages.candidates:,.0f} "
-        f"candidates of score {limits.score_thresh:g} or more (at most {limits.max_boxes} go on), "
+        f"source            {report.source}, time bins of {report.delta_t / 1000:g} ms",
+        f"median time bin   {stages.events:,.0f} events, {stages.candidates:,.0f} candidates of "
+        f"score {limits.score_thresh:g} or more (at most {limits.max_boxes} enter suppression), "
         f"{stages.boxes:,.0f} boxes",
         f"network           {channels} x {height} x {width} (channels x height x width), "
         f"{report.parameters:,} parameters",
         f"arithmetic        {report.flops / _GIGA:.3g} GFLOP = {report.flops / 2 / _GIGA:.3g} GMAC "
-        "a window, of convolutions and matrix products",
-        f"memory            {_describe_memory(report)}",
-        f"protocol          batch 1, memory carried on, {report.device}, {report.threads} "
-        f"thread{'' if report.threads == 1 else 's'}, {report.num_windows} windows after "
-        f"{report.warm_up} to warm up",
+        "per time bin, convolutions and matrix products",
+        f"peak RAM          {_describe_memory(report)}",
+        f"protocol          batch 1, memory from bin to bin, {report.device}, {report.threads} "
+        f"thread{'' if report.threads == 1 else 's'}, {report.num_windows} time bins after "
+        f"{report.warm_up} for warm-up",
         "",
-        f"{'stage, ms a window':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}",
+        f"{'stage, ms per time bin':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}",
         *(f"{name:36}{_columns(times)}" for name, times in stages.stages.items()),
-        f"{'raw events in, boxes out':36}{_columns(stages.window)}",
+        f"{'raw events to boxes':36}{_columns(stages.window)}",
     ]
     if report.frames_per_second:
         lines += ["", f"{'batch':>8}{'network + select, frames/s':>30}"]
@@ -50,16 +43,16 @@ def describe_speed(report: SpeedReport) -> str:
 
 def _describe_memory(report: SpeedReport) -> str:
     host, before, accelerator = report.memory
-    text = f"process at most {host / _MEGA:,.0f} MB, {before / _MEGA:,.0f} MB of it before"
+    text = f"process {host / _MEGA:,.0f} MB, of which {before / _MEGA:,.0f} MB before"
     if accelerator is not None:
-        text += f"; tensors on the accelerator at most {accelerator / _MEGA:,.0f} MB"
+        text += f"; tensors on the accelerator {accelerator / _MEGA:,.0f} MB"
     return text
 
 
 def _describe_variants(variants: tuple[VariantReport, ...]) -> Iterator[str]:
     yield (
-        f"{'variant, raw events in, boxes out':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}"
-        f"{'faster':>9}{'pixels':>10}{'scores':>10}{'ready in':>10}"
+        f"{'variant, raw events to boxes':36}{'p50':>9}{'p90':>9}{'p99':>9}{'best':>9}"
+        f"{'speedup':>9}{'pixels':>10}{'scores':>10}{'ready in':>10}"
     )
     for variant in variants:
         if variant.times is None or variant.difference is None:

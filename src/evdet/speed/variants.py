@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from evdet.boxes import clip_boxes
+from evdet.detectors import ExportError, load_onnx
+from evdet.export import compare_onnx, export_onnx
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector, compile_reason, fold_batch_norm, select_detections
 from evdet.shapes import ClipDetections, Frames, Memory
@@ -33,9 +35,9 @@ __all__ = [
 Step = Callable[[Tensor, Memory | None], tuple[ClipDetections, Memory]]
 
 EAGER = "eager"
-"""PyTorch as it comes: float32, BatchNorm in its place, weights in the usual order."""
+"""Plain PyTorch: float32, BatchNorm not folded, weights in the default order."""
 PARTS = ("fold", "channels-last", "half", "compile", "graphs")
-"""What can be put together with + signs, in the order in which it is done. onnx stands alone."""
+"""Parts of a variant, joined with + signs, in the order in which they apply. onnx has no parts."""
 DEFAULT_VARIANTS = (
     "fold",
     "channels-last",
@@ -46,17 +48,17 @@ DEFAULT_VARIANTS = (
     "fold+channels-last+graphs",
     "fold+channels-last+half+graphs",
 )
-"""Those that are compared where nobody chooses."""
+"""The variants that `evdet bench` compares by default."""
 
 _ONNX = "onnx"
 
 
 class VariantError(RuntimeError):
-    """A variant cannot be prepared here; the message is one line that says why."""
+    """A variant cannot be prepared on this machine; the message is one line with the reason."""
 
 
 class Difference(NamedTuple):
-    """How far two ways to compute the same are apart, over all candidates of some windows."""
+    """Difference of two variants, over all candidates of some time bins."""
 
     boxes: float
     """Largest difference of a corner inside the frame, in pixels."""
@@ -65,35 +67,32 @@ class Difference(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """A detector that is ready."""
+    """A prepared variant."""
 
     name: str
-    """What was done to it."""
+    """Its name."""
     step: Step
     """From a clip and its memory to boxes and memory, with fixed thresholds."""
     difference: Difference
-    """From the detector as it was."""
+    """Difference from the original detector."""
     seconds: float
-    """Time that it took to make it ready: copying, exporting, compiling."""
+    """Seconds to prepare it: copying, exporting, compiling."""
 
 
 def prepare_variant(
     name: str, detector: Detector, clips: Sequence[Frames], thresholds: SelectionThresholds
 ) -> Variant:
-    """Make a detector ready for inference, and compare it with what it was.
+    """Prepare a variant of a detector, and compare it with the original.
 
     Args:
-        name: eager, onnx, or any of `PARTS` put together with + signs.
-        detector: in evaluation mode, on its device; it is left as it is.
+        name: eager, onnx, or any of `PARTS` joined with + signs.
+        detector: in evaluation mode, on its device; it is not changed.
         clips: the start of a stream, on the same device; at least one clip, all of one shape.
         thresholds: of the selection.
 
-    Returns:
-        What can be run.
-
     Raises:
-        ValueError: there is no such variant.
-        VariantError: it cannot be prepared here.
+        ValueError: the name is unknown.
+        VariantError: it cannot be prepared on this machine.
     """
     parts = parts_of(name)
     start = time.perf_counter()
@@ -111,23 +110,23 @@ def prepare_variant(
 
 
 def parts_of(name: str) -> set[str]:
-    """Take the name of a variant apart.
+    """Split the name of a variant into its parts.
 
     Args:
         name: as `prepare_variant` takes it.
 
     Returns:
-        Some of `PARTS`, or onnx; none of them is plain PyTorch.
+        Some of `PARTS`, or onnx; empty for plain PyTorch.
 
     Raises:
-        ValueError: there is no such variant.
+        ValueError: the name is unknown.
     """
     parts = set() if name == EAGER else set(name.split("+"))
     unknown = parts - {*PARTS} if parts != {_ONNX} else ()
     if unknown:
         raise ValueError(
-            f"there is no variant {name!r}: choose {_ONNX}, or put some of {', '.join(PARTS)} "
-            "together with + signs"
+            f"unknown variant {name!r}: choose {_ONNX}, or join some of {', '.join(PARTS)} with "
+            "+ signs"
         )
     return parts
 
@@ -147,8 +146,6 @@ def _compare(one: Predict, other: Predict, clips: Sequence[Frames]) -> Differenc
 
 
 def _compare_export(detector: Detector, path: Path, clips: Sequence[Frames]) -> Difference:
-    from evdet.export import compare_onnx
-
     found = compare_onnx(detector, path, [clip[0].numpy() for clip in clips])
     return Difference(found.boxes * max(clips[0].shape[-2:]), found.scores)
 
@@ -161,7 +158,7 @@ def _prepare(
         if part in parts and not on_accelerator:
             raise VariantError(f"{part} needs an accelerator")
     ready = copy.deepcopy(detector).eval().requires_grad_(False)
-    # A configuration may ask for channels-last: here that is a variant of its own.
+    # A configuration may set channels_last; here that is a part of a variant.
     _order_weights(ready, torch.contiguous_format)
     if "fold" in parts:
         ready = fold_batch_norm(ready, lambda model: model.predict(clip)).requires_grad_(False)
@@ -184,13 +181,13 @@ def _order_weights(detector: Detector, order: torch.memory_format) -> None:
 
 
 def in_half(detector: Detector) -> Predict:
-    """Let a detector compute in float16; boxes and scores come out in float32.
+    """Convert a detector to float16; boxes and scores are in float32.
 
     Args:
-        detector: its weights are converted.
+        detector: its weights are converted in place.
 
     Returns:
-        Its `predict`, for clips of any type; the memory stays in float16.
+        Its `predict`, for clips of any type; the memory is in float16.
     """
     detector.half()
 
@@ -204,8 +201,8 @@ def in_half(detector: Detector) -> Predict:
 def _compile(predict: Predict, clip: Frames) -> Predict:
     compiled: Predict = torch.compile(predict, dynamic=False)
     try:
-        # Compilation happens in the first call, and again in the first with a memory. It holds
-        # for the mode in which it happens, and this one is that of all measurements.
+        # The first call compiles, and the first call with a memory again. The result is for the
+        # current grad mode, and all measurements run in inference mode.
         with torch.inference_mode():
             memory = compiled(clip, None)[2]
             compiled(clip, memory)
@@ -242,15 +239,11 @@ def _step(
 
 
 def _export(detector: Detector, path: Path, clip: Frames, thresholds: SelectionThresholds) -> Step:
-    # Optional libraries: what is missing is said where it is asked for.
-    from evdet.detectors import ExportError, load_onnx
-    from evdet.export import export_onnx
-
     if clip.device.type != "cpu":
-        raise VariantError("onnx is measured on a CPU: --device cpu")
+        raise VariantError("onnx runs on the CPU only: use --device cpu")
     try:
         export_onnx(detector, path, fixed_shape=True)
-        # As many threads as everything else here has.
+        # The same number of threads as all other variants.
         session = load_onnx(path, num_threads=torch.get_num_threads())
     except ExportError as error:
         raise VariantError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Config -> trained detector. The only folder that knows Lightning."""
+"""Config -> trained detector. The only package that may import Lightning."""
 
 import lazy_loader
 

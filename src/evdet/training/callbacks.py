@@ -1,4 +1,4 @@
-"""What happens around the training: checkpoints, pictures, and one log line an epoch."""
+"""Lightning callbacks: checkpoints, pictures, and one log line an epoch."""
 
 import itertools
 import logging
@@ -32,14 +32,13 @@ _LOG = logging.getLogger(__name__)
 
 
 class CheckpointWriter(pl.Callback):
-    """Writes checkpoints after every epoch, and every so often within one.
+    """Writes checkpoints after every epoch, and at intervals within one.
 
-    After an epoch and its validation: `epoch=E-step=S.ckpt`, which stays, and `last.ckpt` and,
-    where the validation's mAP is the highest so far, `best.ckpt`, both the same file under a
-    second name. Within an epoch only `last.ckpt` is written, each in place of the one before.
+    After an epoch and its validation it writes `epoch=E-step=S.ckpt` and links `last.ckpt` and, at
+    the highest validation mAP so far, `best.ckpt` to it. Within an epoch it replaces `last.ckpt`.
 
     Args:
-        run: where they go.
+        run: the folder of the run.
         every_minutes: time between checkpoints within an epoch; 0 writes one after each batch.
     """
 
@@ -50,11 +49,11 @@ class CheckpointWriter(pl.Callback):
         self._written = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run has to know."""
+        """The state of a resumed run."""
         return {"best_map": self.best_map}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.best_map = state_dict["best_map"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,20 +65,23 @@ class CheckpointWriter(pl.Callback):
     ) -> None:
         """Write the checkpoint within an epoch when it is due.
 
-        Never after the last batch: the epoch's own follows its validation, and a run resumed
-        between the two would leave the validation out.
+        Not after the last batch: a run that is resumed there would skip the validation, after which
+        the checkpoint of the epoch follows.
         """
-        number = trainer.fit_loop.batch_idx + 1
-        # In between, gradients of earlier batches wait for their step: no checkpoint holds them.
-        is_last = number == trainer.num_training_batches or number % trainer.accumulate_grad_batches
+        num_done = trainer.fit_loop.batch_idx + 1
+        is_last = num_done == trainer.num_training_batches
+        # A checkpoint does not hold accumulated gradients.
+        is_between = num_done % trainer.accumulate_grad_batches > 0
         is_due = time.monotonic() - self._written >= 60 * self.every_minutes
-        if not is_last and trainer.strategy.reduce_boolean_decision(is_due, all=False):
+        if not (is_last or is_between) and trainer.strategy.reduce_boolean_decision(
+            is_due, all=False
+        ):
             self._write(trainer, self.run.last_checkpoint)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch's checkpoint and give it its further names."""
+        """Write the epoch's checkpoint and its links."""
         scores = pl_module.scores if isinstance(pl_module, LightningDetectionModel) else None
-        # Written so that the NaN of a validation without objects is never the best.
+        # False for the NaN of a validation without objects.
         is_best = scores is not None and scores.map > self.best_map
         if scores is not None and is_best:
             self.best_map = scores.map
@@ -97,26 +99,26 @@ class CheckpointWriter(pl.Callback):
 
 
 class EpochLog(pl.Callback):
-    """Says in one line how an epoch went, and keeps how fast the training is."""
+    """Logs one line an epoch, and measures the speed of the training."""
 
     def __init__(self) -> None:
         self.num_frames = 0
         """Frames trained so far, over all processes."""
         self.seconds = 0.0
-        """Time that took, without validations."""
+        """Training time in seconds, without validations."""
         self._started = time.monotonic()
 
     @property
     def frames_per_second(self) -> float:
-        """Speed of the training so far."""
+        """Mean speed of the training."""
         return self.num_frames / self.seconds if self.seconds else 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run goes on counting from."""
+        """The counts of a resumed run."""
         return {"num_frames": self.num_frames, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         self.num_frames, self.seconds = state_dict["num_frames"], state_dict["seconds"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -124,7 +126,7 @@ class EpochLog(pl.Callback):
         self._started = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock: an epoch that is resumed has no start."""
+        """Start the clock: a resumed epoch has no start event."""
         self._started = time.monotonic()
 
     def on_train_batch_end(
@@ -160,25 +162,26 @@ class EpochLog(pl.Callback):
             self._log_losses(trainer.current_epoch, loader)
 
     def _log_losses(self, epoch: int, loader: StreamLoader | MixedLoader) -> None:
-        """Every process has lanes of its own, and says what it lost in them."""
+        """Each process logs what its own lanes lost."""
         if loader.counts:
             counts = sorted(loader.counts.items())
             _LOG.info("epoch %d: %s", epoch, "; ".join(f"{what}: {n:,}" for what, n in counts))
         if loader.broken:
             names = sorted(loader.broken)
             _LOG.warning(
-                "epoch %d: %d recordings broke off or could not be opened: %s",
+                "epoch %d: %d recording%s truncated, corrupt or not readable: %s",
                 epoch,
                 len(names),
+                "" if len(names) == 1 else "s",
                 ", ".join(names[:5]) + (" ..." if len(names) > 5 else ""),
             )
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's progress bar, which also knows the length of an epoch that is resumed."""
+    """Lightning's progress bar, with the length of a resumed epoch."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show which epoch is trained, and how far it is."""
+        """Show the epoch and its progress."""
         super().on_train_start(trainer, pl_module)
         if trainer.fit_loop.restarted_mid_epoch:
             self.on_train_epoch_start(trainer)
@@ -186,19 +189,20 @@ class ProgressBar(TQDMProgressBar):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Leave the bar's line, so that the error's message gets one of its own."""
+        """End the bar's line, so that the error message starts a new one."""
         for bar in (self._train_progress_bar, self._val_progress_bar):
             if bar is not None:
                 bar.close()
 
 
 class ValidationPictures(pl.Callback):
-    """Shows what the validation finds: a picture after every epoch, a video every few.
+    """Shows detections of the validation: a picture after every epoch, a video every N epochs.
 
-    Both go to TensorBoard's images, the video as an animation; and `demo.mp4` to the run's folder.
+    Both are images in TensorBoard, the video as an animation; it is also `demo.mp4` in the run's
+    folder.
 
     Args:
-        run: where the video goes.
+        run: the folder of the run.
         demo_every: epochs from one video to the next; 0 makes none.
     """
 
@@ -221,7 +225,7 @@ class ValidationPictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the batch while there are too few frames."""
+        """Draw the batch while more frames are needed."""
         wanted = _VIDEO_FRAMES if self._makes_video(trainer) else 1
         if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
             return
@@ -241,11 +245,11 @@ class ValidationPictures(pl.Callback):
         return self.demo_every > 0 and (trainer.current_epoch + 1) % self.demo_every == 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Hand out the pictures."""
+        """Write the pictures."""
         if not self._frames:
             return
         frames, self._frames = self._frames, []
-        # The last of them: by then the detector has seen something.
+        # The last one: the memory is empty at the first.
         _show(trainer, "validation", encode_png(frames[-1]), frames[-1].shape)
         if not self._makes_video(trainer):
             return
@@ -262,14 +266,14 @@ def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:
 
 
 def _show(trainer: pl.Trainer, name: str, file: bytes, shape: tuple[int, ...]) -> None:
-    """Put the bytes of a PNG or GIF among TensorBoard's images, as they are."""
+    """Add the bytes of a PNG or GIF to TensorBoard's images."""
     height, width = shape[:2]
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             writer = logger.experiment._get_file_writer()
             writer.add_summary(
-                # The step under which Lightning logs the numbers of the same validation.
+                # The step at which Lightning logs the values of the same validation.
                 Summary(value=[Summary.Value(tag=name, image=image)]),
                 trainer.global_step - 1,
             )

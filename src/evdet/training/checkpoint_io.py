@@ -1,4 +1,4 @@
-"""How Lightning's checkpoints reach the disk and come back: whole, and without code."""
+"""Writing and reading of Lightning's checkpoints: complete files, and no code."""
 
 import io
 import os
@@ -15,7 +15,7 @@ __all__ = ["AtomicCheckpointIO", "link_checkpoint"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it: a half-written one is never seen."""
+    """Writes checkpoints atomically: a temporary file is renamed when it is complete."""
 
     def save_checkpoint(
         self,
@@ -23,7 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: str | os.PathLike[str],
         storage_options: Any | None = None,
     ) -> None:
-        """Write a checkpoint; when that fails, what was there before is still there.
+        """Write a checkpoint; where that fails, an older file is unchanged.
 
         Args:
             checkpoint: plain values and tensors.
@@ -31,10 +31,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             storage_options: not used.
 
         Raises:
-            CheckpointError: the file cannot be written, for one because the disk is full.
+            CheckpointError: the file cannot be written, for example on a full disk.
         """
         path = Path(path)
-        # Through memory: torch's own writer hides the system's error when the disk is full.
+        # Through RAM: torch's own writer hides the system's error on a full disk.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
@@ -46,7 +46,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             raise CheckpointError(
                 f"cannot write the checkpoint {path}: {error.strerror}. "
-                "Earlier checkpoints are untouched: make room, then go on with --resume."
+                "Earlier checkpoints are unchanged: free disk space, then continue with --resume."
             ) from error
 
     def load_checkpoint(
@@ -59,21 +59,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Args:
             path: the file.
-            map_location: not used: Lightning moves things on.
-            weights_only: not used: it always is.
-
-        Returns:
-            The content.
+            map_location: not used: Lightning moves the tensors.
+            weights_only: not used: always true.
         """
         return load_checkpoint(path)
 
 
 def link_checkpoint(source: Path, name: str) -> None:
-    """Give a checkpoint a second name beside it, in place of whatever had that name.
+    """Give a checkpoint a second name in its folder, which replaces a file of that name.
 
     Args:
-        source: the file; where the file system knows no hard links it is written a second time.
-        name: the other name.
+        source: the file; it is copied on a file system without hard links.
+        name: the second name.
 
     Raises:
         CheckpointError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""What makes W processes compute what one would with W times the lanes."""
+"""Training with W processes that gives the results of one process with W times the lanes."""
 
 from typing import Any, TypeVar
 
@@ -20,18 +20,15 @@ Item = TypeVar("Item")
 
 
 def is_distributed() -> bool:
-    """Say whether this process is one of several that train together."""
+    """Say whether this process is one of several training processes."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def gather(item: Item) -> list[Item]:
-    """Collect one item of every process, in the order of their ranks, in all of them.
+    """Collect one item of every process in all processes, in the order of their ranks.
 
     Args:
         item: anything that pickles.
-
-    Returns:
-        The items; alone, a list of this one.
     """
     if not is_distributed():
         return [item]
@@ -41,14 +38,7 @@ def gather(item: Item) -> list[Item]:
 
 
 def mean_over_processes(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Take the mean of a number over all processes; no gradient flows through it.
-
-    Args:
-        value: this process's number.
-
-    Returns:
-        The mean, on the same device.
-    """
+    """Take the mean of a value over all processes; no gradient flows through it."""
     total = value.detach().clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
@@ -57,12 +47,12 @@ def mean_over_processes(value: Float[Tensor, ""]) -> Float[Tensor, ""]:
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d over the frames of all processes, for CPUs, where torch's own does not run.
 
-    It has weights and a momentum, as all of ours have. Processes may have different numbers of
-    frames, as where a head reads labelled frames alone.
+    It has weights and a momentum, as all of evdet's have. Processes may have different numbers of
+    frames, for example where a head reads annotated frames only.
     """
 
     def forward(self, input: Float[Tensor, "F C H W"]) -> Float[Tensor, "F C H W"]:
-        """Normalise by the statistics of all processes; in evaluation by those kept."""
+        """Normalise by the statistics of all processes; in evaluation by the running ones."""
         if not self.training or not is_distributed():
             return super().forward(input)
         count = input.new_tensor(float(input.numel() // input.shape[1]))
@@ -105,7 +95,7 @@ def _sum_over_processes(values: Tensor) -> Tensor:
 
 
 class SyncBatchNormPlugin(LayerSync):
-    """Makes Lightning synchronise batch statistics on accelerators and on CPUs alike.
+    """Lets Lightning synchronise batch statistics on accelerators and on CPUs.
 
     Args:
         on_cpu: whether the processes train on CPUs.
@@ -134,6 +124,6 @@ def _swap(model: nn.Module, old: type[nn.BatchNorm2d], new: type[nn.BatchNorm2d]
         for name, child in layer.named_children():
             if type(child) is old:
                 swapped = new(child.num_features, child.eps, child.momentum)
-                # The same tensors, not copies: an optimiser may hold them already.
+                # The same tensors, not copies: an optimizer may hold them already.
                 swapped._parameters, swapped._buffers = child._parameters, child._buffers
                 setattr(layer, name, swapped.train(child.training))

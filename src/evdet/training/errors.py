@@ -1,7 +1,7 @@
-"""What stops a training."""
+"""Errors of a training run."""
 
 __all__ = ["TrainingError"]
 
 
 class TrainingError(RuntimeError):
-    """The training cannot go on; the message is short and says what to do."""
+    """The training cannot continue; the message has the reason and the remedy."""

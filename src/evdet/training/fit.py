@@ -1,4 +1,4 @@
-"""Config -> trained run folder."""
+"""train: a configuration -> the folder of a trained run."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """What a training leaves behind."""
+    """The results of a training run."""
 
     root_dir: Path
     """The run's folder."""
@@ -59,15 +59,15 @@ class TrainResult:
     best_checkpoint: Path | None
     """The epoch with the highest validation mAP; None where no validation had objects."""
     best_map: float | None
-    """That mAP."""
+    """The highest validation mAP."""
     seconds: float
-    """Time of the training, without validations, over all resumptions."""
+    """Training time, without validations, over all resumptions."""
     num_frames: int
     """Frames trained, every repetition counted, over all processes and resumptions."""
     frames_per_second: float
     """Frames trained per second, without validations, over all processes."""
     is_first_process: bool
-    """Whether this process is the one that speaks for all."""
+    """Whether this is the process of rank 0."""
 
 
 def train(
@@ -76,15 +76,12 @@ def train(
     resume: PathLike | None = None,
     finetune: PathLike | None = None,
 ) -> TrainResult:
-    """Train a detector and leave everything in the folder that the configuration names.
+    """Train a detector; all files go to the folder `config.root_dir`.
 
     Args:
         config: the run.
-        resume: a checkpoint from which to go on, or "auto" for the newest of this run.
+        resume: a checkpoint to continue from, or "auto" for the newest of this run.
         finetune: a checkpoint whose weights a new run starts from; classes may differ.
-
-    Returns:
-        Where things are.
 
     Raises:
         TrainingError: the folder holds another run, a loss is not finite, or a process of the
@@ -105,14 +102,14 @@ def train(
         _say("resuming from %s, after %d steps", checkpoint_path, step)
     elif finetune is not None:
         kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.class_names)
-        _say("starting from %s; classes carried over: %s", finetune, ", ".join(kept) or "none")
+        _say("starting from %s; shared classes: %s", finetune, ", ".join(kept) or "none")
 
     speed = EpochLog()
     writer = CheckpointWriter(run, config.checkpoint_every_minutes)
     with quiet_lightning():
         trainer = make_trainer(
             config,
-            # In this order: the checkpoint of a batch counts that batch.
+            # The log comes before the writer, so that a checkpoint counts its last batch.
             callbacks=[
                 *_average_weights(config.ema_decay),
                 speed,
@@ -137,7 +134,7 @@ def train(
 
 
 def _average_weights(decay: float) -> list[pl.Callback]:
-    """What keeps the moving average; first, so that a checkpoint knows the step before it."""
+    """The callback of the moving average; first, so that a checkpoint includes the last step."""
     if not decay:
         return []
     try:
@@ -145,7 +142,7 @@ def _average_weights(decay: float) -> list[pl.Callback]:
     except ImportError as error:
         raise TrainingError(
             f"ema_decay is {decay}, but moving averages need pytorch_lightning 2.6 or newer: "
-            "pip install -U pytorch_lightning, or leave ema_decay at 0"
+            "pip install -U pytorch_lightning, or set ema_decay to 0"
         ) from error
     return [EMAWeightAveraging(decay=decay)]
 
@@ -156,10 +153,10 @@ def _say(message: str, *values: object) -> None:
 
 
 def _find_start(run: RunFolder, resume: PathLike | None, finetune: PathLike | None) -> Path | None:
-    """The checkpoint to go on from; None for a new run, which needs a folder without any."""
+    """The checkpoint to continue from; None for a new run, whose folder must have none."""
     if resume is not None and finetune is not None:
         raise TrainingError(
-            "resume goes on with a run, finetune starts a new one from its weights: choose one"
+            "--resume continues a run, --finetune starts a new one from its weights: choose one"
         )
     if resume == "auto":
         return search_latest_checkpoint(run.checkpoints)
@@ -167,19 +164,19 @@ def _find_start(run: RunFolder, resume: PathLike | None, finetune: PathLike | No
         return Path(resume)
     if any(run.checkpoints.glob("*.ckpt")):
         raise TrainingError(
-            f"{run.path} holds the checkpoints of an earlier run: go on with it (--resume), choose "
+            f"{run.path} holds the checkpoints of an earlier run: continue it (--resume), choose "
             "another folder (--root-dir), or remove it"
         )
     return None
 
 
 def _check_epochs(checkpoint: dict[str, Any], config: DetectionConfig, path: Path) -> None:
-    # A checkpoint of ours knows what comes next; any other is refused when it is restored.
+    # A checkpoint without a position is refused when it is restored.
     epoch, batch = checkpoint.get("evdet", {}).get("position", (0, 0))
     if (epoch, batch) >= (config.max_epochs, 0):
         raise TrainingError(
-            f"{path} has {epoch} epochs behind it, and max_epochs is {config.max_epochs}: there "
-            "is nothing left to train. Give more with --max-epochs."
+            f"{path} is complete after {epoch} epochs with max_epochs {config.max_epochs}: to "
+            "continue, increase --max-epochs"
         )
 
 
@@ -190,7 +187,7 @@ def _log_changes(old: DetectionConfig, new: DetectionConfig) -> None:
         if getattr(old, field.name) != getattr(new, field.name)
     ]
     if changes:
-        _say("the configuration has changed since the checkpoint: %s", "; ".join(changes))
+        _say("the configuration differs from the checkpoint's: %s", "; ".join(changes))
 
 
 def make_trainer(
@@ -200,18 +197,15 @@ def make_trainer(
 
     Args:
         config: the run.
-        callbacks: in the order in which they are called, besides the progress bar.
-        first_step: TensorBoard drops what an interrupted run logged from this step on.
-
-    Returns:
-        The trainer.
+        callbacks: in the order of their calls, without the progress bar.
+        first_step: TensorBoard drops the values of an interrupted run from this step on.
 
     Raises:
-        TrainingError: this machine does not have the devices that the configuration asks for.
+        TrainingError: the devices of the configuration are not available.
     """
     on_accelerator = config.accelerator != "cpu" and torch.cuda.is_available()
     logger = TensorBoardLogger(
-        # A fixed place, so that a resumed run goes on with its own curves.
+        # A fixed folder, so that a resumed run continues its own curves.
         config.root_dir,
         name=RunFolder(Path(config.root_dir)).logs.name,
         version="",
@@ -223,7 +217,7 @@ def make_trainer(
     except (MisconfigurationException, ModuleNotFoundError) as error:
         raise TrainingError(
             f"accelerator {config.accelerator!r} with {config.devices} devices and strategy "
-            f"{config.strategy!r} cannot be had here: {error} Try --accelerator auto."
+            f"{config.strategy!r} is not available: {error} Try --accelerator auto."
         ) from error
 
 
@@ -272,35 +266,34 @@ def _precision(
 
 def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path | None) -> None:
     try:
-        # What draws from torch's own random state depends on the seed, and the caller's state
-        # is left alone.
+        # Draws from torch's random state depend on the seed, and the caller's state is kept.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.config.seed + trainer.global_rank)
             trainer.fit(model, ckpt_path=checkpoint)
     except TrainingError:
         if not trainer.is_global_zero:
-            sys.exit(2)  # all processes stop for this reason, and one of them says so
+            sys.exit(2)  # all processes stop with this error, and rank 0 prints it
         raise
     except OSError as error:
-        # The logs meet a full disk, too, and their error may hide the checkpoint's. Their thread
-        # ends of it by itself; here, where its traceback is kept quiet.
+        # Writing the logs fails on a full disk, too, and that error may hide the checkpoint's. Wait
+        # for the end of the log's thread here, where its traceback is suppressed.
         for thread in threading.enumerate():
             if thread.daemon:
                 thread.join(timeout=0.1)
         raise TrainingError(
-            f"cannot write to {trainer.default_root_dir}: {error.strerror or error}. Is the disk "
-            "full? Earlier checkpoints are untouched: make room, then go on with --resume."
+            f"cannot write to {trainer.default_root_dir}: {error.strerror or error}. Earlier "
+            "checkpoints are unchanged: free disk space, then continue with --resume."
         ) from error
     except RuntimeError as error:
         if trainer.world_size > 1 and _is_lost_process(error):
             raise TrainingError(
-                "a process of this run was lost, so the others stop; the run goes on from its "
-                "last checkpoint with --resume"
+                "a process of this run was lost, and the others stop: continue from the last "
+                "checkpoint with --resume"
             ) from error
         if _is_of_compiler(error):
             raise TrainingError(
-                f"torch.compile cannot compile the network here: {compile_reason(error)}. Train "
-                "without --compile (--debug shows everything that the compiler says)."
+                f"torch.compile cannot compile the network: {compile_reason(error)}. Train "
+                "without --compile (--debug shows the compiler's whole message)."
             ) from error
         raise
 
@@ -316,18 +309,18 @@ def _is_lost_process(error: RuntimeError) -> bool:
 
 @contextlib.contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's tips to itself; its errors and real warnings come through."""
+    """Suppress Lightning's tips; errors and other warnings are shown."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     names = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
     loggers += [logging.getLogger(name) for name in names]
-    # This one speaks before it kills a run that has lost a process, if it notices before we do.
+    # This logger reports the end of a run that has lost a process.
     launcher = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
     loggers.append(launcher)
     levels = [logger.level for logger in loggers]
     show_thread_error = threading.excepthook
 
     def show_unless_io(args: threading.ExceptHookArgs) -> None:
-        # TensorBoard's thread; the training meets the same error at its next write.
+        # TensorBoard's thread; the training gets the same error at its next write.
         if not isinstance(args.exc_value, OSError):
             show_thread_error(args)
 
@@ -337,7 +330,7 @@ def quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
-            # Which is what is wanted: the model moves the batches of any loader.
+            # Intended: the model moves the batches of any loader.
             warnings.filterwarnings("ignore", "You have overridden `transfer_batch_to_device`")
             warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
             yield

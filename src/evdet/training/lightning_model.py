@@ -1,4 +1,4 @@
-"""The detector as Lightning trains it: loaders, losses, memory, scores, and exact resuming."""
+"""The Lightning module of a detector: loaders, losses, memory, scores, and exact resuming."""
 
 import argparse
 import dataclasses
@@ -28,19 +28,19 @@ __all__ = ["LightningDetectionModel"]
 
 Loop = Literal["train", "val"]
 
-_STATE = "evdet"  # the key of our part of a checkpoint
+_STATE = "evdet"  # the key of evdet's own part of a checkpoint
 
 
 class LightningDetectionModel(pl.LightningModule):
-    """A detector with everything that `pytorch_lightning.Trainer.fit` asks for.
+    """A detector with everything that `pytorch_lightning.Trainer.fit` needs.
 
-    It brings the loaders that its configuration names, so `trainer.fit(model)` is enough. A
-    data module may replace them; its training loader then has to start at `position`, as the
-    one here does: `loader.set_position(*self.trainer.lightning_module.position)`.
+    It makes the loaders of its configuration, so `trainer.fit(model)` is enough. A data module may
+    replace them; its training loader must then start at `position`:
+    `loader.set_position(*self.trainer.lightning_module.position)`.
 
     Args:
-        params: a configuration, the namespace of the seed tutorial, or the `hyper_parameters`
-            of a checkpoint.
+        params: a configuration, the namespace of the seed tutorial, or the `hyper_parameters` of
+            a checkpoint.
     """
 
     def __init__(self, params: DetectionConfig | argparse.Namespace | Mapping[str, Any]) -> None:
@@ -48,15 +48,15 @@ class LightningDetectionModel(pl.LightningModule):
         self.config = complete_config(config_from_params(params))
         plain = dataclasses.asdict(self.config)
         self.save_hyperparameters({**plain, "classes": list(self.config.classes)})
-        # So that load_from_checkpoint hands the stored dict to `params`.
+        # So that load_from_checkpoint passes the stored dict as `params`.
         self._hparams_name = "params"
         self.detector = build_detector(self.config)
         if self.config.compile:
             self.detector.compile_network()
         self.position = (0, 0)
-        """(epoch, batch) that the training will consume next."""
+        """(epoch, batch) of the next training step."""
         self.scores: AveragePrecision | None = None
-        """The last validation's, the same in all processes."""
+        """Scores of the last validation, the same in all processes."""
         self._memory: dict[Loop, Memory | None] = {"train": None, "val": None}
         self._results = FrameResults()
         self._last_step: tuple[Batch, Memory | None, Tensor] | None = None
@@ -67,13 +67,13 @@ class LightningDetectionModel(pl.LightningModule):
     # --- data ---
 
     def train_dataloader(self) -> StreamLoader | MixedLoader:
-        """Make the training's loader; it starts where the training stands."""
+        """Make the training loader, which starts at `position`."""
         loader = self._build_loader("train")
         loader.set_position(*self.position)
         return loader
 
     def val_dataloader(self) -> StreamLoader | MixedLoader:
-        """Make the validation's loader."""
+        """Make the validation loader."""
         return self._build_loader("val")
 
     def _build_loader(self, split: str) -> StreamLoader | MixedLoader:
@@ -89,7 +89,7 @@ class LightningDetectionModel(pl.LightningModule):
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Move what the network reads; all labels travel as one tensor."""
+        """Move the tensors that the network reads; all labels move as one tensor."""
         frames = [frame for lanes in batch["labels"] for frame in lanes]
         together = torch.cat(frames).to(device, non_blocking=True)
         moved = torch.split(together, [len(frame) for frame in frames])
@@ -110,7 +110,7 @@ class LightningDetectionModel(pl.LightningModule):
     # --- training ---
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Make the optimiser; `on_train_batch_start` gives it its learning rate."""
+        """Make the optimizer; `on_train_batch_start` sets its learning rate."""
         weights = [weight for weight in self.parameters() if weight.requires_grad]
         config = self.config
         if config.optimizer == "adamw":
@@ -118,13 +118,13 @@ class LightningDetectionModel(pl.LightningModule):
         return torch.optim.Adam(weights, lr=config.lr, weight_decay=config.weight_decay)
 
     def on_train_start(self) -> None:
-        """Take up the lanes' memory and the random states of the checkpoint, if one is resumed."""
+        """Restore the lanes' memory and the random states of a resumed checkpoint."""
         if self._to_restore is not None:
             self._restore(self._to_restore)
             self._to_restore = None
 
     def on_train_epoch_start(self) -> None:
-        """Start the loader anew: Lightning stops asking before the loader sees its end."""
+        """Reset the loader: Lightning stops reading before the loader reaches its end."""
         loader = self.trainer.train_dataloader
         if isinstance(loader, (StreamLoader, MixedLoader)):
             loader.set_position(*self.position)
@@ -144,7 +144,7 @@ class LightningDetectionModel(pl.LightningModule):
         self.log("lr", rate)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Compute the loss of one batch, from the memory that its lanes carry."""
+        """Compute the loss of one batch, from the memory of its lanes."""
         memory = self._carry("train", batch)
         loss, losses, new_memory = self._loss(batch, memory)
         self._memory["train"] = tuple(lanes.detach() for lanes in new_memory)
@@ -175,19 +175,19 @@ class LightningDetectionModel(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Between backward and step: stop at what is not finite, skip what has no labels, clip."""
+        """Stop at values that are not finite, skip a step without labels, and clip gradients."""
         if self._last_step is None:
             return
         batch, memory, loss = self._last_step
         self._last_step = None
         weights = [weight for weight in self.parameters() if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm([w.grad for w in weights if w.grad is not None])
-        # A gradient scaler (16 bits) finds and skips infinite gradients by itself.
+        # A gradient scaler (16 bits) detects and skips infinite gradients itself.
         checked = [loss] if getattr(self.trainer.precision_plugin, "scaler", None) else [loss, norm]
         if self._any_process(not is_finite(torch.stack(checked))):
             self._stop(batch, memory)
         if not self._any_process(self._has_labels):
-            # Without gradients Adam leaves weights and its own state alone.
+            # Without gradients Adam changes neither weights nor its own state.
             optimizer.zero_grad(set_to_none=True)
         self._has_labels = False
         limit = self.config.gradient_clip if gradient_clip_val is None else gradient_clip_val
@@ -202,12 +202,12 @@ class LightningDetectionModel(pl.LightningModule):
     # --- validation ---
 
     def on_validation_start(self) -> None:
-        """Begin with empty memory and nothing scored."""
+        """Clear memory and results."""
         self._memory["val"] = None
         self._results = FrameResults()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, ClipDetections]:
-        """Detect in one batch and keep its labelled frames for scoring; callbacks may draw them."""
+        """Detect in one batch and keep its annotated frames for scoring and callbacks."""
         detections, self._memory["val"] = self.detector.step(
             batch["inputs"], self._carry("val", batch), thresholds=self.config.thresholds
         )
@@ -218,7 +218,7 @@ class LightningDetectionModel(pl.LightningModule):
         return {"detections": detections}
 
     def on_validation_epoch_end(self) -> None:
-        """Score the frames of all processes together."""
+        """Score the frames of all processes."""
         results = merge(gather(self._results))
         self._results = FrameResults()
         loader = self.trainer.val_dataloaders
@@ -233,14 +233,14 @@ class LightningDetectionModel(pl.LightningModule):
             for name, scores in self.scores.per_class.items()
             if scores.num_truths
         }
-        # The processes agree already; Lightning asks for the word.
+        # The values are equal in all processes; Lightning requires sync_dist.
         self.log_dict(values, prog_bar=True, sync_dist=is_distributed())
         self.log_dict(per_class, sync_dist=is_distributed())
 
     # --- checkpoints ---
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what resuming needs besides weights and optimiser, as plain values and tensors."""
+        """Add the state for resuming besides weights and optimizer, as plain values and tensors."""
         memory = self._memory["train"]
         lanes = {
             "memory": None if memory is None else [lanes.cpu() for lanes in memory],
@@ -254,11 +254,11 @@ class LightningDetectionModel(pl.LightningModule):
             checkpoint["post_mortem"] = self._post_mortem
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what `on_save_checkpoint` added until the training starts."""
+        """Keep the state of `on_save_checkpoint` until the training starts."""
         if _STATE not in checkpoint:
             raise CheckpointError(
-                "the checkpoint does not say where its training stood, so it cannot be resumed; "
-                "--finetune starts a new run from its weights"
+                "the checkpoint has no training position and cannot be resumed: --finetune starts "
+                "a new run from its weights"
             )
         self._to_restore = checkpoint[_STATE]
         epoch, batch = checkpoint[_STATE]["position"]
@@ -269,15 +269,16 @@ class LightningDetectionModel(pl.LightningModule):
         as_many = len(processes) == self.trainer.world_size
         mine = processes[self.trainer.global_rank] if as_many else processes[0]
         memory = mine["memory"] or []
-        # At an epoch's start every lane begins with a new video, so only within one it matters.
+        # At an epoch's start every lane begins with a new video and empty memory.
         if self.position[1] > 0:
             num_lanes = [len(lanes) for lanes in memory[:1]]
             if not as_many or num_lanes != [self.config.batch_size]:
                 raise TrainingError(
-                    f"the checkpoint was written within an epoch by {len(processes)} processes of "
-                    f"{num_lanes[0] if num_lanes else 0} lanes, and now there are "
-                    f"{self.trainer.world_size} of {self.config.batch_size}: resume with as many, "
-                    "or from a checkpoint of an epoch's end (epoch=*.ckpt)"
+                    "the checkpoint was written within an epoch with "
+                    f"{len(processes)} processes and batch_size "
+                    f"{num_lanes[0] if num_lanes else 0}, but this run has "
+                    f"{self.trainer.world_size} and {self.config.batch_size}: use the same, or "
+                    "resume from the end of an epoch (epoch=*.ckpt)"
                 )
             self._memory["train"] = tuple(lanes.to(self.device) for lanes in memory)
         if as_many:
@@ -285,12 +286,12 @@ class LightningDetectionModel(pl.LightningModule):
             if mine["device_random_state"] is not None and self.device.type == "cuda":
                 torch.cuda.set_rng_state(mine["device_random_state"], self.device)
 
-    # --- what went wrong ---
+    # --- values that are not finite ---
 
     def _stop(self, batch: Batch, memory: Memory | None) -> None:
-        """Find where a value that is not finite comes from, save what there is, and raise."""
+        """Find the source of a value that is not finite, save the state, and raise."""
         context = self.trainer.precision_plugin.train_step_context()
-        # What is compiled would not stop at every layer to be looked at.
+        # Hooks do not run in a compiled network.
         with context, torch.compiler.set_stance("force_eager"):
             failure = where_forward_fails(
                 self.detector,
@@ -309,7 +310,7 @@ class LightningDetectionModel(pl.LightningModule):
                 "memory": memory and [lanes.cpu() for lanes in memory],
             }
         )
-        # The process that fails first is the source; the others got its statistics or gradients.
+        # The process of the earliest failure is the source; it passed statistics or gradients on.
         report = min(reports, key=lambda report: float(report["order"]))
         report["where"] = report["where"] or where_gradient_fails(self.detector) or "the loss"
         self._post_mortem = report
@@ -317,6 +318,6 @@ class LightningDetectionModel(pl.LightningModule):
         self.trainer.save_checkpoint(path, weights_only=False)
         raise TrainingError(
             f"not finite: {report['where']}, in batch {report['batch']} of epoch "
-            f"{report['epoch']} (videos {', '.join(report['videos'])}). The batch and the state "
-            f"before its step are in {path}. Resume with a lower --lr or --gradient-clip."
+            f"{report['epoch']} (recordings {', '.join(report['videos'])}). {path} holds the batch "
+            "and the state before its step. Resume with a lower --lr or --gradient-clip."
         )

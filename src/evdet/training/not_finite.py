@@ -1,4 +1,4 @@
-"""Where a value that is not finite comes from: the first layer, or the first gradient."""
+"""The source of a value that is not finite: the first layer, or the first gradient."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ __all__ = ["Failure", "is_finite", "where_forward_fails", "where_gradient_fails"
 
 
 def is_finite(value: Any) -> bool:
-    """Say whether all numbers in a tensor, or in a nest of tensors, are finite."""
+    """Say whether all values in a tensor, or in nested containers of tensors, are finite."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(value))
 
 
@@ -28,35 +28,35 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 class Failure(NamedTuple):
-    """A place in a forward pass."""
+    """The first value of a forward pass that is not finite."""
 
     order: int
-    """Layers that had run by then; of several processes' failures the smallest is the source."""
+    """Number of layers that ran before; the smallest over all processes is the source."""
     place: str
-    """Its name."""
+    """A description of the layer."""
 
 
 def where_forward_fails(
     model: nn.Module, forward: Callable[[], Any], inputs: Any
 ) -> Failure | None:
-    """Run a forward pass again and name the first place that is not finite.
+    """Run a forward pass again and find the first output that is not finite.
 
     Args:
         model: the layers to watch.
         forward: runs the pass.
-        inputs: what goes in.
+        inputs: of the pass.
 
     Returns:
         The inputs, a layer with its name and type, or the loss; None if all is finite.
     """
-    # The pass runs in any case: where processes train together it has to run in all of them.
+    # The pass always runs, because with several processes it must run in all of them.
     found = [] if is_finite(inputs) else [Failure(0, "the inputs")]
     calls = itertools.count(1)
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(layer: nn.Module, _: Any, output: Any) -> None:
             order = next(calls)
-            # Inner layers report before those around them: the first report is the source.
+            # Inner layers report before the layers that contain them: the first is the source.
             if not found and not is_finite(output):
                 broken = [key for key, weight in layer.named_parameters() if not is_finite(weight)]
                 cause = f", whose {broken[0]} is not finite" if broken else ""
@@ -73,18 +73,18 @@ def where_forward_fails(
         for handle in handles:
             handle.remove()
     if not found and not is_finite(output):
-        return Failure(next(calls), "the loss itself, of finite predictions")
+        return Failure(next(calls), "the loss, from finite predictions")
     return found[0] if found else None
 
 
 def where_gradient_fails(model: nn.Module) -> str | None:
-    """Name the first parameter, on the way back from the loss, whose gradient is not finite.
+    """Find the first parameter of a backward pass whose gradient is not finite.
 
     Args:
         model: after `backward`.
 
     Returns:
-        The place; None if all gradients are finite.
+        A description; None if all gradients are finite.
     """
     for name, weight in reversed(list(model.named_parameters())):
         if weight.grad is not None and not is_finite(weight.grad):

@@ -1,4 +1,4 @@
-"""The learning rate of every step, as a pure function of where the training stands."""
+"""The learning rate of every step, as a pure function of the training position."""
 
 import math
 
@@ -9,27 +9,25 @@ __all__ = ["learning_rate"]
 LINEAR_START = 20
 """A linear cycle starts at its peak divided by this."""
 LINEAR_END = 10_000
-"""And ends at its peak divided by this."""
+"""A linear cycle ends at its peak divided by this."""
 
 
 def learning_rate(
     config: DetectionConfig, *, epoch: int, batch: int, num_batches: int, max_epochs: int
 ) -> float:
-    """Give the learning rate of one step.
-
-    It depends on nothing else, so a run that is resumed needs no schedule restored.
+    """Compute the learning rate of one step; a resumed run has no schedule to restore.
 
     Args:
-        config: `lr`, `lr_schedule` and their numbers.
-        epoch: number of the epoch, from 0.
-        batch: number of the batch in its epoch, from 0.
+        config: `lr`, `lr_schedule` and its parameters.
+        epoch: index of the epoch.
+        batch: index of the batch in its epoch.
         num_batches: batches of an epoch.
         max_epochs: epochs of the whole run.
 
     Returns:
-        exponential: `lr` times a factor for each epoch before this one. one_cycle: straight up
-        to `lr` over the warm-up's share of all steps, then half a cosine down to almost 0.
-        one_cycle_linear: from lr/20 straight up, then straight down to lr/10000.
+        exponential: `lr` times a factor for each epoch before this one. one_cycle: linear increase
+        to `lr` over the warm-up's share of all steps, then half a cosine to almost 0.
+        one_cycle_linear: linear increase from lr/20, then linear decrease to lr/10000.
 
     Source:
         Smith and Topin, "Super-convergence", 2018, https://arxiv.org/abs/1708.07120 (one_cycle,
@@ -44,7 +42,7 @@ def learning_rate(
         return _linear_cycle(config.lr, step, num_steps, num_warmup)
     if step < num_warmup:
         return config.lr * min(1.0, (step + 1) / num_warmup)
-    # The step after the last would be at 0: the last one still trains.
+    # The step after the last one would have 0, so the last step is above 0.
     share = (step - num_warmup) / (num_steps - num_warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
 

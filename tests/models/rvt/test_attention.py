@@ -81,5 +81,5 @@ def test_the_first_norm_can_be_left_out():
 
 
 def test_heads_that_do_not_divide_the_channels_are_refused():
-    with pytest.raises(ValueError, match="8 channels cannot be dealt to attention heads of 3"):
+    with pytest.raises(ValueError, match="8 channels cannot be split into attention heads of 3"):
         AttentionBlock(8, 3, dilated=False)

@@ -282,5 +282,5 @@ def test_classes_that_both_know_keep_their_logits():
 
 
 def test_heads_of_attention_must_fit():
-    with pytest.raises(ValueError, match="4 channels cannot be dealt to attention heads of 3"):
+    with pytest.raises(ValueError, match="4 channels cannot be split into attention heads of 3"):
         RVT(RVTPlan(channels=(4, 8, 12, 16), head_channels=3, num_blocks=1), C, 2)

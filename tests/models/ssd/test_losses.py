@@ -169,7 +169,7 @@ def test_only_the_sigmoid_loss_has_no_background():
 
 
 def test_an_unknown_loss_is_answered_with_the_list():
-    with pytest.raises(ValueError, match=r"unknown loss 'focal'; there are sigmoid_focal_loss, "):
+    with pytest.raises(ValueError, match=r"unknown loss 'focal': choose one of sigmoid_focal_"):
         DetectionLoss("focal")
 
 

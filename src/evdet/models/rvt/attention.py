@@ -12,19 +12,19 @@ __all__ = ["MLP_RATIO", "AttentionBlock"]
 Cells = Float[Tensor, "F h w D"]
 
 MLP_RATIO = 4
-"""The hidden layer of the two linear layers has so many times the channels of a cell."""
+"""Channels of the hidden layer of the two linear layers, as a multiple of a cell's."""
 _SCALE_START = 1e-5
 
 
 class AttentionBlock(nn.Module):
-    """Self-attention, then two linear layers, both added to what came in.
+    """Self-attention, then two linear layers, both with a residual connection.
 
     Args:
         channels: channels D of the cells.
         head_channels: channels of each attention head; divides D.
-        dilated: which cells see each other. False: those of a window. True: those of a grid that
-            spans the whole map, with as many cells as a window and equal gaps between them.
-        norm_first: whether a LayerNorm comes before the attention; not where what comes in is
+        dilated: which cells attend to each other. False: those of a window. True: those of a grid
+            that spans the whole map, with as many cells as a window and equal gaps between them.
+        norm_first: whether a LayerNorm comes before the attention; False for an input that is
             normalised already.
 
     Source:
@@ -40,12 +40,12 @@ class AttentionBlock(nn.Module):
         super().__init__()
         if channels % head_channels:
             raise ValueError(
-                f"{channels} channels cannot be dealt to attention heads of {head_channels}"
+                f"{channels} channels cannot be split into attention heads of {head_channels}"
             )
         self.num_heads = channels // head_channels
         self.dilated = dilated
         self.norm1 = nn.LayerNorm(channels) if norm_first else nn.Identity()
-        # Query, key and value stand together, head by head.
+        # Query, key and value are stored together, head by head.
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         self.scale1 = nn.Parameter(torch.full((channels,), _SCALE_START))
@@ -58,7 +58,7 @@ class AttentionBlock(nn.Module):
         self.scale2 = nn.Parameter(torch.full((channels,), _SCALE_START))
 
     def forward(self, cells: Cells, window: Size) -> Cells:
-        """Let every cell look at the others of its group.
+        """Let every cell attend to the cells of its group.
 
         Args:
             cells: a map of every frame, channels last.
@@ -75,7 +75,7 @@ class AttentionBlock(nn.Module):
         num_frames, height, width, channels = cells.shape
         rows, columns = window
         down, across = height // rows, width // columns
-        # Dealing out the cells and bringing the heads forward is one copy, not two.
+        # Grouping the cells and moving the heads forward is one copy, not two.
         if self.dilated:
             shape, order, back = (rows, down, columns, across), (2, 4, 5, 1, 3), (4, 1, 5, 2, 3)
         else:

@@ -1,4 +1,4 @@
-"""FlatFrames -> features: four stages, each a smaller map, two attentions and a memory."""
+"""Frames -> features: four stages, each a smaller map, two attention blocks and a memory."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ Pair = tuple[Float[Tensor, "B D h w"], Float[Tensor, "B D h w"]]
 STRIDES = (4, 8, 16, 32)
 """Stride of each stage, in pixels."""
 _LARGEST_ON_CPU = 16_000_000
-"""Bytes of the largest tensor of a piece of a clip: glibc keeps memory of up to 32 MiB."""
+"""Bytes of the largest tensor of a part of a clip: glibc keeps freed blocks of up to 32 MiB."""
 _BYTES = 4
 
 
 class PointwiseLSTM(nn.Module):
     """Long short-term memory of every cell by itself: its matrix products are 1x1 convolutions.
 
-    No cell sees its neighbours, so half of the product, that with the input, needs no memory and
-    sees the whole clip at once; only the half with the hidden state walks over time.
+    Half of the product, that with the input, needs no memory, so one call computes it for the whole
+    clip; only the half with the hidden state runs frame by frame.
 
     Args:
         channels: channels D of the input and of the memory.
@@ -52,7 +52,7 @@ class PointwiseLSTM(nn.Module):
         Args:
             clip: the next T maps of each of the B lanes, channels last.
             memory: hidden state and cell that the previous call returned; None starts every
-                lane anew.
+                lane with zeros.
 
         Returns:
             The hidden state after each frame, channels last, and the last hidden state and cell.
@@ -64,7 +64,7 @@ class PointwiseLSTM(nn.Module):
             hidden = cell = torch.zeros_like(clip[0], dtype=of_hidden.dtype)
         else:
             hidden, cell = (state.permute(0, 2, 3, 1) for state in memory)
-        # Mixed precision would cast it anew for every frame.
+        # Mixed precision would cast it again for every frame.
         of_hidden = of_hidden.to(projected.dtype)
         outputs = []
         for frame in projected:
@@ -96,7 +96,7 @@ class Stage(nn.Module):
             in_channels, channels, kernel_size, stride=stride, padding=kernel_size // 2, bias=False
         )
         self.norm = nn.LayerNorm(channels)
-        # What comes in is normalised already.
+        # The input is normalised already.
         self.window = AttentionBlock(channels, head_channels, dilated=False, norm_first=False)
         self.grid = AttentionBlock(channels, head_channels, dilated=True)
         self.lstm = PointwiseLSTM(channels)
@@ -107,11 +107,11 @@ class Stage(nn.Module):
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
-            frames: the F = T·B maps of the stage before, or frames, time-major.
+            frames: the F = T·B maps of the previous stage, or frames, time-major.
             num_lanes: lanes B.
             window: height and width of a window, in cells of this stage.
             memory: hidden state and cell that the previous call returned; None starts every
-                lane anew.
+                lane with zeros.
 
         Returns:
             The hidden state of every frame, and the last hidden state and cell.
@@ -123,10 +123,10 @@ class Stage(nn.Module):
 
 
 class RecurrentTransformer(nn.Module):
-    """Four stages of which each feeds the next, at strides 4, 8, 16 and 32.
+    """Four stages in sequence, at strides 4, 8, 16 and 32.
 
-    A whole clip goes through each stage at once; only the memory walks over time. On a CPU long
-    clips go in pieces, which changes nothing but the speed.
+    A stage reads a whole clip at once; only its memory runs frame by frame. On a CPU long clips are
+    read in parts, which is faster and gives the same results.
 
     Args:
         in_channels: channels C of a frame.
@@ -149,8 +149,8 @@ class RecurrentTransformer(nn.Module):
             )
         )
         self.memory_names = tuple(
-            f"stage{number}.{name}"
-            for number in range(1, len(self.stages) + 1)
+            f"stage{stage}.{name}"
+            for stage in range(1, len(self.stages) + 1)
             for name in PointwiseLSTM.memory_names
         )
 
@@ -160,24 +160,24 @@ class RecurrentTransformer(nn.Module):
         Args:
             clip: the next T frames of each of the B lanes; windows divide its maps.
             window: height and width of a window, in cells.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with zeros.
 
         Returns:
             A map of each stage, finest first, of F = T·B frames, time-major; and the memory.
         """
         found: list[Maps] = []
         carried = memory
-        for piece in torch.split(clip, self._bins_at_once(clip)):
-            maps, carried = self._step_together(piece, window, carried)
+        for part in torch.split(clip, self._bins_at_once(clip)):
+            maps, carried = self._step_together(part, window, carried)
             found.append(maps)
         joined = found[0] if len(found) == 1 else [torch.cat(m) for m in zip(*found, strict=True)]
         return joined, carried or ()
 
     def _bins_at_once(self, clip: Frames) -> int:
-        """All, so that an accelerator has few and large operators, but on a CPU what stays cheap.
+        """All time bins on an accelerator, which prefers large operators; on a CPU a part of them.
 
-        There the order costs nothing, and a tensor beyond `_LARGEST_ON_CPU` is given back to the
-        system and fetched anew each time. What is compiled or exported is not cut either.
+        On a CPU a tensor beyond `_LARGEST_ON_CPU` is returned to the system and allocated again
+        each time. Compiled and exported networks read the whole clip.
         """
         if clip.device.type != "cpu" or torch.compiler.is_compiling():
             return len(clip)
@@ -191,8 +191,8 @@ class RecurrentTransformer(nn.Module):
         maps = clip.flatten(0, 1)
         features: Maps = []
         carried: list[Tensor] = []
-        for number, stage in enumerate(self.stages):
-            before = None if memory is None else (memory[2 * number], memory[2 * number + 1])
+        for index, stage in enumerate(self.stages):
+            before = None if memory is None else (memory[2 * index], memory[2 * index + 1])
             maps, after = cast(Stage, stage).step(maps, clip.shape[1], window, before)
             features.append(maps)
             carried += after

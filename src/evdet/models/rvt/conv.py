@@ -1,4 +1,4 @@
-"""The convolution of the neck and the head: with batch normalisation and SiLU."""
+"""The convolution block of neck and head: convolution, batch normalisation, SiLU."""
 
 from jaxtyping import Float
 from torch import Tensor, nn

@@ -24,14 +24,14 @@ __all__ = ["RVT", "RVT_PLANS", "RVTPlan"]
 
 
 _NUM_HEAD_LEVELS = 3
-"""The head sees the stages at strides 8, 16 and 32."""
+"""The head reads the stages at strides 8, 16 and 32."""
 _HEAD_SHARE = 4
-"""The last stage has so many times the channels of a branch of the head."""
+"""Channels of the last stage, as a multiple of those of a branch of the head."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RVTPlan:
-    """What makes one RVT larger than another."""
+    """The sizes that differ between RVTs."""
 
     channels: tuple[int, int, int, int]
     """Channels of each stage."""
@@ -53,10 +53,10 @@ class RVT(Detector):
     """Recurrent vision transformer with the neck and the head of YOLOX.
 
     Args:
-        plan: how large it is.
+        plan: sizes of the network.
         in_channels: channels C of a frame.
         num_classes: classes, without background.
-        frame_spec: what its frames are made of; None leaves that to the caller.
+        frame_spec: how its frames are made; None leaves that to the caller.
 
     Source:
         Gehrig and Scaramuzza, "Recurrent vision transformers for object detection with event
@@ -111,11 +111,11 @@ class RVT(Detector):
         )
 
     def extract(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
-        """Give the features of every stage, of the frames as they are padded.
+        """Compute the features of every stage, for padded frames.
 
         Args:
             clip: the next T frames of each of the B lanes, of any size; bytes are counts.
-            memory: what the previous call returned; None starts every lane anew.
+            memory: what the previous call returned; None starts every lane with empty memory.
 
         Returns:
             A map of each stage, finest first, of F = T·B frames, time-major; and the memory.
@@ -135,15 +135,15 @@ class RVT(Detector):
     def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
         """Give every cell of every frame; see `Detector.find_candidates`.
 
-        A candidate has a score for its likeliest class alone, and none where it lies outside
-        the frame.
+        A candidate scores above 0 in its most likely class only, and in none where it lies
+        outside the frame.
         """
         features, memory = self.extract(clip, memory)
         outputs = self._outputs(features)
         boxes = cxcywh_to_xyxy(outputs.boxes_cxcywh)
         class_scores = outputs.class_logits.sigmoid()
         counts = outputs.class_logits >= outputs.class_logits.amax(dim=-1, keepdim=True)
-        # What lies in the padding alone would be clipped to nothing.
+        # Clipping would leave no area of a box that lies in the padding.
         counts = counts & (boxes[..., 0] < clip.shape[-1])[..., None]
         counts = counts & (boxes[..., 1] < clip.shape[-2])[..., None]
         scores = outputs.objectness.sigmoid()[..., None] * class_scores * counts
@@ -158,14 +158,14 @@ class RVT(Detector):
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
         """Compare the predictions with the labels; see `Detector.compute_loss`.
 
-        The stages read every frame; neck and head read those that somebody labelled.
+        The stages read every frame; neck and head read the annotated ones.
         """
         clip = batch["inputs"]
         features, memory = self.extract(clip, memory)
         labels = [frame for lanes in batch["labels"] for frame in lanes]
         chosen = _labeled_frames(batch.get("frame_is_labeled"), len(labels))
-        # Several processes that train together must all use every weight: without a labelled
-        # frame the first is read, and left out of the loss.
+        # With several processes each must use every weight: without an annotated frame the first
+        # frame is read, and enters no loss.
         read = chosen or [0]
         if len(read) < len(labels):
             index = torch.tensor(read).to(clip.device, non_blocking=True)
@@ -200,6 +200,6 @@ def _check_memory(memory: Memory | None, names: Sequence[str], padded: tuple[int
     height, width = (stride_cells * STRIDES[0] for stride_cells in memory[0].shape[-2:])
     if (height, width) != padded:
         raise ValueError(
-            f"the memory is of frames padded to {height}x{width} (height x width), these are "
-            f"padded to {padded[0]}x{padded[1]}: start from empty memory where the size changes"
+            f"the memory is of frames padded to {height}x{width} (height x width), and these are "
+            f"padded to {padded[0]}x{padded[1]}: start with memory None where the size changes"
         )

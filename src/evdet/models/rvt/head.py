@@ -15,26 +15,26 @@ __all__ = ["DecoupledHead", "RVTOutputs"]
 Maps = Sequence[Float[Tensor, "F _ _ _"]]
 
 PRIOR = 0.01
-"""The probability that a fresh head gives every class, and that there is an object at all."""
+"""The probability that a new head gives to every class, and to the presence of an object."""
 # A box is at most this many strides wide or high: `exp` cannot overflow.
 _MAX_LOG_STRIDES = 10.0
 
 
 class RVTOutputs(NamedTuple):
-    """What the head says of F frames: one candidate a cell, in the order level, row, column.
+    """Predictions of the head for F frames: one candidate a cell, in the order level, row, column.
 
-    The boxes are decoded, nothing else is: objectness and classes are logits. All are at least
-    float32, in mixed precision, too.
+    Boxes are decoded; objectness and classes are logits. All are at least float32, in mixed
+    precision, too.
     """
 
     boxes_cxcywh: Float[Tensor, "F A 4"]
     """Centre x, centre y, width, height, in pixels."""
     objectness: Float[Tensor, "F A"]
-    """The logit that there is an object."""
+    """Logit of the presence of an object."""
     class_logits: Float[Tensor, "F A C"]
     """A logit for each class, without background: column 0 is label 1."""
     centres: Float[Tensor, "A 2"]
-    """x and y of the middle of each candidate's cell, in pixels."""
+    """x and y of the centre of each candidate's cell, in pixels."""
     strides: Float[Tensor, " A"]
     """Width and height of each candidate's cell, in pixels."""
 
@@ -72,9 +72,6 @@ class DecoupledHead(nn.Module):
 
         Args:
             features: one map a level, finest first.
-
-        Returns:
-            The candidates of each frame.
         """
         levels = [level(maps) for level, maps in zip(self.levels, features, strict=True)]
         deltas, objectness, class_logits = (
@@ -120,7 +117,7 @@ class _LevelHead(nn.Module):
         self.class_branch = _branch(hidden_channels)
         self.box_branch = _branch(hidden_channels)
         self.class_logits = nn.Conv2d(hidden_channels, num_classes, 1)
-        # Checkpoints know this layer by its first name.
+        # The name that checkpoints have for the layer of the deltas.
         self.corrections = nn.Conv2d(hidden_channels, 4, 1)
         self.objectness = nn.Conv2d(hidden_channels, 1, 1)
         for layer in (self.class_logits, self.objectness):
@@ -130,7 +127,7 @@ class _LevelHead(nn.Module):
     def forward(
         self, maps: Float[Tensor, "F _ _ _"]
     ) -> tuple[Float[Tensor, "F a 4"], Float[Tensor, "F a 1"], Float[Tensor, "F a C"]]:
-        """Corrections, objectness and class logits of the level's cells."""
+        """Deltas, objectness and class logits of the level's cells."""
         stem = self.stem(maps)
         for_boxes = self.box_branch(stem)
         return (
@@ -149,5 +146,5 @@ def _per_cell(maps: Float[Tensor, "F N h w"]) -> Float[Tensor, "F a N"]:
 
 
 def _at_least_float32(values: Tensor) -> Tensor:
-    # Sixteen bits are too few for coordinates of hundreds of pixels.
+    # 16 bits are too few for coordinates of hundreds of pixels.
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -29,11 +29,11 @@ def rvt_loss(
         outputs: of F frames.
         labels: the objects of each frame, x1 y1 x2 y2 label; label 1 is the first class.
         labeled: frames that enter the loss; the others' labels must be empty.
-        average: takes the mean of a number over all processes, where several train together.
+        average: takes the mean of a number over all training processes.
 
     Returns:
         `loc_loss` (already times `BOX_WEIGHT`), `obj_loss` and `cls_loss`, each summed over all
-        frames and divided by the number of positive candidates, or by 1 where there is none.
+        frames and divided by the number of positive candidates, at least 1.
 
     Source:
         Ge et al., "YOLOX: exceeding YOLO series in 2021", https://arxiv.org/abs/2107.08430.
@@ -50,13 +50,13 @@ def rvt_loss(
     )
     losses = {"obj_loss": (objectness * labeled[:, None]).sum() / num_positives}
     if not len(objects.classes):
-        # Every weight takes part, so that processes which train together stay in step.
+        # Every weight takes part, so that all training processes reduce the same gradients.
         nothing = (outputs.boxes_cxcywh.sum() + outputs.class_logits.sum()) * 0.0
         return {"loc_loss": nothing, "cls_loss": nothing, **losses}
-    truth = objects.boxes_cxcywh[assignment.object_index]
+    targets = objects.boxes_cxcywh[assignment.object_index]
     # Elsewhere a box is compared with itself: no loss, and no gradient that is not finite.
-    truth = torch.where(is_positive[..., None], truth, outputs.boxes_cxcywh.detach().float())
-    iou = paired_iou(outputs.boxes_cxcywh.float(), truth)
+    targets = torch.where(is_positive[..., None], targets, outputs.boxes_cxcywh.detach().float())
+    iou = paired_iou(outputs.boxes_cxcywh.float(), targets)
     boxes = torch.where(is_positive, 1 - iou.square(), 0)
     classes = functional.one_hot(
         objects.classes[assignment.object_index], outputs.class_logits.shape[-1]

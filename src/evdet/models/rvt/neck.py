@@ -1,4 +1,4 @@
-"""Maps of several stages -> as many maps, of which each has seen them all."""
+"""Maps of several stages -> as many maps, each with information from all of them."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ Map = Float[Tensor, "F _ _ _"]
 
 
 class PathAggregation(nn.Module):
-    """Feature pyramid from coarse to fine and back again, of three levels.
+    """Feature pyramid of three levels, from coarse to fine and back.
 
     Args:
         channels: channels of each level, finest first; the output has the same.
@@ -59,7 +59,7 @@ class PathAggregation(nn.Module):
 
 
 class _CrossStage(nn.Module):
-    """Half of the channels pass through bottlenecks, the other half past them."""
+    """Half of the channels pass through bottlenecks, the other half bypasses them."""
 
     def __init__(self, in_channels: int, out_channels: int, num_blocks: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class _CrossStage(nn.Module):
         self.through = ConvUnit(in_channels, hidden, kernel_size=1)
         self.past = ConvUnit(in_channels, hidden, kernel_size=1)
         self.join = ConvUnit(2 * hidden, out_channels, kernel_size=1)
-        # Without the shortcut that a bottleneck often has.
+        # Without the residual connection that a bottleneck often has.
         self.blocks = nn.Sequential(
             *(
                 nn.Sequential(ConvUnit(hidden, hidden, kernel_size=1), ConvUnit(hidden, hidden))

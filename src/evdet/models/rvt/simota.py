@@ -1,7 +1,7 @@
-"""SimOTA: which candidate answers for which object, of all frames at once.
+"""SimOTA: assignment of candidates to objects, for all frames at once.
 
-The objects of all frames stand in one list of G rows, so that every table is (G, A) whatever the
-frames hold, and nothing loops over frames or is read back from the device.
+The objects of all frames form one list of G rows, so every table is (G, A): there is no loop over
+frames and no transfer from the device.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from evdet.models.rvt.head import RVTOutputs
 __all__ = ["Assignment", "Objects", "assign_candidates", "collect_objects", "paired_iou"]
 
 CENTRE_RADIUS = 1.5
-"""A candidate is central to an object within so many strides of its centre, across and down."""
+"""Largest distance of a central candidate from an object's centre, in strides, in x and in y."""
 NUM_BEST = 10
-"""An object takes as many candidates as its best overlaps add up to, these many at most."""
+"""Largest number of candidates of an object: the sum of its best overlaps gives the number."""
 IOU_WEIGHT = 3.0
 OUTSIDE_COST = 1e6
 _MIN_LOG = -100.0  # as binary cross-entropy bounds its logarithms
@@ -32,20 +32,20 @@ class Objects(NamedTuple):
     boxes_cxcywh: Float[Tensor, "G 4"]
     """Centre x, centre y, width, height, in pixels."""
     classes: Int64[Tensor, " G"]
-    """From 0, background left out."""
+    """Classes from 0, without background."""
     frames: Int64[Tensor, " G"]
-    """The frame of each, in order."""
+    """Index of the frame of each, ascending."""
 
 
 class Assignment(NamedTuple):
-    """What every candidate answers for."""
+    """The object of every candidate."""
 
     is_positive: Bool[Tensor, "F A"]
-    """Whether the candidate answers for an object."""
+    """Whether the candidate is assigned to an object."""
     object_index: Int64[Tensor, "F A"]
-    """Which of the G objects; 0 for candidates that answer for none."""
+    """Index among the G objects; 0 for candidates without an object."""
     iou: Float[Tensor, "F A"]
-    """Overlap with that object; 0 for candidates that answer for none."""
+    """Overlap with that object; 0 for candidates without an object."""
 
 
 def collect_objects(labels: Sequence[Float[Tensor, "_ 5"]], device: torch.device) -> Objects:
@@ -53,7 +53,7 @@ def collect_objects(labels: Sequence[Float[Tensor, "_ 5"]], device: torch.device
 
     Args:
         labels: the objects of each frame, x1 y1 x2 y2 label; label 1 is the first class.
-        device: where the objects are wanted.
+        device: of the result.
 
     Returns:
         The objects; frames without any have no row.
@@ -70,18 +70,15 @@ def collect_objects(labels: Sequence[Float[Tensor, "_ 5"]], device: torch.device
 
 @torch.no_grad()
 def assign_candidates(outputs: RVTOutputs, objects: Objects) -> Assignment:
-    """Choose the candidates of every object by what they would cost.
+    """Assign to every object the candidates of least cost.
 
     A candidate takes part where it is central to any object of its frame. An object takes its
-    cheapest candidates, as many as its overlaps with the `NUM_BEST` best add up to, at least one.
-    A candidate that several take goes to the object for which it costs least.
+    cheapest candidates; the sum of its `NUM_BEST` best overlaps is their number, at least one. A
+    candidate that several objects take goes to the object for which it costs least.
 
     Args:
         outputs: of F frames.
         objects: of the same frames.
-
-    Returns:
-        The assignment.
 
     Source:
         Ge et al., "YOLOX: exceeding YOLO series in 2021", https://arxiv.org/abs/2107.08430.
@@ -93,30 +90,30 @@ def assign_candidates(outputs: RVTOutputs, objects: Objects) -> Assignment:
     frames = objects.frames
     central = _is_central(outputs, objects)
     takes_part = _any_in_frame(central, frames, num_frames)[frames]
-    # What does not take part has no overlap to count with, and an infinite cost.
+    # Other candidates have no overlap and an infinite cost.
     iou = _pairwise_iou(outputs, objects).masked_fill(~takes_part, 0)
     cost = _class_cost(outputs, objects) + IOU_WEIGHT * -(iou + _TINY).log()
     cost = cost + OUTSIDE_COST * (~central)
     cost = cost.masked_fill(~takes_part, torch.inf)
     taken = _cheapest(cost, iou)
-    # Where several objects of a frame take one candidate, the cheapest of all its objects stays.
+    # Where several objects of a frame take one candidate, the one of least cost keeps it.
     num_takers = _sum_in_frame(taken, frames, num_frames)
     is_contested = (num_takers > 1)[frames]
     taken = torch.where(is_contested, _is_cheapest(cost, frames, num_frames), taken)
     rows = torch.arange(1, len(frames) + 1, device=frames.device)[:, None]
-    place = _sum_in_frame(taken * rows, frames, num_frames)
+    row = _sum_in_frame(taken * rows, frames, num_frames)
     overlap = torch.zeros_like(outputs.objectness).index_add_(0, frames, iou * taken)
-    return Assignment(place > 0, (place - 1).clamp(min=0), overlap)
+    return Assignment(row > 0, (row - 1).clamp(min=0), overlap)
 
 
 def paired_iou(
     first_cxcywh: Float[Tensor, "*#batch 4"], second_cxcywh: Float[Tensor, "*#batch 4"]
 ) -> Float[Tensor, "*#batch"]:
-    """Overlap of each box with its partner, through which gradients flow.
+    """Overlap of each box with the box of the same index; gradients flow through it.
 
     Args:
         first_cxcywh: boxes; they broadcast against the others.
-        second_cxcywh: their partners.
+        second_cxcywh: the other boxes.
 
     Returns:
         IoU in [0, 1].
@@ -148,16 +145,16 @@ def _class_cost(outputs: RVTOutputs, objects: Objects) -> Float[Tensor, "G A"]:
     if_there = -joint.log().clamp(min=_MIN_LOG)
     if_not = -(1 - joint).log().clamp(min=_MIN_LOG)
     cost = torch.zeros(len(objects.classes), joint.shape[1], device=joint.device, dtype=joint.dtype)
-    # Class by class: a table over objects, candidates and classes would be the largest of all.
-    for number in range(joint.shape[2]):
-        is_class = (objects.classes == number)[:, None]
-        there, absent = if_there[..., number], if_not[..., number]
+    # Class by class: a table over objects, candidates and classes would be the largest tensor.
+    for index in range(joint.shape[2]):
+        is_class = (objects.classes == index)[:, None]
+        there, absent = if_there[..., index], if_not[..., index]
         cost += torch.where(is_class, there[objects.frames], absent[objects.frames])
     return cost
 
 
 def _cheapest(cost: Float[Tensor, "G A"], iou: Float[Tensor, "G A"]) -> Bool[Tensor, "G A"]:
-    """The candidates that every object wants."""
+    """The cheapest candidates of every object, before conflicts are resolved."""
     num_best = min(NUM_BEST, cost.shape[1])
     num_wanted = iou.topk(num_best, dim=1).values.sum(dim=1).int().clamp(min=1)
     best = cost.topk(num_best, dim=1, largest=False)
@@ -169,16 +166,16 @@ def _cheapest(cost: Float[Tensor, "G A"], iou: Float[Tensor, "G A"]) -> Bool[Ten
 def _is_cheapest(
     cost: Float[Tensor, "G A"], frames: Int64[Tensor, " G"], num_frames: int
 ) -> Bool[Tensor, "G A"]:
-    """The one object of each frame for which a candidate costs least; of equals the first."""
+    """The object of each frame for which a candidate costs least, the first of equal ones."""
     num_objects, num_candidates = cost.shape
     index = frames[:, None].expand(-1, num_candidates)
     least = cost.new_full((num_frames, num_candidates), torch.inf)
     least = least.scatter_reduce(0, index, cost, "amin")
-    number = torch.arange(num_objects, device=cost.device)[:, None].expand(-1, num_candidates)
-    tied = torch.where(cost == least[frames], number, num_objects)
-    first = number.new_full((num_frames, num_candidates), num_objects)
+    row = torch.arange(num_objects, device=cost.device)[:, None].expand(-1, num_candidates)
+    tied = torch.where(cost == least[frames], row, num_objects)
+    first = row.new_full((num_frames, num_candidates), num_objects)
     first = first.scatter_reduce(0, index, tied, "amin")
-    return number == first[frames]
+    return row == first[frames]
 
 
 def _any_in_frame(

@@ -1,4 +1,4 @@
-"""Which windows a frame is cut into, and how far it is padded so that they fit."""
+"""The windows of a frame, and the padding that makes them fit."""
 
 import math
 from typing import NamedTuple
@@ -14,33 +14,29 @@ MAX_WINDOW = 10
 
 
 class Grid(NamedTuple):
-    """What a frame is padded to, and the windows of every stage."""
+    """The padded size of a frame, and the windows of every stage."""
 
     padded: Size
     """Height and width of the padded frame, in pixels."""
     window: Size
-    """Height and width of a window, in cells of whichever stage; also of a dilated grid."""
+    """Height and width of a window and of a dilated grid, in cells of any stage."""
 
 
 def grid_of(size: Size) -> Grid:
     """Choose the windows of a frame.
 
-    Each side by itself: the last stage's cells, one every 32 pixels, are cut into the fewest
-    windows of at most 10 cells; the frame is padded until they are equal. A window that divides
-    the last stage divides all, whose sides are 2, 4 and 8 times as long. So 240x304 (height x
-    width) is padded to 256x320 with windows of 8x10 cells, 360x640 to 384x640 with 6x10, as in
-    the published networks.
+    For each side, the cells of the last stage, one every 32 pixels, are divided into the fewest
+    windows of at most 10 cells, and the frame is padded until the windows are equal. A window that
+    divides the last stage divides all stages, whose sides are 2, 4 and 8 times as long. 240x304
+    (height x width) is padded to 256x320 with windows of 8x10 cells, 360x640 to 384x640 with 6x10,
+    as in the published networks.
 
     Args:
         size: height and width of the frame in pixels.
 
-    Returns:
-        The padded size and the window.
-
     Raises:
-        ValueError: the frame is so small that most of it would be padding.
+        ValueError: the frame is smaller than half a cell: most of it would be padding.
     """
-    # Under half a cell, most of the only cell is padding.
     if min(size) < COARSEST_STRIDE // 2:
         nearest = [max(side, COARSEST_STRIDE // 2) for side in size]
         unpadded = [grid_of((side, side)).padded[0] for side in nearest]

@@ -1,4 +1,4 @@
-"""The grid of reference boxes, and with it the box coder: encode truth, decode predictions."""
+"""Anchor boxes and their box coder: encode ground truth, decode predictions."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ from evdet.models.ssd.matcher import IGNORED, MATCHED, match
 __all__ = ["COCO_ANCHORS", "MNIST_ANCHORS", "PSEE_ANCHORS", "Anchors"]
 
 AnchorList = tuple[tuple[float, float], ...]
-"""The anchors of a cell: ratio (width / height), and scale (of the level's base size)."""
+"""The anchors of a cell: ratio (width / height), and scale (times the level's base size)."""
 
 PSEE_ANCHORS: AnchorList = (
     (1 / 3, 1.0), (1 / 2, 1.0), (1.0, 1.0), (1.0, 1.5), (2.0, 1.0), (3.0, 1.0),
 )  # fmt: skip
-"""Road users seen by an event camera: six shapes."""
+"""Six shapes, for road users seen by an event camera."""
 COCO_ANCHORS: AnchorList = tuple(
     (ratio, scale) for ratio in (0.5, 1.0, 2.0) for scale in (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 )
-"""Objects of any kind: three ratios by three scales."""
+"""Three ratios by three scales, for objects of any kind."""
 MNIST_ANCHORS: AnchorList = ((1.0, 1.0), (1.0, 1.5))
-"""Digits: squares of two sizes."""
+"""Squares of two sizes, for digits."""
 
 _FIRST_STRIDE = 8
 _FIRST_SIZE = 32
@@ -33,7 +33,7 @@ _FIRST_SIZE = 32
 class Anchors:
     """Reference boxes at every cell of every feature map; holds no tensors.
 
-    Level l has stride 8·2^l pixels and base size 32·2^l pixels, whatever the frame's size.
+    Level l has stride 8·2^l pixels and base size 32·2^l pixels, for any frame size.
 
     Args:
         num_levels: number of feature maps.
@@ -70,11 +70,11 @@ class Anchors:
             Anchors as centre x, centre y, width, height in pixels.
 
         Raises:
-            ValueError: the number of maps, or the size of one, does not fit.
+            ValueError: the number of maps, or the size of one, does not fit the frames.
         """
         self._check(features, x)
         device = features[0].device
-        # Filled, not copied from the host: a copy would make the host wait for an accelerator.
+        # Filled, not copied from the host: a copy would make the host wait for the accelerator.
         shapes = torch.stack(
             [
                 torch.full((), side, device=device)
@@ -94,13 +94,13 @@ class Anchors:
         targets: Sequence[Float[Tensor, "_ 5"]],
         labeled: Bool[Tensor, " F"] | None = None,
     ) -> dict[str, Float[Tensor, "F A 4"] | Int[Tensor, "F A"]]:
-        """Turn the truth of all frames into what the head should say at each anchor.
+        """Encode the ground truth of all frames as the targets of each anchor.
 
         Args:
             features: one map per level, as given to the head.
             x: the frames; only their height and width matter.
             targets: rows x1 y1 x2 y2 label for each of the F frames.
-            labeled: frames that somebody labelled; the others enter no loss. None means all.
+            labeled: annotated frames; the others enter no loss. None means all.
 
         Returns:
             `loc`: deltas, 0 where there is no object. `cls`: the class from 1, 0 for
@@ -130,7 +130,7 @@ class Anchors:
         own = objects.gather(1, matched[..., None].expand(-1, -1, 5))
         deltas = encode_boxes(xyxy_to_cxcywh(own[..., :4]), anchors[None], self.variances)
         return {
-            # Corrections towards padding are infinite; a masked loss would still see them as nan.
+            # Deltas towards padding are infinite, which a masked loss would turn into NaN.
             "loc": deltas.masked_fill(~positive[..., None], 0),
             "cls": torch.where(positive, own[..., 4].long(), state),
         }
@@ -175,7 +175,7 @@ def _level_anchors(
         (torch.arange(num, device=fmap.device) + 0.5) * (_FIRST_STRIDE << level)
         for num in (height, width)
     )
-    # Joined from views, not filled in place: an exporter writes that as a few operators.
+    # Stacked from views, not filled in place: an exporter writes that as a few operators.
     cells = (height, width, len(shapes))
     centre_x, centre_y = x[:, None].expand(cells), y[:, None, None].expand(cells)
     w, h = (side.expand(cells) for side in (shapes * (_FIRST_SIZE << level)).unbind(1))

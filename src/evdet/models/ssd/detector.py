@@ -1,4 +1,4 @@
-"""Frames -> boxes: the stages of a single-shot detector, in order."""
+"""Frames -> boxes: the single-shot detector, from its parts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,10 +23,10 @@ class SSD(Detector):
 
     Args:
         feature_extractor: frames -> `levels` maps of `cout` channels, with memory.
-        anchors: the reference boxes, and the code between them and boxes.
+        anchors: the anchor boxes, and their box coder.
         head: maps -> deltas and logits per anchor.
-        criterion: the loss; it and the head agree on whether logit 0 is background.
-        frame_spec: what its frames are made of; None leaves that to the caller.
+        criterion: the loss; for both it and the head, logit 0 is background, or for neither.
+        frame_spec: how its frames are made; None leaves that to the caller.
 
     Raises:
         ValueError: the parts do not fit each other.
@@ -87,7 +87,7 @@ class SSD(Detector):
 
     @property
     def has_background_rows(self) -> bool:
-        """Whether the loss compares classes with a background."""
+        """Whether the loss has a background class."""
         return self.criterion.has_background
 
     def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:

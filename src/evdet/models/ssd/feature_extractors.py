@@ -1,7 +1,7 @@
 """Frames -> features: a backbone, then recurrent levels that each halve the size.
 
-Every feature extractor here is the same composition with other parts: a `stem` without memory,
-at stride 4, and one recurrent layer a level, at strides 8, 16, 32, ...
+Every feature extractor here has a `stem` without memory, at stride 4, and one recurrent layer a
+level, at strides 8, 16, 32, ...
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ STEM_STRIDE = 4
 
 @runtime_checkable
 class FeatureExtractor(Protocol):
-    """What a detector asks of the `nn.Module` that turns frames into features."""
+    """The interface of an `nn.Module` that turns frames into features."""
 
     cout: int
     """Channels of every feature map."""
@@ -48,7 +48,7 @@ class FeatureExtractor(Protocol):
 
 
 class RecurrentPyramid(nn.Module):
-    """A stem at stride 4, then recurrent levels of which each feeds the next.
+    """A stem at stride 4, then recurrent levels in sequence.
 
     Args:
         stem: maps frames (F, C, H, W) to (F, `stem_channels`, H/4, W/4).
@@ -89,7 +89,7 @@ class RecurrentPyramid(nn.Module):
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned, in the order of `memory_names`; None
-                starts every lane anew.
+                starts every lane with zeros.
 
         Returns:
             One map (T*B, cout, h, w) a level, time-major, the finest first; and the memory.
@@ -124,9 +124,6 @@ def Vanilla(cin: int, base: int = 16, cout: int = 256, levels: int = 5) -> Recur
         cout: channels of every feature map.
         levels: feature maps.
 
-    Returns:
-        The feature extractor.
-
     Source:
         Perot et al., NeurIPS 2020, https://arxiv.org/abs/2009.13436, section 4.
     """
@@ -143,9 +140,6 @@ def VanillaGRU(cin: int, base: int = 16, cout: int = 256, levels: int = 5) -> Re
         base: width: the stem gives 2, 4, 4 and 8 times as many channels.
         cout: channels of every feature map.
         levels: feature maps.
-
-    Returns:
-        The feature extractor.
     """
     return RecurrentPyramid(
         _squeeze_excite_stem(cin, base), 8 * base, cout=cout, levels=levels, recurrent=ConvGRU
@@ -160,9 +154,6 @@ def VggLike(cin: int, base: int = 16, cout: int = 256, levels: int = 5) -> Recur
         base: width: the stem gives base, 2, 4 and 8 times as many channels.
         cout: channels of every feature map.
         levels: feature maps.
-
-    Returns:
-        The feature extractor.
 
     Source:
         Simonyan and Zisserman, "Very deep convolutional networks for large-scale image
@@ -190,7 +181,7 @@ def _squeeze_excite_stem(cin: int, base: int) -> nn.Sequential:
 
 def _check_size(clip: Frames, coarsest: int) -> None:
     height, width = clip.shape[-2:]
-    # A level whose single cell is mostly padding sees nothing; half a cell is the least.
+    # Of a smaller frame the only cell of this level would be mostly padding.
     if 2 * height < coarsest or 2 * width < coarsest:
         raise ValueError(
             f"frames of {height}x{width} (height x width) are too small for a level of stride "

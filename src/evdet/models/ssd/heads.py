@@ -24,8 +24,8 @@ class BoxHead(nn.Module):
         num_logits: logits K per anchor; with softmax the classes and background.
         nlayers: further convolutions in each tower, after the first.
         hidden_channels: channels inside the towers.
-        background: whether logit 0 is background (softmax). A fresh head then says background
-            with probability 0.99; otherwise it gives each class 0.01.
+        background: whether logit 0 is background (softmax). A new head then predicts background
+            with probability 0.99, otherwise each class with 0.01.
 
     Source:
         Lin et al., "Focal loss for dense object detection", ICCV 2017,
@@ -60,7 +60,7 @@ class BoxHead(nn.Module):
             features: one map a level.
 
         Returns:
-            Corrections and logits; anchors in the order level, row, column, anchor of the cell.
+            Deltas and logits; anchors in the order level, row, column, anchor of the cell.
         """
         deltas = [_per_anchor(self.box_head(level), 4) for level in features]
         logits = [_per_anchor(self.cls_head(level), self.num_logits) for level in features]
@@ -94,6 +94,6 @@ def _start_small(layer: nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _per_anchor(level: Float[Tensor, "F AN h w"], numbers: int) -> Float[Tensor, "F A N"]:
-    """(F, anchors of a cell * numbers, h, w) -> (F, all anchors of the level, numbers)."""
-    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, numbers)
+def _per_anchor(level: Float[Tensor, "F AN h w"], num_values: int) -> Float[Tensor, "F A N"]:
+    """(F, anchors of a cell * values, h, w) -> (F, all anchors of the level, values)."""
+    return level.permute(0, 2, 3, 1).reshape(level.shape[0], -1, num_values)

@@ -1,4 +1,4 @@
-"""What the head is trained on: a classification loss at every anchor, a box loss at positives."""
+"""The losses of the SSD: a classification loss at every anchor, a box loss at positives."""
 
 from collections.abc import Callable
 
@@ -28,17 +28,17 @@ class DetectionLoss:
         name: a key of `LOSSES`.
 
     Raises:
-        ValueError: there is no such loss.
+        ValueError: an unknown name.
     """
 
     def __init__(self, name: str = "softmax_focal_loss") -> None:
         if name not in LOSSES:
-            raise ValueError(f"unknown loss {name!r}; there are {', '.join(sorted(LOSSES))}")
+            raise ValueError(f"unknown loss {name!r}: choose one of {', '.join(sorted(LOSSES))}")
         self.name = name
 
     @property
     def has_background(self) -> bool:
-        """Whether logit 0 is background; otherwise each class is judged on its own."""
+        """Whether logit 0 is background; otherwise each class has an independent logit."""
         return LOSSES[self.name] is not sigmoid_focal_loss
 
     def __call__(
@@ -55,14 +55,14 @@ class DetectionLoss:
         Args:
             loc_preds: predicted deltas.
             loc_targets: target deltas; only those of positive anchors count.
-            cls_preds: logits said by the head.
+            cls_preds: logits of the head.
             cls_targets: class from 1, 0 for background, -1 for anchors that enter no loss.
-            num_positives: what to divide by instead, above 0. Where P processes average their
-                gradients, max(1, positives of all) / P gives what one process with all the
-                frames would get.
+            num_positives: divisor of the sums, above 0. Where P processes average their
+                gradients, max(1, positives of all) / P gives the gradients of one process with
+                all the frames. None takes max(1, number of positives).
 
         Returns:
-            `loc_loss` and `cls_loss`: sums divided by max(1, number of positives).
+            `loc_loss` and `cls_loss`: sums divided by `num_positives`.
         """
         count = (cls_targets > 0).sum().clamp(min=1) if num_positives is None else num_positives
         return {
@@ -72,14 +72,14 @@ class DetectionLoss:
 
 
 def softmax_focal_loss(logits: Logits, classes: Classes) -> Scalar:
-    """Cross entropy in which what is already right counts little: (1 - p)² · -ln p, summed.
+    """Focal loss with softmax: (1 - p)² · -ln p of the right class, summed.
 
     Args:
         logits: background first, then the classes.
-        classes: class from 1, 0 for background, -1 for what does not count.
+        classes: class from 1, 0 for background, -1 for ignored anchors.
 
     Returns:
-        Sum over what counts.
+        Sum over anchors that are not ignored.
 
     Source:
         Lin et al., "Focal loss for dense object detection", ICCV 2017,
@@ -90,14 +90,14 @@ def softmax_focal_loss(logits: Logits, classes: Classes) -> Scalar:
 
 
 def sigmoid_focal_loss(logits: Logits, classes: Classes) -> Scalar:
-    """Focal loss with one yes-or-no question per class, and no logit for background.
+    """Focal loss with an independent logit per class, and none for background.
 
     Args:
         logits: one per class; the first is class 1.
-        classes: class from 1, 0 for background, -1 for what does not count.
+        classes: class from 1, 0 for background, -1 for ignored anchors.
 
     Returns:
-        Sum over what counts and over the classes.
+        Sum over anchors that are not ignored, and over the classes.
 
     Source:
         Lin et al., "Focal loss for dense object detection", ICCV 2017,
@@ -117,10 +117,10 @@ def softmax_ohem_loss(logits: Logits, classes: Classes) -> Scalar:
 
     Args:
         logits: background first, then the classes.
-        classes: class from 1, 0 for background, -1 for what does not count.
+        classes: class from 1, 0 for background, -1 for ignored anchors.
 
     Returns:
-        Sum over what counts; 0 without positives.
+        Sum over these anchors; 0 without positives.
 
     Source:
         Liu et al., "SSD: Single shot multibox detector", ECCV 2016,
@@ -128,8 +128,8 @@ def softmax_ohem_loss(logits: Logits, classes: Classes) -> Scalar:
     """
     cross_entropy = _softmax_cross_entropy(logits, classes)
     positive = classes > 0
-    # Ranks instead of a top-k: k is a number that only the device knows. A cross entropy is never
-    # negative, so the zeros of the others rank behind the negatives or add nothing.
+    # Ranks instead of a top-k: k is known on the device only. A cross entropy is never negative, so
+    # the zeros of the others rank behind the negatives or add nothing.
     hardest = cross_entropy.masked_fill(classes != 0, 0).flatten().sort(descending=True).values
     rank = torch.arange(len(hardest), device=hardest.device)
     negatives = hardest.masked_fill(rank >= 3 * positive.sum(), 0).sum()
@@ -139,12 +139,12 @@ def softmax_ohem_loss(logits: Logits, classes: Classes) -> Scalar:
 def smooth_l1_loss(
     preds: Float[Tensor, "*batch 4"], targets: Float[Tensor, "*batch 4"], classes: Classes
 ) -> Scalar:
-    """Distance of deltas on positive anchors: squared up to 0.11, straight from there on.
+    """Distance of deltas on positive anchors: quadratic up to 0.11, linear above.
 
     Args:
         preds: predicted deltas.
         targets: target deltas.
-        classes: class from 1; what is not positive does not count.
+        classes: class from 1; anchors of other values do not count.
 
     Returns:
         Sum over positives and over their four deltas.
@@ -159,7 +159,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "softmax_focal_loss": softmax_focal_loss,
     "softmax_ohem_loss": softmax_ohem_loss,
 }
-"""Classification losses by name: (logits, classes) -> sum over what counts."""
+"""Classification losses by name: (logits, classes) -> sum over the anchors."""
 
 
 def _softmax_cross_entropy(logits: Logits, classes: Classes) -> Float[Tensor, "*batch"]:
@@ -170,7 +170,7 @@ def _softmax_cross_entropy(logits: Logits, classes: Classes) -> Float[Tensor, "*
 
 
 def _focus(cross_entropy: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """(1 - p)² from -ln p: without the digits that `1 - p` loses where p is near 1."""
+    """(1 - p)² from -ln p: `1 - p` would lose digits where p is near 1."""
     return torch.expm1(-cross_entropy) ** 2
 
 

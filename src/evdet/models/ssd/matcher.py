@@ -1,4 +1,4 @@
-"""Which anchor answers for which object: assignment by overlap, all frames at once."""
+"""Assignment of anchors to objects by overlap, for all frames at once."""
 
 import torch
 from jaxtyping import Float, Int
@@ -9,9 +9,9 @@ __all__ = ["BACKGROUND", "IGNORED", "MATCHED", "NEGATIVE_THRESH", "POSITIVE_THRE
 IGNORED = -1
 """State of an anchor that enters no loss."""
 BACKGROUND = 0
-"""State of an anchor that should say background."""
+"""State of an anchor whose target is background."""
 MATCHED = 1
-"""State of an anchor that should find its object."""
+"""State of an anchor whose target is an object."""
 POSITIVE_THRESH = 0.5
 """IoU from which an object claims an anchor."""
 NEGATIVE_THRESH = 0.3
@@ -22,15 +22,15 @@ ignored."""
 def match(ious: Float[Tensor, "F M A"]) -> tuple[Int[Tensor, "F A"], Int[Tensor, "F A"]]:
     """Assign objects to anchors.
 
-    An object claims the anchors that overlap it by `POSITIVE_THRESH`, and in any case those that
-    overlap it best, if they touch it at all. Of two objects that claim one anchor the one with
-    the higher overlap gets it, the first one if these are equal.
+    An object claims the anchors with an overlap of at least `POSITIVE_THRESH`, and those of its
+    highest overlap where that is above 0. An anchor that several objects claim goes to the object
+    of the highest overlap, the first one if these are equal.
 
     Args:
         ious: overlap of each object with each anchor; 0 for the padding among the objects.
 
     Returns:
-        For each anchor the index of its object (any, where it has none), and its state:
+        For each anchor the index of its object (arbitrary where it has none), and its state:
         `MATCHED`, `BACKGROUND` or `IGNORED`.
 
     Source:
@@ -42,7 +42,7 @@ def match(ious: Float[Tensor, "F M A"]) -> tuple[Int[Tensor, "F A"], Int[Tensor,
         nothing = torch.zeros(num_frames, num_anchors, dtype=torch.long, device=ious.device)
         return nothing, nothing.clone()
     best = ious.amax(dim=2, keepdim=True)
-    # Without a touch both sides are 0, and a claim with an overlap of 0 is no claim.
+    # Without any overlap both sides are 0, and an overlap of 0 is not a claim.
     claims = ious.masked_fill(ious < best.clamp(max=POSITIVE_THRESH), 0)
     won_by, matched = claims.max(dim=1)
     ignored = ious.amax(dim=1) >= NEGATIVE_THRESH

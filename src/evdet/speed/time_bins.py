@@ -1,4 +1,4 @@
-"""What a measurement plays: windows of a recording, or pictures, over and over."""
+"""The source of a measurement: time bins of a recording, or pictures, without end."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ from evdet.sources import (
 )
 from evdet.synthetic import make_moving_mnist
 
-__all__ = ["Windows", "open_windows", "picture_windows", "scatter_clips"]
+__all__ = ["TimeBins", "open_time_bins", "picture_bins", "scatter_clips"]
 
 
 CPU = torch.device("cpu")
@@ -40,40 +40,40 @@ _NUM_PICTURES = 60
 
 
 @dataclass(frozen=True)
-class Windows:
-    """A source whose reading and representing can be timed apart."""
+class TimeBins:
+    """A source that is read and represented in separate steps, which are timed separately."""
 
     name: str
-    """What it is, for people."""
+    """Name for the report."""
     delta_t: int
-    """From one window to the next, in microseconds: the time there is for each."""
+    """Duration of a time bin, in microseconds."""
     play: Callable[[], Iterator[Any]]
     """Plays it from the start, without end; `next` is the stage read."""
     represent: Callable[[Any], Frames]
-    """Makes a clip of one window in one lane of what was read, where the network is."""
+    """Turns what was read into a clip of one time bin in one lane, on the network's device."""
 
 
-def open_windows(
+def open_time_bins(
     path: Path,
     spec: FrameSpec,
     *,
     device: torch.device = CPU,
     delta_t: int | None = None,
-) -> Windows:
+) -> TimeBins:
     """Open a recording, a video or a folder of images.
 
     Args:
         path: the source.
-        spec: what the detector's frames are made of.
-        device: where the network is. An accelerator makes its frames itself, of the events, which
-            are a hundredth of their bytes; they are the same frames.
-        delta_t: duration of a window of events, in microseconds; None is the training's.
+        spec: how the detector's frames are made.
+        device: of the network. An accelerator makes the frames itself, from the events, which are
+            a hundredth of the bytes; the frames are the same.
+        delta_t: duration of a time bin, in microseconds; None takes that of the training.
 
     Returns:
-        Its windows. Of a video or of images, reading is decoding and scaling.
+        Its time bins. For a video or images, reading is decoding and scaling.
 
     Raises:
-        ValueError: the detector was trained on something else.
+        ValueError: the detector was trained on another kind of source.
         RecordingError: the source cannot be opened.
     """
     spec = spec.at(delta_t)
@@ -84,7 +84,7 @@ def open_windows(
     frames = EventFrames(path.name, size, spec)
 
     def play() -> Iterator[TimeBin]:
-        # Opened anew: every player has its own place in the file.
+        # Every player opens the file, for its own position in it.
         recording = open_recording(path, size=size)
         return _repeat(lambda: clean_bins(recording, spec))
 
@@ -92,63 +92,60 @@ def open_windows(
     fills = frames.layout.shown == frames.layout.frame
     if device.type != "cpu" and fills:
         scatter = scatter_clips(spec.preprocess, frames.layout, device)
-        return Windows(name, spec.delta_t, play, scatter)
-    return Windows(
-        name, spec.delta_t, play, lambda window: _to_clip(frames.make(window).frame, device)
+        return TimeBins(name, spec.delta_t, play, scatter)
+    return TimeBins(
+        name, spec.delta_t, play, lambda time_bin: _to_clip(frames.make(time_bin).frame, device)
     )
 
 
-def _picture_files(path: Path, spec: FrameSpec, device: torch.device) -> Windows:
+def _picture_files(path: Path, spec: FrameSpec, device: torch.device) -> TimeBins:
     stream = open_frames(path, spec)
-    return Windows(
+    return TimeBins(
         f"{path.name} ({stream.size})",
         stream.delta_t,
         lambda: _repeat(lambda: iter(stream)),
-        lambda window: _to_clip(window.frame, device),
+        lambda picture: _to_clip(picture.frame, device),
     )
 
 
 def scatter_clips(
     preprocess: str, layout: FrameLayout, device: torch.device
 ) -> Callable[[TimeBin], Frames]:
-    """Let a device make frames of events by itself.
+    """Make a function that turns the events of one time bin into a clip on a device.
 
     Args:
         preprocess: the representation.
         layout: of a sensor that fills the frame.
-        device: where frames are wanted.
-
-    Returns:
-        Makes the clip of one window.
+        device: of the clip.
     """
     make: Callable[..., Tensor] = TORCH_REPRESENTATIONS[family_of(preprocess)]
     variant = get_representation(preprocess).make
     if isinstance(variant, partial):
         make = partial(make, **variant.keywords)
 
-    def represent(window: TimeBin) -> Frames:
-        events = events_to_tensors([window], layout.size, device=device)
+    def represent(time_bin: TimeBin) -> Frames:
+        events = events_to_tensors([time_bin], layout.size, device=device)
         return make(events, layout.size, out_size=layout.shown).float()[None]
 
     return represent
 
 
-def picture_windows(spec: FrameSpec, *, device: torch.device = CPU) -> Windows:
-    """Make pictures for a detector that was trained on them: frames of Moving MNIST.
+def picture_bins(spec: FrameSpec, *, device: torch.device = CPU) -> TimeBins:
+    """Make frames of Moving MNIST, for a detector that was trained on pictures.
 
     Args:
-        spec: what the detector's frames are made of.
-        device: where the network is.
+        spec: how the detector's frames are made.
+        device: of the network.
 
     Returns:
-        The pictures, in memory: there is nothing to read, and nothing to represent.
+        The pictures, in RAM: the stages read and represent do nothing.
 
     Raises:
-        ValueError: the detector's frames are no pictures.
+        ValueError: the detector was not trained on pictures.
     """
     if spec.preprocess != PICTURES or spec.in_channels != 3:
         raise ValueError(
-            f"pictures have preprocess none and 3 channels, and the detector takes "
+            f"pictures have preprocess none and 3 channels, but the detector takes "
             f"{spec.preprocess} with {spec.in_channels}: give a recording"
         )
     loader = make_moving_mnist(
@@ -161,8 +158,8 @@ def picture_windows(spec: FrameSpec, *, device: torch.device = CPU) -> Windows:
         max_frames_per_epoch=_NUM_PICTURES,
     )
     pictures = next(iter(loader))["inputs"][:, 0].numpy()
-    name = f"Moving MNIST, {len(pictures)} pictures in memory"
-    return Windows(
+    name = f"Moving MNIST, {len(pictures)} pictures in RAM"
+    return TimeBins(
         name,
         spec.delta_t,
         lambda: itertools.cycle(pictures),
@@ -172,13 +169,13 @@ def picture_windows(spec: FrameSpec, *, device: torch.device = CPU) -> Windows:
 
 def _repeat(play: Callable[[], Iterator[Any]]) -> Iterator[Any]:
     for turn in itertools.count():
-        window = None
-        for window in play():
-            yield window
-        if window is None:
-            raise ValueError(f"the source holds no windows{' any more' if turn else ''}")
+        time_bin = None
+        for time_bin in play():
+            yield time_bin
+        if time_bin is None:
+            raise ValueError(f"the source has no time bins{' any more' if turn else ''}")
 
 
 def _to_clip(frame: Shaped[np.ndarray, "C H W"], device: torch.device) -> Frames:
-    """As training has it: counts in bytes are numbers, too."""
+    """Frames as float32, as in training; bytes are counts."""
     return torch.from_numpy(frame).to(device, torch.float32)[None, None]
