@@ -42,7 +42,7 @@ NAMES = {
     "none": "no memory",
 }
 SIMULATION = (
-    "--kind shapes --height 64 --width 64 --max-objects 2 --train 150 --val 1 --test 60 "
+    "--kind shapes --sensor-size 64x64 --max-objects 2 --train 150 --val 1 --test 60 "
     "--minutes 28.13"
 )
 PEAK_RATE, WARMUP = 3e-3, 0.1

@@ -65,7 +65,7 @@ MAY_WRITE_IN_PLACE = {
     "speed.costs",  # a file of /proc
     "synthetic.simulated_folder",  # inside the folder that has no name yet
 }
-MAX_ENTRIES = {"": 30, "cli": 22}
+MAX_ENTRIES = {"": 30}
 """Where a package may have other than 20 entries."""
 HEAVY = ("pytorch_lightning", "cv2", "numba", "matplotlib", "torch")
 

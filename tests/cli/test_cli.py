@@ -1,14 +1,20 @@
 import dataclasses
 import json
+import re
+import subprocess
 import sys
+from typing import get_args
 
 import pytest
 import torch
 
 from evdet.build import build_detector
-from evdet.cli import COMMANDS, main
+from evdet.cli import COMMANDS, load_command, main
+from evdet.cli.options import RETIRED, ProtocolName, TrackerName
 from evdet.cli.simulate import SimulateOptions
 from evdet.config import DetectionConfig, read_config, write_config
+from evdet.metrics import PROTOCOLS
+from evdet.tracking import TRACKERS
 
 TINY = [
     "--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2",
@@ -32,7 +38,48 @@ def refused(capsys, words):
 def test_no_words_show_the_commands(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(command in shown for command in COMMANDS)
+    assert all(f"\n  {name:10}{command.summary}\n" in shown for name, command in COMMANDS.items())
+    assert [line for line in shown.splitlines() if line in ("data:", "train:", "use:")] == [
+        "data:", "train:", "use:",
+    ]  # fmt: skip
+
+
+def test_the_overview_imports_no_command():
+    script = "import sys; from evdet.cli import main; main(['--help']); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"tyro", "numpy", "yaml", "evdet.config", "evdet.cli.options"}
+
+
+def test_the_version_is_shown(capsys):
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"evdet \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_choices_are_those_of_the_library():
+    assert set(get_args(ProtocolName)) == PROTOCOLS.keys()
+    assert get_args(TrackerName) == (*TRACKERS, "none")
+
+
+@pytest.mark.parametrize(
+    ("command", "old"), [(command, old) for command, names in RETIRED.items() for old in names]
+)
+def test_a_retired_option_is_answered_by_one_line_with_the_new_one(capsys, command, old):
+    new = RETIRED[command][old]
+    for word in (old, f"{old}=3"):
+        assert refused(capsys, [command, "x", word]) == (
+            2,
+            f"evdet: {command} has no option {old}: use {new}\n",
+        )
+    named, option = command, new.split()[0]
+    if option == "evdet":
+        named, option = new.split()[1:3]
+    _, options_type = load_command(named)
+    fields = {field.name for field in dataclasses.fields(options_type)}
+    fields |= {field.name for field in dataclasses.fields(DetectionConfig)}
+    assert option.strip("-").replace("-", "_") in fields
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
@@ -54,22 +101,22 @@ def test_print_config_shows_file_and_options_together(capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["trian"], "there is no command trian. Did you mean train?"),
-        (["zzz"], "There are info, view, convert,"),
+        (["trian"], "train?"),
+        (["zzz"], "info, view, convert,"),
         (["train", "--num-tbin", "5"], "--num-tbins"),
         (["train", "--num-tbins", "many"], "many"),
-        (["train", "--num-tbins", "0"], "num_tbins must be at least 1, got 0"),
-        (["train", "--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
-        (["train", "--feature-extractor", "Vanila"], "feature_extractor must be one of Vanilla"),
-        (["train", "--dataset-path", "/data/gen1"], "/data/gen1 does not exist"),
-        (["train", "--max-frames-per-video", "3"], "a video must hold at least one clip"),
-        (["train", "--height", "32", "--width", "32"], "too small for a level of stride 128"),
-        (["train", "--resume"], "*.ckpt"),
-        (["train", "--accelerator", "tpu"], "accelerator 'tpu' with 1 devices"),
-        (["train", "--accelerator", "banana"], "invalid accelerator name"),
+        (["train", "--num-tbins", "0"], "num_tbins"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "--feature-extractor", "Vanila"], "Vanilla"),
+        (["train", "--dataset-path", "/data/gen1"], "/data/gen1"),
+        (["train", "--max-frames-per-video", "3"], "max_frames_per_video"),
+        (["train", "--height", "32", "--width", "32"], "stride 128"),
+        (["train", "--resume"], "runs/moving_mnist"),
+        (["train", "--accelerator", "tpu"], "tpu"),
+        (["train", "--accelerator", "banana"], "banana"),
         (["evaluate", "nowhere.ckpt"], "nowhere.ckpt"),
-        (["evaluate"], "name a checkpoint, or a file of --detections and a file of --boxes"),
-        (["report", "nowhere"], "nowhere is not a run"),
+        (["evaluate"], "CHECKPOINT"),
+        (["report", "nowhere"], "nowhere"),
     ],
 )
 def test_what_a_user_can_mend_is_said_in_a_line_with_status_2(
@@ -87,7 +134,8 @@ def test_a_config_with_a_wrong_type_is_refused(capsys, tmp_path):
     path.write_text("num_tbins: many\n")
     status, said = refused(capsys, ["train", "--config", str(path)])
     assert status == 2
-    assert "num_tbins must be of type int, got 'many'" in said
+    assert "num_tbins" in said
+    assert "'many'" in said
 
 
 class RunsCode:
@@ -98,14 +146,14 @@ class RunsCode:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not a checkpoint: the file is empty"),
-        (b"just some words", "is not a checkpoint: not a PyTorch file"),
-        (b"PK\x03\x04 and then the disk was full", "is truncated after"),
-        ([1, 2], "is not a checkpoint: it holds a list"),
-        ({"state_dict": {}}, "it has no hyper_parameters"),
-        ({"hyper_parameters": RunsCode(), "state_dict": {}}, "run code (print)"),
-        ({"hyper_parameters": {"lr": 1.0}, "state_dict": {}}, "is of another model: it lacks "),
-        ({"hyper_parameters": {"speed": 1.0}, "state_dict": {}}, "unknown field speed"),
+        (b"", "some.ckpt"),
+        (b"just some words", "some.ckpt"),
+        (b"PK\x03\x04 and then the disk was full", "truncated"),
+        ([1, 2], "list"),
+        ({"state_dict": {}}, "hyper_parameters"),
+        ({"hyper_parameters": RunsCode(), "state_dict": {}}, "some.ckpt"),
+        ({"hyper_parameters": {"lr": 1.0}, "state_dict": {}}, "feature_extractor"),
+        ({"hyper_parameters": {"speed": 1.0}, "state_dict": {}}, "speed"),
     ],
 )
 @pytest.mark.parametrize("command", ["evaluate", "finetune", "resume"])
@@ -146,10 +194,11 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--device", "banana"], "device 'banana' is not available"),
-        (["--device", "cuda:99"], "device 'cuda:99' is not available"),
-        (["--frames", "0"], "test_frames must be at least 1, got 0"),
-        (["--score-thresh", "2"], "score_thresh must be between 0 and 1, got 2.0"),
+        (["--device", "banana"], "banana"),
+        (["--device", "cuda:99"], "cuda:99"),
+        (["--frames", "0"], "--frames"),
+        (["--score-thresh", "2"], "--score-thresh"),
+        (["--nms-thresh", "-1"], "--nms-thresh"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused(capsys, checkpoint, words, message):
@@ -165,17 +214,17 @@ def test_a_damaged_evaluation_is_named(capsys, tmp_path):
     (tmp_path / "evaluation" / "evaluation.json").write_text('{"mAP": ')
     status, said = refused(capsys, ["report", str(tmp_path)])
     assert status == 2
-    assert "evaluation.json is damaged" in said
+    assert "evaluation.json" in said
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path):
-    with pytest.raises(ValueError, match="is not a run"):
+    with pytest.raises(ValueError, match=tmp_path.name):
         main(["report", str(tmp_path), "--debug"])
 
 
 def test_a_folder_on_the_command_line_brings_its_own_classes_and_frames(capsys, tmp_path):
     words = ["simulate", str(tmp_path / "set"), "--kind", "shapes", "--count", "3"]
-    assert main([*words, "--minutes", "0.02", "--height", "32", "--width", "40"]) == 0
+    assert main([*words, "--minutes", "0.02", "--sensor-size", "40x32"]) == 0
     words = ["train", "--dataset-path", str(tmp_path / "set"), "--root-dir", str(tmp_path / "run")]
     small = ["--feature-base", "2", "--feature-channels-out", "4", "--num-levels", "2"]
     small += ["--num-tbins", "2", "--batch-size", "1", "--num-workers", "0", "--max-epochs", "1"]
@@ -207,17 +256,16 @@ def test_the_demo_goes_from_nothing_to_a_report(capsys, tmp_path):
 
     numbers_path = tmp_path / "numbers.json"
     words = ["evaluate", str(run), "--json", str(numbers_path), "--frames", "4"]
-    assert main([*words, "--output", str(tmp_path / "again")]) == 0
+    assert main([*words, "--output-dir", str(tmp_path / "again")]) == 0
     assert json.loads(numbers_path.read_text())["num_frames"] == 4
 
 
 @pytest.mark.slow
 def test_the_demo_of_events_makes_its_recordings_first(capsys, tmp_path, monkeypatch):
     few = SimulateOptions(
-        output=tmp_path, train=2, val=1, test=2, minutes=0.05, height=32, width=32
+        output=tmp_path, train=2, val=1, test=2, minutes=0.05, sensor_size="32x32"
     )
-    # The package has a function of the module's name.
-    monkeypatch.setattr(sys.modules["evdet.cli.demo"], "RECORDINGS", few)
+    monkeypatch.setattr("evdet.cli.demo.RECORDINGS", few)
     run, recordings = tmp_path / "demo", tmp_path / "recordings"
     words = ["demo", "--events", *TINY, "--num-levels", "2", "--root-dir", str(run)]
     words += ["--dataset-path", str(recordings)]
@@ -248,6 +296,6 @@ def test_without_pyav_everything_works_but_the_video(capsys, tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "av", None)
     run = tmp_path / "demo"
     assert main(["demo", *TINY, "--root-dir", str(run)]) == 0
-    assert "no video: PyAV is not installed" in capsys.readouterr().out
+    assert "PyAV" in capsys.readouterr().out
     assert (run / "report.html").exists()
     assert not (run / "demo.mp4").exists()

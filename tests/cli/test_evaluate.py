@@ -62,25 +62,6 @@ def checkpoint(tmp_path_factory, dataset):
     return path
 
 
-@pytest.fixture
-def files(tmp_path):
-    """Folders of boxes and of detections, as other detectors leave them; the ids are Gen1's."""
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        boxes = np.zeros(20, BOX_DTYPE)
-        boxes["t"] = np.repeat(np.arange(1, 11) * 200_000, 2)
-        boxes["x"], boxes["w"], boxes["h"] = rng.uniform(0, 100, 20), 50, 60
-        boxes["class_id"], boxes["class_confidence"] = np.arange(20) % 2, 1
-        found = boxes.copy()
-        found["x"] += rng.normal(0, 3, 20)
-        found["class_confidence"] = rng.uniform(0, 1, 20)
-        for kind, content in (("boxes", boxes), ("found", found)):
-            (tmp_path / kind).mkdir(exist_ok=True)
-            tail = "bbox" if kind == "boxes" else "detections"
-            np.save(tmp_path / kind / f"{name}_{tail}.npy", content)
-    return tmp_path
-
-
 def refused(capsys, words):
     status = main(["evaluate", *map(str, words)])
     captured = capsys.readouterr()
@@ -92,7 +73,7 @@ def refused(capsys, words):
 def test_a_checkpoint_is_scored_and_its_numbers_kept_with_their_protocol(
     capsys, tmp_path, checkpoint
 ):
-    words = ["evaluate", str(checkpoint), "--output", str(tmp_path), "--score-thresh", "0.3"]
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--score-thresh", "0.3"]
     assert main([*words, "--json", str(tmp_path / "numbers.json"), "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     assert "protocol coco: mAP 0." in shown
@@ -110,7 +91,7 @@ def test_a_checkpoint_is_scored_and_its_numbers_kept_with_their_protocol(
 
 
 def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, checkpoint):
-    words = ["evaluate", str(checkpoint), "--output", str(tmp_path), "--no-count-events"]
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--no-count-events"]
     assert main([*words, "--protocol", "rvt-gen1"]) == 0
     shown = capsys.readouterr().out
     assert "classes    car, pedestrian" in shown
@@ -122,7 +103,14 @@ def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, 
 
 
 def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, checkpoint, dataset):
-    words = ["evaluate", str(checkpoint), "--output", str(tmp_path), "--dataset-path", str(dataset)]
+    words = [
+        "evaluate",
+        str(checkpoint),
+        "--output-dir",
+        str(tmp_path),
+        "--dataset-path",
+        str(dataset),
+    ]
     assert main([*words, "--classes", "person=pedestrian"]) == 0
     kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
     assert list(kept["per_class"]) == ["pedestrian"]
@@ -132,7 +120,7 @@ def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, ch
 
 def test_tracks_are_scored_where_they_are_asked_for(capsys, tmp_path, checkpoint):
     pytest.importorskip("trackers")
-    words = ["evaluate", str(checkpoint), "--output", str(tmp_path), "--tracks"]
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--track"]
     assert main([*words, "--tracker", "sort"]) == 0
     kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
     assert (kept["tracks"] is None) == any("no track scores" in note for note in kept["notes"])
@@ -140,97 +128,28 @@ def test_tracks_are_scored_where_they_are_asked_for(capsys, tmp_path, checkpoint
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "names"),
     [
-        (["--protocol", "perot2020-1mpx"], "scores pedestrian, two wheeler, car, but the detector"),
-        (["--protocol", "cooc"], "protocol 'cooc'"),
-        (["--classes", "dog"], "--classes names dog, but the detector knows car, pedestrian"),
-        (["--split", "train"], "split must be one of test, val, got 'train'"),
-        (["--split", "val"], "has no val/ with recordings"),
-        (["--dataset-path", "nowhere"], "nowhere does not exist"),
-        (["--boxes", "b.npy"], "and not both"),
+        (["--protocol", "perot2020-1mpx"], ["pedestrian, two wheeler, car", "car, pedestrian"]),
+        (["--classes", "dog"], ["--classes", "dog", "car, pedestrian"]),
+        (["--split", "val"], ["val/"]),
+        (["--dataset-path", "nowhere"], ["nowhere"]),
+        (["--boxes", "b.npy"], ["--boxes", "evdet score"]),
+        (["--detections", "d.npy"], ["--detections", "evdet score"]),
+        (["--tracks"], ["--tracks", "--track"]),
     ],
 )
-def test_an_evaluation_of_a_checkpoint_that_cannot_be_is_refused(
-    capsys, checkpoint, words, message
-):
+def test_an_evaluation_of_a_checkpoint_that_cannot_be_is_refused(capsys, checkpoint, words, names):
     status, said = refused(capsys, [checkpoint, *words])
     assert status == 2
-    assert message in said
+    assert all(name in said for name in names)
 
 
-def test_two_files_are_scored(capsys, files):
-    words = ["--detections", "found/a_detections.npy", "--boxes", "boxes/a_bbox.npy"]
-    words = [str(files / word) if word.endswith("npy") else word for word in words]
-    numbers = files / "numbers.json"
-    protocol = ["--protocol", "perot2020-gen1", "--json", str(numbers)]
-    assert main(["evaluate", *words, *protocol]) == 0
-    shown = capsys.readouterr().out
-    assert "protocol perot2020-gen1: mAP 0." in shown
-    assert "t > 0.5 s, diagonal >= 30, sides >= 10, in pixels of the sensor" in shown
-    content = json.loads(numbers.read_text())
-    assert content["protocol"] == "perot2020-gen1"
-    assert content["num_frames"] == 8  # of ten, at 0.2, 0.4, ... 2 s
-    assert 0 < content["mAP"] < content["mAP50"] <= 1
-    assert set(content["per_class"]) == {"car", "pedestrian"}
-
-
-def test_two_folders_are_scored_together(capsys, files):
-    folders = ["--detections", str(files / "found"), "--boxes", str(files / "boxes")]
-    (files / "found" / "b_detections.npy").rename(files / "found" / "c_detections.npy")
-    words = ["--classes", "0", "--output", str(files / "out"), "--delta-t", "50000"]
-    assert main(["evaluate", *folders, *words]) == 0
-    shown = capsys.readouterr().out
-    assert "recordings: 2" in shown
-    assert "1 of 2 recordings have no file of detections" in shown
-    assert "1 files of detections have no file of boxes and are left out: c" in shown
-    kept = json.loads((files / "out" / "evaluation" / "evaluation.json").read_text())
-    assert kept["num_truths"] == 20
-    assert kept["num_detections"] == 10
-    assert kept["curves"]["num_truths"] == 20
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--detections", "boxes", "--boxes", "found"], "--detections and --boxes swapped?"),
-        (["--detections", "found"], "--boxes missing"),
-        (["--boxes", "boxes"], "--detections missing"),
-        (["--detections", "found", "--boxes", "nowhere"], "nowhere"),
-        (["--detections", "found", "--boxes", "boxes/a_bbox.npy"], "is a file and"),
-        (["--detections", "found", "--boxes", "boxes", "--delta-t", "-1"], "delta_t must be 0 or"),
-        (["--detections", "found", "--boxes", "boxes", "--size", "0", "9"], "at least 1 by 1"),
-        (
-            ["--detections", "found", "--boxes", "boxes", "--frame-period", "50000"],
-            "--frame-period needs --size",
-        ),
-        (
-            ["--detections", "found", "--boxes", "boxes", "--protocol", "rvt-1mp"],
-            "Did you mean rvt-1mpx?",
-        ),
-        (
-            ["--detections", "found", "--boxes", "boxes", "--label-map", "map.json"],
-            "has detections of class id 1, which the label map does not have: 0 car",
-        ),
-    ],
-)
-def test_files_that_cannot_be_scored_are_refused(capsys, monkeypatch, files, words, message):
-    monkeypatch.chdir(files)
-    (files / "map.json").write_text('{"0": "car"}')
-    status, said = refused(capsys, words)
-    assert status == 2
-    assert message in said
-
-
-def test_no_overlap_in_times_is_refused(capsys, files):
-    path = files / "found" / "a_detections.npy"
-    found = np.load(path)
-    found["t"] += 10**9
-    np.save(path, found)
-    words = ["--detections", path, "--boxes", files / "boxes" / "a_bbox.npy"]
-    status, said = refused(capsys, [*words, "--protocol", "perot2020-gen1"])
-    assert status == 2
-    assert "labels from 200000 to 2000000 us and detections from 1000200000 to" in said
+@pytest.mark.parametrize("words", [["--protocol", "cooc"], ["--split", "train"], ["--track", "9"]])
+def test_a_choice_that_does_not_exist_ends_with_status_2(checkpoint, words):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", str(checkpoint), *words])
+    assert end.value.code == 2
 
 
 @pytest.mark.slow
@@ -246,14 +165,15 @@ def test_an_exported_detector_scores_as_its_checkpoint(
     export_onnx(load_network(checkpoint), tmp_path / "exported.onnx")
     status, said = refused(capsys, ["exported.onnx"])
     assert status == 2
-    assert "exported.onnx does not know what it was trained on: give --dataset-path" in said
+    assert "exported.onnx" in said
+    assert "--dataset-path" in said
 
     # The exported model calls the classes as the detector does, and the folder otherwise.
     words = ["--dataset-path", str(dataset), "--classes", "vehicle=car", "person=pedestrian"]
     numbers = []
     for path in (checkpoint, "exported.onnx"):
         written = tmp_path / "numbers.json"
-        output = ["--json", str(written), "--output", str(tmp_path / "out")]
+        output = ["--json", str(written), "--output-dir", str(tmp_path / "out")]
         assert main(["evaluate", str(path), *words, *output]) == 0
         numbers.append(json.loads(written.read_text()))
     assert numbers[0]["num_detections"] == numbers[1]["num_detections"] > 0

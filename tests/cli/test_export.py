@@ -25,8 +25,8 @@ def out(tmp_path, monkeypatch, toy, make_toy, drift):
         free = () if fixed_shape else ("batch", "height", "width")
         return Exported(path, path.stat().st_size, free)
 
-    monkeypatch.setattr("evdet.detectors.load_network", lambda path: toy)
-    monkeypatch.setattr("evdet.export.export_onnx", write)
+    monkeypatch.setattr("evdet.cli.export.load_network", lambda path: toy)
+    monkeypatch.setattr("evdet.cli.export.export_onnx", write)
     return tmp_path / "out.onnx"
 
 
@@ -40,8 +40,8 @@ def test_what_is_the_same_gets_its_name(out, capsys):
     said = capsys.readouterr().out
     assert "24  1 x 8x12" in said
     assert "3  2 x 20x32" in said
-    assert "free  batch, height, width" in said
-    assert f"the same as PyTorch: {out}" in said
+    assert "dynamic dimensions  batch, height, width" in said
+    assert str(out) in said.splitlines()[-1]
     assert load_onnx(out).num_classes == 2
     assert list(out.parent.iterdir()) == [out]
 
@@ -49,10 +49,11 @@ def test_what_is_the_same_gets_its_name(out, capsys):
 @pytest.mark.parametrize("drift", [0.01])
 def test_what_differs_does_not_get_its_name_and_says_where(out, capsys):
     out.write_bytes(b"of an earlier day")
-    assert run(out, "--windows", 2) == 1
+    assert run(out, "--time-bins", 2) == 1
 
     said = capsys.readouterr().out
-    assert "NOT THE SAME: time bin 0: the values of memory sum differ by" in said
+    assert "memory sum" in said
+    assert "out.unchecked.onnx" in said
     assert out.read_bytes() == b"of an earlier day"
     assert out.with_name("out.unchecked.onnx").exists()
 
@@ -61,7 +62,7 @@ def test_raw_heads_of_one_shape_are_compared_once(out, capsys):
     assert run(out, "--raw-heads", "--fixed-shape") == 0
 
     said = capsys.readouterr().out
-    assert "free  no dimension" in said
+    assert "dynamic dimensions  none" in said
     assert "2 x " not in said
     assert load_onnx(out).raw_heads
 
@@ -85,25 +86,27 @@ def test_a_source_of_the_users_is_played(out, tmp_path, capsys):
 def test_a_source_without_windows_is_named(out, tmp_path, capsys):
     recording = write_recording(tmp_path / "own_td.dat", 0)
     assert run(out, "--source", recording) == 2
-    assert "has no window to compare on" in capsys.readouterr().err
+    assert "own_td.dat" in capsys.readouterr().err
 
 
 def test_a_source_of_another_kind_is_named(out, tmp_path, capsys):
     assert run(out, "--source", tmp_path / "a.mp4") == 2
-    assert "trained on events" in capsys.readouterr().err
+    assert "a.mp4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "message"),
+    ("file", "more", "name"),
     [
-        ("out.pt", (), "does not end in .onnx"),
-        ("nowhere/out.onnx", (), "there is no folder"),
-        ("out.onnx", ("--windows", 0), "windows must be at least 1, got 0"),
+        ("out.pt", (), ".onnx"),
+        ("nowhere/out.onnx", (), "nowhere"),
+        ("out.onnx", ("--time-bins", 0), "--time-bins"),
     ],
 )
-def test_wrong_values_are_one_line(out, capsys, name, more, message):
-    assert run(out.parent / name, *more) == 2
-    assert message in capsys.readouterr().err
+def test_wrong_values_are_one_line(out, capsys, file, more, name):
+    assert run(out.parent / file, *more) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime", "onnxscript"])

@@ -43,7 +43,7 @@ def test_everything_is_said_of_a_recording(capsys, recording):
     assert "12k events/s on average" in lines["rate"]
     assert lines["polarity"] == "91.7% ON, 8.3% OFF"
     assert lines["hot pixels"].startswith("1, with 83% of the events; at (x, y) (5, 7)")
-    assert lines["time order"] == "every event is as late as the one before, or later"
+    assert lines["time order"] == "sorted by time"
     assert lines["gaps"].startswith("none over 0.1 s")
     assert lines["dropped"] == "none"
     assert "█" in text
@@ -95,7 +95,7 @@ def test_a_missing_file_is_a_problem_like_any_other(capsys, tmp_path, recording)
 
 
 def test_no_file_is_refused():
-    with pytest.raises(ValueError, match="name at least one recording"):
+    with pytest.raises(ValueError, match="evdet info"):
         info(InfoOptions(files=()))
 
 
@@ -120,7 +120,7 @@ def test_several_pictures_bear_the_names_of_their_recordings(capsys, tmp_path, r
 
 
 def test_the_folder_of_the_picture_must_exist(tmp_path, recording):
-    with pytest.raises(ValueError, match="there is no folder"):
+    with pytest.raises(ValueError, match="nowhere"):
         info(InfoOptions(files=(recording,), png=tmp_path / "nowhere" / "out.png"))
 
 

@@ -45,14 +45,14 @@ def test_a_run_named_twice_is_refused(make_run, capsys):
     run = make_run("first")
 
     assert main(["report", str(run), f"{run}/../first"]) == 2
-    assert "a run is named twice" in capsys.readouterr().err
+    assert f"{run}/../first" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_named(make_run, tmp_path, capsys):
     assert main(["report", str(make_run("first")), str(tmp_path)]) == 2
-    assert "is not a run" in capsys.readouterr().err
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 def test_no_run_at_all_is_refused(capsys):
     assert main(["report"]) == 2
-    assert "name the folder of a run" in capsys.readouterr().err
+    assert "evdet report" in capsys.readouterr().err

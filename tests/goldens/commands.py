@@ -2,7 +2,7 @@
 
 COMMANDS = {
     "simulate": "simulate {folder} --kind {kind} --train {train} --val 1 --test {test} "
-    "--minutes {minutes} --height {side} --width {side} --seed 7 --format {format}",
+    "--minutes {minutes} --sensor-size {side}x{side} --seed 7 --format {format}",
     "split": "split {folder} --how {how} --by {by} --seed 3",
     "check": "check {folder}",
     "train": "train --dataset-path {data} --root-dir {folder} --finetune events-digits "
@@ -15,36 +15,37 @@ COMMANDS = {
     "print config of": "--config {config}",
     "evaluate": "evaluate {model} --device cpu",
     "evaluate few": "--frames 24 --score-thresh 0.0005",
-    "evaluate tracks": "--tracks",
-    "evaluate on": "evaluate {model} --dataset-path {data} --json {json} --output {folder} "
+    "evaluate tracks": "--track",
+    "evaluate on": "evaluate {model} --dataset-path {data} --json {json} --output-dir {folder} "
     "--device cpu",
-    "score": "evaluate --detections {found} --boxes {boxes} --protocol {protocol} "
-    "--json {json} --output {folder} --delta-t {delta_t} --tracks",
-    "score size": "--size 360 640",
+    "score": "score --detections {found} --boxes {boxes} --protocol {protocol} "
+    "--json {json} --output-dir {folder} --delta-t {delta_t} --track",
+    "score size": "--sensor-size 640x360",
     "score classes": "--classes pedestrian+car=moving 'two wheeler'",
     "detect": "detect {source} --checkpoint {model} --device cpu --output {files}",
     "detect track": "--track",
     "detect tracker": "--tracker {tracker}",
-    "detect part": "--start 1 --duration 3 --score 0.1 --nms 0.4",
-    "detect low": "--score 0.0005 --duration 1",
-    "export": "export {model} {file} --windows 4",
+    "detect part": "--start 1 --duration 3 --score-thresh 0.1 --nms-thresh 0.4",
+    "detect low": "--score-thresh 0.0005 --duration 1",
+    "export": "export {model} {file} --time-bins 4",
     "export raw": "--raw-heads",
     "report": "report {runs} --output {file}",
     "convert": "convert {source} {file}",
-    "convert clean": "--remove-hot-pixels --remove-noise 5000 --start 0.2 --end 1.1 --shift-time",
+    "convert clean": "--remove-hot-pixels --background-filter 5000 --start 0.2 --duration 0.9 "
+    "--shift-time",
     "info": "info {source} --png {png}",
     "view": "view {source} --output {file}",
     "view part": "--start 0.5 --duration 0.5 --delta-t 20000 --pictures 4 --scale 3",
     "models": "models",
-    "models other": "--height 360 --width 640 --in-channels 10 --classes 3 --json",
-    "bench": "bench {model} --windows 3 --warm-up 1 --threads 1 --device cpu --variants fold "
+    "models other": "--sensor-size 640x360 --in-channels 10 --classes 3 --json",
+    "bench": "bench {model} --time-bins 3 --warm-up 1 --threads 1 --device cpu --variants fold "
     "--batches 1 2 --json {json}",
     "help": "{command} --help",
 }
 """How each command of this script is spelled; some are options of another."""
 SUBCOMMANDS = (
-    "info", "view", "convert", "simulate", "split", "check", "demo", "train", "evaluate", "detect",
-    "export", "bench", "models", "import", "report",
+    "info", "view", "convert", "simulate", "split", "check", "demo", "train", "evaluate", "score",
+    "detect", "export", "bench", "models", "import", "report",
 )  # fmt: skip
 CONFIGS = (
     "events_digits_quick", "gen1", "moving_mnist", "moving_mnist_quick", "one_mpx",

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 MASKS = (
-    r"(in )[\d.]+ (?=s\b)", r"\([\d.]+ times as fast as life\)", r"[\d,.]+(?= frames/s)",
+    r"(in )[\d.]+ (?=s\b)", r"\([\d.]+(x real time| times as fast as life)\)",
+    r"[\d,.]+(?= frames/s)",
     r"(trained in )[\d.]+(?= minutes)", r'(?s)<dl class="versions">.*?</dl>',
     r"(<dt>(?:training time|frames per second|a window takes)</dt><dd>)[^<]*",
     r"(?s)(<h2>Speed</h2>).*?(?=</section>)",

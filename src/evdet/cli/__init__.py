@@ -1,45 +1,65 @@
-"""The command line: one short file per command."""
+"""The command line: a table of commands, each a module that is imported when its name is typed."""
 
 import difflib
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, get_type_hints
 
-from evdet.cli.bench import BenchOptions, bench
-from evdet.cli.check import CheckOptions, check
-from evdet.cli.convert import ConvertOptions, convert
-from evdet.cli.demo import DemoOptions, demo
-from evdet.cli.detect import DetectOptions, detect
-from evdet.cli.evaluate import EvaluateOptions, evaluate
-from evdet.cli.export import ExportOptions, export
-from evdet.cli.import_ import ImportOptions, import_checkpoint
-from evdet.cli.info import InfoOptions, info
-from evdet.cli.models import ModelsOptions, models
-from evdet.cli.options import parse
-from evdet.cli.report import ReportOptions, report
-from evdet.cli.simulate import SimulateOptions, simulate
-from evdet.cli.split import SplitOptions, split
-from evdet.cli.train import TrainOptions, train
-from evdet.cli.view import ViewOptions, view
+import evdet
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "Command", "load_command", "main"]
 
-COMMANDS: dict[str, tuple[type, Callable[..., int | None], str]] = {
-    "info": (InfoOptions, info, "Say what is in event recordings."),
-    "view": (ViewOptions, view, "Show a recording and its boxes as a video or a picture."),
-    "convert": (ConvertOptions, convert, "Write a recording in another format."),
-    "simulate": (SimulateOptions, simulate, "Make a data set of simulated event recordings."),
-    "split": (SplitOptions, split, "Deal a folder of recordings to train, val and test."),
-    "check": (CheckOptions, check, "Read a data set once and say what is wrong with it."),
-    "demo": (DemoOptions, demo, "Train on Moving MNIST or events, evaluate, show the result."),
-    "train": (TrainOptions, train, "Train a detector."),
-    "evaluate": (EvaluateOptions, evaluate, "Score a checkpoint, or a file of detections."),
-    "detect": (DetectOptions, detect, "Detect, track, and write boxes and a video."),
-    "export": (ExportOptions, export, "Write a checkpoint as an ONNX model, and check it."),
-    "bench": (BenchOptions, bench, "Measure how fast a detector is."),
-    "models": (ModelsOptions, models, "List every detector: size, arithmetic, published accuracy."),
-    "import": (ImportOptions, import_checkpoint, "Take over a checkpoint of the RVT project."),
-    "report": (ReportOptions, report, "Make a page of a run, or compare several."),
+
+class Command(NamedTuple):
+    """A command before anything of it is imported."""
+
+    group: str
+    """The heading of the overview that it stands under."""
+    target: str
+    """Module and function, as in `[project.scripts]`; the function takes its options."""
+    summary: str
+    """One line."""
+
+
+COMMANDS = {
+    "info": Command("data", "evdet.cli.info:info", "Summarize event recordings"),
+    "view": Command("data", "evdet.cli.view:view", "Render a recording and its boxes"),
+    "convert": Command("data", "evdet.cli.convert:convert", "Convert a recording"),
+    "simulate": Command(
+        "data", "evdet.cli.simulate:simulate", "Simulate a data set of event recordings"
+    ),
+    "split": Command(
+        "data",
+        "evdet.cli.split:split",
+        "Split a folder of recordings into train, val and test sets",
+    ),
+    "check": Command("data", "evdet.cli.check:check", "Check a data set folder for problems"),
+    "demo": Command(
+        "train", "evdet.cli.demo:demo", "Train on Moving MNIST or simulated events, and report"
+    ),
+    "train": Command("train", "evdet.cli.train:train", "Train a detector"),
+    "evaluate": Command(
+        "train", "evdet.cli.evaluate:evaluate", "Evaluate a checkpoint on a data set"
+    ),
+    "score": Command("train", "evdet.cli.score:score", "Score detections of any detector"),
+    "report": Command("train", "evdet.cli.report:report", "Report on a run, or compare runs"),
+    "detect": Command(
+        "use",
+        "evdet.cli.detect:detect",
+        "Detect and track objects in recordings, videos and live streams",
+    ),
+    "export": Command(
+        "use", "evdet.cli.export:export", "Export a checkpoint to ONNX and compare the two"
+    ),
+    "bench": Command("use", "evdet.cli.bench:bench", "Measure the speed of a detector"),
+    "models": Command(
+        "use", "evdet.cli.models:models", "List detectors with size and published accuracy"
+    ),
+    "import": Command(
+        "use", "evdet.cli.import_:import_checkpoint", "Convert a published RVT checkpoint"
+    ),
 }
 
 
@@ -50,8 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after `evdet`; by default those of this process.
 
     Returns:
-        The exit status: 0, or 2 for what the user can mend, said in one line; a command may
-        have one of its own.
+        The exit status: 0, or 2 after an error that the user can correct, which is printed as one
+        line; a command may have a status of its own.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -61,25 +81,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return 0
+    if words[0] == "--version":
+        print(f"evdet {evdet.__version__}")
+        return 0
     name, *rest = words
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else f" There are {', '.join(COMMANDS)}."
-        return _refuse(f"there is no command {name}.{hint}")
-    options_type, run, summary = COMMANDS[name]
+        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
+        return _refuse(f"unknown command {name!r}: {hint}")
     try:
-        return run(parse(options_type, rest, prog=f"evdet {name}", summary=summary)) or 0
+        return _run(name, rest)
     except KeyboardInterrupt:
-        return _refuse("interrupted; what was written stays")
+        return _refuse("interrupted; files written so far are kept")
     except (ValueError, OSError, RuntimeError) as error:
         if debug or not _is_for_users(error):
             raise
-        return _refuse(str(error))
+        return _refuse(_message_of(error))
+
+
+def load_command(name: str) -> tuple[Callable[[Any], int | None], type]:
+    """Import the module of a command.
+
+    Args:
+        name: a key of `COMMANDS`.
+
+    Returns:
+        Its function, and the dataclass of its options.
+    """
+    module, _, function = COMMANDS[name].target.partition(":")
+    run = getattr(import_module(module), function)
+    return run, get_type_hints(run)["options"]
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    # Here and not on top: the overview needs neither tyro nor the configuration.
+    from evdet.cli.options import parse, refuse_retired
+
+    refuse_retired(name, words)
+    run, options_type = load_command(name)
+    options: Any = parse(options_type, words, prog=f"evdet {name}", summary=COMMANDS[name].summary)
+    return run(options) or 0
 
 
 def _is_for_users(error: Exception) -> bool:
     """Whether the message is meant for a user: wrong values and files, not our own mistakes."""
     return isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("evdet")
+
+
+def _message_of(error: Exception) -> str:
+    """The message; of an error of the system without its number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _refuse(message: str) -> int:
@@ -88,15 +141,21 @@ def _refuse(message: str) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {name:10}{summary}" for name, (_, _, summary) in COMMANDS.items()]
+    lines = ["usage: evdet COMMAND [OPTIONS]", "", "Train and run object detectors with memory."]
+    for group in dict.fromkeys(command.group for command in COMMANDS.values()):
+        lines += ["", f"{group}:"]
+        lines += [
+            f"  {name:10}{command.summary}"
+            for name, command in COMMANDS.items()
+            if command.group == group
+        ]
     return "\n".join(
         [
-            "usage: evdet COMMAND [OPTIONS]",
-            "",
-            "Train and run object detectors that remember.",
-            "",
             *lines,
             "",
-            "evdet COMMAND --help names its options; --debug shows where an error comes from.",
+            "options:",
+            "  --help     Show this overview; evdet COMMAND --help lists the options of a command",
+            "  --version  Show the version",
+            "  --debug    Show the traceback of an error",
         ]
     )

@@ -1,4 +1,4 @@
-"""`evdet bench`: a detector, or a configuration -> how fast it is, and what makes it faster."""
+"""`evdet bench`: a detector or a configuration -> its speed, by stage and by variant."""
 
 import contextlib
 import dataclasses
@@ -9,22 +9,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
+import torch
 import tyro
 
 from evdet.atomic_file import write_text
+from evdet.build import build_detector, complete_config
+from evdet.cli.options import TrackerName, check_at_least, check_share, default
 from evdet.config import TOY_PROBLEM, DetectionConfig
+from evdet.configs import find_config
+from evdet.detectors import load_network, resolve_device
+from evdet.events import SensorSize, open_recording
+from evdet.events.representations import get_representation
+from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.models import Detector
+from evdet.report import describe_environment
 from evdet.runs import RunFolder
-
-if TYPE_CHECKING:
-    import torch
-
-    from evdet.events import SensorSize
-    from evdet.frame_spec import FrameSpec, SelectionThresholds
-    from evdet.models import Detector
-    from evdet.speed import TimeBins
-    from evdet.tracking import Tracker
+from evdet.samples import sample_recording
+from evdet.speed import (
+    DEFAULT_VARIANTS,
+    TimeBins,
+    describe_speed,
+    measure_speed,
+    open_time_bins,
+    picture_bins,
+)
+from evdet.synthetic import simulate_recording
+from evdet.tracking import Tracker, TrackingUnavailableError
 
 __all__ = ["BenchOptions", "bench"]
 
@@ -35,55 +47,44 @@ _PLACEHOLDER_CLASSES = tuple("0123456789")
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """Measure how fast a detector is: raw events in, boxes out, one window after another."""
+    """Measure the speed of a detector from raw events to boxes, one time bin after another."""
 
-    model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT-OR-CONFIG")]]
-    """A checkpoint, a run's folder, events-digits (comes with evdet), or a configuration
-    (*.yaml), of which the detector gets random weights."""
-    source: Annotated[Path | None, tyro.conf.arg(metavar="RECORDING")] = None
-    """A recording, a video or a folder of images; by default the recording that comes with evdet,
-    or a simulated one for larger frames, or Moving MNIST for detectors of pictures."""
-    windows: int = 200
-    """Windows to measure; a shorter source is played over and over."""
+    model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT|CONFIG")]]
+    """Checkpoint (*.ckpt), run folder, events-digits (bundled), or configuration (*.yaml)."""
+    source: Annotated[
+        Path | None, default("the bundled or a simulated recording; Moving MNIST", "FILE|DIR")
+    ] = None
+    """Event recording, video or folder of images."""
+    time_bins: int = 200
+    """Number of time bins to measure; a shorter source is repeated."""
     warm_up: int = 20
-    """Windows before them, which do not count."""
-    threads: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Threads of the CPU's operators; by default one per core."""
+    """Number of time bins before the measurement."""
+    threads: Annotated[int | None, default("one per core", "INT")] = None
+    """Number of CPU threads."""
     device: str = "auto"
-    """cpu, cuda, ... or auto."""
+    """Device: cpu, cuda, cuda:1, ... or auto."""
     variants: tuple[str, ...] = ("all",)
-    """What to compare with plain PyTorch: all, none, onnx, or parts put together with + signs:
-    fold, channels-last, half, compile, graphs (fold+channels-last, say)."""
+    """Variants: all, none, onnx, or fold, channels-last, half, compile, graphs joined by +."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """Batch sizes for the frames per second of the network and the selection."""
-    track: Literal["sort", "bytetrack", "ocsort", "none"] = "sort"
-    """The tracker of the last stage."""
-    score: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Candidates with a lower score are dropped; by default as configured. 0 lets as many into
-    non-maximum suppression as may enter: the worst case."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write everything that was measured to this file as well; that of a run's folder lies in its
-    speed.json, where `evdet report` finds it."""
+    """Batch sizes for the throughput of network and selection."""
+    tracker: TrackerName = "sort"
+    """Tracker of the last stage."""
+    score_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
+    """Score threshold in [0, 1]; 0 measures the worst case of non-maximum suppression."""
+    json: Annotated[Path | None, default("none", "FILE")] = None
+    """JSON file for all measurements; evdet report reads speed.json of the run folder."""
 
 
 def bench(options: BenchOptions) -> None:
     """Measure, and print a table.
 
-    Args:
-        options: what the user asked for.
-
     Raises:
-        ValueError: a value is out of range, or there is no such device.
+        ValueError: an option is out of range, or the device does not exist.
     """
-    import torch
-
-    from evdet.detectors import resolve_device
-    from evdet.report import describe_environment
-    from evdet.speed import DEFAULT_VARIANTS, describe_speed, measure_speed
-
+    check_at_least(1, options, "threads", "time_bins")
+    check_at_least(0, options, "warm_up")
+    check_share(options, "score_thresh")
     if options.threads is not None:
-        if options.threads < 1:
-            raise ValueError(f"--threads must be at least 1, got {options.threads}")
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
@@ -91,12 +92,12 @@ def bench(options: BenchOptions) -> None:
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
         detector, weights, windows = _open(options, device, folder)
-        tracker, notes = _tracker_called(options.track, windows.delta_t)
+        tracker, notes = _open_tracker(options.tracker, windows.delta_t)
         report = measure_speed(
             detector.to(device).eval(),
             windows,
             _thresholds(detector, options),
-            num_tbins=options.windows,
+            num_tbins=options.time_bins,
             warm_up=options.warm_up,
             batches=options.batches,
             variants=variants,
@@ -122,7 +123,7 @@ def bench(options: BenchOptions) -> None:
 
 
 def _versions_of(packages: Sequence[str]) -> dict[str, str]:
-    """The versions of those that are installed."""
+    """The versions of the installed packages."""
     found = {}
     for name in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -131,22 +132,17 @@ def _versions_of(packages: Sequence[str]) -> dict[str, str]:
 
 
 def _open(
-    options: BenchOptions, device: "torch.device", folder: Path
-) -> "tuple[Detector, str, TimeBins]":
-    """The detector, where its weights are from, and what it is played."""
-    from evdet.build import build_detector
-    from evdet.configs import find_config
-    from evdet.detectors import load_network
-    from evdet.speed import open_time_bins, picture_bins
-
+    options: BenchOptions, device: torch.device, folder: Path
+) -> tuple[Detector, str, TimeBins]:
+    """The detector, the origin of its weights, and its input."""
     if options.model.suffix in _CONFIG_SUFFIXES:
         config = _fill_in(find_config(str(options.model)), options.source)
-        detector, weights = build_detector(config), "random weights: boxes are not what it finds"
+        detector, weights = build_detector(config), "random weights, so boxes mean nothing"
     else:
         detector, weights = load_network(options.model), "trained weights"
     spec = detector.frame_spec
     if spec is None:
-        raise ValueError(f"{options.model} does not say what its frames are made of")
+        raise ValueError(f"{options.model} has no frame specification")
     if options.source is None and spec.preprocess == "none":
         return detector, weights, picture_bins(spec, device=device)
     source = options.source or _recording_for(spec, folder)
@@ -154,10 +150,7 @@ def _open(
 
 
 def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
-    """Choose what a configuration leaves to its data set, where that is not at hand."""
-    from evdet.build import complete_config
-    from evdet.events.representations import get_representation
-
+    """Complete a configuration, also without its data set."""
     if config.dataset_path == TOY_PROBLEM or Path(config.dataset_path).exists():
         return complete_config(config)
     preprocess = "histogram" if config.preprocess == "auto" else config.preprocess
@@ -172,38 +165,27 @@ def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
     )
 
 
-def _size_of(source: Path | None) -> "SensorSize":
-    from evdet.events import open_recording
-    from evdet.samples import sample_recording
-
+def _size_of(source: Path | None) -> SensorSize:
     return open_recording(source or sample_recording()).size
 
 
-def _recording_for(spec: "FrameSpec", folder: Path) -> Path:
-    """The bundled recording, or one that is as large as the frames."""
-    from evdet.events import SensorSize
-    from evdet.samples import sample_recording
-    from evdet.synthetic import simulate_recording
-
+def _recording_for(spec: FrameSpec, folder: Path) -> Path:
+    """The bundled recording, or a simulated one of the frame size."""
     size = _size_of(None)
     if (size.height, size.width) == (spec.height, spec.width):
         return sample_recording()
     return simulate_recording(folder, SensorSize(spec.height, spec.width))
 
 
-def _thresholds(detector: "Detector", options: BenchOptions) -> "SelectionThresholds":
+def _thresholds(detector: Detector, options: BenchOptions) -> SelectionThresholds:
     spec = detector.frame_spec
     if spec is None:
-        raise ValueError(f"{options.model} does not say what its thresholds are")
-    if options.score is not None and not 0 <= options.score <= 1:
-        raise ValueError(f"--score must be between 0 and 1, got {options.score}")
-    return spec.thresholds.but(score_thresh=options.score)
+        raise ValueError(f"{options.model} has no thresholds")
+    return spec.thresholds.but(score_thresh=options.score_thresh)
 
 
-def _tracker_called(name: str, delta_t: int) -> "tuple[Tracker | None, list[str]]":
-    """The tracker; without its library the stage is left out, and a line says why."""
-    from evdet.tracking import Tracker, TrackingUnavailableError
-
+def _open_tracker(name: str, delta_t: int) -> tuple[Tracker | None, list[str]]:
+    """The tracker and its line; without its library None, and a line with the remedy."""
     if name == "none":
         return None, []
     try:

@@ -1,13 +1,15 @@
-"""`evdet check`: what is wrong with a data set folder, and what training will use of it."""
+"""`evdet check`: problems of a data set folder, and what training will use of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from evdet.data import CheckReport, Finding
+from evdet.cli.options import Flag, default
+from evdet.data import CheckReport, Finding, check_folder
+from evdet.labels import BoxRules
 
 __all__ = ["CheckOptions", "check", "describe_report"]
 
@@ -17,42 +19,34 @@ _NUM_SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """Read a data set folder once: say what is wrong, and what training will use."""
+    """Read a data set folder once; report problems, and what training will use."""
 
-    folder: tyro.conf.Positional[Path]
-    """Folder with train/, val/ and test/."""
-    delta_t: int = 50_000
-    """Duration of one time bin, in microseconds."""
-    classes: tuple[str, ...] = ()
-    """Classes to train, such as car or car+truck=vehicle; by default all of the label map."""
+    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
+    """Data set folder with train/, val/ and test/."""
+    delta_t: Annotated[int, tyro.conf.arg(metavar="US")] = 50_000
+    """Duration of a time bin in microseconds."""
+    classes: Annotated[tuple[str, ...], default("all in the label map")] = ()
+    """Classes to train; car+truck=vehicle merges two."""
     min_box_diag: float = 0.0
-    """Boxes with a shorter diagonal are left out, in pixels of the sensor."""
+    """Minimum box diagonal in sensor pixels; smaller boxes are ignored."""
     min_box_side: float = 0.0
-    """Boxes with a shorter side are left out, in pixels of the sensor."""
+    """Minimum box side in sensor pixels; smaller boxes are ignored."""
     max_box_share: float = 1.0
-    """Boxes wider than this share of the sensor are left out; 1 keeps them all."""
+    """Maximum box width as a share of the sensor width; 1 keeps all boxes."""
     clip_boxes: bool = True
-    """Cut boxes off at the border of the sensor, and leave out those wholly outside."""
-    frame_period: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Microseconds from frame to frame, for labels numbered by frame; by default delta_t."""
-    show_all: bool = False
-    """Name every file, not the first few of each kind of finding."""
+    """Clip boxes to the sensor, and ignore boxes outside it."""
+    frame_period: Annotated[int | None, default("--delta-t", "US")] = None
+    """Frame period in microseconds, for labels numbered by frame."""
+    show_all: Flag = False
+    """List every file, not only the first few of each kind of finding."""
 
 
 def check(options: CheckOptions) -> int:
-    """Check a data set folder and print what was found.
-
-    Args:
-        options: what the user asked for.
+    """Check a data set folder and print the findings.
 
     Returns:
-        The exit status: 0, or 1 where there are problems.
+        The exit status: 0, or 1 if there are problems.
     """
-    from tqdm import tqdm
-
-    from evdet.data import check_folder
-    from evdet.labels import BoxRules
-
     report = check_folder(
         options.folder,
         delta_t=options.delta_t,
@@ -70,23 +64,20 @@ def check(options: CheckOptions) -> int:
     return 1 if report.problems else 0
 
 
-def describe_report(report: "CheckReport", *, num_shown: int | None = _NUM_SHOWN) -> str:
+def describe_report(report: CheckReport, *, num_shown: int | None = _NUM_SHOWN) -> str:
     """Put a report into words.
 
     Args:
         report: of a data set folder.
-        num_shown: files to name for each kind of finding; None names all.
-
-    Returns:
-        The lines.
+        num_shown: files to list for each kind of finding; None lists all.
     """
     folder = report.folder
     label_map = ", ".join(f"{i} {name}" for i, name in folder.label_map.items())
-    lines = [f"{folder.path}: {folder.layout} layout; on disk the classes are {label_map}"]
+    lines = [f"{folder.path}: {folder.layout} layout; classes on disk: {label_map}"]
     for title, findings in (("problems", report.problems), ("remarks", report.remarks)):
         lines += ["", f"{title}: {len(findings) or 'none'}"]
         lines += _list(findings, folder.path, num_shown)
-    lines += ["", f"what training uses, in bins of {report.delta_t / 1e3:g} ms"]
+    lines += ["", f"used by training, in time bins of {report.delta_t / 1e3:g} ms"]
     lines += _table(report)
     for split, use in report.splits.items():
         left_out = {reason: n for reason, n in use.left_out.items() if n and reason != "clipped"}
@@ -94,11 +85,11 @@ def describe_report(report: "CheckReport", *, num_shown: int | None = _NUM_SHOWN
         clipped = use.left_out["clipped"]
         parts += [f"({clipped:,} clipped)"] if clipped else []
         if parts:
-            lines.append(f"{split}: boxes left out: {', '.join(parts)}")
+            lines.append(f"{split}: ignored boxes: {', '.join(parts)}")
     return "\n".join(lines)
 
 
-def _list(findings: "list[Finding]", root: Path, num_shown: int | None) -> list[str]:
+def _list(findings: list[Finding], root: Path, num_shown: int | None) -> list[str]:
     by_kind: dict[str, list[Finding]] = {}
     for finding in findings:
         by_kind.setdefault(finding.kind, []).append(finding)
@@ -110,12 +101,12 @@ def _list(findings: "list[Finding]", root: Path, num_shown: int | None) -> list[
             name = path.relative_to(root) if path != root and path.is_relative_to(root) else path
             lines.append(f"    {name}: {finding.text}")
         if num_shown is not None and len(alike) > num_shown:
-            lines.append(f"    ... and {len(alike) - num_shown} more: --show-all names them")
+            lines.append(f"    ... and {len(alike) - num_shown} more: --show-all lists them")
     return lines
 
 
-def _table(report: "CheckReport") -> list[str]:
-    header = ["", "recordings", "duration", "events", "bins", "labelled", *report.classes]
+def _table(report: CheckReport) -> list[str]:
+    header = ["", "recordings", "duration", "events", "time bins", "labeled", *report.classes]
     rows = [header]
     for split, use in report.splits.items():
         rows.append(

@@ -1,4 +1,4 @@
-"""`evdet demo`: from an empty folder to a trained detector and its report."""
+"""`evdet demo`: an empty folder -> a trained detector and its report."""
 
 import dataclasses
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 import tyro
 
 from evdet.cli.evaluate import EvaluateOptions, evaluate
+from evdet.cli.options import Flag
 from evdet.cli.report import ReportOptions, report
 from evdet.cli.simulate import SimulateOptions, simulate
 from evdet.cli.train import describe_result, keep_record
@@ -18,8 +19,8 @@ from evdet.runs import RunFolder
 __all__ = ["DemoOptions", "demo"]
 
 
-# Two seconds each: neighbouring frames teach little, so many short recordings are worth more than
-# few long ones.
+# Two seconds each: neighbouring frames are alike, so many short recordings train better than few
+# long ones.
 RECORDINGS = SimulateOptions(output=Path(), train=1200, val=24, test=48, minutes=42.4)
 
 
@@ -29,30 +30,26 @@ def _quick() -> DetectionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DemoOptions:
-    """Train on Moving MNIST in minutes, evaluate on unseen digits, and show the result."""
+    """Train on Moving MNIST in minutes, evaluate on unseen digits, and write a report."""
 
-    events: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Train on simulated event recordings of digits instead, which are made first;
-    events_digits_quick.yaml is the configuration then."""
+    events: Flag = False
+    """Simulate event recordings, and train on them with events_digits_quick.yaml."""
     configuration: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(default_factory=_quick)
-    """The configuration; moving_mnist_quick.yaml unless an option says otherwise."""
+    """The configuration."""
 
 
 def demo(options: DemoOptions) -> None:
-    """Run the demo and say where everything is.
-
-    Args:
-        options: what the user asked for.
-    """
+    """Run the demo and list its files."""
+    # Here, because Lightning doubles the time of `evdet demo --help`.
     from evdet.training import train
 
     config = options.configuration
     config = dataclasses.replace(config, root_dir=str(_free(Path(config.root_dir))))
     if options.events:
         config = _with_recordings(config)
-        print(f"training on {config.dataset_path}; everything goes to {config.root_dir}")
+        print(f"training on {config.dataset_path}; the run's folder is {config.root_dir}")
     else:
-        print(f"training on Moving MNIST; everything goes to {config.root_dir}")
+        print(f"training on Moving MNIST; the run's folder is {config.root_dir}")
     result = train(config)
     if not result.is_first_process:
         return
@@ -68,11 +65,11 @@ def demo(options: DemoOptions) -> None:
         ("configuration", run.config_file),
         ("TensorBoard", run.logs),
     ]
-    print("\n".join(f"  {what:16}{where}" for what, where in places))
+    print("\n".join(f"  {name:16}{path}" for name, path in places))
 
 
 def _with_recordings(config: DetectionConfig) -> DetectionConfig:
-    """The same on recordings that are made now, unless an earlier demo has made them."""
+    """Simulate the recordings, unless an earlier demo has."""
     folder = Path(config.dataset_path)
     if not (folder / "simulation.yaml").exists():
         print(f"simulating event recordings of digits in {folder}")

@@ -1,18 +1,31 @@
-"""`evdet detect`: a recording, a video, or what a camera sends -> boxes, tracks, and a video."""
+"""`evdet detect`: a recording, a video or a live stream -> boxes, tracks, and a video."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import tyro
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from evdet.cli.detect_summary import DetectionSummary
-    from evdet.outputs import Outputs
-    from evdet.pipeline import DetectedFrame
-    from evdet.sources import FrameStream, LiveSource
-    from evdet.tracking import Tracker
+from evdet.cli.detect_source import LiveOptions, choose_source, open_chosen_source
+from evdet.cli.detect_summary import DetectionSummary
+from evdet.cli.options import (
+    Flag,
+    TrackerName,
+    check_above,
+    check_at_least,
+    check_share,
+    chosen_tracker,
+    default,
+)
+from evdet.detectors import open_detector
+from evdet.events import RecordingError, parse_size
+from evdet.labels import choose_label_ids
+from evdet.outputs import OutputError, Outputs, check_outputs, open_outputs
+from evdet.pipeline import DetectedFrame, detect as play, frame_spec_of
+from evdet.sources import FrameStream, LiveSource
+from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
 
@@ -20,89 +33,71 @@ _SECOND = 1_000_000
 
 
 class UnfinishedError(RuntimeError):
-    """A detection did not reach the end of its source; what it wrote is complete so far."""
+    """A detection did not reach the end of its source; its files are complete up to there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectOptions:
-    """Detect objects, number them, and write their boxes and a video."""
+    """Detect and track objects, and write their boxes and a video."""
 
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SOURCE")]]
-    """An event recording, an ordinary video, a folder of images, - for standard input, or
-    sample, a recording that comes with evdet."""
+    """Event recording, video, folder of images, - (standard input), or sample (bundled)."""
     checkpoint: Path = Path("events-digits")
-    """A checkpoint (*.ckpt), a run's folder, whose best checkpoint is taken, an exported model
-    (*.onnx), or events-digits, which comes with evdet."""
-    output: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...")] = ()
-    """Files to write; their endings say what: .mp4 a video, .npy box events, .csv a table, .json
-    COCO results, .txt MOT, .rrd a recording for the viewer rerun. Older files are replaced."""
-    track: bool = False
-    """Give every object a number, and draw where it was."""
-    tracker: Literal["bytetrack", "ocsort", "sort"] | None = None
-    """Track with this one; by default --track takes bytetrack."""
-    start: float = 0.0
-    """Seconds after the source's start at which to begin."""
-    duration: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
-    """Seconds to play; by default all that follow."""
-    score: float = 0.3
-    """Boxes with a lower score are dropped."""
-    nms: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Of two boxes of a class with a higher IoU the better stays; by default as trained."""
-    delta_t: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Microseconds of a window, or from one image to the next; by default as trained."""
-    sensor_size: Annotated[str | None, tyro.conf.arg(metavar="WIDTHxHEIGHT")] = None
-    """The sensor's size, such as 346x260, where the recording does not state it."""
-    label_map: Annotated[str | None, tyro.conf.arg(metavar="FILE|none")] = None
-    """Ids of the classes in box files, as JSON; by default those of the data set that the
-    recording lies in. With none they are numbered in the detector's order."""
-    follow: bool = False
-    """The recording is still being written: go on at its end, until Ctrl-C."""
-    max_backlog: int = 10
-    """Live: when more windows than these wait, all but the newest are skipped. 0 skips none, for
-    a source that can wait."""
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()
+    """Files to write: .mp4 video, .npy, .csv, .json (COCO), .txt (MOT) boxes, .rrd for rerun."""
+    track: Flag = False
+    """Track objects, and draw their paths."""
+    tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
+    """Tracker."""
+    start: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 0.0
+    """Start of the interval to process, in seconds from the start of the source."""
+    duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
+    """Duration of the interval to process, in seconds."""
+    score_thresh: float = 0.3
+    """Score threshold in [0, 1]; boxes below it are dropped."""
+    nms_thresh: Annotated[float | None, default("as trained", "FLOAT")] = None
+    """IoU threshold in [0, 1] of non-maximum suppression."""
+    delta_t: Annotated[int | None, default("as trained", "US")] = None
+    """Duration of a time bin, or time between images, in microseconds."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
+    label_map: Annotated[str | None, default("that of the source's data set", "FILE|none")] = None
+    """JSON file with the class ids of box files; none: numbers in the detector's order."""
+    follow: Flag = False
+    """Follow a recording that is still being written, until Ctrl-C."""
+    idle_timeout: Annotated[float | None, default("no limit", "SECONDS")] = None
+    """Time without new data after which --follow ends, in seconds."""
+    max_delay: Annotated[int | None, default("250000", "US")] = None
+    """Live: microseconds without events until a time bin closes by the clock; 0: never."""
+    max_disorder: Annotated[int | None, default("0", "US")] = None
+    """Live: lateness in microseconds up to which events are kept."""
+    max_backlog: Annotated[int | None, default("10", "INT")] = None
+    """Live: waiting time bins above which all but the newest are skipped; 0 skips none."""
     device: str = "auto"
-    """cpu, cuda, ... or auto."""
-
-    def __post_init__(self) -> None:
-        for name in ("score", "nms"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise ValueError(f"{name} must be from 0 to 1, got {value}")
-        for name in ("delta_t", "duration"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be more than 0, got {value}")
-        if not 0 <= self.start < float("inf"):
-            raise ValueError(f"start must be 0 or more seconds, got {self.start}")
-        if self.max_backlog < 0:
-            raise ValueError(f"max_backlog must be 0 or more, got {self.max_backlog}")
+    """Device: cpu, cuda, cuda:1, ... or auto."""
 
 
 def detect(options: DetectOptions) -> None:
     """Detect in a source from start to end, or as long as it lasts.
-
-    Args:
-        options: what the user asked for.
 
     Raises:
         ValueError: options, source and detector do not fit.
         RecordingError: the source cannot be read.
         UnfinishedError: Ctrl-C, damage or a full disk ended it early.
     """
-    from evdet.cli.detect_source import choose_source, open_chosen_source
-    from evdet.cli.detect_summary import DetectionSummary
-    from evdet.detectors import open_detector
-    from evdet.events import parse_size
-    from evdet.labels import choose_label_ids
-    from evdet.outputs import check_outputs, open_outputs
-    from evdet.pipeline import detect as play, frame_spec_of
-
-    chosen = choose_source(
-        options.source, follow=options.follow, start=options.start, delta_t=options.delta_t
+    _check(options)
+    live = LiveOptions(
+        follow=options.follow,
+        idle_timeout=options.idle_timeout,
+        max_delay=options.max_delay,
+        max_disorder=options.max_disorder,
+        max_backlog=options.max_backlog,
     )
+    chosen = choose_source(options.source, live=live, start=options.start, delta_t=options.delta_t)
     is_read = [options.checkpoint, *([chosen.path] if chosen.path else [])]
     check_outputs(options.output, is_read)
-    _make_tracker(options, _SECOND)  # says now what is missing, and is quick the next time
+    _make_tracker(options, _SECOND)  # refuses a missing library before any work
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     detector = open_detector(options.checkpoint, device=options.device)
@@ -116,12 +111,15 @@ def detect(options: DetectOptions) -> None:
         start=options.start,
         duration=options.duration,
         size=size,
-        follow=options.follow,
-        max_backlog=options.max_backlog,
+        live=live,
     )
     tracker = _make_tracker(options, stream.delta_t)
     found = play(
-        stream, detector, score_thresh=options.score, nms_thresh=options.nms, tracker=tracker
+        stream,
+        detector,
+        score_thresh=options.score_thresh,
+        nms_thresh=options.nms_thresh,
+        tracker=tracker,
     )
     outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
@@ -133,17 +131,23 @@ def detect(options: DetectOptions) -> None:
     _conclude(problem, stream, outputs, summary, options)
 
 
-def _make_tracker(options: DetectOptions, delta_t: int) -> "Tracker | None":
-    if not options.track and options.tracker is None:
+def _check(options: DetectOptions) -> None:
+    check_share(options, "score_thresh", "nms_thresh")
+    check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
+    check_at_least(1, options, "delta_t")
+    check_above(0, options, "duration", "idle_timeout")
+
+
+def _make_tracker(options: DetectOptions, delta_t: int) -> Tracker | None:
+    name = chosen_tracker(options.tracker, track=options.track)
+    if name is None:
         return None
-    from evdet.tracking import Tracker
-
-    # A track lives until its next box, however long the windows are.
+    # A track lives until its next box, however long the time bins are.
     lost_time = max(_SECOND, 2 * delta_t)
-    return Tracker(options.tracker or "bytetrack", delta_t=delta_t, lost_time=lost_time)
+    return Tracker(name, delta_t=delta_t, lost_time=lost_time)
 
 
-def _until(found: "Iterator[DetectedFrame]", duration: float | None) -> "Iterator[DetectedFrame]":
+def _until(found: Iterator[DetectedFrame], duration: float | None) -> Iterator[DetectedFrame]:
     """The first seconds of a live source; None gives all of it."""
     end = None
     for frame in found:
@@ -155,19 +159,14 @@ def _until(found: "Iterator[DetectedFrame]", duration: float | None) -> "Iterato
 
 
 def _write_all(
-    found: "Iterator[DetectedFrame]",
-    stream: "FrameStream",
-    outputs: "Outputs",
-    summary: "DetectionSummary",
+    found: Iterator[DetectedFrame],
+    stream: FrameStream,
+    outputs: Outputs,
+    summary: DetectionSummary,
     *,
     is_live: bool,
 ) -> BaseException | None:
-    """Write frame by frame, and give what ended it early."""
-    from tqdm import tqdm
-
-    from evdet.events import RecordingError
-    from evdet.outputs import OutputError
-
+    """Write frame by frame, and return what ended it early."""
     total = None if is_live else stream.num_frames
     bar = tqdm(found, desc="Detecting", unit="frame", total=total, leave=False, disable=is_live)
     try:
@@ -187,12 +186,12 @@ def _write_all(
 
 def _conclude(
     problem: BaseException | None,
-    stream: "FrameStream | LiveSource",
-    outputs: "Outputs",
-    summary: "DetectionSummary",
+    stream: FrameStream | LiveSource,
+    outputs: Outputs,
+    summary: DetectionSummary,
     options: DetectOptions,
 ) -> None:
-    """Say what was found and written, and what went wrong."""
+    """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
     is_interrupted = isinstance(problem, KeyboardInterrupt)
     if problem is not None and not is_interrupted and not summary.num_frames:
@@ -202,10 +201,10 @@ def _conclude(
     if written:
         print(f"written: {', '.join(written)}")
     elif not outputs.paths:
-        print("keep them with --output boxes.mp4 boxes.csv")
+        print("use --output boxes.mp4 boxes.csv to write files")
     # Ctrl-C is how a live source is ended.
     if problem is None or (is_interrupted and num_skipped is not None):
         return
     what = "interrupted" if is_interrupted else str(problem).rstrip(".")
-    files = "; the files that were written are complete" if written else ""
-    raise UnfinishedError(f"{what}. It came to {summary.reached}{files}") from problem
+    files = "; the written files are complete up to there" if written else ""
+    raise UnfinishedError(f"{what}. Processed up to {summary.reached}{files}") from problem

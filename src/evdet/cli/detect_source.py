@@ -1,127 +1,148 @@
-"""What `evdet detect` plays: a file, a folder, or what is still arriving."""
+"""The source of `evdet detect`: a file, a folder, or a live stream."""
 
 import os
 import stat
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from evdet.events import SensorSize
-    from evdet.frame_spec import FrameSpec
-    from evdet.models import DetectorProtocol
-    from evdet.sources import FrameStream, LiveSource
+import numpy as np
+import torch
 
-__all__ = ["ChosenSource", "OpenedSource", "choose_source", "open_chosen_source"]
+from evdet.cli.options import named
+from evdet.events import EVENT_DTYPE, SensorSize, TimeBin, open_recording
+from evdet.frame_spec import FrameSpec
+from evdet.models import DetectorProtocol, device_of
+from evdet.pipeline import frames_for
+from evdet.samples import sample_recording
+from evdet.sources import (
+    MAX_BACKLOG,
+    MAX_DELAY,
+    STANDARD_INPUT,
+    FrameStream,
+    LiveSource,
+    is_pictures,
+    is_video,
+    make_frame,
+    open_frames,
+    open_live,
+)
 
-STANDARD_INPUT = "-"
-SAMPLE = "sample"
+__all__ = ["ChosenSource", "LiveOptions", "OpenedSource", "choose_source", "open_chosen_source"]
+
+_SAMPLE = "sample"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """The options of live sources, as the user typed them; None is the default."""
+
+    follow: bool = False
+    idle_timeout: float | None = None
+    """In seconds."""
+    max_delay: int | None = None
+    max_disorder: int | None = None
+    max_backlog: int | None = None
+
+    def check(self, *, is_live: bool) -> None:
+        """Refuse options that the source does not use.
+
+        Raises:
+            ValueError: the message names the first of them.
+        """
+        if self.idle_timeout is not None and not self.follow:
+            raise ValueError("--idle-timeout needs --follow")
+        for name in ("max_delay", "max_disorder", "max_backlog"):
+            if not is_live and getattr(self, name) is not None:
+                raise ValueError(f"{named(name)} is for live sources: standard input or --follow")
 
 
 class ChosenSource(NamedTuple):
-    """What is played, before anything of it is read."""
+    """A source before it is opened."""
 
     path: Path | None
     """The file or folder; None is standard input."""
     is_live: bool = False
-    """Whether it is still arriving."""
+    """Whether its events are still arriving."""
     is_pictures: bool = False
     """Whether it is a video or images, and not events."""
 
 
 class OpenedSource(NamedTuple):
-    """What is played."""
+    """A source that can be played."""
 
-    stream: "FrameStream | LiveSource"
+    stream: FrameStream | LiveSource
     first_bin: int | None
-    """The bin in which an event recording starts, from bin 0 at time 0; None for all others."""
+    """The time bin in which an event recording starts, from bin 0 at time 0; else None."""
 
 
-def choose_source(source: str, *, follow: bool, start: float, delta_t: int | None) -> ChosenSource:
-    """Understand what the user named, and refuse what does not go together.
+def choose_source(
+    source: str, *, live: LiveOptions, start: float, delta_t: int | None
+) -> ChosenSource:
+    """Find a source, and refuse options that do not fit it.
 
     Args:
         source: a path, sample, or - for standard input.
-        follow: the file is still being written.
-        start: seconds that are left out.
-        delta_t: duration of a window in microseconds, if the user asked for one.
-
-    Returns:
-        The source.
+        live: the options of live sources.
+        start: seconds to skip.
+        delta_t: duration of a time bin in microseconds; None is the default.
 
     Raises:
-        ValueError: there is no such source, or the options do not fit it.
+        ValueError: the source does not exist, or the options do not fit it.
     """
-    from evdet.samples import sample_recording
-    from evdet.sources import is_pictures, is_video
-
     if source == STANDARD_INPUT:
-        _check_standard_input(follow)
+        _check_standard_input(live.follow)
         chosen = ChosenSource(None, is_live=True)
     else:
-        is_sample = source == SAMPLE and not Path(source).exists()
+        is_sample = source == _SAMPLE and not Path(source).exists()
         path = sample_recording() if is_sample else Path(source)
         if not path.exists():
             raise ValueError(
-                f"there is no {source}: name an event recording, a video, a folder of images, "
-                f"{STANDARD_INPUT} for standard input, or {SAMPLE}"
+                f"{source} does not exist (supported: an event recording, a video, a folder of "
+                f"images, {STANDARD_INPUT} for standard input, {_SAMPLE})"
             )
-        if is_pictures(path) and follow:
-            raise ValueError(
-                "--follow is for an event recording that is still being written, and not for "
-                f"pictures, as in {path}: leave it out"
-            )
+        if is_pictures(path) and live.follow:
+            raise ValueError(f"--follow is for event recordings, and {path} holds pictures")
         if is_video(path) and delta_t is not None:
-            raise ValueError(f"{path} has times of its own: leave --delta-t out")
-        chosen = ChosenSource(path, follow or path.is_fifo(), is_pictures(path))
+            raise ValueError(f"--delta-t cannot be used with {path}: a video has its own times")
+        chosen = ChosenSource(path, live.follow or path.is_fifo(), is_pictures(path))
     if chosen.is_live and start:
-        raise ValueError("what is still arriving is played as it comes: leave --start out")
+        raise ValueError("--start cannot be used with a live source")
+    live.check(is_live=chosen.is_live)
     return chosen
 
 
 def open_chosen_source(
     chosen: ChosenSource,
-    detector: "DetectorProtocol",
+    detector: DetectorProtocol,
     *,
     delta_t: int | None,
     start: float,
     duration: float | None,
-    size: "SensorSize | None",
-    follow: bool,
-    max_backlog: int,
+    size: SensorSize | None,
+    live: LiveOptions,
 ) -> OpenedSource:
     """Open a source for a detector.
 
     Args:
         chosen: the source.
-        detector: says what its frames are made of.
-        delta_t: duration of a window in microseconds; None takes that of the training.
-        start: seconds to leave out.
-        duration: seconds to play; None plays all. Live sources are ended by their caller.
-        size: the sensor's size, where the recording does not state it.
-        follow: the file is still being written.
-        max_backlog: windows that may wait before all but the newest are skipped; 0 skips none.
-
-    Returns:
-        The stream, and where its recording starts.
+        detector: its `frame_spec` says what frames are made of.
+        delta_t: duration of a time bin in microseconds; None is that of the training.
+        start: seconds to skip.
+        duration: seconds to play; None plays all. The caller ends live sources.
+        size: the sensor's size, if the recording does not state it.
+        live: the options of live sources.
 
     Raises:
         ValueError: source, options and detector do not fit.
         RecordingError: the source cannot be read.
     """
-    from evdet.events import open_recording
-    from evdet.pipeline import frames_for
-    from evdet.sources import open_frames, open_live
-
     path = chosen.path
     spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
         _warm_up(detector, spec)
-        backlog = None if path is None and _input_is_a_file() else max_backlog or None
-        live = open_live(
-            path or STANDARD_INPUT, spec, size=size, follow=follow, max_backlog=backlog
-        )
-        return OpenedSource(live, None)
+        return OpenedSource(_open_live(path, spec, size, live), None)
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
@@ -131,15 +152,26 @@ def open_chosen_source(
     return OpenedSource(events, recording.start // events.delta_t)
 
 
-def _warm_up(detector: "DetectorProtocol", spec: "FrameSpec") -> None:
-    """Do once what takes long the first time: windows that wait for it would be skipped."""
-    import numpy as np
-    import torch
+def _open_live(
+    path: Path | None, spec: FrameSpec, size: SensorSize | None, live: LiveOptions
+) -> LiveSource:
+    idle, delay, backlog = live.idle_timeout, live.max_delay, live.max_backlog
+    if path is None and _input_is_a_file():
+        backlog = 0
+    return open_live(
+        path or STANDARD_INPUT,
+        spec,
+        size=size,
+        follow=live.follow,
+        idle_timeout=None if idle is None else round(idle * 1e6),
+        max_delay=MAX_DELAY if delay is None else delay or None,
+        max_disorder=live.max_disorder or 0,
+        max_backlog=MAX_BACKLOG if backlog is None else backlog or None,
+    )
 
-    from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
-    from evdet.models import device_of
-    from evdet.sources import make_frame
 
+def _warm_up(detector: DetectorProtocol, spec: FrameSpec) -> None:
+    """Do once what is slow the first time: time bins that wait for it would be skipped."""
     size = SensorSize(spec.height, spec.width)
     empty = TimeBin(0, spec.delta_t, np.zeros(0, EVENT_DTYPE))
     make_frame(empty, size, spec.preprocess, out_size=size)
@@ -151,15 +183,15 @@ def _warm_up(detector: "DetectorProtocol", spec: "FrameSpec") -> None:
 
 def _check_standard_input(follow: bool) -> None:
     if follow:
-        raise ValueError("--follow is for files, and standard input is none: leave it out")
+        raise ValueError("--follow cannot be used with standard input: it is for files")
     if sys.stdin is not None and sys.stdin.isatty():
         raise ValueError(
-            "standard input is a terminal: send events to it, as in `camera | evdet detect -`"
+            "standard input is a terminal: pipe events into it, as in `camera | evdet detect -`"
         )
 
 
 def _input_is_a_file() -> bool:
-    """Whether standard input can wait, so that nothing need be skipped."""
+    """Whether standard input can wait, so that no time bin needs to be skipped."""
     try:
         return stat.S_ISREG(os.fstat(0).st_mode)
     except OSError:

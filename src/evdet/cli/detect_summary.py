@@ -1,16 +1,14 @@
-"""What `evdet detect` says: a line per window of a live source, and what it all came to."""
+"""The lines of `evdet detect`: one per time bin of a live source, and a summary."""
 
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evdet.cli.options import counted
 from evdet.draw import box_texts
-
-if TYPE_CHECKING:
-    from evdet.pipeline import DetectedFrame
+from evdet.pipeline import DetectedFrame
 
 __all__ = ["DetectionSummary"]
 
@@ -21,10 +19,10 @@ _NUM_LATENCIES = 1_000_000
 
 
 class DetectionSummary:
-    """Counts frame by frame what was found, in memory that does not grow.
+    """Counts frames, boxes and tracks, in memory that does not grow.
 
     Args:
-        class_names: what the detector calls what it finds, without background.
+        class_names: the detector's classes, without background.
     """
 
     def __init__(self, class_names: Sequence[str]) -> None:
@@ -37,17 +35,14 @@ class DetectionSummary:
         self._num_tracks = 0
         self._latencies: deque[float] = deque(maxlen=_NUM_LATENCIES)
         self._first: list[str] = []
-        self._are_windows = True
+        self._are_time_bins = True
         self._latest = 0
 
-    def add(self, found: "DetectedFrame") -> float | None:
-        """Count a frame.
-
-        Args:
-            found: the next frame, whose boxes were found just now.
+    def add(self, found: DetectedFrame) -> float | None:
+        """Count the next frame, whose boxes were found just now.
 
         Returns:
-            How late the boxes are, in seconds; None where nobody waits for them.
+            Latency of the boxes in seconds; None for a source that is not live.
         """
         frame, boxes = found.frame, found.boxes
         latency = None if frame.arrived is None else time.monotonic() - frame.arrived
@@ -56,7 +51,7 @@ class DetectionSummary:
         self.num_frames += 1
         self._played += frame.delta_t
         self._latest = found.t
-        self._are_windows = frame.events is not None
+        self._are_time_bins = frame.events is not None
         self._num_with_boxes += len(boxes) > 0
         for label, count in zip(*np.unique(boxes["class_id"], return_counts=True), strict=True):
             self._counts[self._label_map[label]] += int(count)
@@ -69,49 +64,33 @@ class DetectionSummary:
             self._first.append(f"{box['t'] / 1e6:10.3f} s  {place}  {text}")
         return latency
 
-    def line(self, found: "DetectedFrame", latency: float) -> str:
-        """Say what was found on a frame of a live source.
-
-        Args:
-            found: the frame.
-            latency: how late its boxes are, in seconds.
-
-        Returns:
-            A line: time, latency, and the best boxes.
-        """
+    def line(self, found: DetectedFrame, latency: float) -> str:
+        """Put a frame of a live source into a line: time, latency in ms, and the best boxes."""
         texts = box_texts(found.boxes, self._label_map)
         more = f" and {len(texts) - _NUM_NAMED} more" if len(texts) > _NUM_NAMED else ""
         named = (", ".join(texts[:_NUM_NAMED]) or "nothing") + more
-        return f"{found.t / 1e6:.3f} s, {latency * 1e3:.1f} ms late: {named}"
+        return f"{found.t / 1e6:.3f} s, latency {latency * 1e3:.1f} ms: {named}"
 
     def lines(self, *, num_skipped: int | None = None, shows_boxes: bool = False) -> list[str]:
-        """Say what it all came to.
+        """Put the summary into lines.
 
         Args:
-            num_skipped: windows of a live source that were left out; None if there is no such.
-            shows_boxes: add the first boxes, since no file has them.
-
-        Returns:
-            The lines.
+            num_skipped: skipped time bins of a live source; None for a source that is not live.
+            shows_boxes: add the first boxes.
         """
         seconds, played = time.monotonic() - self._began, self._played / 1e6
-        what = "windows" if self._are_windows else "pictures"
-        lines = [f"{self.num_frames:,} {what}, {played:.1f} s, in {seconds:.1f} s"]
+        lines = [f"{self._frames(self.num_frames)}, {played:.1f} s, in {seconds:.1f} s"]
         if num_skipped is None:
-            lines[0] += f" ({played / max(seconds, 1e-9):.1f} times as fast as life)"
+            lines[0] += f" ({played / max(seconds, 1e-9):.1f}x real time)"
         else:
-            skipped = "none was skipped"
-            if num_skipped:
-                skipped = f"{num_skipped:,} more were skipped, to keep up"
-            lines[0] += f"; {skipped}"
+            lines[0] += f"; {num_skipped:,} skipped"
         if self._latencies:
             late = np.array(self._latencies) * 1e3
             middle, most = np.percentile(late, [50, 99])
             lines.append(
-                f"late by {middle:.1f} ms in the middle, 99 % by at most {most:.1f} ms, "
-                f"all by at most {late.max():.1f} ms"
+                f"latency: median {middle:.1f} ms, 99 % {most:.1f} ms, maximum {late.max():.1f} ms"
             )
-        text = f"{self._counts.total():,} boxes on {self._num_with_boxes:,} {what}"
+        text = f"{counted(self._counts.total(), 'box')} on {self._frames(self._num_with_boxes)}"
         if self._counts:
             counts = (f"{name}: {count:,}" for name, count in self._counts.most_common())
             text += f" ({', '.join(counts)})"
@@ -119,10 +98,13 @@ class DetectionSummary:
             text += f"; tracks: {self._num_tracks:,}"
         lines.append(text)
         if shows_boxes and self._first:
-            lines += ["the first of them (x, y, width, height in pixels):", *self._first]
+            lines += ["first boxes (x, y, width, height in pixels):", *self._first]
         return lines
 
     @property
     def reached(self) -> str:
-        """Time of the last frame, for people."""
+        """Time of the last frame, in words."""
         return f"{self._latest / 1e6:.3f} s"
+
+    def _frames(self, count: int) -> str:
+        return counted(count, "time bin" if self._are_time_bins else "picture")

@@ -1,34 +1,243 @@
-"""`evdet evaluate`: a checkpoint on a data set, or a file of detections, against truth."""
+"""`evdet evaluate`: a checkpoint -> scores, pictures and a video on unseen frames."""
 
-from evdet.cli.evaluate_checkpoint import evaluate_checkpoint
-from evdet.cli.evaluate_files import evaluate_files
-from evdet.cli.evaluate_options import EvaluateOptions
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tqdm import tqdm
+
+from evdet.atomic_file import write_text
+from evdet.build import build_loader
+from evdet.cli.options import (
+    Flag,
+    ProtocolName,
+    TrackerName,
+    check_at_least,
+    check_share,
+    chosen_tracker,
+    default,
+)
+from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
+from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
+from evdet.evaluation import (
+    EvaluatedDetector,
+    PlayedRecording,
+    evaluate as score,
+    keep_evaluation,
+    keep_video,
+    measure_further,
+    open_evaluated,
+    to_played,
+)
+from evdet.metrics import Protocol, get_protocol
+from evdet.runs import RunFolder
+from evdet.tracking import Tracker
 
 __all__ = ["EvaluateOptions", "evaluate"]
 
 
-def evaluate(options: EvaluateOptions) -> None:
-    """Evaluate, print the scores, and keep what a report shows.
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Evaluate a checkpoint on recordings that it was not trained on."""
 
-    Args:
-        options: what the user asked for.
+    checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    protocol: ProtocolName = "coco"
+    """Evaluation protocol."""
+    dataset_path: Annotated[Path | None, default("that of the training", "DIR")] = None
+    """Data set folder."""
+    split: Literal["test", "val"] = "test"
+    """Part of the data set."""
+    classes: Annotated[tuple[str, ...], default("the protocol's; all for coco")] = ()
+    """Classes of the label map to score; person+rider=pedestrian merges and renames."""
+    frames: Annotated[int | None, default("all; test_frames of toy_problem", "INT")] = None
+    """Maximum number of frames to score."""
+    score_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
+    """Score threshold in [0, 1]; boxes below it are dropped."""
+    nms_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
+    """IoU threshold in [0, 1] of non-maximum suppression."""
+    track: Flag = False
+    """Track the detections, and score the tracks: HOTA, MOTA and IDF1."""
+    tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
+    """Tracker."""
+    count_events: bool = True
+    """Count the events in every box, for the curve over them; reads recordings twice."""
+    json: Annotated[Path | None, default("none", "FILE")] = None
+    """JSON file for the scores and their protocol."""
+    output_dir: Annotated[Path | None, default("the run's folder", "DIR")] = None
+    """Folder for evaluation.json, pictures and demo.mp4."""
+    device: str = "auto"
+    """Device: cpu, cuda, cuda:1, ... or auto."""
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Evaluate, print the scores, and write the files of the report.
 
     Raises:
-        ValueError: neither a checkpoint nor files are named, or both.
+        ValueError: an option is out of range, or does not fit the checkpoint.
     """
-    files = options.detections, options.boxes
-    if options.checkpoint is not None and any(files):
-        raise ValueError(
-            "name a checkpoint, or --detections and --boxes, and not both: files are scored as "
-            "they are"
+    check_at_least(1, options, "frames")
+    check_share(options, "score_thresh", "nms_thresh")
+    protocol = get_protocol(options.protocol)
+    tracker = chosen_tracker(options.tracker, track=options.track)
+    if tracker is not None:
+        Tracker(tracker)  # refuses a missing library before the evaluation
+    evaluated = open_evaluated(
+        options.checkpoint, dataset_path=options.dataset_path, device=options.device
+    )
+    config, deviations = _config_for(options, evaluated, protocol)
+    thresholds = config.thresholds
+    loader = build_loader(config, options.split)
+    evaluation = score(
+        evaluated.detector,
+        _with_progress(loader, config, options.frames),
+        config.class_names,
+        show_frame=loader.get_vis_func(),
+        thresholds=thresholds,
+        protocol=protocol,
+        played=_played(config, loader, options.split),
+        detector_classes=evaluated.class_names,
+        counts_events=options.count_events,
+        deviations=deviations,
+    )
+    further = measure_further(
+        evaluation.recordings,
+        config.class_names,
+        protocol,
+        size=evaluation.size,
+        delta_t=evaluation.delta_t,
+        scores_tracks=tracker is not None,
+        tracker=tracker,
+    )
+    run = RunFolder.of_checkpoint(evaluated.path)
+    if options.output_dir is not None:
+        run = RunFolder(options.output_dir)
+    video = keep_video(run, evaluated, config, options.split, thresholds)
+    notes = [*further.notes, *video]
+    scores = evaluation.scores.as_dict()
+    numbers = {
+        "checkpoint": str(evaluated.path),
+        "dataset": config.dataset_path,
+        "split": options.split,
+        "test_frames": evaluation.num_frames,
+        "thresholds": dataclasses.asdict(thresholds),
+        "num_parameters": evaluated.num_parameters,
+        "notes": notes,
+        "broken": loader.broken,
+        **scores,
+        "curves": further.curves,
+        "tracks": further.tracks,
+    }
+    keep_evaluation(run, evaluation, numbers)
+    if options.json is not None:
+        write_text(options.json, json.dumps({**scores, "tracks": further.tracks}, indent=1) + "\n")
+    print(describe_scores(evaluation.scores))
+    if further.tracks is not None:
+        print(describe_tracks(further.tracks))
+    print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
+
+
+def _config_for(
+    options: EvaluateOptions, evaluated: EvaluatedDetector, protocol: Protocol
+) -> tuple[DetectionConfig, list[str]]:
+    """The configuration of the loader, and its deviations from the protocol."""
+    config = evaluated.config
+    if options.dataset_path is not None:
+        config = dataclasses.replace(config, dataset_path=str(options.dataset_path))
+    classes = _classes(options, evaluated, protocol)
+    # The same box rules hold for pictures and confusion matrix, which come from the loader.
+    pixels = 2 if protocol.pixels == "half sensor" else 1
+    config = dataclasses.replace(
+        config,
+        classes=classes,
+        test_frames=config.test_frames if options.frames is None else options.frames,
+        score_thresh=_or(options.score_thresh, config.score_thresh),
+        nms_thresh=_or(options.nms_thresh, config.nms_thresh),
+        min_box_diag=protocol.min_diag * pixels,
+        min_box_side=protocol.min_side * pixels,
+        max_box_share=1.0,
+        clip_boxes=protocol.clips_truth,
+    )
+    deviations = []
+    if protocol.classes and config.class_names != protocol.classes:
+        deviations.append(f"other classes than {', '.join(protocol.classes)}")
+    return config, deviations
+
+
+def _or(given: float | None, configured: float) -> float:
+    return configured if given is None else given
+
+
+def _classes(
+    options: EvaluateOptions, evaluated: EvaluatedDetector, protocol: Protocol
+) -> tuple[str, ...]:
+    """The classes to score, in the words of the data set."""
+    known = dict(zip(evaluated.class_names, evaluated.config.classes, strict=True))
+    if not (options.classes or protocol.classes):
+        return evaluated.config.classes
+    # Classes that the training merged are merged again, on its own data set.
+    is_own = options.dataset_path is None
+    wanted = options.classes or protocol.classes
+    texts = tuple(known.get(text, text) if is_own else text for text in wanted)
+    names = [text.rpartition("=")[2].strip() for text in texts]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        remedy = (
+            "rename classes of the labels, as in person=pedestrian"
+            if options.classes
+            else "choose classes with --classes (a deviation), or use --protocol coco"
         )
-    if options.checkpoint is not None:
-        evaluate_checkpoint(options)
-    elif all(files):
-        evaluate_files(options)
-    else:
-        missing = [name for name in ("detections", "boxes") if getattr(options, name) is None]
-        raise ValueError(
-            "name a checkpoint, or a file of --detections and a file of --boxes: "
-            f"--{' and --'.join(missing)} missing"
+        whose = "--classes names" if options.classes else f"{protocol.name} scores"
+        raise ConfigError(
+            f"{whose} {', '.join(names)}, but the detector knows {', '.join(known)}: {remedy}"
         )
+    if evaluated.config.dataset_path == TOY_PROBLEM and is_own and set(names) != set(known):
+        raise ConfigError(f"--classes cannot be used with {TOY_PROBLEM}, which has all classes")
+    return texts
+
+
+def _played(
+    config: DetectionConfig, loader: StreamLoader | MixedLoader, split: str
+) -> list[PlayedRecording] | None:
+    """The label files of the recordings that a loader plays; None for Moving MNIST."""
+    if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
+        return None
+    return to_played(
+        loader.streams.source.videos,
+        open_folder(Path(config.dataset_path)),
+        split,
+        classes=config.classes,
+        frame_period=config.frame_period or config.delta_t,
+    )
+
+
+@dataclass(frozen=True)
+class _FirstBatches:
+    """The first batches of a loader, in every iteration."""
+
+    loader: StreamLoader | MixedLoader
+    num_batches: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return itertools.islice(self.loader, self.num_batches)
+
+
+def _with_progress(
+    loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: int | None
+) -> Iterable[Batch]:
+    num_batches = len(loader)
+    if config.dataset_path != TOY_PROBLEM and frames is not None:
+        num_batches = min(num_batches, math.ceil(frames / (config.num_tbins * config.batch_size)))
+    batches = _FirstBatches(loader, num_batches)
+    # Not an iterator: a type checker may consume a batch of it.
+    shown: Iterable[Batch] = tqdm(
+        batches, desc="Evaluating", unit="batch", total=num_batches, leave=False
+    )
+    return shown

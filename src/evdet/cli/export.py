@@ -4,104 +4,103 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import numpy as np
 import tyro
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from evdet.export import Comparison, Exported
-    from evdet.frame_spec import FrameSpec
+from evdet.cli.options import Flag, check_at_least, default
+from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
+from evdet.export import (
+    OPSET,
+    TOLERANCE,
+    Comparison,
+    Exported,
+    compare_onnx,
+    export_onnx,
+    other_shape,
+)
+from evdet.frame_spec import FrameSpec
+from evdet.sources import open_frames
+from evdet.synthetic import simulated_windows
 
 __all__ = ["ExportOptions", "describe_comparisons", "export"]
 
-_OTHER_WINDOWS = 3
+_OTHER_TIME_BINS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Write a checkpoint as an ONNX model, and compare what the two say of a stream."""
+    """Export a checkpoint to ONNX, and compare the two on a stream."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """A checkpoint (*.ckpt), a run's folder, whose best checkpoint is taken, or events-digits."""
+    """Checkpoint (*.ckpt), run folder, or events-digits (bundled)."""
     output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT.onnx")]]
-    """The file to write; its name ends in .onnx."""
-    raw_heads: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Give all candidates, decoded, with their scores, and leave thresholds and non-maximum
-    suppression out."""
-    fixed_shape: tyro.conf.FlagCreatePairsOff[bool] = False
-    """For one lane and the frame size of the training alone, as some runtimes want it."""
-    source: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Recording, video or folder of images to compare on; by default one is simulated."""
-    windows: int = 24
-    """Windows to compare, the memory carried on."""
+    """ONNX file to write."""
+    raw_heads: Flag = False
+    """Output decoded candidates and scores, without thresholds and non-maximum suppression."""
+    fixed_shape: Flag = False
+    """Fix the batch size to 1 and the frame size to that of the training."""
+    source: Annotated[Path | None, default("a simulated recording", "FILE|DIR")] = None
+    """Event recording, video or folder of images for the comparison."""
+    time_bins: int = 24
+    """Number of time bins for the comparison, with the memory carried on."""
 
 
 def export(options: ExportOptions) -> int:
-    """Export, compare, and say what came of it.
-
-    Args:
-        options: what the user asked for.
+    """Export, compare, and print the differences.
 
     Returns:
-        The exit status: 1 where the export differs from PyTorch.
+        The exit status: 1 if the export differs from PyTorch.
 
     Raises:
         ValueError: an option is out of range.
     """
-    from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
-    from evdet.export import compare_onnx, export_onnx, other_shape
-
-    if options.windows < 1:
-        raise ValueError(f"windows must be at least 1, got {options.windows}")
-    if options.output.suffix.lower() != ONNX_SUFFIX:
-        raise ExportError(f"{options.output} does not end in {ONNX_SUFFIX}, as exports do")
+    check_at_least(1, options, "time_bins")
+    suffix = options.output.suffix
+    if suffix.lower() != ONNX_SUFFIX:
+        raise ExportError(
+            f"cannot write {options.output}: unsupported format {suffix!r} "
+            f"(supported: {ONNX_SUFFIX})"
+        )
     if not options.output.absolute().parent.is_dir():
-        raise ExportError(f"there is no folder {options.output.parent} to write {options.output}")
+        raise ExportError(
+            f"cannot write {options.output}: folder {options.output.parent} does not exist"
+        )
     # Before the minute that torch takes.
     check_libraries("onnx", "onnxruntime", "onnxscript")
     detector = load_network(options.checkpoint)
     spec = detector.frame_spec
     if spec is None:
-        raise ExportError(f"{options.checkpoint} does not say what its frames are made of")
-    windows = list(_windows(options, spec))
-    if not windows:
-        raise ExportError(f"{options.source} has no window to compare on: name a longer source")
-    print(f"{options.output}: torch writes the model, which takes up to a minute", flush=True)
-    # A file of the name that was asked for has passed the comparison.
+        raise ExportError(f"{options.checkpoint} has no frame specification")
+    frames = list(_frames(options, spec))
+    if not frames:
+        raise ExportError(f"{options.source} has no time bin for the comparison: it is empty")
+    print(f"{options.output}: exporting, which takes up to a minute", flush=True)
+    # A file gets its final name after it has passed the comparison.
     unchecked = options.output.with_suffix(f".unchecked{ONNX_SUFFIX}")
     exported = export_onnx(
         detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
     )
-    comparisons = [compare_onnx(detector, unchecked, windows)]
+    comparisons = [compare_onnx(detector, unchecked, frames)]
     if exported.free:
-        others = other_shape(windows[:_OTHER_WINDOWS], exported.free)
+        others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
         comparisons.append(compare_onnx(detector, unchecked, others))
     print("\n".join([*_describe_file(exported), "", *describe_comparisons(comparisons)]))
     problems = [each.problem for each in comparisons if each.problem is not None]
     if problems:
-        print(f"NOT THE SAME: {problems[0]}. The model is left in {unchecked}.")
+        print(f"differs from PyTorch: {problems[0]}. The model is kept as {unchecked}.")
         return 1
     unchecked.replace(options.output)
-    print(f"the same as PyTorch: {options.output}")
+    print(f"equal to PyTorch: {options.output}")
     return 0
 
 
-def describe_comparisons(comparisons: "Sequence[Comparison]") -> list[str]:
-    """Put the differences from PyTorch into a small table.
-
-    Args:
-        comparisons: of streams of several shapes.
-
-    Returns:
-        The lines.
-    """
-    from evdet.export import TOLERANCE
-
-    head = f"  {'windows':>8}  {'lanes x size':14}{'boxes found':>12}"
+def describe_comparisons(comparisons: Sequence[Comparison]) -> list[str]:
+    """Put the differences from PyTorch, on streams of several shapes, into a small table."""
+    head = f"  {'time bins':>9}  {'batch x size':14}{'boxes':>12}"
     lines = [
-        "compared with PyTorch, window after window, memory carried on; largest differences",
+        "compared with PyTorch, memory carried on from time bin to time bin; largest differences",
         f"({comparisons[0].versions}):",
         f"{head}{'scores':>10}{'boxes':>10}{'memory':>10}",
     ]
@@ -110,7 +109,7 @@ def describe_comparisons(comparisons: "Sequence[Comparison]") -> list[str]:
         values = "".join(f"{value:10.1e}" for value in (each.scores, each.boxes, each.memory))
         found = "-" if each.num_detections is None else f"{each.num_detections:,}"
         lines.append(
-            f"  {each.num_windows:8d}  {f'{lanes} x {height}x{width}':14}{found:>12}{values}"
+            f"  {each.num_windows:9d}  {f'{lanes} x {height}x{width}':14}{found:>12}{values}"
         )
     lines.append(
         f"  at most {TOLERANCE:.0e}; boxes as a share of the frame's longer side, memory of its "
@@ -119,26 +118,19 @@ def describe_comparisons(comparisons: "Sequence[Comparison]") -> list[str]:
     return lines
 
 
-def _describe_file(exported: "Exported") -> list[str]:
-    from evdet.export import OPSET
-
-    free = ", ".join(exported.free) or "no dimension"
+def _describe_file(exported: Exported) -> list[str]:
+    free = ", ".join(exported.free) or "none"
     return [
-        f"  size  {exported.num_bytes / 1e6:.1f} MB, opset {OPSET}",
-        f"  free  {free}",
+        f"  size                {exported.num_bytes / 1e6:.1f} MB, opset {OPSET}",
+        f"  dynamic dimensions  {free}",
     ]
 
 
-def _windows(options: ExportOptions, spec: "FrameSpec") -> "Iterator[np.ndarray]":
-    """Consecutive windows of one lane."""
-    import numpy as np
-
-    from evdet.sources import open_frames
-    from evdet.synthetic import simulated_windows
-
+def _frames(options: ExportOptions, spec: FrameSpec) -> Iterator[np.ndarray]:
+    """Frames of consecutive time bins, with a batch dimension of 1."""
     if options.source is None:
-        yield from simulated_windows(spec, options.windows)
+        yield from simulated_windows(spec, options.time_bins)
         return
     stream = open_frames(options.source, spec)
-    for streamed in itertools.islice(stream, options.windows):
+    for streamed in itertools.islice(stream, options.time_bins):
         yield streamed.frame[None].astype(np.float32)

@@ -1,57 +1,54 @@
-"""`evdet import`: a checkpoint of another project -> one of ours."""
+"""`evdet import`: a published RVT checkpoint -> an evdet checkpoint."""
 
 import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 
 from evdet.atomic_file import replacing
+from evdet.cli.options import Flag, default
+from evdet.detectors import CheckpointError, import_rvt
+from evdet.events import parse_size
 
 __all__ = ["ImportOptions", "import_checkpoint"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """Turn a checkpoint of the RVT project into one of evdet, by renaming its weights."""
+    """Convert a checkpoint of the RVT project by renaming its weights."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """A Lightning checkpoint of RVT; none of the code that it may hold is run."""
+    """Lightning checkpoint of RVT; pickled code in it is not run."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """The checkpoint to write."""
-    classes: tuple[str, ...] = ()
-    """Its class names, in order; by default those of Gen1 for two, and of 1 Mpx for three."""
-    height: int = 0
-    """Height of the frames it was trained on, in pixels; 0 takes that of Gen1 or 1 Mpx."""
-    width: int = 0
-    """Width of the frames it was trained on, in pixels; 0 takes that of Gen1 or 1 Mpx."""
-    preprocess: str = ""
-    """The representation it was trained on; by default RVT's stacked histogram."""
-    force: bool = False
-    """Replace the output if it exists."""
+    """Checkpoint to write."""
+    classes: Annotated[tuple[str, ...], default("Gen1 for two classes, 1 Mpx for three")] = ()
+    """Class names in the checkpoint's order."""
+    sensor_size: Annotated[str | None, default("Gen1 or 1 Mpx", "WxH")] = None
+    """Width and height in pixels of the frames that the checkpoint was trained on."""
+    preprocess: Annotated[str, default("RVT's stacked histogram")] = ""
+    """Event representation that the checkpoint was trained on."""
+    force: Flag = False
+    """Overwrite the output if it exists."""
 
 
 def import_checkpoint(options: ImportOptions) -> None:
-    """Write our checkpoint, and say what is in it.
-
-    Args:
-        options: what the user asked for.
+    """Write the checkpoint, and print what it holds.
 
     Raises:
-        CheckpointError: the file is no checkpoint of RVT, or the output is there already.
+        CheckpointError: the file is not a checkpoint of RVT, or the output exists.
     """
-    import torch
-
-    from evdet.detectors import CheckpointError, import_rvt
-
     if options.output.exists() and not options.force:
-        raise CheckpointError(f"{options.output} exists already; --force replaces it")
+        raise CheckpointError(f"{options.output} already exists (--force overwrites it)")
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
     content = import_rvt(
         options.checkpoint,
         classes=options.classes,
-        height=options.height,
-        width=options.width,
+        height=size.height if size else 0,
+        width=size.width if size else 0,
         preprocess=options.preprocess,
     )
     # Through memory: torch's own writer hides the system's error when the disk is full.

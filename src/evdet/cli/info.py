@@ -1,24 +1,36 @@
-"""`evdet info`: what is in a recording, in numbers and as a small picture of its rate."""
+"""`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
 
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
+from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-
-if TYPE_CHECKING:
-    from evdet.events import HotPixels, RateOverTime, Recording, RecordingSummary
+from evdet.cli.options import counted, default, required
+from evdet.events import (
+    LONG_GAP,
+    PEAK_WINDOW,
+    HotPixels,
+    RateOverTime,
+    Recording,
+    RecordingError,
+    RecordingSummary,
+    SensorSize,
+    open_recording,
+    pick_hot_pixels,
+    summarize,
+)
 
 __all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ROWS = 3
 _NUM_NAMED_PIXELS = 5
-# Files below are read before anybody would see a bar.
+# Smaller files are read before a progress bar would be visible.
 _LARGE_FILE = 100_000_000
 # Some cameras count microseconds since 1970; a count between the years 2001 and 2096 is a date.
 _DATES = (10**15, 4 * 10**15)
@@ -26,30 +38,24 @@ _DATES = (10**15, 4 * 10**15)
 
 @dataclass(frozen=True, kw_only=True)
 class InfoOptions:
-    """Say what is in event recordings: format, sensor, times, rates, faults."""
+    """Summarize event recordings: format, sensor, times, rates, faults."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]
-    """Recordings of any format."""
-    png: Annotated[Path | None, tyro.conf.arg(metavar="OUT.png")] = None
-    """Draw the rate over time, and all events in one picture with hot pixels circled; of
-    several recordings each gets its name into the file's."""
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, required("FILE ...")]
+    """Event recordings of any format."""
+    png: Annotated[Path | None, default("none", "FILE")] = None
+    """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
 
 
 def info(options: InfoOptions) -> None:
-    """Describe each recording, and go on with the next where one cannot be read.
-
-    Args:
-        options: what the user asked for.
+    """Describe each recording; one that cannot be read does not stop the others.
 
     Raises:
-        RecordingError: one of them could not be read, or not to its end.
+        RecordingError: a recording could not be read, or not to its end.
     """
-    from evdet.events import RecordingError, open_recording
-
     if not options.files:
-        raise ValueError("name at least one recording: evdet info FILE [FILE ...]")
+        raise ValueError("no recording given: evdet info FILE ...")
     if options.png is not None and not options.png.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {options.png.parent} to draw {options.png.name} in")
+        raise ValueError(f"cannot write {options.png}: folder {options.png.parent} does not exist")
     broken = []
     for path in options.files:
         print(path)
@@ -62,26 +68,21 @@ def info(options: InfoOptions) -> None:
             broken.append(str(path))
     if broken:
         raise RecordingError(
-            f"not read to the end: {', '.join(broken)} "
-            f"({len(broken)} of {len(options.files)}; the problem is named above)"
+            f"{len(broken)} of {counted(len(options.files), 'recording')} not read to the end: "
+            f"{', '.join(broken)} (problems are listed above)"
         )
 
 
 def describe_recording(
-    recording: "Recording", summary: "RecordingSummary", hot_pixels: "HotPixels"
+    recording: Recording, summary: RecordingSummary, hot_pixels: HotPixels
 ) -> list[str]:
-    """Put a recording's numbers into lines.
+    """Put a recording's numbers into lines, without the picture of the rate.
 
     Args:
-        recording: which one.
+        recording: the recording.
         summary: its numbers.
         hot_pixels: its hot pixels, the worst first.
-
-    Returns:
-        The lines, without the picture of the rate.
     """
-    from evdet.events import PEAK_WINDOW
-
     num_bytes = recording.path.stat().st_size
     lines = [
         _line("format", f"{recording.format}, {' '.join(_short(num_bytes))}B"),
@@ -107,7 +108,7 @@ def describe_recording(
     ]  # fmt: skip
 
 
-def draw_rate(rate: "RateOverTime", *, columns: int, rows: int = _ROWS) -> list[str]:
+def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[str]:
     """Draw the rate over time with characters, the highest column from bottom to top.
 
     Args:
@@ -116,14 +117,14 @@ def draw_rate(rate: "RateOverTime", *, columns: int, rows: int = _ROWS) -> list[
         rows: lines to draw in.
 
     Returns:
-        The lines, top first. Where there is no event at all there is nothing.
+        The lines, top first; none without events.
     """
     counts = rate.resample(columns).per_second().sum(axis=0)
     highest = counts.max(initial=0)
     if not highest:
         return []
     steps = len(_BLOCKS) - 1
-    # A single event is seen, however low the column.
+    # A single event stays visible, however low its column.
     heights = [max(1, round(count / highest * rows * steps)) if count else 0 for count in counts]
     return [
         "".join(_BLOCKS[min(max(height - row * steps, 0), steps)] for height in heights).rstrip()
@@ -131,12 +132,8 @@ def draw_rate(rate: "RateOverTime", *, columns: int, rows: int = _ROWS) -> list[
     ]
 
 
-def _describe(recording: "Recording", png: Path | None) -> str | None:
-    """Print what is known of a recording, and return what is wrong with it."""
-    from tqdm import tqdm
-
-    from evdet.events import pick_hot_pixels, summarize
-
+def _describe(recording: Recording, png: Path | None) -> str | None:
+    """Print the numbers of a recording, and return its problem."""
     is_small = recording.path.stat().st_size < _LARGE_FILE
     with tqdm(
         desc="Reading", unit=" events", unit_scale=True, leave=False, disable=is_small
@@ -150,6 +147,7 @@ def _describe(recording: "Recording", png: Path | None) -> str | None:
         highest = summary.rate.resample(columns).per_second().sum(axis=0).max()
         print(f"  |rate over time; the highest column is {_rate(float(highest))}")
     if png is not None and summary.num_events:
+        # Here, because matplotlib triples the time of a plain `evdet info`.
         from evdet.report import plot_recording
 
         write_bytes(png, plot_recording(recording.path.name, summary, hot_pixels))
@@ -167,9 +165,7 @@ def _line(name: str, value: str) -> str:
     return f"  {name:12} {value}"
 
 
-def _sensor(recording: "Recording", summary: "RecordingSummary") -> str:
-    from evdet.events import SensorSize
-
+def _sensor(recording: Recording, summary: RecordingSummary) -> str:
     # Not `recording.size`: it may need another pass over the events, which the damage ends.
     size = SensorSize(*summary.pixel_counts.shape)
     return f"{size}, {recording.size_source}" if size.width else "unknown"
@@ -183,19 +179,17 @@ def _time(time: int) -> str:
     return f"{said}, which is {date:%Y-%m-%d %H:%M:%S} UTC if the camera counts from 1970"
 
 
-def _order(summary: "RecordingSummary") -> str:
+def _order(summary: RecordingSummary) -> str:
     if not summary.largest_step_back:
-        return "every event is as late as the one before, or later"
+        return "sorted by time"
     steps = "1 step" if summary.num_steps_back == 1 else f"{summary.num_steps_back:,} steps"
     return (
         f"{steps} back, the largest by {summary.largest_step_back:,} us; "
-        "sorted away within a time bin"
+        "events are sorted within a time bin"
     )
 
 
-def _gaps(summary: "RecordingSummary") -> str:
-    from evdet.events import LONG_GAP
-
+def _gaps(summary: RecordingSummary) -> str:
     if summary.longest_gap_start is None or summary.start is None:
         return "none"
     where = f"{(summary.longest_gap_start - summary.start) / 1e6:.3f} s"
@@ -208,7 +202,7 @@ def _gaps(summary: "RecordingSummary") -> str:
     )
 
 
-def _hot_pixels(summary: "RecordingSummary", hot_pixels: "HotPixels") -> str:
+def _hot_pixels(summary: RecordingSummary, hot_pixels: HotPixels) -> str:
     if not len(hot_pixels):
         return "none"
     share = summary.pixel_counts[hot_pixels["y"], hot_pixels["x"]].sum() / summary.num_events

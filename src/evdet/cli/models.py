@@ -1,16 +1,21 @@
-"""`evdet models`: every detector there is, how large it is, and what is published of it."""
+"""`evdet models`: every detector with its size and published accuracy."""
 
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import torch
 import tyro
 
+from evdet.build import DETECTORS, FEATURE_EXTRACTORS, build_detector
+from evdet.cli.options import Flag, check_at_least, counted
 from evdet.config import DetectionConfig
-
-if TYPE_CHECKING:
-    from evdet.models import Publication
+from evdet.configs import shipped_config
+from evdet.events import SensorSize, parse_size
+from evdet.models import PUBLISHED, Publication
+from evdet.samples import WEIGHTS
+from evdet.speed import count_flops, count_parameters
 
 __all__ = ["ModelsOptions", "models"]
 
@@ -22,63 +27,53 @@ _HOW_COUNTED = (
     "GMACs: multiply-accumulates of convolutions, matrix products and attention for one frame, "
     "from frame to candidates (torch.utils.flop_counter, halved); RVT counts the padded frame."
 )
-_NOT_OURS = "Published mAP is the papers'. It is not ours: evdet has not run these evaluations."
+_NOT_OURS = "Published mAP: numbers of the papers, not ours; evdet has not run these evaluations."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelsOptions:
-    """List every detector by name: parameters, arithmetic, published accuracy, licences."""
+    """List every detector: parameters, operations, published accuracy, licences."""
 
-    height: int = 240
-    """Height of a frame, in pixels."""
-    width: int = 304
-    """Width of a frame, in pixels."""
+    sensor_size: Annotated[str, tyro.conf.arg(metavar="WxH")] = "304x240"
+    """Frame width and height in pixels."""
     in_channels: int = 20
-    """Channels of a frame."""
+    """Number of channels of a frame."""
     classes: int = 2
-    """Classes, without background."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print everything as JSON."""
+    """Number of classes without background."""
+    json: Flag = False
+    """Print JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Model:
-    """A detector at the size that was asked for."""
+    """A detector at one frame size."""
 
     name: str
     chosen_by: str
     parameters: int
     gmacs: float | None
     problem: str | None
-    published: "Publication | None"
+    published: Publication | None
     bundled: tuple[str, ...]
 
 
 def models(options: ModelsOptions) -> None:
     """List the detectors.
 
-    Args:
-        options: what the user asked for.
-
     Raises:
         ValueError: a size is out of range.
     """
-    for name in ("height", "width", "in_channels", "classes"):
-        if getattr(options, name) < 1:
-            option = name.replace("_", "-")
-            raise ValueError(f"--{option} must be at least 1, got {getattr(options, name)}")
-    found = [_measure(options, *choice) for choice in _choices()]
+    check_at_least(1, options, "in_channels", "classes")
+    size = parse_size(options.sensor_size, name="--sensor-size")
+    found = [_measure(options, size, *choice) for choice in _choices()]
     if options.json:
-        print(json.dumps(_as_dict(options, found), indent=1))
+        print(json.dumps(_as_dict(options, size, found), indent=1))
     else:
-        print("\n".join(_table(options, found)))
+        print("\n".join(_table(options, size, found)))
 
 
 def _choices() -> list[tuple[str, str, DetectionConfig]]:
-    """Name, how it is chosen, and a configuration of it."""
-    from evdet.build import DETECTORS, FEATURE_EXTRACTORS
-    from evdet.configs import shipped_config
-
+    """Name, the option that chooses it, and its configuration."""
     standard = DetectionConfig()
     listed = [
         (
@@ -97,28 +92,23 @@ def _choices() -> list[tuple[str, str, DetectionConfig]]:
     ]
 
 
-def _measure(options: ModelsOptions, name: str, chosen_by: str, config: DetectionConfig) -> _Model:
-    import torch
-
-    from evdet.build import build_detector
-    from evdet.models import PUBLISHED
-    from evdet.samples import WEIGHTS
-    from evdet.speed import count_flops, count_parameters
-
+def _measure(
+    options: ModelsOptions, size: SensorSize, name: str, chosen_by: str, config: DetectionConfig
+) -> _Model:
     config = dataclasses.replace(
         config,
         dataset_path="none",
         preprocess="none",
         classes=tuple(f"class {number}" for number in range(options.classes)),
         in_channels=options.in_channels,
-        height=options.height,
-        width=options.width,
+        height=size.height,
+        width=size.width,
     )
     gmacs = problem = None
     # Shapes alone: no weight is drawn, and nothing is computed.
     with torch.device("meta"):
         detector = build_detector(config).eval()
-        frame = torch.zeros(1, 1, options.in_channels, options.height, options.width)
+        frame = torch.zeros(1, 1, options.in_channels, *size)
         try:
             gmacs = count_flops(detector, frame) / 2e9
         except ValueError as error:
@@ -134,9 +124,9 @@ def _measure(options: ModelsOptions, name: str, chosen_by: str, config: Detectio
     )
 
 
-def _as_dict(options: ModelsOptions, found: list[_Model]) -> dict[str, Any]:
+def _as_dict(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> dict[str, Any]:
     return {
-        "frame": [options.in_channels, options.height, options.width],
+        "frame": [options.in_channels, *size],
         "classes": options.classes,
         "counted": _HOW_COUNTED,
         "published": _NOT_OURS,
@@ -150,10 +140,10 @@ def _as_dict(options: ModelsOptions, found: list[_Model]) -> dict[str, Any]:
     }
 
 
-def _table(options: ModelsOptions, found: list[_Model]) -> list[str]:
+def _table(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> list[str]:
     lines = [
-        f"frames of {options.height}x{options.width} (height x width), {options.in_channels} "
-        f"channels; {options.classes} classes",
+        f"frames of {size}, {counted(options.in_channels, 'channel')}; "
+        f"{counted(options.classes, 'class')}",
         "",
         f"{'detector':20}{'parameters':>12}{'GMACs':>8}  {'published mAP':27}chosen by",
     ]
@@ -184,5 +174,8 @@ def _table(options: ModelsOptions, found: list[_Model]) -> list[str]:
         ]
     for model in found:
         for name in model.bundled:
-            lines += ["", f"{model.name}: weights {name} come with evdet; {_BUNDLED_LICENCE}"]
+            lines += [
+                "",
+                f"{model.name}: weights {name} are bundled with evdet; {_BUNDLED_LICENCE}",
+            ]
     return lines

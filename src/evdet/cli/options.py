@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import tyro
 
@@ -11,9 +11,77 @@ from evdet.config import DetectionConfig
 from evdet.configs import find_config, shipped_config
 from evdet.runs import RunFolder
 
-__all__ = ["parse"]
+__all__ = [
+    "RETIRED",
+    "Flag",
+    "ProtocolName",
+    "TrackerName",
+    "check_above",
+    "check_at_least",
+    "check_share",
+    "chosen_tracker",
+    "counted",
+    "default",
+    "named",
+    "parse",
+    "refuse_retired",
+    "required",
+]
 
 Options = TypeVar("Options")
+
+Flag: TypeAlias = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+"""An option that is off unless it is typed."""
+ProtocolName = Literal["coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx"]
+"""The keys of `evdet.metrics.PROTOCOLS`."""
+TrackerName = Literal["bytetrack", "ocsort", "sort", "none"]
+"""`evdet.tracking.TRACKERS`, or none of them."""
+
+# Seconds beyond are no microseconds that 64 bits can hold.
+_TOO_LARGE = 1e12
+_OF_SCORE = "evdet score --detections FILE --boxes FILE"
+RETIRED = {
+    "convert": {
+        "--size": "--sensor-size WxH",
+        "--remove-noise": "--background-filter US",
+        "--end": "--duration SECONDS",
+    },
+    "simulate": {"--height": "--sensor-size WxH", "--width": "--sensor-size WxH"},
+    "demo": {"--noise-window": "--background-filter US"},
+    "train": {"--noise-window": "--background-filter US"},
+    "evaluate": {
+        "--tracks": "--track",
+        "--output": "--output-dir DIR",
+        **dict.fromkeys(("--detections", "--boxes", "--frame-period", "--size"), _OF_SCORE),
+        **dict.fromkeys(("--label-map", "--delta-t"), _OF_SCORE),
+    },
+    "score": {
+        "--tracks": "--track",
+        "--output": "--output-dir DIR",
+        "--size": "--sensor-size WxH",
+    },
+    "detect": {"--score": "--score-thresh", "--nms": "--nms-thresh"},
+    "export": {"--windows": "--time-bins N"},
+    "bench": {
+        "--track": "--tracker NAME",
+        "--score": "--score-thresh",
+        "--levers": "--variants",
+        "--windows": "--time-bins N",
+    },
+    "models": {"--height": "--sensor-size WxH", "--width": "--sensor-size WxH"},
+    "import": {"--height": "--sensor-size WxH", "--width": "--sensor-size WxH"},
+}
+"""What earlier versions called an option of a command, and what to type now."""
+
+
+def default(text: str, metavar: str | None = None) -> Any:
+    """Say in the help what an option is where it is left out, for `Annotated`.
+
+    Args:
+        text: the default in words.
+        metavar: what stands for the value.
+    """
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {text})")
 
 
 def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summary: str) -> Options:
@@ -22,13 +90,13 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
     Args:
         options_type: a dataclass; a field `configuration` of it is a whole configuration,
             whose defaults come from the file that `--config` names, from the run that `--resume`
-            goes on with, or from the configuration of the demo's `--events`.
+            continues, or from the configuration of the demo's `--events`.
         words: what the user typed after the command.
         prog: how the command is called.
         summary: what it does.
 
     Returns:
-        The options. What cannot be parsed ends the process with status 2 and tyro's message.
+        The options. Words that cannot be parsed end the process with status 2 and tyro's message.
 
     Raises:
         ConfigError: the file cannot be used, or a value is out of range.
@@ -37,8 +105,90 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
     start = _starting_config(words) if "configuration" in make.__dataclass_fields__ else None
     if start is None:
         return tyro.cli(options_type, args=list(words), prog=prog, description=summary)
-    default: Options = make(configuration=start)
-    return tyro.cli(options_type, args=list(words), prog=prog, description=summary, default=default)
+    given: Options = make(configuration=start)
+    return tyro.cli(options_type, args=list(words), prog=prog, description=summary, default=given)
+
+
+def required(metavar: str) -> Any:
+    """Say in the help that at least one value is needed, for `Annotated`."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(required)")
+
+
+def chosen_tracker(tracker: TrackerName, *, track: bool) -> str | None:
+    """Give the tracker of `--tracker` and `--track`; None does not track."""
+    if tracker == "none":
+        return "bytetrack" if track else None
+    return tracker
+
+
+def counted(count: int, noun: str) -> str:
+    """Put a count and its noun into words: 1 box, 1,000 boxes."""
+    plural = "es" if noun.endswith(("s", "x")) else "s"
+    return f"{count:,} {noun}{plural * (count != 1)}"
+
+
+def refuse_retired(command: str, words: Sequence[str]) -> None:
+    """Answer the spelling of an earlier version.
+
+    Args:
+        command: the name of a command.
+        words: what the user typed after it.
+
+    Raises:
+        ValueError: a word is in `RETIRED`; the message names the new spelling.
+    """
+    for word in words:
+        name = word.partition("=")[0].replace("_", "-")
+        if name in RETIRED.get(command, {}):
+            raise ValueError(f"{command} has no option {name}: use {RETIRED[command][name]}")
+
+
+def named(field: str) -> str:
+    """Give the option of a field: --delta-t for delta_t."""
+    return f"--{field.replace('_', '-')}"
+
+
+def check_at_least(least: int, options: object, *fields: str) -> None:
+    """Refuse values below a limit; None passes.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    for field in fields:
+        value = _finite(options, field)
+        if value is not None and value < least:
+            raise ValueError(f"{named(field)} must be at least {least}, got {value:g}")
+
+
+def check_above(limit: int, options: object, *fields: str) -> None:
+    """Refuse a limit and values below it; None passes.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    for field in fields:
+        value = _finite(options, field)
+        if value is not None and value <= limit:
+            raise ValueError(f"{named(field)} must be more than {limit}, got {value:g}")
+
+
+def check_share(options: object, *fields: str) -> None:
+    """Refuse values outside [0, 1]; None passes.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    for field in fields:
+        value = _finite(options, field)
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"{named(field)} must be from 0 to 1, got {value:g}")
+
+
+def _finite(options: object, field: str) -> float | int | None:
+    value: float | int | None = getattr(options, field)
+    if value is not None and not abs(value) < _TOO_LARGE:
+        raise ValueError(f"{named(field)} must be finite and below {_TOO_LARGE:g}, got {value:g}")
+    return value
 
 
 def _starting_config(words: Sequence[str]) -> DetectionConfig | None:

@@ -1,4 +1,4 @@
-"""`evdet report`: the folders of runs -> one page of a run, or of several side by side."""
+"""`evdet report`: folders of runs -> a page of one run, or a comparison of several."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Annotated
 
 import tyro
 
+from evdet.cli.options import default, required
+from evdet.report import read_run, write_comparison, write_report
 from evdet.runs import RunFolder
 
 __all__ = ["ReportOptions", "report"]
@@ -13,25 +15,24 @@ __all__ = ["ReportOptions", "report"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """Make a page of a run, or one that compares several: a file that needs nothing else."""
+    """Write a report of a run, or a comparison of several, as one HTML file."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")]
-    """Folders of runs, as --root-dir named them. One gives its report; two to six are compared."""
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """File to write; by default report.html in the run's folder, or comparison.html in the
-    folder of the first run."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, required("RUN [RUN ...]")]
+    """Folders of runs (--root-dir of the training); two to six runs are compared."""
+    output: Annotated[
+        Path | None, default("report.html or comparison.html in the first run's folder", "FILE")
+    ] = None
+    """HTML file to write."""
 
 
 def report(options: ReportOptions) -> None:
     """Write the page.
 
-    Args:
-        options: what the user asked for.
+    Raises:
+        ValueError: no run is given, or one twice.
     """
-    from evdet.report import read_run, write_comparison, write_report
-
     if not options.runs:
-        raise ValueError("name the folder of a run, or of several to compare them")
+        raise ValueError("no run given: evdet report RUN [RUN ...]")
     folders = [RunFolder(path) for path in options.runs]
     runs = [read_run(folder) for folder in folders]
     if len(runs) == 1:
@@ -48,7 +49,7 @@ def _names(folders: tuple[Path, ...]) -> list[str]:
     """The last parts of each path, as many as it takes to tell them apart."""
     paths = [folder.resolve() for folder in folders]
     if len(set(paths)) < len(paths):
-        raise ValueError(f"a run is named twice: {', '.join(map(str, folders))}")
+        raise ValueError(f"a run is given twice: {', '.join(map(str, folders))}")
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(paths):
         depth += 1

@@ -1,11 +1,11 @@
-"""Scores -> what the terminal shows of them: tables, and the protocol they go with."""
+"""Scores -> lines for the terminal: a table, and the protocol below it."""
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from evdet.metrics import AveragePrecision
+from evdet.cli.options import counted
+from evdet.metrics import AveragePrecision
 
 __all__ = ["describe_rules", "describe_scores", "describe_tracks"]
 
@@ -13,15 +13,8 @@ _MOST_CLASSES = 12
 _PIXELS = {"frame": "frame", "sensor": "sensor", "half sensor": "sensor at half its resolution"}
 
 
-def describe_scores(scores: "AveragePrecision") -> str:
-    """Put scores into a small table, with the protocol below it.
-
-    Args:
-        scores: of an evaluation.
-
-    Returns:
-        The lines.
-    """
+def describe_scores(scores: AveragePrecision) -> str:
+    """Put scores into a small table, with the protocol below it."""
     rows = [f"{'class':14}{'AP':>8}{'AP50':>8}{'objects':>9}{'found':>9}"]
     rows += [
         f"{name:14}{_number(part.ap)}{_number(part.ap50)}"
@@ -34,21 +27,14 @@ def describe_scores(scores: "AveragePrecision") -> str:
         f"{scores.num_truths:9d}{scores.num_detections:9d}",
         f"protocol {scores.protocol}: mAP {_number(scores.map).strip()}, "
         f"mAP50 {_number(scores.map50).strip()}, mAP75 {_number(scores.map75).strip()}, "
-        f"{scores.num_frames} frames",
+        f"{counted(scores.num_frames, 'frame')}",
         *(f"  {line}" for line in describe_rules(scores.rules)),
     ]
     return "\n".join(rows)
 
 
 def describe_rules(rules: Mapping[str, Any]) -> list[str]:
-    """Say in words what a protocol fixes.
-
-    Args:
-        rules: the `rules` of scores.
-
-    Returns:
-        One line for each thing, and one for each deviation from the protocol.
-    """
+    """Put the rules of a protocol, `scores.rules`, and the deviations from it into lines."""
     if not rules:
         return []
     limits = []
@@ -56,18 +42,18 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
         limits.append(f"t > {rules['skip_until'] / 1e6:g} s")
     if rules["min_diag"] or rules["min_side"]:
         limits.append(f"diagonal >= {rules['min_diag']:g}, sides >= {rules['min_side']:g}")
-    edge = "; truth cut off at the edge" if rules["clips_truth"] else ""
+    edge = "; ground truth clipped to the frame" if rules["clips_truth"] else ""
     thresholds = rules["iou_thresholds"]
     lines = {
         "boxes": f"{', '.join(limits) or 'all'}, in pixels of the {_PIXELS[rules['pixels']]}{edge}",
         "times": _times(rules),
-        "frames": "those without objects count"
+        "frames": "all, frames without objects included"
         if rules["counts_empty"]
-        else "only those with objects left",
+        else "frames with objects",
         "ranking": rules["ranking"].replace("_", " "),
         "classes": _classes(rules["classes"]),
         "precision": f"IoU {thresholds[0]:.2f}:{thresholds[-1]:.2f}, the best "
-        f"{rules['max_detections']} detections of a frame and class",
+        f"{rules['max_detections']} detections per frame and class",
     }
     return [
         *(f"{name:11}{text}" for name, text in lines.items()),
@@ -76,26 +62,19 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
 
 
 def describe_tracks(tracks: Mapping[str, Any]) -> str:
-    """Put the scores of tracks into one line.
-
-    Args:
-        tracks: `TrackScores.as_dict()`.
-
-    Returns:
-        The line.
-    """
+    """Put the scores of tracks, `TrackScores.as_dict()`, into one line."""
     numbers = ", ".join(f"{name} {_plain(tracks[name])}" for name in ("HOTA", "MOTA", "IDF1"))
     return f"tracks ({tracks['protocol']}, IoU {tracks['iou_thresh']:g}): {numbers}"
 
 
 def _times(rules: Mapping[str, Any]) -> str:
     if rules["tolerance"] is not None:
-        return f"each labelled time with all detections within {rules['tolerance'] / 1e3:g} ms"
+        return f"each labeled time, with the detections within {rules['tolerance'] / 1e3:g} ms"
     if not rules["delta_t"]:
-        return "each labelled time with the detections of the same time"
+        return "each labeled time, with the detections of the same time"
     return (
-        f"each labelled time with the detections of its time bin of {rules['delta_t'] / 1e3:g} ms; "
-        "of several in a bin the last"
+        f"the last labeled time of each time bin of {rules['delta_t'] / 1e3:g} ms, with the "
+        "detections of the time bin"
     )
 
 
@@ -105,7 +84,7 @@ def _classes(names: list[str]) -> str:
 
 
 def _number(value: float) -> str:
-    """A score in its column; a class without objects has none."""
+    """A score in its column; "-" for a class without objects."""
     return f"{'-' if math.isnan(value) else f'{value:.3f}':>8}"
 
 

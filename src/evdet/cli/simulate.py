@@ -1,87 +1,92 @@
-"""`evdet simulate`: moving digits or shapes, seen by a simulated event sensor -> a data set."""
+"""`evdet simulate`: moving digits or shapes, recorded by a simulated event sensor -> a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from evdet.synthetic import SimulationPlan
+from evdet.cli.options import check_above, check_at_least, counted, default
+from evdet.events import SensorSize, parse_size
+from evdet.events.simulation import SensorModel
+from evdet.synthetic import SimulationPlan, check_free, share_out, write_simulated_folder
+from evdet.synthetic.nmnist import find_digits
+from evdet.synthetic.scenes import SceneOptions
 
 __all__ = ["SimulateOptions", "simulate"]
-
-MICROSECONDS = "MICROSECONDS"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimulateOptions:
-    """Make a data set of event recordings with exact boxes, to train on or to try things out.
+    """Simulate a data set of event recordings with exact boxes.
 
-    Objects move, stop for 0.5 to 3 seconds, in which there are almost no events, and pass behind
-    one another. The boxes say for how long each has been still.
+    Objects move, stop for 0.5 to 3 seconds with almost no events, and occlude one another. The
+    boxes store how long each object has been still.
     """
 
-    output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(name="OUT")]]
-    """The folder to make; it must not exist, or be empty."""
+    output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
+    """Folder to create; it must not exist, or be empty."""
     kind: Literal["digits", "shapes", "nmnist"] = "digits"
-    """MNIST digits, filled shapes, or real event recordings of digits (N-MNIST)."""
+    """Objects: MNIST digits, filled shapes, or event recordings of digits (N-MNIST)."""
     count: int = 20
-    """Recordings in total: 70 in 100 for training, 15 each for validation and testing."""
-    minutes: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Duration of all recordings together; by default 10 seconds each."""
-    train: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Recordings for training, instead of those of --count."""
-    val: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Recordings for validation, instead of those of --count."""
-    test: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Recordings for testing, instead of those of --count."""
-    height: int = 128
-    """Height of the sensor, in pixels."""
-    width: int = 128
-    """Width of the sensor, in pixels."""
+    """Number of recordings: 70 % for training, 15 % for validation, 15 % for the test."""
+    minutes: Annotated[float | None, default("10 seconds a recording", "FLOAT")] = None
+    """Total duration of all recordings in minutes."""
+    train: Annotated[int | None, default("share of --count", "INT")] = None
+    """Number of recordings for training."""
+    val: Annotated[int | None, default("share of --count", "INT")] = None
+    """Number of recordings for validation."""
+    test: Annotated[int | None, default("share of --count", "INT")] = None
+    """Number of recordings for the test."""
+    sensor_size: Annotated[str, tyro.conf.arg(metavar="WxH")] = "128x128"
+    """Sensor width and height in pixels."""
     max_objects: int = 3
-    """Most objects in a recording."""
-    label_period: Annotated[int, tyro.conf.arg(metavar=MICROSECONDS)] = 50_000
-    """From one label to the next; labels stand at the ends of bins of this length."""
+    """Maximum number of objects in a recording."""
+    label_period: Annotated[int, tyro.conf.arg(metavar="US")] = 50_000
+    """Time between labels in microseconds, which is also the duration of a time bin."""
     frame_rate: float = 500.0
-    """Frames per second that are drawn; events have times in between."""
+    """Rendered frames per second; event times are interpolated between frames."""
     texture: float = 0.1
-    """Contrast of the background's texture; 0 is flat."""
+    """Contrast of the background texture; 0 is flat."""
     threshold: float = 0.25
-    """Change of the logarithm of the intensity that gives an event."""
+    """Contrast threshold: change of the log intensity that triggers an event."""
     mismatch: float = 0.03
-    """Standard deviation of the threshold from pixel to pixel."""
-    refractory: Annotated[int, tyro.conf.arg(metavar=MICROSECONDS)] = 500
-    """How long a pixel is blind after an event."""
+    """Standard deviation of the threshold over the pixels."""
+    refractory: Annotated[int, tyro.conf.arg(metavar="US")] = 500
+    """Refractory period of a pixel after an event, in microseconds."""
     leak_rate: float = 0.1
-    """ON events per second that a pixel at rest leaks."""
+    """ON events per second from leakage, for each pixel."""
     shot_noise: float = 0.25
-    """Noise events per second of a pixel in the dark; bright ones have a quarter of them."""
-    digits: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER-OR-ZIP")] = None
-    """For nmnist: the recordings of digits; by default the ten that come with evdet."""
+    """Noise events per second of a dark pixel; bright pixels have a quarter."""
+    digits: Annotated[Path | None, default("ten recordings bundled with evdet", "DIR|ZIP")] = None
+    """Recordings of digits for --kind nmnist."""
     format: Literal["dat", "raw", "hdf5"] = "dat"
-    """Format of the recordings: DAT, RAW (EVT3) or HDF5 (DSEC layout)."""
+    """File format: DAT, RAW (EVT3) or HDF5 (DSEC layout)."""
     workers: int = 1
-    """Processes; they change nothing but the time that it takes."""
+    """Number of processes; the recordings do not depend on it."""
     seed: int = 0
-    """Another seed makes other recordings."""
+    """Random seed."""
 
 
 def simulate(options: SimulateOptions) -> None:
-    """Make the folder, and say what is in it.
+    """Write the data set folder, and print what it holds.
 
-    Args:
-        options: what the user asked for.
+    Raises:
+        ValueError: an option is out of range.
     """
-    from tqdm import tqdm
-
-    from evdet.synthetic import check_free, write_simulated_folder
-
+    check_at_least(0, options, "train", "val", "test", "seed")
+    check_above(0, options, "minutes", "threshold")
+    if None in (options.train, options.val, options.test):
+        check_at_least(3, options, "count")
+    if options.digits is not None and options.kind != "nmnist":
+        raise ValueError("--digits needs --kind nmnist")
+    check_at_least(1, options, "workers")
+    size = parse_size(options.sensor_size, name="--sensor-size")
     check_free(options.output)
-    plan = _plan_of(options)
+    plan = _plan_of(options, size)
     if options.kind == "nmnist":
-        _tell_of_digits(options)
+        _note_shared_digits(options)
     with tqdm(total=plan.num_recordings, desc="Simulating", unit="recording", leave=False) as bar:
 
         def advance(_: str) -> None:
@@ -89,19 +94,16 @@ def simulate(options: SimulateOptions) -> None:
 
         write_simulated_folder(options.output, plan, workers=options.workers, on_recording=advance)
     seconds = plan.scenes.num_labels * plan.scenes.label_period / 1e6
+    recordings = counted(plan.num_recordings, "recording")
     print(
-        f"{options.output}: {plan.num_recordings} recordings of {seconds:g} s "
+        f"{options.output}: {recordings} of {seconds:g} s "
         f"(train {plan.train}, val {plan.val}, test {plan.test}), "
         f"{plan.scenes.width}x{plan.scenes.height} pixels, a box per object every "
         f"{plan.scenes.label_period / 1000:g} ms"
     )
 
 
-def _plan_of(options: SimulateOptions) -> "SimulationPlan":
-    from evdet.events.simulation import SensorModel
-    from evdet.synthetic import SimulationPlan, share_out
-    from evdet.synthetic.scenes import SceneOptions
-
+def _plan_of(options: SimulateOptions, size: SensorSize) -> SimulationPlan:
     counts = {"train": options.train, "val": options.val, "test": options.test}
     if None in counts.values():
         shares = zip(counts, share_out(options.count), strict=True)
@@ -113,8 +115,8 @@ def _plan_of(options: SimulateOptions) -> "SimulationPlan":
     return SimulationPlan(
         scenes=SceneOptions(
             kind=options.kind,
-            height=options.height,
-            width=options.width,
+            height=size.height,
+            width=size.width,
             seconds=seconds,
             label_period=options.label_period,
             frame_rate=options.frame_rate,
@@ -139,11 +141,9 @@ def _plan_of(options: SimulateOptions) -> "SimulationPlan":
     )
 
 
-def _tell_of_digits(options: SimulateOptions) -> None:
-    from evdet.synthetic.nmnist import find_digits
-
+def _note_shared_digits(options: SimulateOptions) -> None:
     if find_digits(options.digits).is_shared:
         print(
-            "note: some digits have fewer than 3 recordings, so train, val and test show the same "
-            "ones: good for trying things out, not for measuring. --digits takes more of them."
+            "note: some digits have fewer than 3 recordings, so train, val and test share them, "
+            "and scores are too high; --digits names a folder with more recordings"
         )

@@ -2,49 +2,43 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Annotated, Literal
 
 import tyro
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from evdet.data import SplitPlan
+from evdet.cli.options import Flag, counted
+from evdet.data import SplitPlan, do_split, is_metavision_tensors, plan_split
+from evdet.events import open_recording
+from evdet.labels import LABEL_MAP_FILE
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """Deal the recordings of a folder out into train/, val/ and test/, none of them cut."""
+    """Split a folder of recordings into train/, val/ and test/; every recording stays whole."""
 
-    folder: tyro.conf.Positional[Path]
-    """Folder of recordings with their label files beside them."""
+    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
+    """Folder of recordings with their label files next to them."""
     train: float = 0.7
-    """Share of the recordings to train on."""
+    """Share for training."""
     val: float = 0.15
-    """Share to score after each epoch."""
+    """Share for validation after each epoch."""
     test: float = 0.15
-    """Share to score at the end."""
+    """Share for the test at the end."""
     by: Literal["duration", "count"] = "duration"
-    """What is shared: time, for which every recording is opened, or the number of recordings."""
+    """Unit of the shares: duration, which opens every recording, or count of recordings."""
     seed: int = 0
-    """The same seed deals the same recordings in the same way."""
+    """Random seed."""
     how: Literal["move", "link", "copy"] = "move"
-    """Move the files, or leave them and make hard links or copies of them."""
-    dry_run: bool = False
-    """Say what would be done, and do nothing."""
+    """Move the files, hard-link them, or copy them."""
+    dry_run: Flag = False
+    """Print the plan without touching a file."""
 
 
 def split(options: SplitOptions) -> None:
-    """Split a folder and print what went where.
-
-    Args:
-        options: what the user asked for.
-    """
-    from tqdm import tqdm
-
-    from evdet.data import do_split, plan_split
-    from evdet.labels import LABEL_MAP_FILE
-
+    """Split a folder and print the plan."""
     plan = plan_split(
         options.folder,
         shares={"train": options.train, "val": options.val, "test": options.test},
@@ -56,41 +50,33 @@ def split(options: SplitOptions) -> None:
         do_split(plan, options.how)
     print(describe_plan(plan, by=options.by))
     if options.dry_run:
-        print("nothing was done: --dry-run")
+        print("dry run: no file was touched")
     elif not (options.folder / LABEL_MAP_FILE).exists():
         print(
-            f"now name the classes in {options.folder / LABEL_MAP_FILE}, such as "
+            f"next step: name the classes in {options.folder / LABEL_MAP_FILE}, such as "
             '{"0": "car", "1": "pedestrian"}'
         )
 
 
-def describe_plan(plan: "SplitPlan", *, by: str = "duration") -> str:
+def describe_plan(plan: SplitPlan, *, by: str = "duration") -> str:
     """Put a plan into words.
 
     Args:
-        plan: which recording goes where.
-        by: what was shared, duration or count.
-
-    Returns:
-        The lines.
+        plan: the recordings of each part.
+        by: unit of the shares, duration or count.
     """
     lines = []
     for name, parts in plan.parts.items():
         total = sum(part.weight for part in parts)
         amount = f", {total / 1e6:,.1f} s" if by == "duration" else ""
-        count = f"{len(parts)} recording{'' if len(parts) == 1 else 's'}"
+        count = counted(len(parts), "recording")
         lines.append(f"{name}: {count}{amount} ({plan.share(name):.0%})")
-        lines += [
-            f"  {part.name}" + ("" if part.has_labels else " (has no labels)") for part in parts
-        ]
+        lines += [f"  {part.name}" + ("" if part.has_labels else " (no labels)") for part in parts]
     return "\n".join(lines)
 
 
 def _duration(path: Path) -> int:
     """Duration of a recording; ready-made frames count by their size."""
-    from evdet.data import is_metavision_tensors
-    from evdet.events import open_recording
-
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):

@@ -1,4 +1,4 @@
-"""`evdet train`: a config -> a trained detector in a run's folder."""
+"""`evdet train`: a configuration -> a trained detector in a run's folder."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from evdet.cli.options import Flag, default
 from evdet.config import ConfigError, DetectionConfig, config_to_yaml
+from evdet.report import describe_environment
 from evdet.runs import RunFolder, TrainingRecord
 
+# Lightning doubles the time of `--help`, `--print-config` and of every refused option.
 if TYPE_CHECKING:
     from evdet.training import TrainResult
 
@@ -19,16 +22,15 @@ __all__ = ["TrainOptions", "describe_result", "keep_record", "train"]
 class TrainOptions:
     """Train a detector. Every field of the configuration is an option."""
 
-    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file of fields that become the defaults; moving_mnist_quick.yaml and
-    moving_mnist.yaml come with evdet."""
-    print_config: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Print the resolved configuration and stop."""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in --root-dir from its newest checkpoint, with its configuration."""
-    resume_from: Annotated[Path | None, tyro.conf.arg(metavar="CHECKPOINT")] = None
-    """Go on with the run in --root-dir from this checkpoint of it."""
-    finetune: Annotated[Path | None, tyro.conf.arg(metavar="CHECKPOINT")] = None
+    config: Annotated[Path | None, default("none", "FILE")] = None
+    """YAML file with defaults: a path, or a bundled one such as moving_mnist_quick.yaml."""
+    print_config: Flag = False
+    """Print the resolved configuration and exit."""
+    resume: Flag = False
+    """Resume the run in --root-dir from its latest checkpoint, with its configuration."""
+    resume_from: Annotated[Path | None, default("none", "CHECKPOINT")] = None
+    """Resume the run in --root-dir from this checkpoint."""
+    finetune: Annotated[Path | None, default("none", "CHECKPOINT")] = None
     """Start a new run from the weights of this checkpoint; classes may differ."""
     configuration: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(
         default_factory=DetectionConfig
@@ -37,10 +39,7 @@ class TrainOptions:
 
 
 def train(options: TrainOptions) -> None:
-    """Train, and say where the results are.
-
-    Args:
-        options: what the user asked for.
+    """Train, and list the results.
 
     Raises:
         ConfigError: two options contradict each other.
@@ -49,7 +48,7 @@ def train(options: TrainOptions) -> None:
         print(config_to_yaml(options.configuration), end="")
         return
     if options.resume and options.resume_from is not None:
-        raise ConfigError("--resume takes the newest checkpoint, --resume-from another: choose one")
+        raise ConfigError("--resume and --resume-from exclude each other")
     from evdet.training import train as train_detector
 
     result = train_detector(
@@ -63,13 +62,7 @@ def train(options: TrainOptions) -> None:
 
 
 def keep_record(result: "TrainResult") -> None:
-    """Write training.json beside the configuration: what the report says of the training.
-
-    Args:
-        result: of the training.
-    """
-    from evdet.report import describe_environment
-
+    """Write training.json next to the configuration, for the report."""
     record = TrainingRecord(
         num_frames=result.num_frames,
         seconds=result.seconds,
@@ -80,14 +73,7 @@ def keep_record(result: "TrainResult") -> None:
 
 
 def describe_result(result: "TrainResult") -> str:
-    """Say where a training left its results, one thing a line.
-
-    Args:
-        result: of the training.
-
-    Returns:
-        The lines.
-    """
+    """List the results of a training, one a line."""
     lines = [
         f"trained in {result.seconds / 60:.1f} minutes, {result.frames_per_second:.0f} frames/s",
         f"  last checkpoint  {result.last_checkpoint}",

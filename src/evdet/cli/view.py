@@ -1,79 +1,69 @@
-"""`evdet view`: a recording and its boxes as a video, or as some moments on one picture."""
+"""`evdet view`: a recording and its boxes -> a video, or a picture of several time bins."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
+from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from evdet.events import Recording
-    from evdet.outputs import ShownBoxes
+from evdet.cli.options import check_above, check_at_least, default
+from evdet.data import labels_beside
+from evdet.draw import encode_png, write_video
+from evdet.events import Recording, RecordingError, open_recording
+from evdet.labels import LabelError, find_label_map, read_boxes, read_label_map
+from evdet.outputs import ShownBoxes, View, bins_to_show, contact_sheet, show_boxes, view_frames
+from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
 
-# Pictures are at least so wide: boxes and names need the room.
+# The least width of a picture in pixels: boxes and names need the room.
 _WIDTH = 600
-# What screens show.
+# Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
+_SUFFIXES = (".mp4", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOptions:
-    """Show a recording with its ground truth, as a video or as one picture."""
+    """Render a recording and its boxes as a video or as one picture."""
 
-    recording: tyro.conf.Positional[Path]
-    """A recording of any format."""
-    output: Annotated[Path, tyro.conf.arg(metavar="OUT.mp4|OUT.png")]
-    """An .mp4 shows all of it, a .png some moments side by side."""
-    boxes: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Boxes to draw; by default those beside the recording."""
-    label_map: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Names of the classes, as JSON; by default label_map_dictionary.json of the data set."""
-    delta_t: int = 50_000
-    """Microseconds of events on one picture."""
+    recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
+    """Event recording of any format."""
+    output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """File to write: .mp4 a video of every time bin, .png a picture of several of them."""
+    boxes: Annotated[Path | None, default("the labels next to the recording", "FILE")] = None
+    """Label file with the boxes to draw."""
+    label_map: Annotated[
+        Path | None, default("label_map_dictionary.json of the data set", "FILE")
+    ] = None
+    """JSON file with the class names."""
+    delta_t: Annotated[int, tyro.conf.arg(metavar="US")] = 50_000
+    """Duration of a time bin in microseconds."""
     speed: float = 1.0
-    """How much faster than life the video plays; 0.1 is slow motion."""
-    start: float = 0.0
-    """Seconds after the recording's start at which to begin."""
-    duration: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None
-    """Seconds to show; by default all that follow."""
+    """Playback speed of the video; 1 is real time, 0.1 slow motion."""
+    start: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 0.0
+    """Start of the interval to render, in seconds from the start of the recording."""
+    duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
+    """Duration of the interval to render, in seconds."""
     pictures: int = 9
-    """Moments on a .png: evenly spread, over those with boxes if there are any."""
-    scale: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
-    """Enlargement; by default such that small sensors fill 600 pixels."""
-
-    def __post_init__(self) -> None:
-        for name in ("delta_t", "speed", "duration", "pictures", "scale"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ValueError(f"{name} must be more than 0, got {value}")
-        if not 0 <= self.start < float("inf"):
-            raise ValueError(f"start must be 0 or more seconds, got {self.start}")
-        if self.output.suffix.lower() not in (".mp4", ".png"):
-            raise ValueError(f"the output must end in .mp4 or .png, got {self.output}")
+    """Time bins on a .png, evenly spread over those with boxes, or over all without boxes."""
+    scale: Annotated[int | None, default("small sensors fill 600 pixels", "INT")] = None
+    """Enlargement factor."""
 
 
 def view(options: ViewOptions) -> None:
     """Write the video or the picture.
 
-    Args:
-        options: what the user asked for.
-
     Raises:
-        RecordingError: the recording is damaged; a video then ends where the damage begins.
+        ValueError: an option is out of range.
+        RecordingError: the recording is damaged; a video ends before the damage.
     """
-    from tqdm import tqdm
-
-    from evdet.draw import encode_png, write_video
-    from evdet.events import RecordingError, open_recording
-    from evdet.outputs import View, bins_to_show, contact_sheet, view_frames
-
+    check_at_least(0, options, "start")
+    check_at_least(1, options, "delta_t", "pictures", "scale")
+    check_above(0, options, "speed", "duration")
     _check_output(options)
     recording = open_recording(options.recording)
     shown = _boxes_of(recording, options)
@@ -91,7 +81,7 @@ def view(options: ViewOptions) -> None:
         return
     problem: RecordingError | None = None
 
-    def frames() -> "Iterator[np.ndarray]":
+    def frames() -> Iterator[Picture]:
         nonlocal problem
         bar = tqdm(
             view_frames(recording, shown, shown_view),
@@ -110,32 +100,38 @@ def view(options: ViewOptions) -> None:
     write_video(options.output, frames(), 1e6 / options.delta_t * options.speed)
     print(f"video: {options.output}")
     if problem is not None:
-        raise RecordingError(f"{problem} The video shows what lies before.") from problem
+        raise RecordingError(
+            f"{problem} The video shows the time bins before the damage."
+        ) from problem
 
 
 def _check_output(options: ViewOptions) -> None:
+    suffix = options.output.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise ValueError(
+            f"cannot write {options.output}: unsupported format {suffix!r} "
+            f"(supported: {', '.join(_SUFFIXES)})"
+        )
     if (
         options.output.exists()
         and options.recording.exists()
         and (options.output.samefile(options.recording))
     ):
-        raise ValueError(f"{options.output} is the recording itself: name another file to write")
+        raise ValueError(f"cannot write {options.output}: it is the recording itself")
     if not options.output.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {options.output.parent} for {options.output.name}")
-    rate = 1e6 / options.delta_t * options.speed
-    if options.output.suffix.lower() == ".mp4" and rate > _MAX_FRAMES_PER_SECOND:
         raise ValueError(
-            f"{rate:g} frames/s are more than screens show: slow the video down with "
-            f"--speed {_MAX_FRAMES_PER_SECOND * options.delta_t / 1e6 / 4:.2g} or so"
+            f"cannot write {options.output}: folder {options.output.parent} does not exist"
+        )
+    rate = 1e6 / options.delta_t * options.speed
+    if suffix == ".mp4" and rate > _MAX_FRAMES_PER_SECOND:
+        raise ValueError(
+            f"cannot write {options.output}: {rate:g} frames/s, at most {_MAX_FRAMES_PER_SECOND} "
+            f"are supported (try --speed {_MAX_FRAMES_PER_SECOND * options.delta_t / 1e6 / 4:.2g})"
         )
 
 
-def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
+def _boxes_of(recording: Recording, options: ViewOptions) -> ShownBoxes:
     """The boxes to draw, with the names of their classes."""
-    from evdet.data import labels_beside
-    from evdet.labels import LabelError, read_boxes
-    from evdet.outputs import ShownBoxes, show_boxes
-
     paths = labels_beside(options.recording) if options.boxes is None else [options.boxes]
     label_map, reasons = _label_map(options), []
     for path in paths:
@@ -148,13 +144,11 @@ def _boxes_of(recording: "Recording", options: ViewOptions) -> "ShownBoxes":
         else:
             print(f"boxes: {path}, {len(labeled.boxes):,}")
             return show_boxes(labeled, label_map)
-    print("\n".join(reasons or [f"no boxes beside {options.recording}: the events alone"]))
+    print("\n".join(reasons or [f"no labels next to {options.recording}: events only"]))
     return ShownBoxes()
 
 
 def _label_map(options: ViewOptions) -> dict[int, str]:
-    from evdet.labels import find_label_map, read_label_map
-
     if options.label_map is not None:
         return read_label_map(options.label_map)
     found = find_label_map(options.recording)

@@ -5,7 +5,13 @@ from .event_frames import (
 )
 from .frame import FrameStream as FrameStream, StreamedFrame as StreamedFrame
 from .frame_layout import FrameLayout as FrameLayout
-from .live import STANDARD_INPUT as STANDARD_INPUT, LiveSource as LiveSource, open_live as open_live
+from .live import (
+    MAX_BACKLOG as MAX_BACKLOG,
+    MAX_DELAY as MAX_DELAY,
+    STANDARD_INPUT as STANDARD_INPUT,
+    LiveSource as LiveSource,
+    open_live as open_live,
+)
 from .noise_removal import NoiseRemoval as NoiseRemoval, find_hot_mask as find_hot_mask
 from .opening import (
     is_pictures as is_pictures,

@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+
+from evdet.boxes import BOX_DTYPE
+from evdet.cli import main
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Folders of boxes and of detections, as other detectors leave them; the ids are Gen1's."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        boxes = np.zeros(20, BOX_DTYPE)
+        boxes["t"] = np.repeat(np.arange(1, 11) * 200_000, 2)
+        boxes["x"], boxes["w"], boxes["h"] = rng.uniform(0, 100, 20), 50, 60
+        boxes["class_id"], boxes["class_confidence"] = np.arange(20) % 2, 1
+        found = boxes.copy()
+        found["x"] += rng.normal(0, 3, 20)
+        found["class_confidence"] = rng.uniform(0, 1, 20)
+        for kind, content in (("boxes", boxes), ("found", found)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            tail = "bbox" if kind == "boxes" else "detections"
+            np.save(tmp_path / kind / f"{name}_{tail}.npy", content)
+    return tmp_path
+
+
+FOLDERS = ("--detections", "found", "--boxes", "boxes")
+
+
+def refused(capsys, words):
+    status = main(["score", *map(str, words)])
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.err.count("\n") == 1
+    return status, captured.err
+
+
+def test_two_files_are_scored(capsys, files):
+    words = ["--detections", "found/a_detections.npy", "--boxes", "boxes/a_bbox.npy"]
+    words = [str(files / word) if word.endswith("npy") else word for word in words]
+    numbers = files / "numbers.json"
+    protocol = ["--protocol", "perot2020-gen1", "--json", str(numbers)]
+    assert main(["score", *words, *protocol]) == 0
+    shown = capsys.readouterr().out
+    assert "protocol perot2020-gen1: mAP 0." in shown
+    assert "t > 0.5 s, diagonal >= 30, sides >= 10, in pixels of the sensor" in shown
+    content = json.loads(numbers.read_text())
+    assert content["protocol"] == "perot2020-gen1"
+    assert content["num_frames"] == 8  # of ten, at 0.2, 0.4, ... 2 s
+    assert 0 < content["mAP"] < content["mAP50"] <= 1
+    assert set(content["per_class"]) == {"car", "pedestrian"}
+
+
+def test_two_folders_are_scored_together(capsys, files):
+    folders = ["--detections", str(files / "found"), "--boxes", str(files / "boxes")]
+    (files / "found" / "b_detections.npy").rename(files / "found" / "c_detections.npy")
+    words = ["--classes", "0", "--output-dir", str(files / "out"), "--delta-t", "50000"]
+    assert main(["score", *folders, *words]) == 0
+    shown = capsys.readouterr().out
+    assert "recordings: 2" in shown
+    # One recording without detections, and one file of detections without ground truth.
+    assert {"b", "c"} <= {line[-1] for line in shown.splitlines() if line[-3:-1] == ": "}
+    kept = json.loads((files / "out" / "evaluation" / "evaluation.json").read_text())
+    assert kept["num_truths"] == 20
+    assert kept["num_detections"] == 10
+    assert kept["curves"]["num_truths"] == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["--detections", "boxes", "--boxes", "found"], "--detections"),
+        (["--detections", "found", "--boxes", "nowhere"], "nowhere"),
+        (["--detections", "found", "--boxes", "boxes/a_bbox.npy"], "a_bbox.npy"),
+        ([*FOLDERS, "--delta-t", "-1"], "--delta-t"),
+        ([*FOLDERS, "--sensor-size", "0x9"], "--sensor-size"),
+        ([*FOLDERS, "--size", "9", "9"], "--sensor-size"),
+        ([*FOLDERS, "--frame-period", "50000"], "--sensor-size"),
+        ([*FOLDERS, "--label-map", "map.json"], "0 car"),
+    ],
+)
+def test_files_that_cannot_be_scored_are_refused(capsys, monkeypatch, files, words, name):
+    monkeypatch.chdir(files)
+    (files / "map.json").write_text('{"0": "car"}')
+    status, said = refused(capsys, words)
+    assert status == 2
+    assert name in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--detections", "found"],
+        ["--boxes", "boxes"],
+        [*FOLDERS, "--protocol", "rvt-1mp"],
+        [*FOLDERS, "--tracker", "sort"],
+    ],
+)
+def test_words_that_are_not_the_commands_end_with_status_2(words):
+    with pytest.raises(SystemExit) as end:
+        main(["score", *words])
+    assert end.value.code == 2
+
+
+def test_no_overlap_in_times_is_refused(capsys, files):
+    path = files / "found" / "a_detections.npy"
+    found = np.load(path)
+    found["t"] += 10**9
+    np.save(path, found)
+    words = ["--detections", path, "--boxes", files / "boxes" / "a_bbox.npy"]
+    status, said = refused(capsys, [*words, "--protocol", "perot2020-gen1"])
+    assert status == 2
+    assert all(number in said for number in ("200000", "2000000", "1000200000"))
