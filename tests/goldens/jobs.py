@@ -43,7 +43,7 @@ LOADERS = {
     "random": {"sampling": "random", "hflip": 0.5, "zoom": 0.5, "time_reversal": 0.5},
     "mixed": {key: RECIPE[key] for key in list(RECIPE)[:7]},
     "smaller": {"height": 64, "width": 96, "min_box_diag": 20.0, "clip_boxes": False},
-    "cleaned": {"remove_hot_pixels": True, "noise_window": 5000},
+    "cleaned": {"remove_hot_pixels": True, "background_filter": 5000},
     "workers": {"num_workers": 2},
     "merged": {"classes": ["0+1+2=low", "7"]},
 }  # fmt: skip

@@ -141,7 +141,7 @@ def _training(runs: Sequence[RunReport], names: Sequence[str]) -> str:
 
 
 def _differences(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    # The folder of a run is no difference between runs.
+    # Runs do not differ by their folder.
     fields = [{k: v for k, v in run.config.items() if k != "root_dir"} for run in runs]
     configs = difference_table("field", fields, names)
     versions = difference_table("environment", [run.versions for run in runs], names)
