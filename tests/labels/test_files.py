@@ -274,7 +274,7 @@ def test_coco_results_are_boxes_of_numbered_frames(tmp_path):
         (json.dumps(coco(images=[{"id": 10, "t": 0.05}])), "image 0: `t` is 0.05, not a whole"),
         (json.dumps(coco(images=[{"id": 10}])), "neither `t` .* nor `frame_id`"),
         (json.dumps(coco(images=[{"id": 1, "t": 1}] * 2)), "two images have the id 1"),
-        (json.dumps(coco(categories=[])), "annotation 0: category 9 does not exist"),
+        (json.dumps(coco(categories=[])), "annotation 0: .*category 9"),
         (
             json.dumps(coco(categories=[{"id": 9, "name": "cart"}])),
             "the class 'cart' is not in the label map, which has car, pedestrian, bus. "
@@ -290,7 +290,7 @@ def test_coco_results_are_boxes_of_numbered_frames(tmp_path):
             ),
             "`bbox` is",
         ),
-        (json.dumps(coco(annotations=[{"image_id": 12}])), "annotation 0: image 12 does not exist"),
+        (json.dumps(coco(annotations=[{"image_id": 12}])), "annotation 0: .*image 12"),
     ],
 )
 def test_json_that_is_no_coco_video_is_refused(tmp_path, text, message):

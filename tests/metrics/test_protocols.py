@@ -290,25 +290,25 @@ def test_perot2020_scores_as_the_toolbox_of_the_data_sets_does(event_data):
 
 
 def test_the_table_is_the_one_of_the_documentation():
-    page = (Path(__file__).parents[2] / "docs" / "evaluate.md").read_text()
-    rows = {
-        cells[0].strip("`"): cells[1:]
-        for line in page.splitlines()
-        if line.startswith("| `")
-        for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
-    }
-    assert list(rows) == list(PROTOCOLS)
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "scores.md").read_text()
+    table = page[page.index("| | `coco`") :].split("\n\n")[0]
+    head, _, *rows = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()
+    )
+    columns = {name.strip("`"): values for name, *values in zip(head, *rows, strict=True)}
+    del columns[""]
+    assert list(columns) == list(PROTOCOLS)
     for name, row in PROTOCOLS.items():
-        skipped = "all count" if row.skip_until is None else f"{row.skip_until / 1e6:g} s left out"
-        near = f"within {row.tolerance} us, both sides".replace("50000 us", "50 ms")
-        assert rows[name] == [
-            skipped,
+        assert row.skip_until in (None, 500_000)
+        assert row.tolerance in (None, 50_000)
+        assert columns[name] == [
+            "counts" if row.skip_until is None else "left out",
             f"{row.min_diag:g}",
             f"{row.min_side:g}",
             row.pixels,
-            "of its time bin" if row.tolerance is None else near,
+            "of its time bin" if row.tolerance is None else "within 50 ms",
             "count" if row.counts_empty else "left out",
-            row.ranking,
+            row.ranking.replace("_", " "),
             ", ".join(row.classes) or "all",
         ]
         assert row.max_detections == 100

@@ -135,7 +135,7 @@ def test_versions_of_the_header_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 9)), r"shape \(4, 9\) , type float64"),
+        (np.zeros((4, 9)), r"shape \(4, 9\), type float64"),
         (np.zeros(4), r"shape \(4,\)"),
         (np.zeros((2, 4), complex), "type complex128"),
         (np.zeros((2, 4), "M8[us]"), "type datetime64"),

@@ -112,7 +112,7 @@ def test_events_do_not_depend_on_where_the_stream_is_cut(tmp_path_factory, kind,
 def test_any_bytes_end_well(kind, junk, places):
     decoder = LiveDecoder("a", size=SIZE)
     feed(decoder, cut(HEADERS[kind] + junk, places))
-    assert decoder.problem is None or str(decoder.problem).startswith("a")
+    assert decoder.problem is None or str(decoder.problem).startswith(("a", "cannot read a live"))
     feed(LiveDecoder("a"), cut(junk, places))
 
 
