@@ -67,9 +67,9 @@ def histogram(
     Args:
         events: `EVENT_DTYPE` records, in any order; may be empty.
         size: sensor size.
-        start: not used; every representation takes it.
-        delta_t: not used, likewise.
-        out_size: size of a smaller frame; counts of pixels that fall together add up.
+        start: first microsecond of the time bin; not used, but every representation takes it.
+        delta_t: duration of the time bin, in microseconds; not used here.
+        out_size: size of a smaller frame; values of pixels that fall together add up.
         max_count: events per pixel of the frame that give 1.0; higher counts saturate.
 
     Returns:
@@ -105,19 +105,11 @@ def diff(
 ) -> Frame:
     """Count ON events minus OFF events per pixel, in one channel.
 
-    Args:
-        events: `EVENT_DTYPE` records, in any order; may be empty.
-        size: sensor size.
-        start: not used; every representation takes it.
-        delta_t: not used, likewise.
-        out_size: size of a smaller frame; counts of pixels that fall together add up.
-        max_count: difference that gives 1.0 or -1.0; larger ones saturate.
+    It takes what `histogram` takes; a difference of `max_count` gives 1.0 or -1.0, larger ones
+    saturate.
 
     Returns:
         Values in [-1, 1].
-
-    Raises:
-        ValueError: an event lies outside the sensor, or an argument is out of range.
     """
     check_count("max_count", max_count)
     grid = frame_grid(size, out_size)
@@ -135,12 +127,7 @@ def time_surface(
 ) -> Frame:
     """Time of the latest event of each pixel and polarity, relative to the bin.
 
-    Args:
-        events: `EVENT_DTYPE` records, in any order; may be empty.
-        size: sensor size.
-        start: first microsecond of the time bin.
-        delta_t: its duration, in microseconds.
-        out_size: size of a smaller frame; of pixels that fall together the latest event counts.
+    It takes what `histogram` takes; of pixels that fall together the latest event counts.
 
     Returns:
         (t - start) / delta_t in [0, 1), and 0 without events: channel 0 OFF, channel 1 ON.
@@ -164,13 +151,8 @@ def multi_channel_time_surface(
 ) -> Frame:
     """A time surface of each micro-bin; times are relative to the whole bin.
 
-    Args:
-        events: `EVENT_DTYPE` records, in any order; may be empty.
-        size: sensor size.
-        start: first microsecond of the time bin.
-        delta_t: its duration, in microseconds.
-        out_size: size of a smaller frame; of pixels that fall together the latest event counts.
-        num_micro_bins: parts of the bin.
+    It takes what `histogram` takes, and `num_micro_bins`: parts of the bin. Of pixels that fall
+    together the latest event counts.
 
     Returns:
         (t - start) / delta_t of the latest event of a micro-bin, in [0, 1), and 0 without events.
@@ -205,14 +187,8 @@ def event_cube(
     1 - abs(t* - i) to the micro-bins i on either side. In the first and last half micro-bin one
     of them does not exist, and its share is lost.
 
-    Args:
-        events: `EVENT_DTYPE` records, in any order; may be empty.
-        size: sensor size.
-        start: first microsecond of the time bin.
-        delta_t: its duration, in microseconds.
-        out_size: size of a smaller frame; weights of pixels that fall together add up.
-        num_micro_bins: parts of the bin; the RED paper has 5.
-        max_count: weight that gives 1.0; more saturates.
+    It takes what `histogram` takes, and `num_micro_bins`: parts of the bin; the RED paper has 5. A
+    weight of `max_count` gives 1.0; more saturates.
 
     Returns:
         Values in [0, 1]. Channel 2 * micro-bin + polarity.
@@ -256,13 +232,8 @@ def voxel_grid(
     An event lies at t* = (t - start) * (num_micro_bins - 1) / delta_t and adds the weight
     1 - abs(t* - i) to the grid times i on either side: together 1, at the borders too.
 
-    Args:
-        events: `EVENT_DTYPE` records, in any order; may be empty.
-        size: sensor size.
-        start: first microsecond of the time bin.
-        delta_t: its duration, in microseconds.
-        out_size: size of a smaller frame; weights of pixels that fall together add up.
-        num_micro_bins: grid times, from the start of the bin to its end.
+    It takes what `histogram` takes, and `num_micro_bins`: grid times, from the start of the bin to
+    its end.
 
     Returns:
         Unbounded sums, one channel for each grid time.
