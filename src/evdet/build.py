@@ -22,13 +22,12 @@ from evdet.data import (
     SequentialClips,
     StreamLoader,
     Streams,
-    frame_to_rgb,
     open_folder,
     open_recordings,
     open_tensors,
 )
 from evdet.data.augment import AugmentRules
-from evdet.events import RecordingError, frame_to_picture, open_recording, parse_size
+from evdet.events import RecordingError, frame_to_picture, frame_to_rgb, open_recording, parse_size
 from evdet.events.representations import get_representation
 from evdet.frame_spec import PICTURES, READY_MADE
 from evdet.labels import BoxRules, choose_classes

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from evdet.data.batch import Clip, ClipInfo
-from evdet.data.stream_loader import StreamLoader, frame_to_rgb
+from evdet.data.stream_loader import StreamLoader
+from evdet.events.pictures import frame_to_rgb
 
 T = 2
 COUNTS = (3, 1, 5, 2, 2, 4, 1)

@@ -24,6 +24,5 @@ from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as p
 from .stream_loader import (
     StreamLoader as StreamLoader,
     Streams as Streams,
-    frame_to_rgb as frame_to_rgb,
 )
 from .tensors import open_tensors as open_tensors

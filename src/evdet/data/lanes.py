@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["LanePlan", "assign_lanes"]
+__all__ = ["LanePlan", "assign_lanes", "lanes_of_worker"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,10 @@ def assign_lanes(
         lanes=tuple(tuple(order[position] for position in sorted(lane)) for lane in positions),
         num_batches=max(load for load, _ in loads),
     )
+
+
+def lanes_of_worker(
+    lanes: tuple[tuple[int, ...], ...], worker: int, num_workers: int
+) -> tuple[tuple[int, ...], ...]:
+    """Give one data worker its consecutive share of a process's lanes."""
+    return lanes[worker * len(lanes) // num_workers : (worker + 1) * len(lanes) // num_workers]

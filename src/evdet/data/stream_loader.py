@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from evdet.data.batch import Batch, Clip, ClipInfo, ClipShape, make_batch
-from evdet.data.lanes import LanePlan, assign_lanes
+from evdet.data.lanes import LanePlan, assign_lanes, lanes_of_worker
+from evdet.events import frame_to_rgb
 
-__all__ = ["StreamLoader", "Streams", "VisFunc", "frame_to_rgb"]
+__all__ = ["StreamLoader", "Streams", "VisFunc"]
 
 _log = logging.getLogger(__name__)
 
@@ -42,22 +43,6 @@ class Streams(Protocol):
 
     def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
         """The clips of one video, from `first_clip` to its last."""
-
-
-def frame_to_rgb(frame: Frame) -> UInt8[np.ndarray, "H W 3"]:
-    """Convert a grey or RGB frame, floats from 0 to 1, to an RGB picture.
-
-    Raises:
-        ValueError: the frame does not have 1 or 3 channels.
-    """
-    values = torch.as_tensor(frame).detach().cpu().float()
-    if len(values) not in (1, 3):
-        raise ValueError(
-            f"a frame of {len(values)} channels cannot be shown (only 1 or 3 channels can): "
-            "give the loader a vis_func that makes an RGB picture of it"
-        )
-    picture = values.clamp(0, 1).mul(255).round().to(torch.uint8)
-    return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
 class StreamLoader:
@@ -278,10 +263,8 @@ class _LanePlayer(IterableDataset[_Part | Exception]):
         worker = get_worker_info()
         if worker is None:
             raise RuntimeError("only the workers of a loader iterate over this")
-        first = worker.id * len(self.lanes) // worker.num_workers
-        end = (worker.id + 1) * len(self.lanes) // worker.num_workers
         try:
-            for clips in self.play(self.lanes[first:end]):
+            for clips in self.play(lanes_of_worker(self.lanes, worker.id, worker.num_workers)):
                 yield _pack(clips)
         except Exception as error:
             # As a value: the DataLoader would wrap the message in a traceback.

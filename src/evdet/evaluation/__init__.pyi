@@ -6,7 +6,7 @@ from .detecting import (
 )
 from .evaluated import EvaluatedDetector as EvaluatedDetector, open_evaluated as open_evaluated
 from .further_scores import FurtherScores as FurtherScores, measure_further as measure_further
+from .gallery import draw_batch as draw_batch
 from .keeping import keep_evaluation as keep_evaluation, keep_video as keep_video
 from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
-from .pictures import draw_batch as draw_batch
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played

@@ -11,8 +11,8 @@ from evdet.config import DetectionConfig
 from evdet.draw import VideoUnavailableError, encode_png, write_video
 from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.evaluated import EvaluatedDetector
+from evdet.evaluation.gallery import draw_batch
 from evdet.evaluation.loop import Evaluation
-from evdet.evaluation.pictures import draw_batch
 from evdet.frame_spec import SelectionThresholds
 from evdet.runs import RunFolder
 from evdet.shapes import Picture

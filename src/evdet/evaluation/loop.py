@@ -8,7 +8,7 @@ from jaxtyping import Int64
 
 from evdet.data import Batch
 from evdet.evaluation.detecting import detect_batches, rename_classes
-from evdet.evaluation.pictures import SHOWN_SCORE, Gallery, Image, ShowFrame
+from evdet.evaluation.gallery import SHOWN_SCORE, Gallery, Image, ShowFrame
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
 from evdet.frame_spec import SelectionThresholds

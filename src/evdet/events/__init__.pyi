@@ -21,7 +21,11 @@ from .noise import (
     pick_hot_pixels as pick_hot_pixels,
     remove_hot_pixels as remove_hot_pixels,
 )
-from .pictures import events_to_picture as events_to_picture, frame_to_picture as frame_to_picture
+from .pictures import (
+    events_to_picture as events_to_picture,
+    frame_to_picture as frame_to_picture,
+    frame_to_rgb as frame_to_rgb,
+)
 from .recording import (
     RECORDING_SUFFIXES as RECORDING_SUFFIXES,
     Recording as Recording,

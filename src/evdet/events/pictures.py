@@ -5,13 +5,15 @@ colour blindness. One event is clearly visible, more are brighter.
 """
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Shaped
+from torch import Tensor
 
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.representations import family_of, histogram
 from evdet.shapes import Picture
 
-__all__ = ["events_to_picture", "frame_to_picture"]
+__all__ = ["events_to_picture", "frame_to_picture", "frame_to_rgb"]
 
 
 _BACKGROUND = (24, 24, 28)
@@ -40,6 +42,22 @@ def frame_to_picture(frame: Shaped[np.ndarray, "C H W"], representation: str) ->
     for channel, (dark, for_off, for_on) in enumerate(zip(_BACKGROUND, _OFF, _ON, strict=True)):
         picture[..., channel] = dark + off * (for_off - dark) + on * (for_on - dark)
     return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def frame_to_rgb(frame: Shaped[np.ndarray | Tensor, "C H W"]) -> Picture:
+    """Convert a grey or RGB frame, floats from 0 to 1, to an RGB picture.
+
+    Raises:
+        ValueError: the frame does not have 1 or 3 channels.
+    """
+    values = torch.as_tensor(frame).detach().cpu().float()
+    if len(values) not in (1, 3):
+        raise ValueError(
+            f"a frame of {len(values)} channels cannot be shown (only 1 or 3 channels can): "
+            "give the loader a vis_func that makes an RGB picture of it"
+        )
+    picture = values.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
 
 
 def events_to_picture(events: Events, size: SensorSize) -> Picture:

@@ -12,9 +12,10 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from evdet.data import Batch, MixedLoader, StreamLoader, frame_to_rgb
+from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import draw_batch
+from evdet.events import frame_to_rgb
 from evdet.runs import RunFolder
 from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint

@@ -14,7 +14,6 @@ from torch import Tensor
 from evdet.build import build_detector, build_loader, complete_config
 from evdet.config import DetectionConfig, config_from_params
 from evdet.data import Batch, MixedLoader, StreamLoader
-from evdet.detectors import CheckpointError
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.models import keep_memory
 from evdet.runs import RunFolder
@@ -22,13 +21,12 @@ from evdet.shapes import ClipDetections, Memory
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
 from evdet.training.errors import TrainingError
 from evdet.training.not_finite import is_finite, where_forward_fails, where_gradient_fails
+from evdet.training.resuming import STATE_KEY, position_of, restore_state, training_state
 from evdet.training.schedule import learning_rate
 
 __all__ = ["LightningDetectionModel"]
 
 Loop = Literal["train", "val"]
-
-_STATE = "evdet"  # the key of evdet's own part of a checkpoint
 
 
 class LightningDetectionModel(pl.LightningModule):
@@ -120,7 +118,12 @@ class LightningDetectionModel(pl.LightningModule):
     def on_train_start(self) -> None:
         """Restore the lanes' memory and the random states of a resumed checkpoint."""
         if self._to_restore is not None:
-            self._restore(self._to_restore)
+            self._memory["train"] = restore_state(
+                self._to_restore,
+                self.trainer,
+                batch_size=self.config.batch_size,
+                device=self.device,
+            )
             self._to_restore = None
 
     def on_train_epoch_start(self) -> None:
@@ -240,51 +243,15 @@ class LightningDetectionModel(pl.LightningModule):
     # --- checkpoints ---
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the state for resuming besides weights and optimizer, as plain values and tensors."""
-        memory = self._memory["train"]
-        lanes = {
-            "memory": None if memory is None else [lanes.cpu() for lanes in memory],
-            "random_state": torch.get_rng_state(),
-            "device_random_state": (
-                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
-            ),
-        }
-        checkpoint[_STATE] = {"position": list(self.position), "processes": gather(lanes)}
+        """Add the state for resuming; see resuming.py."""
+        checkpoint[STATE_KEY] = training_state(self.position, self._memory["train"], self.device)
         if self._post_mortem is not None:
             checkpoint["post_mortem"] = self._post_mortem
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of `on_save_checkpoint` until the training starts."""
-        if _STATE not in checkpoint:
-            raise CheckpointError(
-                "the checkpoint has no training position and cannot be resumed: --finetune starts "
-                "a new run from its weights"
-            )
-        self._to_restore = checkpoint[_STATE]
-        epoch, batch = checkpoint[_STATE]["position"]
-        self.position = (epoch, batch)
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        processes = state["processes"]
-        as_many = len(processes) == self.trainer.world_size
-        mine = processes[self.trainer.global_rank] if as_many else processes[0]
-        memory = mine["memory"] or []
-        # At an epoch's start every lane begins with a new video and empty memory.
-        if self.position[1] > 0:
-            num_lanes = [len(lanes) for lanes in memory[:1]]
-            if not as_many or num_lanes != [self.config.batch_size]:
-                raise TrainingError(
-                    "the checkpoint was written within an epoch with "
-                    f"{len(processes)} processes and batch_size "
-                    f"{num_lanes[0] if num_lanes else 0}, but this run has "
-                    f"{self.trainer.world_size} and {self.config.batch_size}: use the same, or "
-                    "resume from the end of an epoch (epoch=*.ckpt)"
-                )
-            self._memory["train"] = tuple(lanes.to(self.device) for lanes in memory)
-        if as_many:
-            torch.set_rng_state(mine["random_state"])
-            if mine["device_random_state"] is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(mine["device_random_state"], self.device)
+        self.position = position_of(checkpoint)
+        self._to_restore = checkpoint[STATE_KEY]
 
     # --- values that are not finite ---
 
