@@ -130,9 +130,6 @@ DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
 def complete_config(config: DetectionConfig) -> DetectionConfig:
     """Fill in the open fields of a config from its data set: classes, frame size, channels.
 
-    Args:
-        config: the run; a complete config is returned unchanged.
-
     Raises:
         ValueError: the data set cannot be read, or does not fit the config.
     """

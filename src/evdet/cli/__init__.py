@@ -102,9 +102,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def load_command(name: str) -> tuple[Callable[[Any], int | None], type]:
     """Import the module of a command.
 
-    Args:
-        name: a key of `COMMANDS`.
-
     Returns:
         Its function, and the dataclass of its options.
     """

@@ -297,11 +297,7 @@ def threshold_arrays(thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
 
 
 def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> BinBoxes:
-    """Join the boxes of all lanes, as a model with its own selection outputs them.
-
-    Args:
-        lanes: one dict of boxes, labels and scores per lane.
-    """
+    """Join the boxes of all lanes, as a model with its own selection outputs them."""
     boxes, labels, scores = (
         torch.cat([lane[name] for lane in lanes]).numpy() for name in ("boxes", "labels", "scores")
     )

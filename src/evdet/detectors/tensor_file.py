@@ -122,9 +122,6 @@ def _same(tensor: Any, *_: Any) -> Any:
 def open_state_dict(path: Path) -> dict[str, StoredTensor]:
     """List the tensors in the `state_dict` of a checkpoint, without their values.
 
-    Args:
-        path: a file that PyTorch 1.6 or later wrote.
-
     Returns:
         The position of each in the file, by name.
 

@@ -78,9 +78,6 @@ def trace(
 def memory_parts(detector: Detector) -> tuple[MemoryPart, ...]:
     """Determine the shape of each tensor of a detector's memory for a frame of any size.
 
-    Args:
-        detector: on any device; its network does not run.
-
     Returns:
         Channels and stride of each; the stride is None where rows and columns follow another rule
         than division by a power of two, rounded up.

@@ -17,9 +17,6 @@ def read_mot(source: LabelSource) -> BoxRows:
     Lines with confidence 0 are not scored by MOTChallenge: they are dropped and counted. The
     format has no frames without objects.
 
-    Args:
-        source: the file, with the recording and the duration of a frame.
-
     Returns:
         The boxes, ids as on disk.
 

@@ -22,9 +22,6 @@ _MAX_MARKED = 40
 def plot_losses(curves: Mapping[str, Curve]) -> str:
     """Draw losses over the training steps, on a logarithmic scale, smoothed and (faint) as logged.
 
-    Args:
-        curves: (step, loss) by name; colours repeat after six.
-
     Returns:
         An inline SVG element.
     """
@@ -69,11 +66,7 @@ def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = 
 
 
 def plot_precision_recall(scores: Mapping[str, Any]) -> str:
-    """Draw precision over recall, as SVG: the mean over classes at two IoUs, and each class.
-
-    Args:
-        scores: `AveragePrecision.as_dict()`.
-    """
+    """Draw precision over recall, as SVG: the mean over classes at two IoUs, and each class."""
 
     def draw(axes: Axes) -> None:
         for one in scores["per_class"].values():
@@ -90,11 +83,7 @@ def plot_precision_recall(scores: Mapping[str, Any]) -> str:
 
 
 def plot_mean_precision(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the mean precision over classes at IoU 0.50 over recall, as SVG, a curve for each run.
-
-    Args:
-        runs: `AveragePrecision.as_dict()` of each; empty for a run without.
-    """
+    """Draw the mean precision over classes at IoU 0.50 over recall, as SVG, a curve for each run."""
 
     def draw(axes: Axes) -> None:
         for color, scores in zip(_cycle(len(runs)), runs, strict=True):

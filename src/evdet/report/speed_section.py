@@ -45,11 +45,7 @@ def speed_section(speed: Mapping[str, Any] | None) -> str:
 
 
 def speed_setting(speed: Mapping[str, Any]) -> str:
-    """Name the device of a measurement, and the threads of a CPU.
-
-    Args:
-        speed: measurements of `evdet bench`.
-    """
+    """Name the device of a measurement, and the threads of a CPU."""
     environment = speed.get("environment", {})
     device = str(speed["device"])
     if not device.startswith("cpu"):

@@ -25,9 +25,6 @@ def sample_recording() -> Path:
 def bundled_weights(name: str) -> Path:
     """Get the path of a bundled checkpoint.
 
-    Args:
-        name: one of `WEIGHTS`.
-
     Raises:
         ValueError: an unknown name.
     """

@@ -158,9 +158,6 @@ class CapturedStep:
 def capture_graph(play: Callable[[], Outputs]) -> Replay:
     """Capture a function as a CUDA graph.
 
-    Args:
-        play: runs on the accelerator only, on the same tensors every time.
-
     Returns:
         The replay; the caller clears the buffers after the warm-up.
 

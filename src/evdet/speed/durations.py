@@ -24,11 +24,7 @@ class Durations:
 
 
 def summarise(seconds: Sequence[float]) -> Durations:
-    """Compute the percentiles of durations; each is a measured duration, without interpolation.
-
-    Args:
-        seconds: one per time bin; at least one.
-    """
+    """Compute the percentiles of durations; each is a measured duration, without interpolation."""
     values = 1e3 * np.asarray(seconds)
     p50, p90, p99 = np.percentile(values, (50, 90, 99), method="inverted_cdf")
     return Durations(float(p50), float(p90), float(p99), float(values.min()))

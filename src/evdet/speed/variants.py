@@ -112,9 +112,6 @@ def prepare_variant(
 def parts_of(name: str) -> set[str]:
     """Split the name of a variant into its parts.
 
-    Args:
-        name: as `prepare_variant` takes it.
-
     Returns:
         Some of `PARTS`, or onnx; empty for plain PyTorch.
 
@@ -182,9 +179,6 @@ def _order_weights(detector: Detector, order: torch.memory_format) -> None:
 
 def in_half(detector: Detector) -> Predict:
     """Convert a detector to float16; boxes and scores are in float32.
-
-    Args:
-        detector: its weights are converted in place.
 
     Returns:
         Its `predict`, for clips of any type; the memory is in float16.

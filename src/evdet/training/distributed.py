@@ -25,11 +25,7 @@ def is_distributed() -> bool:
 
 
 def gather(item: Item) -> list[Item]:
-    """Collect one item of every process in all processes, in the order of their ranks.
-
-    Args:
-        item: anything that pickles.
-    """
+    """Collect one item of every process in all processes, in the order of their ranks."""
     if not is_distributed():
         return [item]
     items: list[Any] = [None] * dist.get_world_size()

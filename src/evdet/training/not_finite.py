@@ -80,9 +80,6 @@ def where_forward_fails(
 def where_gradient_fails(model: nn.Module) -> str | None:
     """Find the first parameter of a backward pass whose gradient is not finite.
 
-    Args:
-        model: after `backward`.
-
     Returns:
         A description; None if all gradients are finite.
     """

@@ -31,9 +31,6 @@ def grid_of(size: Size) -> Grid:
     (height x width) is padded to 256x320 with windows of 8x10 cells, 360x640 to 384x640 with 6x10,
     as in the published networks.
 
-    Args:
-        size: height and width of the frame in pixels.
-
     Raises:
         ValueError: the frame is smaller than half a cell: most of it would be padding.
     """

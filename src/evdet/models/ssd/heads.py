@@ -56,9 +56,6 @@ class BoxHead(nn.Module):
     def forward(self, features: Maps) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A K"]]:
         """Predict for every anchor of every level.
 
-        Args:
-            features: one map a level.
-
         Returns:
             Deltas and logits; anchors in the order level, row, column, anchor of the cell.
         """

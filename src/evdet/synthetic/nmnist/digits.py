@@ -155,9 +155,6 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
 def sway_at(t_us: Float64[np.ndarray, " E"]) -> tuple[Float64[np.ndarray, " E"], ...]:
     """Shift of a digit in its recording, because the sensor was turned.
 
-    Args:
-        t_us: times in the recording, in microseconds.
-
     Returns:
         Columns and rows, in pixels.
 
