@@ -113,7 +113,7 @@ class Gallery:
             counts = [
                 (errors.missed, "missed"),
                 (errors.wrong_class, "of the wrong class"),
-                (errors.false_alarms, "false"),
+                (errors.false_alarms, "falsely detected"),
             ]
             words = ", ".join(f"{count} {what}" for count, what in counts if count)
             pictures.append((f"video {video}, frame {frame}: {words}", self._picture(index)))
