@@ -263,7 +263,9 @@ class Written(NamedTuple):
 def written(tmp_path_factory):
     detector = make(color=False, height=128, width=128, in_channels=2, num_classes=10).train()
     detector.frame_spec = dataclasses.replace(
-        detector.frame_spec, preprocess="histogram", score_thresh=0.1
+        detector.frame_spec,
+        preprocess="histogram",
+        thresholds=detector.frame_spec.thresholds.but(score_thresh=0.1),
     )
     before = copy.deepcopy(detector.state_dict())
     path = tmp_path_factory.mktemp("export") / "out.onnx"

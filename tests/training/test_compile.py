@@ -68,7 +68,5 @@ def test_a_machine_that_cannot_compile_is_told_so_in_one_line(tiny, tmp_path):
 
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: torch.compile cannot compile the network here: ")
-    assert last.endswith(
-        "Train without --compile (--debug shows everything that the compiler says)."
-    )
+    assert last.startswith("error: torch.compile cannot compile the network")
+    assert "--compile" in last
