@@ -83,7 +83,7 @@ def plot_precision_recall(scores: Mapping[str, Any]) -> str:
 
 
 def plot_mean_precision(runs: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the mean precision over classes at IoU 0.50 over recall, as SVG, a curve for each run."""
+    """Draw the mean precision over classes at IoU 0.50 over recall, as SVG: one curve per run."""
 
     def draw(axes: Axes) -> None:
         for color, scores in zip(_cycle(len(runs)), runs, strict=True):
