@@ -283,6 +283,17 @@ def test_runs_that_were_never_evaluated_can_be_compared(tmp_path):
     assert Outline(page).headings == ["Overview"]
 
 
+def test_scores_of_files_in_a_runs_folder_are_shown_as_what_they_are(tmp_path):
+    write_config(DetectionConfig(), tmp_path / "config.yaml")
+    (tmp_path / "evaluation").mkdir()
+    numbers = {"detections": "d.npy", "boxes": "b.npy", "num_frames": 7}
+    (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
+
+    summary = read_run(RunFolder(tmp_path)).summary
+
+    assert all(value in summary for value in ("d.npy", "b.npy", "7 frames"))
+
+
 def test_an_older_run_has_a_place_and_is_told_to_be_evaluated_again(tmp_path):
     older = RunReport(title="x", **scored(found(1)))
     page = compare(tmp_path, older, dataclasses.replace(older, curves=curves_of(num_found=2)))

@@ -271,7 +271,7 @@ def _check_tracked(recordings: Sequence[ScoredRecording]) -> None:
     if num_detections and not any(one.detections["track_id"].any() for one in recordings):
         raise ValueError(
             f"none of the {num_detections} detections has a track (track_id is 0 in all): track "
-            "them first, for example with `evdet detect --track bytetrack`"
+            "them first, for example with `evdet detect --track`"
         )
 
 

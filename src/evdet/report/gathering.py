@@ -64,6 +64,11 @@ def read_run(run: RunFolder) -> RunReport:
 def _summary(numbers: Mapping[str, Any], config: DetectionConfig) -> str:
     if not numbers:
         return ""
+    if "test_frames" not in numbers:  # `evdet score` wrote into this folder
+        return (
+            f"Scores of {numbers.get('detections')} against {numbers.get('boxes')}, on "
+            f"{numbers.get('num_frames')} frames; not of the checkpoint in this run."
+        )
     unseen = (
         "of digits that are not in the training set"
         if config.dataset_path == TOY_PROBLEM
