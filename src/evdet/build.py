@@ -27,7 +27,14 @@ from evdet.data import (
     open_tensors,
 )
 from evdet.data.augment import AugmentRules
-from evdet.events import RecordingError, frame_to_picture, frame_to_rgb, open_recording, parse_size
+from evdet.events import (
+    ReadOptions,
+    RecordingError,
+    frame_to_picture,
+    frame_to_rgb,
+    open_recording,
+    parse_size,
+)
 from evdet.events.representations import get_representation
 from evdet.frame_spec import PICTURES, READY_MADE
 from evdet.labels import BoxRules, choose_classes
@@ -56,6 +63,7 @@ __all__ = [
     "build_detector",
     "build_loader",
     "complete_config",
+    "read_options",
 ]
 
 FEATURE_EXTRACTORS = {"Vanilla": Vanilla, "VanillaGRU": VanillaGRU, "VggLike": VggLike}
@@ -144,7 +152,7 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
         )
     if not _open_fields(config):
         return config
-    folder = open_folder(Path(config.dataset_path))
+    folder = open_folder(Path(config.dataset_path), options=read_options(config))
     height, width, channels, preprocess = _frames_of(config, folder)
     if config.in_channels not in (0, channels):
         raise ConfigError(
@@ -269,6 +277,19 @@ def _toy_videos(config: DetectionConfig, split: str) -> MovingMNIST:
     )
 
 
+def read_options(config: DetectionConfig) -> ReadOptions:
+    """Give what the configuration says about reading recordings.
+
+    Raises:
+        ConfigError: a value is not one of the choices.
+    """
+    try:
+        names = ("format", "time_unit", "columns", "stream")
+        return ReadOptions(**{name: getattr(config, name) or None for name in names})
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int, int, str]:
     """Height, width and channels of a data set's frames, and their representation."""
     entries = [entry for part in folder.splits.values() for entry in part]
@@ -289,7 +310,7 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
     problem = None
     for entry in entries:
         try:
-            size = open_recording(entry.recording, size=stated).size
+            size = open_recording(entry.recording, size=stated, options=folder.options).size
         except RecordingError as error:
             problem = problem or error
             continue
@@ -298,7 +319,7 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
 
 
 def _open_source(config: DetectionConfig, split: str) -> FrameSource:
-    folder = open_folder(Path(config.dataset_path))
+    folder = open_folder(Path(config.dataset_path), options=read_options(config))
     rules = BoxRules(
         min_box_diag=config.min_box_diag,
         min_box_side=config.min_box_side,

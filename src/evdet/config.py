@@ -57,6 +57,14 @@ class DetectionConfig:
     """Frame width, in pixels; 0 uses the sensor width, the maximum (toy_problem: 128)."""
     sensor_size: str = ""
     """Sensor size WxH of recordings that do not state theirs, or state it wrong."""
+    format: str = ""
+    """Format of the recordings, where their content does not tell it."""
+    time_unit: str = ""
+    """Unit of times in text, NumPy and HDF5 recordings: us, ms, s or ns."""
+    columns: str = ""
+    """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
+    stream: str = ""
+    """Stream, camera or topic, where recordings have several."""
     in_channels: int = 0
     """Channels of a frame; 0 uses those of preprocess (toy_problem: 3)."""
     num_tbins: int = 12

@@ -3,16 +3,17 @@ import json
 import re
 import subprocess
 import sys
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 from evdet.build import build_detector
 from evdet.cli import COMMANDS, load_command, main
-from evdet.cli.options import RETIRED, ProtocolName, TrackerName
+from evdet.cli.options import RETIRED, ProtocolName, ReadingOptions, TrackerName
 from evdet.cli.simulate import SimulateOptions
 from evdet.config import DetectionConfig, read_config, write_config
+from evdet.events import FORMAT_NAMES
 from evdet.metrics import PROTOCOLS
 from evdet.tracking import TRACKERS
 
@@ -299,3 +300,8 @@ def test_without_pyav_everything_works_but_the_video(capsys, tmp_path, monkeypat
     assert "PyAV" in capsys.readouterr().out
     assert (run / "report.html").exists()
     assert not (run / "demo.mp4").exists()
+
+
+def test_every_format_of_recordings_is_a_choice():
+    literal, _ = get_args(get_type_hints(ReadingOptions)["format"])
+    assert get_args(literal) == FORMAT_NAMES

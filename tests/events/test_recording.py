@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.recording import READERS, Recording, open_recording
+from evdet.events.files import MAX_STEP_BACK
+from evdet.events.readers import READERS
+from evdet.events.recording import Recording, open_recording
 
 # Reference decodes that are not of this project: the data's own README lists them.
 ENTRY = re.compile(r"### (\S+)\n(.*?)(?=\n### |\Z)", re.DOTALL)
@@ -231,5 +232,5 @@ def test_seeking_in_real_recordings_finds_what_playing_them_finds(event_data, tm
 
 
 def test_every_format_has_a_reader():
-    assert set(READERS) >= {"DAT", "RAW", "HDF5", "AEDAT4", "ES", "npy", "text"}
+    assert set(READERS) >= {"dat", "raw", "hdf5", "aedat4", "es", "npy", "text"}
     assert MAX_STEP_BACK > 0

@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,11 +16,11 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import build_detector, complete_config
-from evdet.cli.options import TrackerName, check_at_least, check_share, default
+from evdet.cli.options import ReadingOptions, TrackerName, check_at_least, check_share, default
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
 from evdet.detectors import load_network, resolve_device
-from evdet.events import SensorSize, open_recording
+from evdet.events import AS_STATED, SensorSize, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import Detector
@@ -71,6 +71,8 @@ class BenchOptions:
     """Tracker of the last stage."""
     score_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
     """Score threshold in [0, 1]; 0 measures the worst case of non-maximum suppression."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
     json: Annotated[Path | None, default("none", "FILE")] = None
     """JSON file for all measurements; evdet report reads speed.json of the run folder."""
 
@@ -136,7 +138,7 @@ def _open(
 ) -> tuple[Detector, str, TimeBins]:
     """The detector, the origin of its weights, and its input."""
     if options.model.suffix in _CONFIG_SUFFIXES:
-        config = _fill_in(find_config(str(options.model)), options.source)
+        config = _fill_in(find_config(str(options.model)), options)
         detector, weights = build_detector(config), "random weights, so boxes mean nothing"
     else:
         detector, weights = load_network(options.model), "trained weights"
@@ -146,15 +148,16 @@ def _open(
     if options.source is None and spec.preprocess == "none":
         return detector, weights, picture_bins(spec, device=device)
     source = options.source or _recording_for(spec, folder)
-    return detector, weights, open_time_bins(source, spec, device=device)
+    reading = AS_STATED if options.source is None else options.reading.options()
+    return detector, weights, open_time_bins(source, spec, device=device, options=reading)
 
 
-def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
+def _fill_in(config: DetectionConfig, options: BenchOptions) -> DetectionConfig:
     """Complete a configuration, also without its data set."""
     if config.dataset_path == TOY_PROBLEM or Path(config.dataset_path).exists():
         return complete_config(config)
     preprocess = "histogram" if config.preprocess == "auto" else config.preprocess
-    size = _size_of(source)
+    size = _size_of(options)
     return dataclasses.replace(
         config,
         classes=config.classes or _PLACEHOLDER_CLASSES,
@@ -165,13 +168,15 @@ def _fill_in(config: DetectionConfig, source: Path | None) -> DetectionConfig:
     )
 
 
-def _size_of(source: Path | None) -> SensorSize:
-    return open_recording(source or sample_recording()).size
+def _size_of(options: BenchOptions) -> SensorSize:
+    if options.source is None:
+        return open_recording(sample_recording()).size
+    return open_recording(options.source, options=options.reading.options()).size
 
 
 def _recording_for(spec: FrameSpec, folder: Path) -> Path:
     """The bundled recording, or a simulated one of the frame size."""
-    size = _size_of(None)
+    size = open_recording(sample_recording()).size
     if (size.height, size.width) == (spec.height, spec.width):
         return sample_recording()
     return simulate_recording(folder, SensorSize(spec.height, spec.width))

@@ -1,13 +1,13 @@
 """`evdet check`: problems of a data set folder, and what training will use of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, default
+from evdet.cli.options import Flag, ReadingOptions, default
 from evdet.data import CheckReport, Finding, check_folder
 from evdet.labels import BoxRules
 
@@ -37,6 +37,8 @@ class CheckOptions:
     """Clip boxes to the sensor, and ignore boxes outside it."""
     frame_period: Annotated[int | None, default("--delta-t", "US")] = None
     """Frame period in microseconds, for labels numbered by frame."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recordings."""
     show_all: Flag = False
     """List every file, not only the first few of each kind of finding."""
 
@@ -58,6 +60,7 @@ def check(options: CheckOptions) -> int:
             clip=options.clip_boxes,
         ),
         frame_period=options.frame_period,
+        options=options.reading.options(),
         progress=lambda entries: tqdm(entries, desc="Checking", unit="recording", leave=False),
     )
     print(describe_report(report, num_shown=None if options.show_all else _NUM_SHOWN))

@@ -1,14 +1,14 @@
 """`evdet convert`: a recording of any format -> DAT, RAW or HDF5, cut and filtered on the way."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, check_above, check_at_least, counted, default
+from evdet.cli.options import Flag, ReadingOptions, check_above, check_at_least, counted, default
 from evdet.events import (
     Conversion,
     Events,
@@ -50,6 +50,8 @@ class ConvertOptions:
     """Start of the interval to convert, in seconds from the start of the recording."""
     duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
     """Duration of the interval to convert, in seconds."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
     force: Flag = False
     """Overwrite OUT if it exists."""
 
@@ -67,7 +69,12 @@ def convert(options: ConvertOptions) -> None:
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     start, end = _interval(options)
-    recording = open_recording(options.source, size=size, shift_time=options.shift_time)
+    recording = open_recording(
+        options.source,
+        size=size,
+        shift_time=options.shift_time,
+        options=options.reading.options(),
+    )
     filters = _filters(recording, options)
     num_bytes = options.source.stat().st_size
     with tqdm(

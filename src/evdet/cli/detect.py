@@ -1,7 +1,7 @@
 """`evdet detect`: a recording, a video or a live stream -> boxes, tracks, and a video."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from evdet.cli.detect_source import LiveOptions, choose_source, open_chosen_sour
 from evdet.cli.detect_summary import DetectionSummary
 from evdet.cli.options import (
     Flag,
+    ReadingOptions,
     TrackerName,
     check_above,
     check_at_least,
@@ -62,6 +63,8 @@ class DetectOptions:
     """Duration of a time bin, or time between images, in microseconds."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
     """Sensor width and height in pixels, such as 346x260."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
     label_map: Annotated[str | None, default("that of the source's data set", "FILE|none")] = None
     """JSON file with the class ids of box files; none: numbers in the detector's order."""
     follow: Flag = False
@@ -111,6 +114,7 @@ def detect(options: DetectOptions) -> None:
         start=options.start,
         duration=options.duration,
         size=size,
+        reading=options.reading.options(),
         live=live,
     )
     tracker = _make_tracker(options, stream.delta_t)

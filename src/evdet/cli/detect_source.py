@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from evdet.cli.options import named
-from evdet.events import EVENT_DTYPE, SensorSize, TimeBin, open_recording
+from evdet.events import EVENT_DTYPE, ReadOptions, SensorSize, TimeBin, open_recording
 from evdet.frame_spec import FrameSpec
 from evdet.models import DetectorProtocol, device_of
 from evdet.pipeline import frames_for
@@ -121,6 +121,7 @@ def open_chosen_source(
     start: float,
     duration: float | None,
     size: SensorSize | None,
+    reading: ReadOptions,
     live: LiveOptions,
 ) -> OpenedSource:
     """Open a source for a detector.
@@ -132,6 +133,7 @@ def open_chosen_source(
         start: seconds to skip.
         duration: seconds to play; None plays all. The caller ends live sources.
         size: the sensor's size, if the recording does not state it.
+        reading: how to read the recording.
         live: the options of live sources.
 
     Raises:
@@ -147,7 +149,7 @@ def open_chosen_source(
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
         return OpenedSource(open_frames(path, spec, start=first, duration=length, size=size), None)
-    recording = open_recording(path, size=size)
+    recording = open_recording(path, size=size, options=reading)
     events = open_frames(recording, spec, start=first, duration=length)
     return OpenedSource(events, recording.start // events.delta_t)
 

@@ -13,7 +13,7 @@ import tyro
 from tqdm import tqdm
 
 from evdet.atomic_file import write_text
-from evdet.build import build_loader
+from evdet.build import build_loader, read_options
 from evdet.cli.options import (
     Flag,
     ProtocolName,
@@ -211,7 +211,7 @@ def _played(
         return None
     return to_played(
         loader.streams.source.videos,
-        open_folder(Path(config.dataset_path)),
+        open_folder(Path(config.dataset_path), options=read_options(config)),
         split,
         classes=config.classes,
         frame_period=config.frame_period or config.delta_t,

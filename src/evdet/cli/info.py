@@ -1,7 +1,7 @@
 """`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ import tyro
 from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-from evdet.cli.options import counted, default, required
+from evdet.cli.options import ReadingOptions, counted, default, required
 from evdet.events import (
     LONG_GAP,
     PEAK_WINDOW,
@@ -44,6 +44,8 @@ class InfoOptions:
     """Event recordings of any format."""
     png: Annotated[Path | None, default("none", "FILE")] = None
     """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
 
 
 def info(options: InfoOptions) -> None:
@@ -60,7 +62,10 @@ def info(options: InfoOptions) -> None:
     for path in options.files:
         print(path)
         try:
-            problem = _describe(open_recording(path), _picture_path(options, path))
+            problem = _describe(
+                open_recording(path, options=options.reading.options()),
+                _picture_path(options, path),
+            )
         except RecordingError as error:
             problem = str(error)
         if problem is not None:

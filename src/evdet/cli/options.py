@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -9,12 +10,14 @@ import tyro
 
 from evdet.config import DetectionConfig
 from evdet.configs import find_config, shipped_config
+from evdet.events import ReadOptions
 from evdet.runs import RunFolder
 
 __all__ = [
     "RETIRED",
     "Flag",
     "ProtocolName",
+    "ReadingOptions",
     "TrackerName",
     "check_above",
     "check_at_least",
@@ -82,6 +85,41 @@ def default(text: str, metavar: str | None = None) -> Any:
         metavar: what stands for the value.
     """
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {text})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions:
+    """How to read recordings whose files leave that open."""
+
+    format: Annotated[
+        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "text"] | None,
+        default("from the content", "FORMAT"),
+    ] = None
+    """Format of a recording."""
+    time_unit: Annotated[
+        Literal["ns", "us", "ms", "s"] | None, default("from the file", "us|ms|s|ns")
+    ] = None
+    """Unit of times in text, NumPy and HDF5 recordings."""
+    columns: Annotated[str | None, default("from the file", "txyp")] = None
+    """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
+    stream: Annotated[str | None, default("the only one", "NAME")] = None
+    """Stream, camera or topic, where a recording has several."""
+
+    def options(self) -> ReadOptions:
+        """The options that `open_recording` takes.
+
+        Raises:
+            ValueError: the message names the option.
+        """
+        try:
+            return ReadOptions(
+                format=self.format,
+                time_unit=self.time_unit,
+                columns=self.columns,
+                stream=self.stream,
+            )
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
 
 
 def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summary: str) -> Options:

@@ -1,15 +1,15 @@
 """`evdet split`: a folder of recordings -> train/, val/ and test/."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, counted
+from evdet.cli.options import Flag, ReadingOptions, counted
 from evdet.data import SplitPlan, do_split, is_metavision_tensors, plan_split
-from evdet.events import open_recording
+from evdet.events import ReadOptions, open_recording
 from evdet.labels import LABEL_MAP_FILE
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
@@ -33,17 +33,20 @@ class SplitOptions:
     """Random seed."""
     how: Literal["move", "link", "copy"] = "move"
     """Move the files, hard-link them, or copy them."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recordings."""
     dry_run: Flag = False
     """Print the plan without touching a file."""
 
 
 def split(options: SplitOptions) -> None:
     """Split a folder and print the plan."""
+    reading = options.reading.options()
     plan = plan_split(
         options.folder,
         shares={"train": options.train, "val": options.val, "test": options.test},
         seed=options.seed,
-        weigh=_duration if options.by == "duration" else None,
+        weigh=(lambda path: _duration(path, reading)) if options.by == "duration" else None,
         progress=lambda entries: tqdm(entries, desc="Reading", unit="recording", leave=False),
     )
     if not options.dry_run:
@@ -75,10 +78,10 @@ def describe_plan(plan: SplitPlan, *, by: str = "duration") -> str:
     return "\n".join(lines)
 
 
-def _duration(path: Path) -> int:
+def _duration(path: Path, options: ReadOptions) -> int:
     """Duration of a recording; ready-made frames count by their size."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):
         return path.stat().st_size
-    return open_recording(path).duration
+    return open_recording(path, options=options).duration

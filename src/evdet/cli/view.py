@@ -1,7 +1,7 @@
 """`evdet view`: a recording and its boxes -> a video, or a picture of several time bins."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +9,7 @@ import tyro
 from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-from evdet.cli.options import check_above, check_at_least, default
+from evdet.cli.options import ReadingOptions, check_above, check_at_least, default
 from evdet.data import labels_beside
 from evdet.draw import encode_png, write_video
 from evdet.events import Recording, RecordingError, open_recording
@@ -32,6 +32,8 @@ class ViewOptions:
 
     recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
     """Event recording of any format."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """File to write: .mp4 a video of every time bin, .png a picture of several of them."""
     boxes: Annotated[Path | None, default("the labels next to the recording", "FILE")] = None
@@ -65,7 +67,7 @@ def view(options: ViewOptions) -> None:
     check_at_least(1, options, "delta_t", "pictures", "scale")
     check_above(0, options, "speed", "duration")
     _check_output(options)
-    recording = open_recording(options.recording)
+    recording = open_recording(options.recording, options=options.reading.options())
     shown = _boxes_of(recording, options)
     start = round(options.start * 1e6)
     shown_view = View(

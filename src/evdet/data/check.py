@@ -15,7 +15,7 @@ from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.data.tensors import open_tensors
-from evdet.events import RecordingError
+from evdet.events import AS_STATED, ReadOptions, RecordingError
 from evdet.labels import (
     BoxRules,
     ClassChoice,
@@ -94,6 +94,7 @@ def check_folder(
     classes: Sequence[str] = (),
     rules: BoxRules | None = None,
     frame_period: int | None = None,
+    options: ReadOptions = AS_STATED,
     progress: Callable[[Sequence[RecordingEntry]], Iterable[RecordingEntry]] = iter,
 ) -> CheckReport:
     """Read every recording and every label file of a data set once.
@@ -105,6 +106,7 @@ def check_folder(
         rules: which boxes are fit for training.
         frame_period: microseconds from frame to frame, for labels numbered by frame; by default
             the duration of a bin.
+        options: what the files of the recordings leave open.
         progress: wraps the recordings of all splits while they are read.
 
     Raises:
@@ -113,7 +115,7 @@ def check_folder(
     """
     if delta_t < 1:
         raise ValueError(f"delta_t must be at least 1 microsecond, got {delta_t}")
-    folder = open_folder(path)
+    folder = open_folder(path, options=options)
     choice = choose_classes(folder.label_map, classes)
     report = CheckReport(folder, choice.names, delta_t)
     reader = _Reader(report, choice, classes, rules or BoxRules(), frame_period or delta_t)
@@ -153,7 +155,7 @@ class _Reader:
         if entry.kind == "frames":
             self._read_frames(entry, use)
             return
-        scan = scan_recording(entry.recording)
+        scan = scan_recording(entry.recording, self.report.folder.options)
         self._look_at_events(entry.recording, scan)
         if not scan.num_events:
             return

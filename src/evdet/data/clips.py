@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 from evdet.boxes import from_box_events
 from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Clip, ClipInfo, ClipShape
-from evdet.events import SensorSize
+from evdet.events import AS_STATED, ReadOptions, SensorSize
 from evdet.labels import (
     BoxRules,
     ClassChoice,
@@ -90,6 +90,8 @@ class LabeledRecording:
     labels: BinLabels
     hot: Bool[np.ndarray, "rows columns"] | None = None
     """True at pixels of the sensor whose events are left out."""
+    options: ReadOptions = AS_STATED
+    """How to read it."""
 
     @property
     def num_bins(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evdet.data.folder_layouts import FolderContents, RecordingEntry, layout_of, pair_up
+from evdet.events import AS_STATED, ReadOptions
 from evdet.labels import (
     LABEL_MAP_FILE,
     FolderError,
@@ -45,9 +46,13 @@ class DatasetFolder:
     """Label files of each split without a recording."""
     notes: tuple[str, ...] = ()
     """Choices among several files."""
+    options: ReadOptions = AS_STATED
+    """How to read the recordings."""
 
 
-def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
+def open_folder(
+    path: Path, *, splits: Sequence[str] = SPLITS, options: ReadOptions = AS_STATED
+) -> DatasetFolder:
     """Find the recordings of a data set and the label file of each.
 
     Recordings lie in `train/`, `val/` or `test/` or any folder below. A label file lies beside its
@@ -57,6 +62,7 @@ def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
     Args:
         path: the folder, in this plain layout or that of DSEC-Detection or eTraM as published.
         splits: the splits to look for.
+        options: what the files of the recordings leave open.
 
     Returns:
         The folder, including recordings without labels.
@@ -87,6 +93,7 @@ def open_folder(path: Path, *, splits: Sequence[str] = SPLITS) -> DatasetFolder:
         layout=layout.name,
         unmatched={split: each.unmatched for split, each in contents.items()},
         notes=notes,
+        options=options,
     )
 
 

@@ -133,7 +133,7 @@ class RecordingFrames:
         if begin >= end:
             return
         before = max(0, before)
-        recording = open_recording(video.path, size=video.size)
+        recording = open_recording(video.path, size=video.size, options=video.options)
         bins = recording.slices(self.delta_t, since=(video.first_bin + before) * self.delta_t)
         for bin_index in range(before, end):
             time_bin = next(bins, None)
@@ -210,7 +210,7 @@ def open_recordings(
     broken: dict[str, str] = {}
     for entry in entries_of(folder, split, "events"):
         try:
-            recording = open_recording(entry.recording, size=sensor_size)
+            recording = open_recording(entry.recording, size=sensor_size, options=folder.options)
             size, num_bins = recording.size, _count_bins(recording, delta_t)
             hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
         except RecordingError as error:
@@ -225,7 +225,15 @@ def open_recordings(
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
         videos.append(
-            LabeledRecording(entry.name, entry.recording, size, grid.first_bin, labels, hot)
+            LabeledRecording(
+                entry.name,
+                entry.recording,
+                size,
+                grid.first_bin,
+                labels,
+                hot,
+                options=folder.options,
+            )
         )
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),

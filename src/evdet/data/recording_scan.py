@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.events import Events, RecordingError, SensorSize, open_recording
+from evdet.events import AS_STATED, Events, ReadOptions, RecordingError, SensorSize, open_recording
 from evdet.labels import RecordingSpan
 
 __all__ = ["RecordingScan", "scan_recording"]
@@ -30,12 +30,17 @@ class RecordingScan:
     """What is wrong with the file; empty if it could be read to its end."""
 
 
-def scan_recording(path: Path) -> RecordingScan:
-    """Read a recording to its end or its first damage; an unreadable one has an error."""
+def scan_recording(path: Path, options: ReadOptions = AS_STATED) -> RecordingScan:
+    """Read a recording to its end or its first damage; an unreadable one has an error.
+
+    Args:
+        path: the file.
+        options: what the file leaves open.
+    """
     pass_ = _Pass()
     error, recording = "", None
     try:
-        recording = open_recording(path)
+        recording = open_recording(path, options=options)
         for block in recording.blocks():
             if len(block):
                 pass_.take(block)

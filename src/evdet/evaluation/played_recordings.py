@@ -13,7 +13,14 @@ import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from evdet.data import DatasetFolder, LabeledRecording, RecordingEntry, read_labels
-from evdet.events import Events, RecordingError, SensorSize, open_recording
+from evdet.events import (
+    AS_STATED,
+    Events,
+    ReadOptions,
+    RecordingError,
+    SensorSize,
+    open_recording,
+)
 from evdet.labels import BoxRules, LabeledTimes, apply_classes, apply_rules, bins_of, choose_classes
 from evdet.shapes import BoxEvents
 
@@ -35,6 +42,8 @@ class PlayedRecording:
     labeled: LabeledTimes | None = None
     """The labels of the chosen classes; `empty_times` holds all annotated times, also of other
     classes. None if only the batches' own labels are known."""
+    options: ReadOptions = AS_STATED
+    """How to read it."""
 
 
 def to_played(
@@ -67,7 +76,7 @@ def to_played(
     def labels_of(video: LabeledRecording, entry: RecordingEntry) -> LabeledTimes | None:
         if entry.kind == "frames":
             return None
-        recording = open_recording(video.path, size=video.size)
+        recording = open_recording(video.path, size=video.size, options=video.options)
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
         # A time is annotated even if all its objects are of other classes.
         annotated_times = np.union1d(labeled.boxes["t"], labeled.empty_times)
@@ -81,6 +90,7 @@ def to_played(
             video.first_bin,
             video.num_bins,
             labels_of(video, entries[video.name]),
+            video.options,
         )
         for video in videos
     ]
@@ -136,9 +146,9 @@ def count_events(
     bins = bins_of(boxes["t"], delta_t)
     last = int(bins[-1])
     try:
-        slices = open_recording(recording.path, size=recording.size).slices(
-            delta_t, since=int(bins[0]) * delta_t
-        )
+        slices = open_recording(
+            recording.path, size=recording.size, options=recording.options
+        ).slices(delta_t, since=int(bins[0]) * delta_t)
         for time_bin in slices:
             index = time_bin.start // delta_t
             low, high = np.searchsorted(bins, [index, index + 1])

@@ -12,7 +12,15 @@ from .dtypes import (
     TimeBin as TimeBin,
     parse_size as parse_size,
 )
-from .joining import join_events as join_events
+from .files import (
+    AS_STATED as AS_STATED,
+    FORMAT_NAMES as FORMAT_NAMES,
+    TIME_UNITS as TIME_UNITS,
+    ReadOptions as ReadOptions,
+    StreamChoiceError as StreamChoiceError,
+    cut_bins as cut_bins,
+    join_events as join_events,
+)
 from .noise import (
     HotPixels as HotPixels,
     filter_background_activity as filter_background_activity,
@@ -26,12 +34,8 @@ from .pictures import (
     frame_to_picture as frame_to_picture,
     frame_to_rgb as frame_to_rgb,
 )
-from .recording import (
-    RECORDING_SUFFIXES as RECORDING_SUFFIXES,
-    Recording as Recording,
-    open_recording as open_recording,
-)
-from .slicing import cut_bins as cut_bins
+from .readers import RECORDING_SUFFIXES as RECORDING_SUFFIXES
+from .recording import Recording as Recording, open_recording as open_recording
 from .summary import (
     LONG_GAP as LONG_GAP,
     PEAK_WINDOW as PEAK_WINDOW,

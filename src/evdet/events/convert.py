@@ -8,7 +8,7 @@ import numpy as np
 
 from evdet.events.dat import write_dat
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.hdf5 import write_dsec
 from evdet.events.raw import write_evt3
 from evdet.events.recording import Recording

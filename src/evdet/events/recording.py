@@ -1,75 +1,33 @@
 """open_recording: an event file of any format -> a Recording."""
 
 import logging
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 
-from evdet.events.aedat import open_aedat4, open_es
-from evdet.events.arrays import open_nmnist, open_npy
-from evdet.events.dat import open_dat
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
-from evdet.events.event_file import MAX_STEP_BACK, EventFile, SeekableEventFile
-from evdet.events.hdf5 import open_hdf5
-from evdet.events.joining import join_events
-from evdet.events.raw import open_raw
-from evdet.events.slicing import (
+from evdet.events.files import (
+    AS_STATED,
+    MAX_STEP_BACK,
+    EventFile,
     OrderCount,
+    ReadOptions,
+    SeekableEventFile,
     check_blocks,
     check_slice,
     cut_bins,
     cut_by_count,
+    join_events,
     sort_by_time,
 )
-from evdet.events.text import open_text
+from evdet.events.readers import open_event_file
 
-__all__ = ["READERS", "RECORDING_SUFFIXES", "Recording", "open_recording"]
+__all__ = ["Recording", "open_recording"]
 
 _log = logging.getLogger(__name__)
 
-READERS: dict[str, Callable[[Path], EventFile]] = {
-    "HDF5": open_hdf5,
-    "AEDAT4": open_aedat4,
-    "ES": open_es,
-    "npy": open_npy,
-    "RAW": open_raw,
-    "DAT": open_dat,
-    "N-MNIST": open_nmnist,
-    "text": open_text,
-}
-"""Opens a file, by the format that `open_recording` recognised."""
-
-RECORDING_SUFFIXES = (
-    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
-)  # fmt: skip
-"""Endings of recordings' names; the content decides the format."""
-
-_MAGIC = {
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"#!AER-DAT4": "AEDAT4",
-    b"Event Stream": "ES",
-    b"\x93NUMPY": "npy",
-}
-_REFUSED = {
-    b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
-    b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
-    "jAER.",
-    b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
-    b"#ROSBAG": "a ROS 1 bag. Convert its event topic with event_camera_py or bag_to_raw of "
-    "event_camera_tools, to RAW.",
-    b"SQLite format 3": "a database, as ROS 2 bags are. Convert its event topic to RAW with "
-    "bag_to_raw of event_camera_tools.",
-    b"\x89MCAP": "an MCAP bag. Convert its event topic to RAW with bag_to_raw of "
-    "event_camera_tools.",
-    b"PK\x03\x04": "a zip archive. Unpack it first.",
-    b"\x1f\x8b": "a gzip archive. Unpack it first.",
-}
-
-
-_HEAD = 4096  # bytes that are read to recognise a format
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
@@ -316,6 +274,7 @@ def open_recording(
     size: SensorSize | None = None,
     strict: bool = False,
     shift_time: bool = False,
+    options: ReadOptions = AS_STATED,
 ) -> Recording:
     """Open an event recording of any format; reads only its header.
 
@@ -327,57 +286,11 @@ def open_recording(
             20 ms are sorted within a bin, counted, and one warning is logged.
         shift_time: count time from the recording's start, as other converters do (from the first
             TIME_HIGH word of a RAW file), instead of keeping it as stored.
+        options: the format, unit of time, columns or stream, where the file leaves them open.
 
     Raises:
+        StreamChoiceError: the file has several streams of events, and `options` choose none.
         RecordingError: the file does not exist, or is not an event recording.
     """
-    path = Path(path)
-    opener = READERS[_recognise(path)]
-    return Recording(opener(path), size=size, strict=strict, shift_time=shift_time)
-
-
-def _recognise(path: Path) -> str:
-    """The key of `READERS` for a file."""
-    head = _read_head(path)
-    for magic, what in _REFUSED.items():
-        if head.startswith(magic):
-            raise RecordingError(f"cannot read {path}: it is {what}")
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            return name
-    suffix = path.suffix.lower()
-    if head.startswith(b"%"):
-        is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
-        return "RAW" if is_raw else "DAT"
-    if suffix == ".bin":
-        return "N-MNIST"
-    if _is_text(head):
-        return "text"
-    raise RecordingError(
-        f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
-        f"{', '.join(READERS)}). Is it complete, and the right file?"
-    )
-
-
-def _read_head(path: Path) -> bytes:
-    if path.is_dir():
-        raise RecordingError(
-            f"{path} is not a recording: it is a folder (name a file in it, or give the folder to "
-            "`evdet check`)"
-        )
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError as error:
-        raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
-    if not head:
-        raise RecordingError(f"{path} is empty. Was it copied completely?")
-    return head
-
-
-def _is_text(head: bytes) -> bool:
-    # The last character may be incomplete.
-    text = head.decode("utf-8", errors="ignore")
-    return len(text.encode()) >= len(head) - 3 and all(
-        character.isprintable() or character in "\r\n\t\ufeff" for character in text
-    )
+    file = open_event_file(Path(path), options)
+    return Recording(file, size=size, strict=strict, shift_time=shift_time)

@@ -3,7 +3,15 @@
 import re
 from pathlib import Path
 
-from evdet.events import RECORDING_SUFFIXES, Recording, RecordingError, SensorSize, open_recording
+from evdet.events import (
+    AS_STATED,
+    RECORDING_SUFFIXES,
+    ReadOptions,
+    Recording,
+    RecordingError,
+    SensorSize,
+    open_recording,
+)
 from evdet.frame_spec import PICTURES, FrameSpec
 from evdet.sources.frame import FrameStream
 from evdet.sources.recording_source import RecordingSource, check_not_ready_made, check_times
@@ -23,6 +31,7 @@ def open_frames(
     start: int = 0,
     duration: int | None = None,
     size: SensorSize | None = None,
+    options: ReadOptions = AS_STATED,
 ) -> FrameStream:
     """Open a source of frames for a detector.
 
@@ -37,6 +46,7 @@ def open_frames(
         start: in microseconds after the source's start.
         duration: in microseconds from `start` on; None reads all.
         size: the sensor's size, where a recording does not state it or states it incorrectly.
+        options: what the file of a recording leaves open.
 
     Raises:
         ValueError: the detector was not trained on this kind of source, or a value is out of
@@ -53,7 +63,7 @@ def open_frames(
         return RecordingSource(source, spec, start=start, duration=duration)
     path = Path(source)
     if not is_pictures(path):
-        recording = open_recording(path, size=size)
+        recording = open_recording(path, size=size, options=options)
         return RecordingSource(recording, spec, start=start, duration=duration)
     if size is not None:
         raise ValueError(f"cannot set a sensor size for {path}: it is not an event recording")

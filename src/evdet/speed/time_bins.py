@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from evdet.events import TimeBin, open_recording
+from evdet.events import AS_STATED, ReadOptions, TimeBin, open_recording
 from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
     events_to_tensors,
@@ -59,6 +59,7 @@ def open_time_bins(
     *,
     device: torch.device = CPU,
     delta_t: int | None = None,
+    options: ReadOptions = AS_STATED,
 ) -> TimeBins:
     """Open a recording, a video or a folder of images.
 
@@ -68,6 +69,7 @@ def open_time_bins(
         device: of the network. An accelerator makes the frames itself, from the events, which are
             a hundredth of the bytes; the frames are the same.
         delta_t: duration of a time bin, in microseconds; None takes that of the training.
+        options: what the file of a recording leaves open.
 
     Returns:
         Its time bins. For a video or images, reading is decoding and scaling.
@@ -80,12 +82,12 @@ def open_time_bins(
     if is_pictures(path):
         return _picture_files(path, spec, device)
     check_event_detector(f"{path} is an event recording", spec.preprocess)
-    size = open_recording(path).size
+    size = open_recording(path, options=options).size
     frames = EventFrames(path.name, size, spec)
 
     def play() -> Iterator[TimeBin]:
         # Every player opens the file, for its own position in it.
-        recording = open_recording(path, size=size)
+        recording = open_recording(path, size=size, options=options)
         return _repeat(lambda: clean_bins(recording, spec))
 
     name = f"{path.name} ({size})"

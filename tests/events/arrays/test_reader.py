@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from evdet.events.arrays import reader as arrays
 from evdet.events.arrays.reader import open_nmnist, open_npy
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 START = 1_672_932_751_826_207

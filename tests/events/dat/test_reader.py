@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, example, given, settings, strategies
 from evdet.events.dat import reader as dat
 from evdet.events.dat.reader import open_dat, write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 
 SIZE = SensorSize(height=240, width=304)
 HEADER = b"% Version 2\n% Width 304\n% Height 240\n"

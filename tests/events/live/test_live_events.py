@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.live.byte_sources import ByteSource, FollowedFile, Pipe
 from evdet.events.live.live_events import LiveEvents
 from evdet.events.raw.writer import write_evt3

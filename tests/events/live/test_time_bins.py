@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE
+from evdet.events.files import cut_bins
 from evdet.events.live.time_bins import BinCutter
-from evdet.events.slicing import cut_bins
 
 STEPS = st.lists(st.integers(-30, 400), min_size=1, max_size=60)
 

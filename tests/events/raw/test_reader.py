@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK, SeekableEventFile
+from evdet.events.files import MAX_STEP_BACK, SeekableEventFile
 from evdet.events.raw import reader as evt
 from evdet.events.raw.reader import open_raw
 

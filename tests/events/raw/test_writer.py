@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.reader import open_raw
 from evdet.events.raw.writer import write_evt3
 

@@ -15,8 +15,7 @@ from typing import IO
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.forward_file import ForwardFile
-from evdet.events.slicing import OrderCount, check_blocks
+from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
 
 __all__ = ["ForeignEventFile", "open_aedat4", "open_es"]
 
@@ -25,11 +24,12 @@ _NAMES = {"aedat4": "AEDAT4", "es": "Event Stream (ES)"}
 _MAX_TIME = 1 << 62
 
 
-def open_aedat4(path: Path) -> "ForeignEventFile":
+def open_aedat4(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFile":
     """Open an AEDAT4 file; reads only its header.
 
     Args:
         path: the file. Of several event streams the first is read.
+        options: what the file leaves open.
 
     Raises:
         RecordingError: it is damaged or has no events, or faery is not installed.
@@ -37,13 +37,14 @@ def open_aedat4(path: Path) -> "ForeignEventFile":
     return _open(path, "aedat4")
 
 
-def open_es(path: Path) -> "ForeignEventFile":
+def open_es(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFile":
     """Open an Event Stream file (`.es`) of the type dvs or atis; reads only its header.
 
     Args:
         path: the file. y is delivered as stored; many programs that write ES count rows from the
             bottom, which turns the frames upside down. The format has no end mark, so truncation
             is not detected.
+        options: what the file leaves open.
 
     Raises:
         RecordingError: it is damaged or has another event type, or faery is not installed.

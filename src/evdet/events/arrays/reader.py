@@ -11,8 +11,7 @@ from jaxtyping import Bool, Int64, UInt8
 
 from evdet.events.arrays.npy_header import Column, NpyColumns, read_npy_columns
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.joining import join_events
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 
 __all__ = ["ArrayFile", "open_nmnist", "open_npy"]
 
@@ -24,7 +23,7 @@ _NMNIST_BYTES = 5
 _LONG_AGO = -(1 << 62)
 
 
-def open_npy(path: Path) -> "ArrayFile":
+def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     """Open an array saved by NumPy: fields t, x, y, p, or four columns in this order.
 
     Polarity is 0 or -1 (OFF) and 1 (ON). Times are microseconds; float times that are not all
@@ -45,11 +44,12 @@ def open_npy(path: Path) -> "ArrayFile":
     return ArrayFile(path, "npy", None, _NpyTable(found), tail, open_npy)
 
 
-def open_nmnist(path: Path) -> "ArrayFile":
+def open_nmnist(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     """Open a recording of N-MNIST: five bytes an event, a sensor of 34x34.
 
     Args:
         path: the file: x, y, then a bit of polarity and 23 bits of microseconds, high byte first.
+        options: what the file leaves open.
 
     Raises:
         RecordingError: the file cannot be read, or is empty.

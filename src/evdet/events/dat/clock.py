@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 from numba import njit
 
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 
 __all__ = [
     "HALF_TURN",

@@ -7,7 +7,7 @@ from numba import njit
 
 from evdet.events.dat.clock import HALF_TURN, TURN, Records, unwrap
 from evdet.events.dtypes import EVENT_DTYPE, Events
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 
 __all__ = ["OUTSIDE", "STEP_BACK", "Decoded", "decode"]
 

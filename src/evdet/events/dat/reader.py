@@ -32,7 +32,7 @@ from evdet.events.dat.header import (
     parse_header,
 )
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions
 
 __all__ = ["DatFile", "open_dat", "write_dat"]
 
@@ -46,7 +46,7 @@ _FEW_RECORDS = 1 << 20
 _NUM_SAMPLES = 256
 
 
-def open_dat(path: Path) -> "DatFile":
+def open_dat(path: Path, options: ReadOptions = AS_STATED) -> "DatFile":
     """Open a DAT file: read the header, map the rest.
 
     Turns of the clock (every 71.6 minutes) are found from samples; in files of over a million

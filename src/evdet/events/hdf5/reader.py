@@ -15,7 +15,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import (
+    AS_STATED,
+    MAX_STEP_BACK,
+    OrderCount,
+    ReadOptions,
+    check_blocks,
+    join_events,
+)
 from evdet.events.hdf5.layouts import (
     ECF_FILTER,
     ColumnLayout,
@@ -24,8 +31,6 @@ from evdet.events.hdf5.layouts import (
     find_columns,
     find_table,
 )
-from evdet.events.joining import join_events
-from evdet.events.slicing import OrderCount, check_blocks
 
 __all__ = ["Hdf5EventFile", "open_hdf5"]
 
@@ -39,12 +44,13 @@ _H5PY_ERRORS = (
 )  # fmt: skip
 
 
-def open_hdf5(path: Path) -> "Hdf5EventFile":
+def open_hdf5(path: Path, options: ReadOptions = AS_STATED) -> "Hdf5EventFile":
     """Open an HDF5 file of events; reads only its structure.
 
     Args:
         path: the file. It has `CD/events` (Metavision, ECF-coded or not), or `events/t`,
             `x`, `y`, `p` (DSEC; the columns may also lie at the root).
+        options: what the file leaves open.
 
     Raises:
         RecordingError: it is damaged, has another layout, or needs a plug-in.

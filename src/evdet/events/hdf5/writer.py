@@ -9,9 +9,7 @@ import numpy as np
 
 from evdet.atomic_file import replacing
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.joining import join_events
-from evdet.events.slicing import OrderCount, check_blocks, sort_by_time
+from evdet.events.files import MAX_STEP_BACK, OrderCount, check_blocks, join_events, sort_by_time
 
 __all__ = ["write_dsec"]
 

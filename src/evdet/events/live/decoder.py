@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.files import OrderCount, check_blocks
 from evdet.events.live.formats import LiveFormat, open_format
-from evdet.events.slicing import OrderCount, check_blocks
 
 __all__ = ["LiveDecoder"]
 

@@ -15,7 +15,7 @@ from evdet.events.dat import (
     parse_header,
 )
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.joining import join_events
+from evdet.events.files import join_events
 from evdet.events.raw import (
     BAD_TIME,
     BAD_X,

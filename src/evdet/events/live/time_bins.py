@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evdet.events.dtypes import Events, TimeBin
-from evdet.events.joining import join_events
-from evdet.events.slicing import sort_by_time
+from evdet.events.files import join_events, sort_by_time
 
 __all__ = ["BinCutter", "LiveBin"]
 

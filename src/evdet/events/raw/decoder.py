@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from evdet.events.dtypes import Events
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.state import (
     BIT_POSITION,
     CHECK_INTERVAL,

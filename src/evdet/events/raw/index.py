@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.atomic_file import replacing
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.state import (
     COLUMN,
     DROPPED,

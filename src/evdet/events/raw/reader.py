@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.joining import join_events
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
 from evdet.events.raw.header import EvtHeader, read_header
 from evdet.events.raw.index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
@@ -39,7 +38,7 @@ _CHUNK_BYTES = 1 << 18
 _BLOCK_EVENTS = 1 << 15
 
 
-def open_raw(path: Path) -> "RawFile":
+def open_raw(path: Path, options: ReadOptions = AS_STATED) -> "RawFile":
     """Open a RAW file of EVT2, EVT2.1 or EVT3 words; reads only its header.
 
     Raises:

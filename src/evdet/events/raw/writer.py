@@ -11,7 +11,7 @@ from numba import njit
 from evdet.atomic_file import replacing
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.state import COORDINATE_BITS
 
 __all__ = ["write_evt3"]

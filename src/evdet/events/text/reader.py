@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize
-from evdet.events.forward_file import ForwardFile
-from evdet.events.slicing import OrderCount, check_blocks
+from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
 from evdet.events.text.parser import PROBLEMS, parse_lines
 
 __all__ = ["TEXT_MARK", "TextEventFile", "look_at_lines", "open_text"]
@@ -35,7 +34,7 @@ _BREAK = re.compile(rb"\s*[,;]\s*|\s+")
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
-def open_text(path: Path) -> "TextEventFile":
+def open_text(path: Path, options: ReadOptions = AS_STATED) -> "TextEventFile":
     """Open a text file of events; reads only its first lines.
 
     Raises:

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.slicing import (
+from evdet.events.files import (
     MAX_GAP,
+    MAX_STEP_BACK,
     OrderCount,
     check_blocks,
     cut_bins,

@@ -10,8 +10,8 @@ from jaxtyping import Int64
 from numba import njit
 
 from evdet.events.dtypes import Events, RecordingError, SensorSize, TimeBin
-from evdet.events.event_file import MAX_STEP_BACK
-from evdet.events.joining import join_events
+from evdet.events.files.event_file import MAX_STEP_BACK
+from evdet.events.files.joining import join_events
 
 __all__ = [
     "MAX_GAP",

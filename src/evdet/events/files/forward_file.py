@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from evdet.events.dtypes import Events
-from evdet.events.slicing import BlockSummary, summarize_blocks
+from evdet.events.files.slicing import BlockSummary, summarize_blocks
 
 __all__ = ["ForwardFile"]
 

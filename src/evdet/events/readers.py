@@ -1,0 +1,138 @@
+"""The formats: which reader opens a file."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from evdet.events.aedat import open_aedat4, open_es
+from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.dat import open_dat
+from evdet.events.dtypes import RecordingError
+from evdet.events.files import EventFile, ReadOptions
+from evdet.events.hdf5 import open_hdf5
+from evdet.events.raw import open_raw
+from evdet.events.text import open_text
+
+__all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
+
+
+class Reader(NamedTuple):
+    """How files of a format are opened."""
+
+    name: str
+    """The format, for display."""
+    open: Callable[[Path, ReadOptions], EventFile]
+    uses: tuple[str, ...] = ()
+    """The fields of `ReadOptions` that it uses besides `format`."""
+
+
+READERS = {
+    "hdf5": Reader("HDF5", open_hdf5, ("stream", "time_unit")),
+    "aedat4": Reader("AEDAT4", open_aedat4, ("stream",)),
+    "es": Reader("ES", open_es),
+    "npy": Reader("npy", open_npy, ("columns", "time_unit")),
+    "raw": Reader("RAW", open_raw),
+    "dat": Reader("DAT", open_dat),
+    "nmnist": Reader("N-MNIST", open_nmnist),
+    "text": Reader("text", open_text, ("columns", "time_unit")),
+}
+"""The reader of each format, by the values of `ReadOptions.format`."""
+
+RECORDING_SUFFIXES = (
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+)  # fmt: skip
+"""Endings of recordings' names; the content decides the format."""
+
+_MAGIC = {
+    b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"#!AER-DAT4": "aedat4",
+    b"Event Stream": "es",
+    b"\x93NUMPY": "npy",
+}
+_REFUSED = {
+    b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
+    b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
+    "jAER.",
+    b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
+    b"#ROSBAG": "a ROS 1 bag. Convert its event topic with event_camera_py or bag_to_raw of "
+    "event_camera_tools, to RAW.",
+    b"SQLite format 3": "a database, as ROS 2 bags are. Convert its event topic to RAW with "
+    "bag_to_raw of event_camera_tools.",
+    b"\x89MCAP": "an MCAP bag. Convert its event topic to RAW with bag_to_raw of "
+    "event_camera_tools.",
+    b"PK\x03\x04": "a zip archive. Unpack it first.",
+    b"\x1f\x8b": "a gzip archive. Unpack it first.",
+}
+
+
+_HEAD = 4096  # bytes that are read to recognise a format
+
+
+def open_event_file(path: Path, options: ReadOptions) -> EventFile:
+    """Open a file of any format.
+
+    Args:
+        path: the file; its first bytes determine the format, and its suffix where they do not.
+        options: a format to use instead, and what else the file leaves open.
+
+    Raises:
+        RecordingError: the file is not an event recording, or its format has no use for an
+            option.
+    """
+    name = recognize(path) if options.format is None else options.format
+    reader = READERS[name]
+    options.check_used(path, reader.uses, format_name=reader.name)
+    return reader.open(path, options)
+
+
+def recognize(path: Path) -> str:
+    """Give the key of `READERS` for a file.
+
+    Raises:
+        RecordingError: it is not a supported recording.
+    """
+    head = _read_head(path)
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise RecordingError(f"cannot read {path}: it is {what}")
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    suffix = path.suffix.lower()
+    if head.startswith(b"%"):
+        is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
+        return "raw" if is_raw else "dat"
+    if suffix == ".bin":
+        return "nmnist"
+    if _is_text(head):
+        return "text"
+    raise RecordingError(
+        f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
+        f"{', '.join(reader.name for reader in READERS.values())}). Is it complete, and the right "
+        "file?"
+    )
+
+
+def _read_head(path: Path) -> bytes:
+    if path.is_dir():
+        raise RecordingError(
+            f"{path} is not a recording: it is a folder (name a file in it, or give the folder to "
+            "`evdet check`)"
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
+    if not head:
+        raise RecordingError(f"{path} is empty. Was it copied completely?")
+    return head
+
+
+def _is_text(head: bytes) -> bool:
+    # The last character may be incomplete.
+    text = head.decode("utf-8", errors="ignore")
+    return len(text.encode()) >= len(head) - 3 and all(
+        character.isprintable() or character in "\r\n\t\ufeff" for character in text
+    )
