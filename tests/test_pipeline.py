@@ -198,9 +198,9 @@ def test_a_tracker_sees_every_frame_in_order():
 def test_thresholds_are_the_detectors_own_or_those_asked_for():
     detector = StandIn()
     list(detect(Stream(1), detector))
-    assert detector.thresholds == (0.25, 0.5, 77)
-    list(detect(Stream(1), detector, score_thresh=0, nms_thresh=1, max_boxes=5))
-    assert detector.thresholds == (0, 1, 5)
+    assert detector.thresholds == (0.25, 0.5, 77, True)
+    list(detect(Stream(1), detector, score_thresh=0, nms_thresh=1, max_boxes=5, agnostic=False))
+    assert detector.thresholds == (0, 1, 5, False)
 
 
 def test_the_caller_may_use_gradients_between_two_frames():

@@ -22,9 +22,12 @@ class SelectionThresholds:
     score_thresh: float = 0.05
     """Candidates with a lower score are dropped."""
     nms_thresh: float = 0.6
-    """Of two boxes of a class with a higher IoU, the one with the lower score is dropped."""
+    """Of two boxes with a higher IoU, the one with the lower score is dropped."""
     max_boxes: int = 500
     """Candidates of a frame that enter non-maximum suppression."""
+    agnostic: bool = False
+    """Whether a box suppresses boxes of other classes, too: one object has one box. Protocols of
+    scoring suppress class by class."""
 
     def __post_init__(self) -> None:
         for name in ("score_thresh", "nms_thresh"):
@@ -39,12 +42,14 @@ class SelectionThresholds:
         score_thresh: float | int | None = None,
         nms_thresh: float | int | None = None,
         max_boxes: int | None = None,
+        agnostic: bool | None = None,
     ) -> "SelectionThresholds":
         """A copy with the given values; None keeps a value."""
         return SelectionThresholds(
             score_thresh=self.score_thresh if score_thresh is None else float(score_thresh),
             nms_thresh=self.nms_thresh if nms_thresh is None else float(nms_thresh),
             max_boxes=self.max_boxes if max_boxes is None else max_boxes,
+            agnostic=self.agnostic if agnostic is None else agnostic,
         )
 
 

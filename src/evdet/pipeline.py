@@ -65,6 +65,7 @@ def detect(
     score_thresh: float | int | None = None,
     nms_thresh: float | int | None = None,
     max_boxes: int | None = None,
+    agnostic: bool = True,
     tracker: BoxTracker | None = None,
     num_tbins: int = _NUM_TBINS,
 ) -> Iterator[DetectedFrame]:
@@ -77,10 +78,12 @@ def detect(
             `open_frames` or `open_live`.
         detector: in evaluation mode.
         score_thresh: boxes with a lower score are dropped; None takes the detector's own.
-        nms_thresh: of two boxes of a class with a higher IoU the better is kept; None takes the
-            detector's own.
+        nms_thresh: of two boxes with a higher IoU the better is kept; None takes the detector's
+            own.
         max_boxes: candidates of a frame that enter non-maximum suppression; None takes the
             detector's own.
+        agnostic: suppress boxes across classes, so that an object has one box; False suppresses
+            class by class, as protocols of scoring do.
         tracker: such as `evdet.tracking.Tracker`; None leaves the track ids at 0.
         num_tbins: frames per call of the network; more are faster and give the same boxes. Frames
             of a live source are processed one by one.
@@ -100,7 +103,7 @@ def detect(
     if num_tbins < 1:
         raise ValueError(f"num_tbins must be at least 1, got {num_tbins}")
     thresholds = spec.thresholds.but(
-        score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes
+        score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes, agnostic=agnostic
     )
     if isinstance(source, Recording | Path | str):
         source = open_frames(source, spec)

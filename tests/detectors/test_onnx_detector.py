@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from evdet.boxes import pairwise_iou
 from evdet.detectors import ExportError, load_onnx
 from evdet.detectors.onnx_metadata import METADATA_KEY
 from evdet.frame_spec import SelectionThresholds
@@ -161,12 +162,46 @@ def test_a_model_of_version_0_1_0_is_read(toy_path):
     def as_written_then(said):
         said["format"] = 1
         spec = said["frame_spec"]
+        del spec["thresholds"]["agnostic"]
         spec.update(spec.pop("thresholds"), noise_window=spec.pop("background_filter"))
 
     wanted = load_onnx(toy_path).frame_spec
     rewrite(toy_path, as_written_then)
 
     assert load_onnx(toy_path).frame_spec == wanted
+
+
+def without_agnostic(path):
+    """The model as evdet 0.1.0 wrote it: it suppresses class by class only."""
+    model = onnx.load(path)
+    node = next(node for node in model.graph.node if "agnostic" in node.input)
+    model.graph.node.remove(node)
+    for other in model.graph.node:
+        other.input[:] = ["select_class" if i == node.output[0] else i for i in other.input]
+    for part in (model.graph.input, model.graph.initializer):
+        part.remove(next(entry for entry in part if entry.name == "agnostic"))
+    onnx.save(model, path)
+
+
+def test_a_model_that_suppresses_by_class_only_is_suppressed_across_classes_afterwards(toy_path):
+    clip, thresholds = torch.rand(6, 2, 2, 8, 12), SelectionThresholds(score_thresh=0.1)
+    by_class, _ = load_onnx(toy_path).step(clip, thresholds=thresholds)
+    without_agnostic(toy_path)
+    old = load_onnx(toy_path)
+
+    assert num_boxes(old.step(clip, thresholds=thresholds)[0]) == num_boxes(by_class)
+    found, _ = old.step(clip, thresholds=thresholds.but(agnostic=True))
+
+    assert 0 < num_boxes(found) < num_boxes(by_class)
+    for lanes in found:
+        for lane in lanes:
+            overlaps = pairwise_iou(lane["boxes"], lane["boxes"]).fill_diagonal_(0)
+            assert overlaps.max() <= thresholds.nms_thresh
+            assert lane["scores"].tolist() == sorted(lane["scores"].tolist(), reverse=True)
+
+
+def num_boxes(clip):
+    return sum(len(lane["scores"]) for lanes in clip for lane in lanes)
 
 
 @pytest.mark.parametrize("name", ["format", "memory", "frame_spec", "num_classes"])

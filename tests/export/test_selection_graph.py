@@ -37,7 +37,8 @@ def run(session, boxes, scores, **thresholds):
     frame = np.zeros((len(boxes), 1, *SIZE), np.float32)
     feed = {"frame": frame, "boxes_in": boxes.numpy(), "scores_in": scores.numpy()}
     for name, value in thresholds.items():
-        feed[name] = np.array(value, np.int64 if name == "max_boxes" else np.float32)
+        kind = {"max_boxes": np.int64, "agnostic": np.bool_}.get(name, np.float32)
+        feed[name] = np.array(value, kind)
     return dict(zip(DETECTIONS, session.run(DETECTIONS, feed), strict=True))
 
 
@@ -80,9 +81,19 @@ def test_nothing_found_is_empty_arrays(session):
     st.sampled_from([0.0, 0.05, 0.5, 0.9]),
     st.sampled_from([0.0, 0.3, 0.5, 1.0]),
     st.sampled_from([1, 5, 30, 500]),
+    st.booleans(),
 )
 def test_it_is_what_torch_selects(
-    session, seed, lanes, anchors, classes, is_rounded, score_thresh, nms_thresh, max_boxes
+    session,
+    seed,
+    lanes,
+    anchors,
+    classes,
+    is_rounded,
+    score_thresh,
+    nms_thresh,
+    max_boxes,
+    agnostic,
 ):
     generator = torch.Generator().manual_seed(seed)
     boxes = random_boxes(generator, lanes, anchors, is_rounded=is_rounded)
@@ -96,6 +107,7 @@ def test_it_is_what_torch_selects(
         score_thresh=score_thresh,
         nms_thresh=nms_thresh,
         max_boxes=max_boxes,
+        agnostic=agnostic,
     )
 
 

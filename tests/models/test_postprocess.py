@@ -13,13 +13,11 @@ from evdet.nms import nms
 SIZE = (100, 200)
 
 
-def detect(boxes, scores, *, num_lanes=1, score_thresh=0.1, nms_thresh=0.5, max_boxes=500):
-    selection = select_boxes(
-        boxes,
-        scores,
-        SIZE,
-        SelectionThresholds(score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes),
-    )
+USUAL = SelectionThresholds(score_thresh=0.1, nms_thresh=0.5)
+
+
+def detect(boxes, scores, *, num_lanes=1, **thresholds):
+    selection = select_boxes(boxes, scores, SIZE, USUAL.but(**thresholds))
     return to_detections(selection, num_lanes)
 
 
@@ -39,13 +37,14 @@ def random_frames(num_frames, num_anchors, num_classes):
     return boxes, scores / 20
 
 
-def by_definition(boxes, scores, score_thresh, nms_thresh, max_boxes):
+def by_definition(boxes, scores, score_thresh, nms_thresh, max_boxes, agnostic):
     """One frame, step by step, in the order of the definition."""
     pairs = [(-s, a, c) for a, row in enumerate(scores.tolist()) for c, s in enumerate(row)]
     best = [p for p in sorted(pairs)[:max_boxes] if -p[0] >= score_thresh]
     kept = []
-    for label in range(scores.shape[1]):
-        of_class = [p for p in best if p[2] == label]
+    groups = [range(scores.shape[1])] if agnostic else [[c] for c in range(scores.shape[1])]
+    for labels in groups:
+        of_class = [p for p in best if p[2] in labels]
         candidates = boxes[[p[1] for p in of_class]].reshape(-1, 4)
         order = nms(candidates, torch.tensor([-p[0] for p in of_class]), nms_thresh)
         kept += [of_class[i] for i in order.tolist()]
@@ -96,11 +95,31 @@ def test_boxes_are_clipped_after_they_competed():
     assert found["boxes"].tolist() == [[0, 0, 10, 10], [0, 0, 10, 10]]
 
 
+def test_across_classes_one_object_has_one_box():
+    boxes = [(0, 0, 10, 10), (1, 0, 11, 10), (50, 50, 60, 60)]
+    scores = [[0.9, 0.3], [0.2, 0.8], [0.05, 0.7]]
+
+    found = detect_one(boxes, scores, agnostic=True)
+
+    assert found["labels"].tolist() == [1, 2]
+    assert found["boxes"].tolist() == [[0, 0, 10, 10], [50, 50, 60, 60]]
+
+
+def test_a_box_that_another_class_suppressed_suppresses_none():
+    boxes = [(0, 0, 10, 10), (4, 0, 14, 10), (8, 0, 18, 10)]
+    scores = [[0.9, 0.0], [0.0, 0.8], [0.0, 0.7]]
+
+    found = detect_one(boxes, scores, agnostic=True, nms_thresh=0.3)
+
+    assert found["boxes"].tolist() == [[0, 0, 10, 10], [8, 0, 18, 10]]
+
+
+@pytest.mark.parametrize("agnostic", [False, True])
 @pytest.mark.parametrize("max_boxes", [1, 20, 500])
-def test_all_frames_at_once_are_each_frame_by_definition(max_boxes):
+def test_all_frames_at_once_are_each_frame_by_definition(max_boxes, agnostic):
     boxes, scores = random_frames(6, 40, 3)
     scores[4] = 0
-    options = {"score_thresh": 0.3, "nms_thresh": 0.4, "max_boxes": max_boxes}
+    options = {"score_thresh": 0.3, "nms_thresh": 0.4, "max_boxes": max_boxes, "agnostic": agnostic}
     out = detect(boxes, scores, num_lanes=2, **options)
     assert [len(lanes) for lanes in out] == [2, 2, 2]
     for frame in range(6):

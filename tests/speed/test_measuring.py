@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from evdet.frame_spec import SelectionThresholds
 from evdet.speed.measuring import measure_speed
 
 
@@ -43,7 +44,7 @@ def test_what_was_measured_survives_json(detector, time_bins, thresholds):
 
     assert read["macs"] == report.flops / 2
     assert read["source"] == "noise"
-    assert read["thresholds"] == {"score_thresh": 0.3, "nms_thresh": 0.5, "max_boxes": 50}
+    assert SelectionThresholds(**read["thresholds"]) == thresholds
     assert read["stages"]["stages"]["network"]["p50"] == report.stages.stages["network"].p50
     assert read["stages"]["window"]["p99"] == report.stages.window.p99
     assert set(read["frames_per_second"]) == {"1", "2"}

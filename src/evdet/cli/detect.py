@@ -59,6 +59,8 @@ class DetectOptions:
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as trained", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
+    agnostic_nms: bool = True
+    """Suppress boxes across classes, so that an object has one box; or class by class."""
     delta_t: Annotated[int | None, default("as trained", "US")] = None
     """Duration of a time bin, or time between images, in microseconds."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
@@ -123,6 +125,7 @@ def detect(options: DetectOptions) -> None:
         detector,
         score_thresh=options.score_thresh,
         nms_thresh=options.nms_thresh,
+        agnostic=options.agnostic_nms,
         tracker=tracker,
     )
     outputs = open_outputs(

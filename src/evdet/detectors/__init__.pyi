@@ -15,7 +15,6 @@ from .onnx_detector import (
     load_onnx as load_onnx,
     open_session as open_session,
     runtime_version as runtime_version,
-    threshold_arrays as threshold_arrays,
 )
 from .onnx_errors import ExportError as ExportError, check_libraries as check_libraries
 from .onnx_metadata import (

@@ -24,6 +24,7 @@ from evdet.detectors.onnx_metadata import (
 )
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import select_boxes, to_detections
+from evdet.nms import nms
 from evdet.shapes import ClipDetections, Frames, Memory
 
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ __all__ = [
     "load_onnx",
     "open_session",
     "runtime_version",
-    "threshold_arrays",
 ]
 
 Frame = Float32[np.ndarray, "B C H W"]
 Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
 
 _ONLY_ERRORS = 3
+_THRESHOLD_TYPES = (np.float32, np.float32, np.int64, np.bool_)
 
 
 class BinBoxes(NamedTuple):
@@ -76,6 +77,8 @@ class OnnxDetector:
         # Files of version 0.1.0 call this output lanes.
         self._results = tuple(name if name in given else "lanes" for name in results)
         self._outputs = [*self._results, *map(memory_output, names)]
+        # Inputs with a default value are no inputs to onnxruntime.
+        self._thresholds = {entry.name for entry in session.get_overridable_initializers()}
         self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
 
     @property
@@ -187,9 +190,20 @@ class OnnxDetector:
                 chosen,
             )
             return lanes_joined(to_detections(selection, len(boxes))[0]), tuple(state)
-        feed |= threshold_arrays(chosen)
+        feed |= self.threshold_inputs(chosen)
         results = self._session.run(self._outputs, feed)
-        return BinBoxes(*results[: len(DETECTIONS)]), tuple(results[len(DETECTIONS) :])
+        found = BinBoxes(*results[: len(DETECTIONS)])
+        if chosen.agnostic and "agnostic" not in self._thresholds:
+            found = _across_classes(found, chosen.nms_thresh)
+        return found, tuple(results[len(DETECTIONS) :])
+
+    def threshold_inputs(self, thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
+        """Give thresholds as the inputs of this model, by name."""
+        return {
+            name: np.array(getattr(thresholds, name), kind)
+            for name, kind in zip(THRESHOLDS, _THRESHOLD_TYPES, strict=True)
+            if name in self._thresholds
+        }
 
     def _memory_shapes(self, num_lanes: int, height: int, width: int) -> list[tuple[int, ...]]:
         shapes = []
@@ -287,15 +301,6 @@ def runtime_version() -> str:
     return version
 
 
-def threshold_arrays(thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
-    """Give thresholds as the inputs of a model, by name."""
-    kinds = (np.float32, np.float32, np.int64)
-    return {
-        name: np.array(getattr(thresholds, name), kind)
-        for name, kind in zip(THRESHOLDS, kinds, strict=True)
-    }
-
-
 def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> BinBoxes:
     """Join the boxes of all lanes, as a model with its own selection outputs them."""
     boxes, labels, scores = (
@@ -303,6 +308,16 @@ def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> BinBoxes:
     )
     counts = [len(lane["scores"]) for lane in lanes]
     return BinBoxes(boxes, labels, scores, np.repeat(np.arange(len(lanes)), counts))
+
+
+def _across_classes(found: BinBoxes, iou_thresh: float) -> BinBoxes:
+    """Suppress boxes of other classes among those that a model of evdet 0.1.0 selected by class."""
+    keep = np.zeros(len(found.scores), np.bool_)
+    for lane in np.unique(found.lanes):
+        rows = np.flatnonzero(found.lanes == lane)
+        boxes, scores = (torch.from_numpy(part[rows]) for part in (found.boxes, found.scores))
+        keep[rows[nms(boxes, scores, iou_thresh).numpy()]] = True
+    return BinBoxes(*(part[keep] for part in found))
 
 
 def _by_lane(found: BinBoxes, num_lanes: int) -> list[dict[str, Tensor]]:

@@ -31,8 +31,8 @@ CANDIDATES = ("candidate_boxes", "candidate_scores")
 """Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
 DETECTIONS = ("boxes", "labels", "scores", "batch_index")
 """Outputs after selection, a row per box, ordered by lane, then best first."""
-THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes")
-"""Optional inputs: the model has a default for each."""
+THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes", "agnostic")
+"""Optional inputs: the model has a default for each. Models of evdet 0.1.0 lack the last."""
 _FORMAT = 2
 """Version of the JSON; it increases when older readers cannot read it. In format 1, of evdet 0.1.0,
 the thresholds are fields of the frame spec."""

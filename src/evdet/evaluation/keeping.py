@@ -67,8 +67,11 @@ def keep_video(
     show_frame, label_map = loader.get_vis_func(), ["background", *config.class_names]
     frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
 
+    # A picture shows one box per object; the scores of a protocol count class by class.
+    drawn = thresholds.but(agnostic=True)
+
     def pictures() -> Iterator[Picture]:
-        for batch, found in detect_batches(evaluated.detector, loader, thresholds):
+        for batch, found in detect_batches(evaluated.detector, loader, drawn):
             shown = rename_classes(found, evaluated.class_names, config.class_names)
             yield from draw_batch(batch, shown, label_map, show_frame)
 

@@ -16,14 +16,14 @@ OPSET = 18
 # Every step corresponds to one in models/postprocess.py. `best` and `chosen` are the candidates of
 # a frame, best first; of equal values TopK puts the lower index first. NonMaxSuppression is given
 # ranks in this order instead of scores, so that its own rule for ties has no effect, and a mask
-# restores this order in its result.
+# restores this order in its result. With `agnostic` all candidates are of one group.
 _SELECTION = f"""
 <ir_version: 8, opset_import: ["": {OPSET}]>
 select (
     float[batch, channels, height, width] frame,
     float[batch, anchors, 4] candidate_boxes,
     float[batch, anchors, classes] candidate_scores,
-    float score_thresh, float nms_thresh, int64 max_boxes
+    float score_thresh, float nms_thresh, int64 max_boxes, bool agnostic
 ) => (
     float[detections, 4] boxes, int64[detections] labels,
     float[detections] scores, int64[detections] batch_index
@@ -52,7 +52,8 @@ select (
     select_is_valid = GreaterOrEqual (select_best, select_0)
     select_valid_ranks = Where (select_is_valid, select_ranks, select_0)
     select_rank_row = Unsqueeze (select_valid_ranks, select_axis1)
-    select_class_row = Unsqueeze (select_class, select_axis1)
+    select_group = Where (agnostic, select_zero, select_class)
+    select_class_row = Unsqueeze (select_group, select_axis1)
     select_class_count = Squeeze (select_num_classes)
     select_classes = Range (select_zero, select_class_count, select_one)
     select_class_column = Unsqueeze (select_classes, select_axis1)

@@ -48,8 +48,9 @@ def select_boxes(
     """Select the final boxes of all frames at once, without synchronising with the accelerator.
 
     A candidate is a pair of an anchor and a class. The best `max_boxes` of a frame enter
-    non-maximum suppression, class by class; of equal scores the lower anchor, then the lower
-    class, counts as better. A score or an IoU that equals its threshold stays.
+    non-maximum suppression, class by class or, with `agnostic`, all together; of equal scores the
+    lower anchor, then the lower class, counts as better. A score or an IoU that equals its
+    threshold stays.
 
     Args:
         boxes: decoded boxes.
@@ -131,12 +132,13 @@ def suppress_candidates(
     Args:
         candidates: of every frame, as `choose_candidates` gives them, on any device.
         size: height and width of the frame, to which the boxes are clipped.
-        thresholds: `nms_thresh` applies.
+        thresholds: `nms_thresh` and `agnostic` apply.
 
     Returns:
         The same candidates, clipped, and a mask of the final ones.
     """
-    keep = suppress(candidates.boxes, candidates.labels, candidates.keep, thresholds.nms_thresh)
+    classes = torch.zeros_like(candidates.labels) if thresholds.agnostic else candidates.labels
+    keep = suppress(candidates.boxes, classes, candidates.keep, thresholds.nms_thresh)
     return candidates._replace(boxes=clip_boxes(candidates.boxes, size), keep=keep)
 
 
