@@ -5,7 +5,7 @@ BIN := .venv/bin
 EVENT_DATA := $(wildcard ../shared/data)
 PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
-.PHONY: setup demo test test-all fuzz lint fix types docs bench check clean
+.PHONY: accelerator setup demo test test-all fuzz lint fix types docs bench check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -59,6 +59,11 @@ docs: .venv/.installed-dev
 
 bench: .venv/.installed-bench
 	$(BIN)/python -m benchmarks
+
+# With nothing installed but torch, Lightning, numba, h5py, opencv, jaxtyping and tyro:
+# PYTHONPATH=src python -m benchmarks.accelerator
+accelerator: .venv/.installed
+	$(BIN)/python -m benchmarks.accelerator
 
 check: lint types test docs
 

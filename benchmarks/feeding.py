@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 import h5py
-import hdf5plugin
 import numpy as np
 import torch
 
@@ -32,7 +31,7 @@ from evdet.events.dat import write_dat
 from evdet.events.representations import get_representation, histogram
 from evdet.frame_spec import FrameSpec
 
-__all__ = ["rows"]
+__all__ = ["open_events", "rows", "write_recording"]
 
 SIZE = SensorSize(height=240, width=304)
 DELTA_T = 50_000
@@ -59,16 +58,19 @@ def rows() -> list[Row]:
 
 
 def _rows(root: Path) -> Iterator[Row]:
-    recording = _write_recording(root / "events")
+    # Here: what feeds recordings is also measured where it is not installed.
+    import hdf5plugin
+
+    recording = write_recording(root / "events")
     num_events = len(open_recording(recording))
     what = f"{num_events / NUM_SECONDS / 1e6:.2f} M events/s"
-    source = _open_events(root / "events", "histogram")
+    source = open_events(root / "events", "histogram")
     yield _row(f"DAT -> histogram, {what}, 1 core", source, recording, target=TARGET)
-    stacked = _open_events(root / "events", "stacked_histogram")
+    stacked = open_events(root / "events", "stacked_histogram")
     yield _row("DAT -> stacked_histogram, 1 core", stacked, recording)
     augmented = AugmentRules(flip_prob=1.0, zoom_in_prob=1.0, drop_prob=1.0)
     yield _row("DAT -> histogram, zoomed and thinned, 1 core", source, recording, augmented)
-    filtered = _open_events(root / "events", "histogram", background_filter=10_000)
+    filtered = open_events(root / "events", "histogram", background_filter=10_000)
     yield _row("DAT -> noise filter -> histogram, 1 core", filtered, recording)
     for name, options in (
         ("gzip", {"compression": "gzip", "compression_opts": 4}),
@@ -109,7 +111,7 @@ def _rate(loader: StreamLoader) -> float:
     return max(rates)
 
 
-def _open_events(root: Path, preprocess: str, *, background_filter: int = 0) -> FrameSource:
+def open_events(root: Path, preprocess: str, *, background_filter: int = 0) -> FrameSource:
     return open_recordings(
         open_folder(root),
         "train",
@@ -125,7 +127,7 @@ def _open_events(root: Path, preprocess: str, *, background_filter: int = 0) -> 
     )
 
 
-def _write_recording(root: Path) -> Path:
+def write_recording(root: Path) -> Path:
     path = _make_folder(root) / "edges_td.dat"
     write_dat(path, _moving_edges(), SIZE)
     return path

@@ -55,7 +55,14 @@ from evdet.models.rvt import (
 )  # fmt: skip
 from evdet.report import describe_environment
 
-__all__ = ["extract_by_frame", "loss_by_frame", "main"]
+__all__ = [
+    "TrainingStep",
+    "extract_by_frame",
+    "loss_by_frame",
+    "main",
+    "make_attention_count",
+    "make_rvt_batch",
+]
 
 CHANNELS, NUM_CLASSES, SIZE = 20, 2, (256, 320)
 NUM_OBJECTS = 3
@@ -182,16 +189,19 @@ def _assign_one(outputs: RVTOutputs, frame: int, labels: Tensor) -> tuple[Tensor
     return is_positive, index, overlap
 
 
-class _Step:
+class TrainingStep:
     """One training step in one of the four arrangements."""
 
-    def __init__(self, detector: RVT, batch: dict[str, Any], stages: str, loss: str, bf16: bool):
+    def __init__(
+        self, detector: RVT, batch: dict[str, Any], stages: str, loss: str, bf16: bool
+    ) -> None:
         self.name = f"{stages}, {loss} loss"
         self.detector, self.batch, self.bf16 = detector, batch, bf16
         self.stages, self.loss = stages, loss
         self.optimizer = torch.optim.AdamW(detector.parameters(), lr=0.0, weight_decay=0.0)
 
     def __call__(self) -> Tensor:
+        """Take the step, and return its loss."""
         loss = self.forward()
         self.optimizer.zero_grad()
         loss.backward()
@@ -199,6 +209,7 @@ class _Step:
         return loss.detach()
 
     def forward(self) -> Tensor:
+        """Compute the loss."""
         clip, labels, labeled = (self.batch[key] for key in ("inputs", "labels", "labeled"))
         with _mixed(clip.device, self.bf16):
             if self.stages == STAGES[0]:
@@ -233,7 +244,8 @@ class _Counter(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _batch(num_tbins: int, num_lanes: int, device: str) -> dict[str, Any]:
+def make_rvt_batch(num_tbins: int, num_lanes: int, device: str) -> dict[str, Any]:
+    """A clip of random frames with objects in every fifth."""
     rng = torch.Generator().manual_seed(0)
     clip = torch.randint(0, 11, (num_tbins, num_lanes, CHANNELS, *SIZE), generator=rng)
     frames = [t * num_lanes + b for t in range(0, num_tbins, LABEL_EVERY) for b in range(num_lanes)]
@@ -272,9 +284,11 @@ def _wait(device: str) -> None:
 
 
 def _train(detector: RVT, options: argparse.Namespace, *, bf16: bool) -> None:
-    batch = _batch(options.tbins, options.lanes, options.device)
+    batch = make_rvt_batch(options.tbins, options.lanes, options.device)
     detector.train()
-    steps = [_Step(detector, batch, stages, loss, bf16) for stages in STAGES for loss in LOSSES]
+    steps = [
+        TrainingStep(detector, batch, stages, loss, bf16) for stages in STAGES for loss in LOSSES
+    ]
     bits = "bf16" if bf16 else "32 bits"
     print(
         f"\ntraining, {bits}, T={options.tbins}, B={options.lanes}, {len(batch['labels'])} "
@@ -296,7 +310,7 @@ def _train(detector: RVT, options: argparse.Namespace, *, bf16: bool) -> None:
 def _infer(detector: RVT, options: argparse.Namespace) -> None:
     """One window at batch 1, from frame to candidates, with memory carried on."""
     detector.eval()
-    clip = _batch(1, 1, options.device)["inputs"]
+    clip = make_rvt_batch(1, 1, options.device)["inputs"]
 
     def by_frame(frames: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Memory]:
         features, new = extract_by_frame(detector, frames, memory)
@@ -338,7 +352,7 @@ def _captured(predict: Callable[..., Any], clip: Tensor) -> Callable[[], object]
     return lambda: call(clip, place)
 
 
-def _make_attention_count(detector: nn.Module) -> None:
+def make_attention_count(detector: nn.Module) -> None:
     """A fresh scale is next to nothing; the losses would agree whatever attention did."""
     for name, weight in detector.named_parameters():
         if "scale" in name:
@@ -362,7 +376,7 @@ def main() -> None:
     name = options.detector or ("RVT-Tiny" if quick else "RVT-Base")
     torch.manual_seed(0)
     detector = RVT(RVT_PLANS[name], CHANNELS, NUM_CLASSES)
-    _make_attention_count(detector)
+    make_attention_count(detector)
     detector.to(options.device)
     for key, value in describe_environment().items():
         print(f"{key:18}{value}")

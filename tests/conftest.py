@@ -23,9 +23,12 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     """More time for tests that train or try thousands of examples; laws end with their process."""
+    on_gpu = torch.cuda.is_available()
     is_long = config.getoption("--hypothesis-profile") == "long"
     for item in items:
         is_law = is_hypothesis_test(getattr(item, "obj", None))
+        if "gpu" in item.keywords and not on_gpu:
+            item.add_marker(pytest.mark.skip(reason="needs an accelerator"))
         limits = {}
         if "slow" in item.keywords or (is_law and is_long):
             limits["timeout"] = SLOW_LIMIT

@@ -167,7 +167,7 @@ def test_nothing_is_read_back_from_the_device():
     assert select_boxes(boxes, scores, SIZE, options).keep.shape == (2, 100)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.gpu
 def test_an_accelerator_selects_the_same_without_being_waited_for():
     boxes, scores = random_frames(6, 400, 3)
     options = SelectionThresholds(score_thresh=0.3, nms_thresh=0.4, max_boxes=300)

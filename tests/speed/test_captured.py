@@ -4,8 +4,6 @@ from torch.testing import assert_close
 
 from evdet.speed.captured import CapturedCall, CapturedStep, Replay
 
-ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
-
 
 def replay_by_hand(play):
     """What a graph does, without one: the same function, into the same places."""
@@ -109,7 +107,7 @@ def test_a_captured_step_detects_what_the_detector_does(any_detector, thresholds
     assert num_boxes > 0
 
 
-@ON_GPU
+@pytest.mark.gpu
 def test_a_graph_detects_what_the_detector_does(any_detector, thresholds, clips):
     any_detector.cuda()
     expected_memory = memory = None

@@ -63,7 +63,7 @@ def test_a_system_that_says_less_still_says_the_peak(monkeypatch, tmp_path):
     assert peak.host >= peak.host_before > MEGABYTE
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.gpu
 def test_tensors_on_an_accelerator_are_counted():
     device = torch.device("cuda")
     peak = measure_memory(lambda: torch.ones(100 * MEGABYTE, device=device), device)

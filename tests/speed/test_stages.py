@@ -86,7 +86,7 @@ def test_lanes_show_the_windows_in_turn(detector, thresholds, clips):
     assert seen == [0, 1, 2]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
+@pytest.mark.gpu
 def test_stages_are_measured_on_an_accelerator(detector, time_bins, thresholds):
     on_device = dataclasses.replace(time_bins, represent=lambda clip: clip.cuda())
     times = time_stages(detector.cuda(), on_device, thresholds, num_tbins=3, warm_up=1)

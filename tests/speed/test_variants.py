@@ -9,8 +9,6 @@ from torch.testing import assert_close
 
 from evdet.speed.variants import DEFAULT_VARIANTS, EAGER, VariantError, in_half, prepare_variant
 
-ON_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an accelerator")
-
 
 def assert_detects_the_same(variant, detector, thresholds, clips):
     expected_memory = memory = None
@@ -80,7 +78,7 @@ def test_half_precision_stays_near(any_detector, clips):
             assert (half_boxes - boxes).abs().median() < 0.5
 
 
-@ON_GPU
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", [name for name in DEFAULT_VARIANTS if name != "onnx"])
 def test_every_variant_can_be_pulled_on_an_accelerator(detector, thresholds, clips, name):
     on_device = [clip.cuda() for clip in clips]

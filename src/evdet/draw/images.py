@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
-from PIL import Image as PillowImage
 
 from evdet.opencv import cv2
 
@@ -68,6 +67,9 @@ def encode_gif(frames: Sequence[UInt8[np.ndarray, "H W 3"]], fps: float | int) -
     """Compress at least one RGB picture to an animated GIF that repeats, for TensorBoard."""
     if not frames:
         raise ValueError("an animation needs at least one frame, got none")
+    # Here: only moving pictures need it.
+    from PIL import Image as PillowImage
+
     first, *others = [PillowImage.fromarray(frame) for frame in frames]
     file = io.BytesIO()
     first.save(file, "GIF", save_all=True, append_images=others, duration=round(1000 / fps), loop=0)

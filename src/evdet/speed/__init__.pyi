@@ -7,4 +7,8 @@ from .time_bins import (
     open_time_bins as open_time_bins,
     picture_bins as picture_bins,
 )
-from .variants import DEFAULT_VARIANTS as DEFAULT_VARIANTS, EAGER as EAGER
+from .variants import (
+    DEFAULT_VARIANTS as DEFAULT_VARIANTS,
+    EAGER as EAGER,
+    prepare_variant as prepare_variant,
+)

@@ -10,7 +10,6 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
 
 from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
@@ -227,6 +226,8 @@ class ValidationPictures(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw the batch while more frames are needed."""
+        if not trainer.loggers:
+            return
         wanted = _VIDEO_FRAMES if self._makes_video(trainer) else 1
         if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
             return
@@ -268,6 +269,9 @@ def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:
 
 def _show(trainer: pl.Trainer, name: str, file: bytes, shape: tuple[int, ...]) -> None:
     """Add the bytes of a PNG or GIF to TensorBoard's images."""
+    # Here: without TensorBoard a run has no logger, and trains.
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
     height, width = shape[:2]
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
     for logger in trainer.loggers:

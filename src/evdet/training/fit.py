@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import logging
 import math
 import os
@@ -204,16 +205,10 @@ def make_trainer(
         TrainingError: the devices of the configuration are not available.
     """
     on_accelerator = config.accelerator != "cpu" and torch.cuda.is_available()
-    logger = TensorBoardLogger(
-        # A fixed folder, so that a resumed run continues its own curves.
-        config.root_dir,
-        name=RunFolder(Path(config.root_dir)).logs.name,
-        version="",
-        default_hp_metric=False,
-        purge_step=first_step or None,
-    )
     try:
-        return _lightning_trainer(config, callbacks, logger, on_accelerator=on_accelerator)
+        return _lightning_trainer(
+            config, callbacks, _curves(config, first_step), on_accelerator=on_accelerator
+        )
     except (MisconfigurationException, ModuleNotFoundError) as error:
         raise TrainingError(
             f"accelerator {config.accelerator!r} with {config.devices} devices and strategy "
@@ -221,10 +216,25 @@ def make_trainer(
         ) from error
 
 
+def _curves(config: DetectionConfig, first_step: int) -> TensorBoardLogger | Literal[False]:
+    """The writer of the curves; False where TensorBoard is not installed."""
+    if importlib.util.find_spec("tensorboard") is None:
+        _LOG.warning("curves and pictures are not written: tensorboard is not installed")
+        return False
+    return TensorBoardLogger(
+        # A fixed folder, so that a resumed run continues its own curves.
+        config.root_dir,
+        name=RunFolder(Path(config.root_dir)).logs.name,
+        version="",
+        default_hp_metric=False,
+        purge_step=first_step or None,
+    )
+
+
 def _lightning_trainer(
     config: DetectionConfig,
     callbacks: list[pl.Callback],
-    logger: TensorBoardLogger,
+    logger: TensorBoardLogger | Literal[False],
     *,
     on_accelerator: bool,
 ) -> pl.Trainer:
