@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from evdet.cli.split import SplitOptions, split
@@ -47,3 +48,27 @@ def test_without_a_label_map_a_split_says_what_is_next(unsplit, capsys):
 def test_a_path_that_is_not_a_folder_is_refused(unsplit):
     with pytest.raises(FolderError, match=r"a_td\.dat"):
         split(SplitOptions(folder=unsplit / "a_td.dat"))
+
+
+def test_a_class_that_is_missing_in_a_split_is_named(unsplit, capsys):
+    boxes = np.load(unsplit / "a_bbox.npy")
+    boxes["class_id"] = 1
+    np.save(unsplit / "a_bbox.npy", boxes)
+    (unsplit / "label_map_dictionary.json").write_text('{"0": "car", "1": "van"}')
+
+    split(SplitOptions(folder=unsplit))
+
+    said = capsys.readouterr().out
+    assert "boxes of car: train 1, val 1, test 1\n" in said
+    assert (
+        "boxes of van: train 1, val 0, test 0 (missing in val and test: 1 recording with it)"
+        in said
+    )
+
+
+def test_labels_that_cannot_be_read_do_not_stop_a_split(unsplit, capsys):
+    (unsplit / "a_bbox.npy").write_text("no array")
+
+    split(SplitOptions(folder=unsplit))
+
+    assert "boxes of car: " in capsys.readouterr().out

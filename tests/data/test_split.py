@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.data.folder import open_folder
-from evdet.data.split import assign, do_split, plan_split
+from evdet.data.shares import assign
+from evdet.data.split import do_split, plan_split
 from evdet.labels.label_map import FolderError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -200,6 +201,41 @@ def test_every_thing_is_dealt_once_and_no_share_goes_empty(weights, seed):
 
     assert sorted(itertools.chain(*assigned)) == list(range(len(weights)))
     assert all(assigned)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 1000), *[st.integers(0, 3)] * 4), min_size=6, max_size=30),
+    st.integers(0, 9),
+)
+def test_a_class_of_many_things_is_missing_from_no_share(things, seed):
+    weights, counts = [thing[0] for thing in things], [thing[1:] for thing in things]
+
+    assigned = assign(weights, [0.6, 0.2, 0.2], seed, counts)
+
+    assert sorted(itertools.chain(*assigned)) == list(range(len(things)))
+    assert all(assigned)
+    for k in range(4):
+        if sum(count[k] > 0 for count in counts) >= len(things) - 1:
+            assert all(any(counts[i][k] for i in items) for items in assigned)
+
+
+def test_a_class_of_three_recordings_is_in_every_split(root):
+    rare = {"a": {"cat": 5}, "b": {"cat": 1}, "sub/c": {"cat": 2}}
+
+    plan = plan_split(
+        root, shares=SHARES, count_boxes=lambda entry: {"car": 10, **rare.get(entry.name, {})}
+    )
+
+    assert all(plan.num_boxes(split)["cat"] > 0 for split in SHARES)
+    assert sum(plan.num_boxes(split)["car"] for split in SHARES) == 50
+
+
+def test_a_class_of_one_recording_is_counted_where_it_is(root):
+    plan = plan_split(
+        root, shares=SHARES, count_boxes=lambda e: {"cat": 3} if e.name == "a" else {}
+    )
+
+    assert sorted(plan.num_boxes(split)["cat"] for split in SHARES) == [0, 0, 3]
 
 
 @given(st.integers(20, 200), st.integers(0, 9))

@@ -1,16 +1,18 @@
 """`evdet split`: a folder of recordings -> train/, val/ and test/."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, counted
-from evdet.data import SplitPlan, do_split, is_metavision_tensors, plan_split
-from evdet.events import ReadOptions, open_recording
-from evdet.labels import LABEL_MAP_FILE
+from evdet.data import RecordingEntry, SplitPlan, do_split, is_metavision_tensors, plan_split
+from evdet.events import ReadOptions, RecordingError, open_recording
+from evdet.labels import LABEL_MAP_FILE, LabelError, read_boxes, read_label_map
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
 
@@ -46,6 +48,7 @@ def split(options: SplitOptions) -> None:
         options.folder,
         shares={"train": options.train, "val": options.val, "test": options.test},
         seed=options.seed,
+        count_boxes=_box_counter(options.folder, reading),
         weigh=(lambda path: _duration(path, reading)) if options.by == "duration" else None,
         progress=lambda entries: tqdm(entries, desc="Reading", unit="recording", leave=False),
     )
@@ -75,7 +78,45 @@ def describe_plan(plan: SplitPlan, *, by: str = "duration") -> str:
         count = counted(len(parts), "recording")
         lines.append(f"{name}: {count}{amount} ({plan.share(name):.0%})")
         lines += [f"  {part.name}" + ("" if part.has_labels else " (no labels)") for part in parts]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_describe_classes(plan)])
+
+
+def _describe_classes(plan: SplitPlan) -> list[str]:
+    """The boxes of each class in each split, and which class is missing where and why."""
+    counts = {split: plan.num_boxes(split) for split in plan.parts}
+    lines = []
+    for name in next(iter(counts.values()), {}):
+        each = ", ".join(f"{split} {found[name]:,}" for split, found in counts.items())
+        missing = [split for split, found in counts.items() if not found[name]]
+        if missing:
+            have = sum(name in part.num_boxes for parts in plan.parts.values() for part in parts)
+            each += f" (missing in {' and '.join(missing)}: {counted(have, 'recording')} with it)"
+        lines.append(f"boxes of {name}: {each}")
+    return lines
+
+
+def _box_counter(
+    folder: Path, options: ReadOptions
+) -> Callable[[RecordingEntry], Mapping[str, int]] | None:
+    """A function that counts a recording's boxes by class; None without a label map."""
+    if not (folder / LABEL_MAP_FILE).exists():
+        return None
+    label_map = read_label_map(folder / LABEL_MAP_FILE)
+
+    def count(entry: RecordingEntry) -> dict[str, int]:
+        if entry.boxes is None or entry.kind == "frames":
+            return {}
+        try:
+            recording = open_recording(entry.recording, options=options)
+            # Times do not matter here, so that any period of frames will do.
+            labeled = read_boxes(entry.boxes, label_map, recording=recording, frame_period=50_000)
+        except (LabelError, RecordingError):
+            return {}  # `evdet check` says what is wrong with it
+        ids, counts = np.unique(labeled.boxes["class_id"], return_counts=True)
+        found = zip(ids.tolist(), counts.tolist(), strict=True)
+        return {label_map.get(i - 1, f"class {i - 1}"): n for i, n in found}
+
+    return count
 
 
 def _duration(path: Path, options: ReadOptions) -> int:

@@ -4,18 +4,16 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from evdet.data.folder_layouts import RecordingEntry, pair_up
+from evdet.data.shares import assign
 from evdet.labels import FolderError, key_of
 
-__all__ = ["SplitPart", "SplitPlan", "assign", "do_split", "plan_split"]
+__all__ = ["SplitPart", "SplitPlan", "do_split", "plan_split"]
 
-_NUM_TRIES = 64
 _NEXT_TO_KEY = re.compile(r"[._-]|$")
 
 
@@ -31,6 +29,8 @@ class SplitPart:
     """Its duration in microseconds, or 1 if recordings are counted."""
     has_labels: bool
     """Whether a label file lies beside it."""
+    num_boxes: Mapping[str, int] = field(default_factory=dict)
+    """Boxes of each class, if they are counted."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,14 @@ class SplitPlan:
         total = sum(part.weight for parts in self.parts.values() for part in parts)
         return sum(part.weight for part in self.parts[split]) / max(total, 1)
 
+    def num_boxes(self, split: str) -> dict[str, int]:
+        """Boxes of each class in a split, in the order of the classes' first recordings."""
+        counts = {name: 0 for parts in self.parts.values() for p in parts for name in p.num_boxes}
+        for part in self.parts[split]:
+            for name, count in part.num_boxes.items():
+                counts[name] += count
+        return counts
+
 
 def plan_split(
     folder: Path,
@@ -53,6 +61,7 @@ def plan_split(
     shares: Mapping[str, float],
     seed: int = 0,
     weigh: Callable[[Path], int] | None = None,
+    count_boxes: Callable[[RecordingEntry], Mapping[str, int]] | None = None,
     progress: Callable[[Sequence[RecordingEntry]], Iterable[RecordingEntry]] = iter,
 ) -> SplitPlan:
     """Plan the split of each recording of a folder; no file is changed.
@@ -62,6 +71,8 @@ def plan_split(
         shares: how much each split gets, by name; in any unit.
         seed: the same seed gives the same plan for the same recordings.
         weigh: the weight of a recording, such as its duration; by default 1.
+        count_boxes: boxes of each class in a recording. With it every split gets its share of
+            each class, and no class is missing from a split where that is possible.
         progress: wraps the recordings while they are weighed.
 
     Raises:
@@ -85,50 +96,23 @@ def plan_split(
             "Recordings are not cut, as their parts would be too similar: record more, or give a "
             "split the share 0."
         )
-    weights = [
-        1 if weigh is None else max(weigh(entry.recording), 1) for entry in progress(entries)
-    ]
+    weights, boxes = [], []
+    for entry in progress(entries):
+        weights.append(1 if weigh is None else max(weigh(entry.recording), 1))
+        boxes.append({} if count_boxes is None else dict(count_boxes(entry)))
     files = _files_of(entries)  # now, since reading may have left an index beside a recording
     parts = [
-        SplitPart(entry.name, files[entry.name], weight, entry.boxes is not None)
-        for entry, weight in zip(entries, weights, strict=True)
+        SplitPart(entry.name, files[entry.name], weight, entry.boxes is not None, counts)
+        for entry, weight, counts in zip(entries, weights, boxes, strict=True)
     ]
-    assigned = assign(weights, list(wanted.values()), seed)
+    names = sorted({name for counts in boxes for name in counts})
+    counts_of = [[counts.get(name, 0) for name in names] for counts in boxes] if names else None
+    assigned = assign(weights, list(wanted.values()), seed, counts_of)
     chosen = {
         split: tuple(parts[i] for i in sorted(indices))
         for split, indices in zip(wanted, assigned, strict=True)
     }
     return SplitPlan(folder, chosen)
-
-
-def assign(weights: Sequence[int], shares: Sequence[float], seed: int) -> list[list[int]]:
-    """Assign items so that each share gets its part of the weight, and at least one item.
-
-    Args:
-        weights: of the items; positive.
-        shares: parts of the weight, adding up to 1; at most as many as items.
-        seed: draws one of several good assignments.
-
-    Returns:
-        Indices of the items of each share.
-    """
-    rng = np.random.default_rng(seed)
-    targets = np.array(shares) * sum(weights)
-    best: tuple[float, list[list[int]]] | None = None
-    for _ in range(_NUM_TRIES):
-        missing = targets.copy()
-        assigned: list[list[int]] = [[] for _ in shares]
-        order = rng.permutation(len(weights)).tolist()
-        for num_done, item in enumerate(order):
-            empty = [i for i, items in enumerate(assigned) if not items]
-            must_fill = len(order) - num_done <= len(empty)
-            share = empty[0] if must_fill else int(missing.argmax())
-            assigned[share].append(item)
-            missing[share] -= weights[item]
-        miss = float(np.abs(missing).sum())
-        if best is None or miss < best[0]:
-            best = miss, assigned
-    return best[1] if best else []
 
 
 def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> None:
