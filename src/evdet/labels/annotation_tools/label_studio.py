@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evdet.events import SensorSize
 from evdet.labels.annotation_tools.json_file import read_json, records_of, value_of, whole_of
 from evdet.labels.annotation_tools.keyframes import (
     Keyframe,
@@ -30,6 +31,7 @@ _NO_SHAPES = (
 _OBJECTS = ("", "videorectangle", "labels")
 # Label Studio puts eight characters before the name of an uploaded file.
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
+_VIDEO = re.compile(r"\.(mp4|webm|ogv|ogg|mov|avi|mkv|m4v)\b", re.IGNORECASE)
 # Fields of JSON-MIN that are not the data of the task.
 _MIN_FIELDS = ("annotator", "annotation_id", "created_at", "updated_at", "lead_time")
 
@@ -63,7 +65,7 @@ def read_label_studio(source: LabelSource) -> BoxRows:
             "annotations are not labels): annotate it, or export the annotated tasks"
         )
     rows = BoxRows()
-    videos = [task for task in tasks if any("sequence" in _value(r) for r in task.results or [])]
+    videos = [task for task in tasks if _is_video(task)]
     if videos:
         _read_video(source, videos[0] if len(videos) == 1 else _of_name(source, videos), rows)
     else:
@@ -122,6 +124,12 @@ def _texts(values: list[Any]) -> list[str]:
     return [value for value in values if isinstance(value, str)]
 
 
+def _is_video(task: _Task) -> bool:
+    if task.results:
+        return any("sequence" in _value(result) for result in task.results)
+    return any(_VIDEO.search(name) for name in task.names)
+
+
 def _of_name(source: LabelSource, videos: list[_Task]) -> _Task:
     wanted = key_of(source.path)
     stems = [
@@ -170,6 +178,8 @@ def _read_video(source: LabelSource, task: _Task, rows: BoxRows) -> None:
             else:
                 t = source.frame_time(frame, where)
                 rows.add(t, xywh, class_id, track_id=track_id)
+    if not num_frames and not rows.rows:
+        num_frames = (last_frame(source) or -1) + 1
     add_empty_frames(source, rows, range(num_frames))
 
 
@@ -199,13 +209,10 @@ def _keyframes(source: LabelSource, sequence: Any, where: str) -> list[Keyframe]
         if not 1 <= frame < 2**40:
             raise source.error(f"the frame is {frame}: Label Studio's frames start at 1", where)
         here = f"{where}, frame {frame}"
-        x, y, w, h = (
-            value_of(source, record, name, here) for name in ("x", "y", "width", "height")
-        )
         keyframes.append(
             Keyframe(
                 frame - 1,
-                _to_pixels((x, y, w, h), size.width, size.height),
+                _to_pixels(_percents(source, record, here), size),
                 value_of(source, {"rotation": 0, **record}, "rotation", here),
                 continues=record.get("enabled", True) is not False,
             )
@@ -234,9 +241,9 @@ def _read_pictures(source: LabelSource, tasks: list[_Task], rows: BoxRows) -> No
                 rows.count("rotated boxes")
                 continue
             percents = _percents(source, value, where)
-            width, height = _picture_size(source, {**value, **result}, where)
+            size = _picture_size(source, {**value, **result}, where)
             class_id = _class_of(source, value, labels.get(str(result.get("id")), []), where)
-            rows.add(t, _to_pixels(percents, width, height), class_id)
+            rows.add(t, _to_pixels(percents, size), class_id)
         if len(rows.rows) == num_before:
             rows.empty_times.append(t)
 
@@ -248,11 +255,11 @@ def _picture_of(source: LabelSource, task: _Task) -> str:
     return (pictures or task.names)[-1]
 
 
-def _picture_size(source: LabelSource, record: dict[str, Any], where: str) -> tuple[float, float]:
-    """Width and height of the labelled picture, which must be those of the sensor."""
+def _picture_size(source: LabelSource, record: dict[str, Any], where: str) -> SensorSize:
+    """The size of the labelled picture, which must be that of the sensor."""
     width, height = (number(record.get(f"original_{name}")) for name in ("width", "height"))
     if source.recording is None and width and height:
-        return width, height
+        return SensorSize(round(height), round(width))
     size = source.facts(where).size
     if width and height and (height, width) != tuple(size):
         raise source.error(
@@ -260,7 +267,7 @@ def _picture_size(source: LabelSource, record: dict[str, Any], where: str) -> tu
             "label pictures of the sensor's size (`evdet view --frames`)",
             where,
         )
-    return size.width, size.height
+    return size
 
 
 def _percents(
@@ -271,10 +278,11 @@ def _percents(
 
 
 def _to_pixels(
-    percents: tuple[float, float, float, float], width: float, height: float
+    percents: tuple[float, float, float, float], size: SensorSize
 ) -> tuple[float, float, float, float]:
     x, y, w, h = percents
-    return x * width / 100, y * height / 100, w * width / 100, h * height / 100
+    across, down = size.width / 100, size.height / 100
+    return x * across, y * down, w * across, h * down
 
 
 def _value(result: dict[str, Any]) -> dict[str, Any]:
