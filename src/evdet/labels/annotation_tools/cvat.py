@@ -11,6 +11,7 @@ from evdet.labels.annotation_tools.keyframes import (
     last_frame,
 )
 from evdet.labels.annotation_tools.picture_names import frames_of_names
+from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
 from evdet.labels.annotation_tools.xml_file import read_xml
 from evdet.labels.label_map import key_of
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
@@ -51,6 +52,9 @@ def read_cvat(source: LabelSource) -> BoxRows:
         _read_images(source, images, rows)
     if tracks or not images:
         _read_tracks(source, tracks, task, rows)
+    boxes = [box for node in (*tracks, *images) for box in node.findall("box")]
+    flags = [b for b in boxes if b.get("occluded") in _TRUE and b.get("outside") not in _TRUE]
+    note_occluded(source, len(flags))
     return rows
 
 
@@ -115,7 +119,7 @@ def _read_images(source: LabelSource, images: list[Element], rows: BoxRows) -> N
         num_before = len(rows.rows)
         for shape in _boxes_of(node, rows):
             if _is_rotated(source, shape, where):
-                rows.count("rotated boxes")
+                count_dropped(rows, "rotated boxes")
                 continue
             class_id = source.class_id_of(_label(source, shape, where), where)
             rows.add(t, _xywh(source, shape, where), class_id)
@@ -149,7 +153,7 @@ def _read_tracks(source: LabelSource, tracks: list[Element], task: _Task, rows: 
             source, keys, last=end, step=task.step, where=where
         ):
             if is_rotated:
-                rows.count("rotated boxes")
+                count_dropped(rows, "rotated boxes")
                 continue
             rows.add(source.frame_time(frame, where), xywh, class_id, track_id=track_id)
     if task.last is not None:
@@ -172,7 +176,7 @@ def _boxes_of(node: Element, rows: BoxRows) -> list[Element]:
     """The boxes of an image or a track; other shapes are counted."""
     for shape in node:
         if shape.tag in _SHAPES and shape.get("outside") not in _TRUE:
-            rows.count(f"shapes that are not boxes ({shape.tag})")
+            count_dropped(rows, f"shapes that are not boxes ({shape.tag})")
     return node.findall("box")
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from evdet.labels.annotation_tools.json_file import read_json, records_of, value_of, whole_of
 from evdet.labels.annotation_tools.keyframes import TrackIds
 from evdet.labels.annotation_tools.picture_names import frames_of_names
+from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
 from evdet.labels.source import BoxRows, LabelSource, number
 
 __all__ = ["read_datumaro"]
@@ -58,6 +59,8 @@ def read_datumaro(source: LabelSource) -> BoxRows:
             rows.add(t, box, class_ids[label], track_id=ids[track] if track else 0)
         if len(rows.rows) == num_before:
             rows.empty_times.append(t)
+    every = [one for of_item in annotations for one in of_item if one.get("type") == "bbox"]
+    note_occluded(source, sum(_attributes(one).get("occluded") in _TRUE for one in every))
     return rows
 
 
@@ -92,10 +95,10 @@ def _is_box(annotation: dict[str, Any], rows: BoxRows) -> bool:
     if attributes.get("outside") in _TRUE or kind == "label":
         return False
     if kind != "bbox":
-        rows.count(f"shapes that are not boxes ({kind!s:.20})")
+        count_dropped(rows, f"shapes that are not boxes ({kind!s:.20})")
         return False
     if (number(attributes.get("rotation")) or 0) % 360:
-        rows.count("rotated boxes")
+        count_dropped(rows, "rotated boxes")
         return False
     return True
 

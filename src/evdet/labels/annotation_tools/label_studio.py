@@ -15,6 +15,7 @@ from evdet.labels.annotation_tools.keyframes import (
     last_frame,
 )
 from evdet.labels.annotation_tools.picture_names import frames_of_names
+from evdet.labels.annotation_tools.remarks import count_dropped
 from evdet.labels.label_map import key_of
 from evdet.labels.source import BoxRows, LabelSource, number
 
@@ -174,7 +175,7 @@ def _read_video(source: LabelSource, task: _Task, rows: BoxRows) -> None:
         end = max(keyframe.frame for keyframe in keyframes) if last is None else last
         for frame, xywh, is_rotated in fill_frames(source, keyframes, last=end, where=where):
             if is_rotated:
-                rows.count("rotated boxes")
+                count_dropped(rows, "rotated boxes")
             else:
                 t = source.frame_time(frame, where)
                 rows.add(t, xywh, class_id, track_id=track_id)
@@ -238,7 +239,7 @@ def _read_pictures(source: LabelSource, tasks: list[_Task], rows: BoxRows) -> No
                 _count_shape(result, rows)
                 continue
             if (number(value.get("rotation")) or 0) % 360:
-                rows.count("rotated boxes")
+                count_dropped(rows, "rotated boxes")
                 continue
             percents = _percents(source, value, where)
             size = _picture_size(source, {**value, **result}, where)
@@ -306,7 +307,7 @@ def _count_shape(result: dict[str, Any], rows: BoxRows) -> None:
     named = [key for key in _value(result) if key.endswith("labels")]
     kind = _kind(result) or (named[0] if named else "")
     if kind and kind not in _NO_SHAPES:
-        rows.count(f"shapes that are not boxes ({kind.removesuffix('labels')})")
+        count_dropped(rows, f"shapes that are not boxes ({kind.removesuffix('labels')})")
 
 
 def _labels_by_id(task: _Task) -> dict[str, list[Any]]:
