@@ -63,8 +63,7 @@ class ViewOptions:
     output: Annotated[Path | None, default("none", "FILE")] = None
     """File to write: .mp4 a video of every time bin, .png a picture of several of them."""
     frames: Annotated[Path | None, default("none", "DIR")] = None
-    """Folder for a numbered picture of every time bin, in the sensor's size, without boxes, for
-    annotation tools. The video of --output then has the same frames."""
+    """Folder for pictures to annotate: one of each time bin, in the sensor's size, without boxes."""
     prelabels: Annotated[Path | None, default("none", "FILE")] = None
     """File to write the boxes to for the annotation tool: .xml for CVAT, .json for Label Studio."""
     boxes: Annotated[Path | None, default("the labels next to the recording", "FILE")] = None
@@ -178,9 +177,8 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
     else:
         write_video(options.output, pictures, 1e6 / options.delta_t)
     last = first + pictures.count - 1
-    print(
-        f"pictures: {folder}, {picture_name(first)} to {picture_name(last)}, {size.width}x{size.height} pixels"
-    )
+    sides = f"{size.width}x{size.height} pixels"
+    print(f"pictures: {folder}, {picture_name(first)} to {picture_name(last)}, {sides}")
     if options.output is not None:
         print(f"video: {options.output}, {counted(pictures.count, 'frame')}")
     if options.prelabels is not None and prelabels is not None:
@@ -188,7 +186,7 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
         _write_prelabels(options, options.prelabels, prelabels, shown)
     print(
         f"a frame lasts {options.delta_t} us: read the labels back with "
-        f"--frame-period {options.delta_t} (in a training, frame_period: {options.delta_t})"
+        f"--frame-period {options.delta_t} (evdet check, train, score)"
     )
     if first:
         print(
