@@ -189,6 +189,7 @@ def fuzz(
     first: int = 0,
     progress: Callable[[int], object] | None = None,
     max_failures: int = 20,
+    read: Callable[[Path], str] | None = None,
 ) -> Outcome:
     """Read so many damaged files, in a process that may crash or hang without harm.
 
@@ -201,6 +202,7 @@ def fuzz(
         first: number of the first file.
         progress: called with the number of files done since it was called before.
         max_failures: end after so many.
+        read: what is done with each file; None is `exercise`.
 
     Returns:
         What became of them.
@@ -209,7 +211,7 @@ def fuzz(
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
         while number < first + count and len(outcome.failures) < max_failures:
-            job = Job(folder, originals, suffix, wrap, seed)
+            job = Job(folder, originals, suffix, wrap, seed, read)
             done = _in_a_process(job, range(number, first + count))
             ended_at = number
             for kind, at, detail in done:
@@ -240,6 +242,7 @@ class Job:
     suffix: str
     wrap: Callable[[bytes], bytes]
     seed: int
+    read: Callable[[Path], str] | None = None
 
     def make_file(self, number: int) -> bytes:
         """The damaged file of that number."""
@@ -289,10 +292,11 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
+    read = job.read or exercise
     for index, original in enumerate(job.originals):  # whatever is loaded or compiled once
         path = job.folder / f"original{index}{job.suffix}"
         path.write_bytes(job.wrap(original))
-        exercise(path)
+        read(path)
         path.unlink()
     for number in numbers:
         path = job.folder / f"{number}{job.suffix}"
@@ -304,7 +308,7 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
             tracemalloc.start()
         began = time.perf_counter()
         try:
-            answer = exercise(path)
+            answer = read(path)
             seconds = time.perf_counter() - began
             grown = _highest_memory() - before
             if traced:

@@ -63,7 +63,7 @@ class ViewOptions:
     output: Annotated[Path | None, default("none", "FILE")] = None
     """File to write: .mp4 a video of every time bin, .png a picture of several of them."""
     frames: Annotated[Path | None, default("none", "DIR")] = None
-    """Folder for pictures to annotate: one of each time bin, in the sensor's size, without boxes."""
+    """Folder for pictures to annotate: each time bin, in the sensor's size, without boxes."""
     prelabels: Annotated[Path | None, default("none", "FILE")] = None
     """File to write the boxes to for the annotation tool: .xml for CVAT, .json for Label Studio."""
     boxes: Annotated[Path | None, default("the labels next to the recording", "FILE")] = None

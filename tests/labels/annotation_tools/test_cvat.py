@@ -242,6 +242,12 @@ def test_images_without_numbers_are_numbered_by_their_ids(tmp_path):
     assert read(path).empty_times.tolist() == times(5)
 
 
+def test_two_images_of_one_frame_are_refused(tmp_path):
+    path = write(tmp_path, image("left.png", IMAGE_BOX, 2), image("right.png", "", 2))
+    with pytest.raises(LabelError, match=r"'left.png' and 'right.png' both are frame 2"):
+        read(path)
+
+
 def test_shapes_of_images_are_counted(tmp_path):
     shapes = '    <mask label="car" rle="1" left="0" top="0" width="1" height="1"/>\n'
     tag = '    <tag label="car" source="manual">\n    </tag>\n'
@@ -273,7 +279,7 @@ def test_pictures_of_another_size_are_refused(tmp_path):
         ('label="car"', "", "<track> has no label"),
         ("</annotations>", "", "not valid XML.*copied completely"),
         ("<size>10<", "<size>ten<", "<size> is 'ten', not a whole number"),
-        ("<size>10<", "<size>999999999999<", "frames without a keyframe are too many"),
+        ("<size>10<", "<size>99999999<", "frame 99,999,998 is far beyond the recording.* 18"),
         ("<frame_filter>", "<frame_filter>step=0", "not such as step=5"),
         ("<annotations>", "<!DOCTYPE a [<!ENTITY b 'c'>]><annotations>", "document type"),
         ("</track>", '<box frame="0" xtl="9" ytl="1" xbr="2" ybr="3"/></track>', "two different"),

@@ -80,6 +80,7 @@ def test_other_shapes_are_counted_and_boxes_outside_are_none(tmp_path):
         (item("frame_1", 0, box(float("nan"))), "`x` is nan, not a number"),
         (item("frame", -3, box()), "the frame index -3 is before the first"),
         (item("frame", 0, box()) | {"attr": {}}, "neither does the id end in a number"),
+        (item("", 0) | {"annotations": [5]}, "`annotations` must be a list of objects"),
         (item("frame_1", 0, size=(480, 608)), "picture is 608x480, the sensor is 304x240"),
         (item("frame_1", 0) | {"annotations": 4}, "`annotations` must be a list"),
     ],
@@ -87,3 +88,8 @@ def test_other_shapes_are_counted_and_boxes_outside_are_none(tmp_path):
 def test_a_wrong_item_is_named(tmp_path, one, message):
     with pytest.raises(LabelError, match=message):
         read(write(tmp_path, one))
+
+
+def test_two_items_of_one_frame_are_refused(tmp_path):
+    with pytest.raises(LabelError, match="'a' and 'b' both are frame 3"):
+        read(write(tmp_path, item("a", 3), item("b", 3)))

@@ -277,7 +277,7 @@ def test_a_wrong_keyframe_is_named_with_its_place(tmp_path, change, message):
         ([task([region([key(1)], labels=["Man", "Woman"])])], "the labels Man, Woman: give it one"),
         ([task([region([key(1)], labels=[])])], "no label: give it one label"),
         ([task([region([key(1)], "Wonan")])], "'Wonan' is not in the label map.*'Woman'"),
-        ([task([region([key(1)], frames=10**9)])], "frames without a keyframe are too many"),
+        ([task([region([key(1)], frames=10**9)])], "frame 999,999,999 is far beyond the recording"),
         ([task([region([key(1)], frames=-1)])], "`framesCount` is -1"),
         ([task([region("abc")])], "`sequence` must be a list of objects"),
         ([{"data": {}, "annotations": 3}], "`annotations` must be a list"),

@@ -10,7 +10,7 @@ from evdet.labels.annotation_tools.keyframes import (
     fill_frames,
     last_frame,
 )
-from evdet.labels.annotation_tools.picture_names import frames_of_names
+from evdet.labels.annotation_tools.picture_names import check_distinct, frames_of_names
 from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
 from evdet.labels.annotation_tools.xml_file import read_xml
 from evdet.labels.label_map import key_of
@@ -109,9 +109,11 @@ def _task_of_name(source: LabelSource, tasks: list[Element]) -> Element:
 
 
 def _read_images(source: LabelSource, images: list[Element], rows: BoxRows) -> None:
-    frames = frames_of_names([node.get("name", "") for node in images])
+    names = [node.get("name", "") for node in images]
+    frames = frames_of_names(names)
     if frames is None:
         frames = [_index(source, node, "id", f"image {i}") for i, node in enumerate(images)]
+        check_distinct(source, frames, names)
     for node, frame in zip(images, frames, strict=True):
         where = f"image {node.get('name') or node.get('id')}"
         _check_size(source, node, "", where)

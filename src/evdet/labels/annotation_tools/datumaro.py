@@ -4,7 +4,7 @@ from typing import Any
 
 from evdet.labels.annotation_tools.json_file import read_json, records_of, value_of, whole_of
 from evdet.labels.annotation_tools.keyframes import TrackIds
-from evdet.labels.annotation_tools.picture_names import frames_of_names
+from evdet.labels.annotation_tools.picture_names import check_distinct, frames_of_names
 from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
 from evdet.labels.source import BoxRows, LabelSource, number
 
@@ -86,6 +86,7 @@ def _frames(source: LabelSource, items: list[dict[str, Any]]) -> list[int]:
                 where,
             )
         found.append(whole_of(source, attributes, "frame", where))
+    check_distinct(source, found, [str(item.get("id", "")) for item in items])
     return found
 
 

@@ -8,8 +8,10 @@ from evdet.labels.source import BoxRows, LabelSource
 
 __all__ = ["Keyframe", "NumberedBox", "TrackIds", "add_empty_frames", "fill_frames", "last_frame"]
 
-# Python objects of a file whose numbers are damaged must not fill the memory.
-_MAX_BOXES = 2_000_000
+# The boxes of a file whose numbers are damaged must not fill the memory.
+_MAX_FRAMES = 1_000_000
+# A task may be longer than the recording, but not by this.
+_MAX_TIMES_LONGER, _MAX_MORE = 10, 1000
 
 
 class Keyframe(NamedTuple):
@@ -73,9 +75,11 @@ def fill_frames(
         where: location in the file, for the error.
 
     Raises:
-        LabelError: two keyframes have the same frame, or there are too many frames.
+        LabelError: two keyframes have the same frame, or a frame lies far beyond the recording.
     """
     ordered = sorted(set(keyframes))
+    if ordered:
+        _check_frame(source, max(last, ordered[-1].frame), where)
     for one, other in pairwise(ordered):
         if one.frame == other.frame:
             raise source.error(f"two different boxes on frame {one.frame}", where)
@@ -86,10 +90,7 @@ def fill_frames(
         if not keyframe.continues:
             continue
         stop = last + 1 if following is None else following.frame
-        frames = range(keyframe.frame + step, stop, step)
-        if len(frames) > _MAX_BOXES:
-            raise source.error(f"{len(frames):,} frames without a keyframe are too many", where)
-        for frame in frames:
+        for frame in range(keyframe.frame + step, stop, step):
             if following is None:
                 yield NumberedBox(frame, keyframe.xywh, keyframe.rotation % 360 != 0)
                 continue
@@ -110,12 +111,9 @@ def add_empty_frames(source: LabelSource, rows: BoxRows, frames: range) -> None:
         frames: the frames that were annotated.
 
     Raises:
-        LabelError: there are too many frames, or their duration is not known.
+        LabelError: a frame lies far beyond the recording, or the frame period is not known.
     """
-    if len(frames) > _MAX_BOXES:
-        raise source.error(f"{len(frames):,} frames are too many for labels")
-    if len(rows.rows) > _MAX_BOXES:
-        raise source.error(f"{len(rows.rows):,} boxes are too many for labels")
+    _check_frame(source, frames[-1] if frames else 0)
     with_boxes = {row[0] for row in rows.rows}
     times = (source.frame_time(frame) for frame in frames)
     rows.empty_times += [t for t in times if t not in with_boxes]
@@ -127,3 +125,17 @@ def last_frame(source: LabelSource) -> int | None:
     if recording is None or not period or recording.end is None:
         return None
     return recording.end // period - (recording.start or 0) // period
+
+
+def _check_frame(source: LabelSource, frame: int, where: str = "") -> None:
+    in_recording = last_frame(source)
+    most = _MAX_FRAMES if in_recording is None else in_recording * _MAX_TIMES_LONGER + _MAX_MORE
+    if frame <= most:
+        return
+    what = f"frame {frame:,} is far beyond the last"
+    if in_recording is not None:
+        what = (
+            f"frame {frame:,} is far beyond the recording, which has {in_recording + 1:,} frames "
+            f"of {source.frame_period} us: is --frame-period right, and the recording?"
+        )
+    raise source.error(what, where)

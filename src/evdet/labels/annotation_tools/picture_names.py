@@ -3,7 +3,9 @@
 import re
 from collections.abc import Sequence
 
-__all__ = ["frames_of_names"]
+from evdet.labels.source import LabelSource
+
+__all__ = ["check_distinct", "frames_of_names"]
 
 
 def frames_of_names(names: Sequence[str]) -> list[int] | None:
@@ -23,3 +25,19 @@ def frames_of_names(names: Sequence[str]) -> list[int] | None:
     digits = [re.search(r"(\d{1,12})$", stem) for stem in stems]
     frames = [int(match[1]) for match in digits if match]
     return frames if len(frames) == len(set(frames)) == len(names) else None
+
+
+def check_distinct(source: LabelSource, frames: Sequence[int], names: Sequence[str]) -> None:
+    """Check that no two pictures are the same frame.
+
+    Raises:
+        LabelError: two are.
+    """
+    seen: dict[int, str] = {}
+    for frame, name in zip(frames, names, strict=True):
+        if frame in seen:
+            raise source.error(
+                f"{seen[frame]!r:.60} and {name!r:.60} both are frame {frame}: number the pictures "
+                "by frame, as in frame_000012.png"
+            )
+        seen[frame] = name
