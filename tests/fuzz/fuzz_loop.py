@@ -185,11 +185,11 @@ def fuzz(
     *,
     count: int,
     wrap: Callable[[bytes], bytes] = bytes,
+    read: Callable[[Path], str] | None = None,
     seed: int = 0,
     first: int = 0,
     progress: Callable[[int], object] | None = None,
     max_failures: int = 20,
-    read: Callable[[Path], str] | None = None,
 ) -> Outcome:
     """Read so many damaged files, in a process that may crash or hang without harm.
 
@@ -198,11 +198,11 @@ def fuzz(
         suffix: of their names.
         count: how many files.
         wrap: makes a file of the damaged bytes.
+        read: reads a file and says what became of it; None is `exercise`.
         seed: with the file's number, says how it is damaged.
         first: number of the first file.
         progress: called with the number of files done since it was called before.
         max_failures: end after so many.
-        read: what is done with each file; None is `exercise`.
 
     Returns:
         What became of them.

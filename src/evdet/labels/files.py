@@ -35,8 +35,9 @@ def read_boxes(
     """Read a label file.
 
     NumPy (`_bbox.npy`), COCO-video JSON, MOT text, YOLO text, PASCAL VOC XML or a table (CSV);
-    YOLO and VOC also as a folder with one file per frame. Exports of CVAT, Label Studio, Datumaro
-    and supervision are recognised by their content.
+    YOLO and VOC also as a folder with one file per frame.
+
+    Exports of CVAT, Label Studio, Datumaro and supervision are recognised by their content.
 
     Args:
         path: the file or folder.

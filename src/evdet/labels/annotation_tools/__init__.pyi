@@ -1,3 +1,4 @@
+from .class_names import class_names_of_tool as class_names_of_tool
 from .prelabels import (
     PRELABEL_SUFFIXES as PRELABEL_SUFFIXES,
     FramesToLabel as FramesToLabel,

@@ -9,7 +9,7 @@ from fuzz_samples import Samples
 from evdet.events.dtypes import SensorSize
 from evdet.labels import LabelError, RecordingSpan, read_boxes
 
-__all__ = ["LABEL_SAMPLES", "exercise_labels"]
+__all__ = ["TOOL_SAMPLES", "exercise_tools"]
 
 LABEL_MAP = {0: "car", 1: "person"}
 RECORDING = RecordingSpan(SensorSize(height=240, width=304), 1_000, 2_000_000)
@@ -99,7 +99,7 @@ def json_sink() -> list[bytes]:
     return [json.dumps(rows, indent=1).encode()]
 
 
-LABEL_SAMPLES = {
+TOOL_SAMPLES = {
     "cvat": Samples(".xml", cvat),
     "label studio": Samples(".json", label_studio),
     "datumaro": Samples(".json", datumaro),
@@ -109,7 +109,7 @@ LABEL_SAMPLES = {
 """By tool."""
 
 
-def exercise_labels(path: Path) -> str:
+def exercise_tools(path: Path) -> str:
     """Read a label file.
 
     Returns:
