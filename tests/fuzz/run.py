@@ -36,10 +36,10 @@ def main() -> int:
                 suffix,
                 count=count,
                 wrap=wrap,
+                read=exercise_tools if name in TOOL_SAMPLES else None,
                 seed=options.seed,
                 first=options.first,
                 progress=bar.update,
-                read=exercise_tools if name in TOOL_SAMPLES else None,
             )
         answers = ", ".join(f"{count} {answer}" for answer, count in outcome.answers.most_common())
         print(
