@@ -134,6 +134,19 @@ def test_json_min_is_read(tmp_path):
     assert seen(read(write(tmp_path, [record]))) == [(*times(1), 20, 1)]
 
 
+def test_of_several_annotations_in_json_min_the_first_is_read(tmp_path, caplog):
+    records = [
+        {"video": "drive.mp4", "id": 7, "annotation_id": k, "annotator": k, "box": [
+            region([key(1, x, enabled=False)])["value"]
+        ]}
+        for k, x in ((1, 10), (2, 30))
+    ]  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        labeled = read(write(tmp_path, records))
+    assert [x for _, x, _ in seen(labeled)] == [20]
+    assert "task 7: annotated several times; the first is read" in caplog.text
+
+
 def test_one_task_as_the_api_gives_it_is_read(tmp_path):
     path = write(tmp_path, task([region([key(1, enabled=False)])]))
     assert len(read(path).boxes) == 1
