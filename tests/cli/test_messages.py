@@ -26,6 +26,10 @@ SILLY = {
         "drive.dat --output x.png --start -1", "drive.dat --output x.png --start 99",
         "drive.dat --output x.png --duration 0", "nowhere.dat --output x.png",
         "drive.dat --output x.png --boxes nowhere.npy",
+        "drive.dat --frames no/frames", "drive.dat --frames new --scale 2",
+        "drive.dat --frames new --output x.mp4 --start 0.2",
+        "drive.dat --frames new --output x.png", "drive.dat --frames new --prelabels x.xml",
+        "drive.dat --output x.png --force",
     ],
     "convert": [
         "drive.dat", "drive.dat x.avi", "drive.dat drive.dat", "nowhere.dat x.raw",

@@ -1,3 +1,9 @@
+from .annotation_tools import (
+    PRELABEL_SUFFIXES as PRELABEL_SUFFIXES,
+    FramesToLabel as FramesToLabel,
+    write_cvat as write_cvat,
+    write_label_studio as write_label_studio,
+)
 from .binning import (
     BinnedBoxes as BinnedBoxes,
     LabeledTimes as LabeledTimes,

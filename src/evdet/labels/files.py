@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evdet.labels.annotation_tools import find_tool_reader
 from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
 from evdet.labels.csv import read_csv
@@ -35,6 +36,8 @@ def read_boxes(
 
     NumPy (`_bbox.npy`), COCO-video JSON, MOT text, YOLO text, PASCAL VOC XML or a table (CSV);
     YOLO and VOC also as a folder with one file per frame.
+
+    Exports of CVAT, Label Studio, Datumaro and supervision are recognised by their content.
 
     Args:
         path: the file or folder.
@@ -105,6 +108,9 @@ def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:
         return None
     if suffix == ".txt":
         return _reader_of_text(source)
+    of_tool = find_tool_reader(source)
+    if of_tool is not None:
+        return of_tool
     readers = {".json": read_coco, ".xml": read_voc, ".csv": read_csv, ".tsv": read_csv}
     if suffix not in readers:
         raise source.error(

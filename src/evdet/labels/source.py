@@ -192,6 +192,6 @@ def to_time(text: Any) -> int | None:
         return text if abs(text) < 2**62 else None
     if isinstance(text, str) and re.fullmatch(r"\s*[+-]?\d{1,18}\s*", text):
         # Not through a float: it would round times beyond 2^53.
-        return int(text)
+        return int(text.strip())  # some spaces int() does not take
     value = number(text)
     return int(value) if value is not None and value.is_integer() and abs(value) < 2**53 else None

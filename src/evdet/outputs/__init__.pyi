@@ -1,3 +1,9 @@
+from .numbered_pictures import (
+    check_picture_folder as check_picture_folder,
+    number_of_picture as number_of_picture,
+    picture_name as picture_name,
+    write_pictures as write_pictures,
+)
 from .opening import (
     OUTPUT_SUFFIXES as OUTPUT_SUFFIXES,
     OutputError as OutputError,
