@@ -167,7 +167,10 @@ def test_writing_and_reading_npy_is_the_identity(tmp_path_factory, some):
 
     write_boxes_npy(path, boxes)
 
-    np.testing.assert_array_equal(read(path).boxes, boxes)
+    labeled = read(path)
+    counted = (boxes["class_confidence"] > 0) | (boxes["class_confidence"] == 0).all()
+    np.testing.assert_array_equal(labeled.boxes, boxes[counted])
+    np.testing.assert_array_equal(labeled.ignored[list(BOX_DTYPE.names)], boxes[~counted])
     np.testing.assert_array_equal(boxes, before)
     np.testing.assert_array_equal(np.load(path)["class_id"], boxes["class_id"] - 1)
 
@@ -268,7 +271,7 @@ def test_coco_results_are_boxes_of_numbered_frames(tmp_path):
         ("3", "object with `images`, `annotations` and `categories`; this has int"),
         ("[3]", "result 0: '3' has no `bbox` and `score`"),
         ('[{"image_id": 0, "category_id": 0}]', "categories start at 1"),
-        ('[{"category_id": 1}]', "neither `t` .in microseconds. nor `frame_id`"),
+        ('[{"category_id": 1}]', "result 0: `image_id` is None, not a whole number"),
         ('{"bias": 3}', "this has bias"),
         (json.dumps(coco(images=3)), "`images` must be a list of objects"),
         (json.dumps(coco(images=[{"id": 10, "t": 0.05}])), "image 0: `t` is 0.05, not a whole"),
@@ -314,7 +317,9 @@ def test_mot_lines_that_are_not_scored_are_counted(tmp_path):
     labeled = read(write(tmp_path / "a.txt", "1,7,1,1,10,20,0,5,1\n"))
 
     assert len(labeled.boxes) == 0
-    assert labeled.counts == {"confidence 0": 1}
+    assert labeled.counts == {"ignored rows": 1}
+    assert labeled.ignored["t"].tolist() == labeled.empty_times.tolist() == [150]
+    assert labeled.ignored["class_id"].tolist() == [6]
 
 
 def test_mot_without_classes_needs_a_label_map_of_one(tmp_path):
@@ -333,7 +338,7 @@ def test_mot_without_classes_needs_a_label_map_of_one(tmp_path):
         ("1.5,2,3,4,5,6,1,1,1", "'1.5' is not a frame index"),
         ("--1,2,3,4,5,6,1,1,1", "'--1' is not a frame index"),
         ("1,2,3,4,5,nan,1,1,1", "'nan' is not a number"),
-        ("0,2,3,4,5,6,1,1,1", "frame index -1 is before the first"),
+        ("-1,2,3,4,5,6,1,1,1", "frame index -2 is before the first"),
         ("1,2,3,4,5,6,1,0.5,1", "the class 0.5"),
         ("1,2,3,4,5,6,1,1e30,1", "the class id .* is too large"),
         ("1,1e30,3,4,5,6,1,1,1", "'1e30' is not a track id"),
@@ -413,7 +418,11 @@ def test_a_folder_of_voc_files_labels_frame_by_frame(tmp_path):
         ("a.txt", "0 0.1 0.1 0.2 0.2 0.3 0.3\n", "are these outlines"),
         ("a.txt", "\ncar 0.5 0.5 0.1 0.2\n", "line 2: the class is 'car', not an id"),
         ("a.txt", "0 0.5 nan 0.1 0.2\n", "'nan' is not a number"),
-        ("a.txt", "0 100 50 20 20\n", "100 is not a share of the picture.* are these pixels"),
+        (
+            "a.txt",
+            "0 100 50 20 20\n",
+            "cx is 100, which is not a share of the picture.* are these pixels",
+        ),
         ("a.xml", "<annotation>", "not valid XML"),
         ("a.xml", "", "not valid XML"),
         ("a.xml", "<svg/>", "the XML is <svg>"),
@@ -432,8 +441,8 @@ def test_junk_in_files_of_frames_is_named_with_its_place(tmp_path, name, text, m
     [
         ([], "the folder has no .txt"),
         (["1.txt", "1.xml"], "both .txt and .xml"),
-        (["first.txt"], "does not end in a frame index"),
-        (["a1.txt", "b1.txt"], "a1.txt is also frame 1"),
+        (["first.txt"], "the file first.txt has no frame number"),
+        (["a1.txt", "b1.txt"], "a1.txt and b1.txt both are frame 1"),
     ],
 )
 def test_folders_of_frames_must_be_numbered(tmp_path, names, message):

@@ -9,6 +9,7 @@ from jaxtyping import Shaped
 
 from evdet.atomic_file import replacing
 from evdet.boxes import BOX_DTYPE
+from evdet.labels.binning import IGNORED_DTYPE
 from evdet.labels.source import LabelError, LabelSource
 from evdet.shapes import BoxEvents
 
@@ -32,15 +33,17 @@ _OPTIONAL = {"track_id": 0, "class_confidence": 1}
 _FURTHER = {"still_us": "<i8", "class_score": "<f4"}
 
 
-def read_npy(source: LabelSource) -> BoxEvents:
-    """Read an array of box events, fields by name.
+def read_npy(source: LabelSource) -> tuple[BoxEvents, BoxEvents, dict[str, int]]:
+    """Read an array of box events, fields by name, in any order; unknown fields are skipped.
+
+    Boxes of confidence 0 do not count, unless all have it: then the field was not filled in.
 
     Args:
         source: the file; an npz must have the array `labels`, as in RVT's.
 
     Returns:
-        `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; ids as on
-        disk.
+        `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; the
+        `IGNORED_DTYPE` records that do not count; and the number of these. Ids are as on disk.
 
     Raises:
         LabelError: the file is damaged, or not an array of box events.
@@ -65,7 +68,13 @@ def read_npy(source: LabelSource) -> BoxEvents:
                 f"the field {' or '.join(_NAMES[name])} is missing; the array has "
                 f"{', '.join(names)}"
             )
-    return boxes
+    confidences = boxes["class_confidence"]
+    is_ignored = (confidences == 0) & (confidences != 0).any()
+    ignored = np.zeros(int(is_ignored.sum()), IGNORED_DTYPE)
+    for name in BOX_DTYPE.names or ():
+        ignored[name] = boxes[is_ignored][name]
+    counts = {"boxes of confidence 0": len(ignored)} if len(ignored) else {}
+    return boxes[~is_ignored], ignored, counts
 
 
 def save_npy(path: Path, boxes: BoxEvents) -> None:
