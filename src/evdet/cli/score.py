@@ -45,7 +45,7 @@ class ScoreOptions:
     """Width and height in pixels of the frames that the boxes refer to."""
     frame_period: Annotated[int | None, default("none", "US")] = None
     """Frame period in microseconds, for label files numbered by frame; needs --sensor-size."""
-    track: Flag = False
+    track: Annotated[Flag, tyro.conf.arg(aliases=["--tracks"])] = False
     """Score the tracks of the files: HOTA, MOTA and IDF1."""
     json: Annotated[Path | None, default("none", "FILE")] = None
     """JSON file for the scores and their protocol."""

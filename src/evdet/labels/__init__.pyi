@@ -3,6 +3,7 @@ from .binning import (
     LabeledTimes as LabeledTimes,
     bin_boxes as bin_boxes,
     bins_of as bins_of,
+    describe_counts as describe_counts,
 )
 from .box_rules import BoxRules as BoxRules, apply_rules as apply_rules, is_outside as is_outside
 from .classes import (

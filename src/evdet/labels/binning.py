@@ -49,6 +49,19 @@ class LabeledTimes:
     notes: tuple[str, ...] = ()
     """How the file was understood, where it could be understood otherwise."""
 
+    def flagged(self) -> BoxEvents:
+        """All boxes in order of time; if any is ignored with the flags `is_ignored`, `is_crowd`."""
+        if not len(self.ignored):
+            return self.boxes
+        flags = [("is_crowd", "|b1"), ("is_ignored", "|b1")]
+        count = len(self.boxes)
+        joined = np.zeros(count + len(self.ignored), [*self.boxes.dtype.descr, *flags])
+        joined["is_ignored"][count:] = True
+        for part, some in ((joined[:count], self.boxes), (joined[count:], self.ignored)):
+            for name in some.dtype.names or ():
+                part[name] = some[name]
+        return joined[np.argsort(joined["t"], kind="stable")]
+
     @staticmethod
     def empty() -> "LabeledTimes":
         """The labels of a recording without annotation."""
