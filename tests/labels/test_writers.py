@@ -85,7 +85,7 @@ def test_what_is_written_is_on_the_disk_in_the_words_of_each_format(tmp_path):
     assert (tmp_path / "x.txt").read_text() == (
         "1,3,2.5,3.0,30.0,40.0,0.5,0,-1\n"
         "1,-1,6.0,7.0,7.0,8.0,0.25,2,-1\n"
-        "5,4,1.1,1.2,0.3,0.4,1.0,1,-1\n"
+        "5,4,1.1,1.2,0.3,0.4,1,1,-1\n"
     )
 
 

@@ -11,6 +11,12 @@ from .classes import (
     apply_classes as apply_classes,
     choose_classes as choose_classes,
 )
+from .conversion import (
+    LABEL_FORMATS as LABEL_FORMATS,
+    class_names_in as class_names_in,
+    find_format as find_format,
+    write_labels as write_labels,
+)
 from .files import (
     LABEL_SUFFIXES as LABEL_SUFFIXES,
     LabelError as LabelError,

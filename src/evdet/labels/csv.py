@@ -34,6 +34,8 @@ _SIZE = (
 _PICTURE = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))
 _CLASSES = ("class", "class_id", "class_name", "label", "category", "name")
 _TRACKS = ("track_id", "track", "object_id", "id")
+_FLAGS = {"iscrowd": "crowd regions", "difficult": "difficult objects", "ignore": "ignored rows"}
+"""Columns of 1 and 0, and why the box does not count."""
 _CONFIDENCES = ("class_confidence", "confidence", "score")
 
 
@@ -78,8 +80,8 @@ def read_csv(source: LabelSource) -> BoxRows:
     return rows
 
 
-_Row = tuple[tuple[float, ...], int, int, float] | None
-"""Sides, class id, track and confidence; None for a time without objects."""
+_Row = tuple[tuple[float, ...], int, int, float, str] | None
+"""Sides, class id, track, confidence and why it does not count; None: a time without objects."""
 
 
 class _Columns:
@@ -94,7 +96,8 @@ class _Columns:
         self.name = self._first(_NAMES)
         self.by_name: dict[str, list[_Row]] = {}
         both = next((b for b in _CORNER_AND_END if {*b[0], *b[1]} <= set(self.column_of)), None)
-        self.corner, self.end = both or (self._pair(_CORNER), ())
+        self.corner: tuple[str, ...] = both[0] if both else self._pair(_CORNER)
+        self.end: tuple[str, ...] = both[1] if both else ()
         self.size = () if both else self._pair(_SIZE)
         self.picture = next(
             (p for p in _PICTURE if p != self.size and set(p) <= set(self.column_of)), ()
@@ -149,8 +152,8 @@ class _Columns:
         if box is None:
             rows.empty_times.append(t)
         else:
-            xywh, class_id, track_id, confidence = box
-            rows.add(t, xywh, class_id, track_id=track_id, confidence=confidence)
+            xywh, class_id, track_id, confidence, why = box
+            rows.add(t, xywh, class_id, track_id=track_id, confidence=confidence, ignored=why)
 
     def _box(self, row: Mapping[str, str], where: str) -> _Row:
         sides = (*self.corner, *(self.size or self.end))
@@ -165,7 +168,8 @@ class _Columns:
             )
         size = (third, fourth) if self.size else (third - x, fourth - y)
         confidence = self._number(row, self.confidence, where) if self.confidence else 1.0
-        return (x, y, *size), self._class(row, where), self._track(row, where), confidence
+        why = next((why for name, why in _FLAGS.items() if number(row.get(name, "")) == 1), "")
+        return (x, y, *size), self._class(row, where), self._track(row, where), confidence, why
 
     def _check_picture(self, row: Mapping[str, str], where: str) -> None:
         """Check that boxes are in pixels of the sensor."""

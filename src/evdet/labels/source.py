@@ -125,7 +125,7 @@ class LabelSource:
         if self.frame_period is None or self.frame_period <= 0:
             raise self.error(
                 "the boxes have frame indices, not times: give the duration of a frame, "
-                f"frame_period, in microseconds (got {self.frame_period})",
+                f"--frame-period or frame_period, in microseconds (got {self.frame_period})",
                 where,
             )
         if not 0 <= frame < 2**40:

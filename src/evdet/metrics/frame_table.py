@@ -59,7 +59,8 @@ class BoxTable(NamedTuple):
     @property
     def is_counted(self) -> Bool[np.ndarray, " N"]:
         """Whether each is neither a crowd nor ignored."""
-        return ~(self.is_crowd | self.is_ignored)
+        counted: Bool[np.ndarray, " N"] = ~(self.is_crowd | self.is_ignored)
+        return counted
 
     @property
     def areas(self) -> Float64[np.ndarray, " N"]:

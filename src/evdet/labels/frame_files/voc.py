@@ -37,13 +37,14 @@ def read_voc(source: LabelSource) -> BoxRows:
     files = [_read_file(source, path) for path in paths]
     times, notes = find_frames(source, paths)
     rows = BoxRows(notes=list(notes))
-    has_zero = any(0 in one.corners[:2] for objects, _ in files for one in objects)
-    if has_zero and not all(from_zero for _, from_zero in files):
+    unknown = [objects for objects, first in files if first is None]
+    has_zero = any(0 in one.corners[:2] for objects in unknown for one in objects)
+    if has_zero:
         rows.notes.append("pixels count from 0: there are corners at 0")
-    for (objects, from_zero), t in zip(files, times, strict=True):
+    for (objects, stated), t in zip(files, times, strict=True):
+        first = int(not has_zero) if stated is None else stated
         for one in objects:
             x, y, right, bottom = one.corners
-            first = 0 if from_zero or has_zero else 1
             rows.add(
                 t,
                 (x - first, y - first, right - x + first, bottom - y + first),
@@ -62,8 +63,8 @@ class _Object(NamedTuple):
     is_difficult: bool
 
 
-def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], bool]:
-    """The objects of a file, and whether its source says that pixels count from 0."""
+def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], int | None]:
+    """The objects of a file, and the number of the first pixel if its source tells it."""
     try:
         root = ElementTree.fromstring(read_text(source, path))
     except (ElementTree.ParseError, ValueError) as error:
@@ -75,7 +76,8 @@ def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], bool
     for i, node in enumerate(root.findall("object"), start=1):
         where = f"object {i}"
         corners = tuple(_side(source, node, name, where, path) for name in _SIDES)
-        if corners[2] < corners[0] or corners[3] < corners[1]:
+        # The last pixel of a box without area is the one before its first.
+        if corners[2] < corners[0] - 1 or corners[3] < corners[1] - 1:
             raise source.error(
                 f"<bndbox> ends at {corners[2]:g}, {corners[3]:g}, before it starts at "
                 f"{corners[0]:g}, {corners[1]:g}: are these a corner, width and height?",
@@ -85,16 +87,18 @@ def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], bool
         name = (node.findtext("name") or "").strip()
         is_difficult = (node.findtext("difficult") or "").strip().lower() in ("1", "true")
         objects.append(_Object(source.class_id_of(name, where, path), corners, is_difficult))
-    return objects, _counts_from_zero(root)
+    return objects, _first_pixel(root)
 
 
-def _counts_from_zero(root: ElementTree.Element) -> bool:
+def _first_pixel(root: ElementTree.Element) -> int | None:
     texts = [
         (root.findtext(f"source/{name}") or "").strip()
         for name in ("database", "annotation", "image")
     ]
     # CVAT and Datumaro write Unknown three times, labelImg once.
-    return texts == ["Unknown"] * 3 or texts[0] == _LABEL_STUDIO
+    if texts == ["Unknown"] * 3 or texts[0] == _LABEL_STUDIO:
+        return 0
+    return 1 if texts[0] == "evdet" else None
 
 
 def _side(
