@@ -595,3 +595,83 @@ def test_a_damaged_file_is_refused_or_read_and_never_crashes(tmp_path_factory, d
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content))
     read_or_refuse(path)
+
+
+# --- flags, columns of tables ---
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6, 7), (7, 3, 5, 1, 0, 6, 2, 4)])
+def test_npy_fields_are_read_in_any_order_and_unknown_ones_skipped(tmp_path, order):
+    fields = [BOX_DTYPE.descr[k] for k in order]
+    array = np.zeros(2, [("note", "S4"), *fields, ("score2d", "<f4", (2,))])
+    array["t"], array["x"], array["class_confidence"] = (90, 20), (1, 5), 0.5
+    np.save(tmp_path / "a_bbox.npy", array)
+
+    boxes = read(tmp_path / "a_bbox.npy").boxes
+
+    assert boxes.dtype == BOX_DTYPE
+    assert boxes[["t", "x"]].tolist() == [(20, 5), (90, 1)]
+
+
+def test_npy_boxes_of_confidence_zero_do_not_count_unless_all_have_it(tmp_path):
+    array = np.zeros(3, BOX_DTYPE)
+    array["t"], array["class_confidence"] = (20, 90, 90), (1, 0, 0.5)
+    np.save(tmp_path / "a_bbox.npy", array)
+    labeled = read(tmp_path / "a_bbox.npy")
+    assert labeled.boxes["t"].tolist() == [20, 90]
+    assert labeled.ignored["t"].tolist() == [90]
+    assert labeled.counts == {"boxes of confidence 0": 1}
+    assert len(labeled.empty_times) == 0
+
+    array["class_confidence"] = 0
+    np.save(tmp_path / "a_bbox.npy", array)
+    assert len(read(tmp_path / "a_bbox.npy").boxes) == 3
+
+
+def test_the_size_of_the_picture_beside_two_corners_is_not_that_of_the_box(tmp_path):
+    """The table of TensorFlow's object detection."""
+    text = (
+        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        "frame_000001.jpg,200,100,car,10,20,30,60\n"
+        "frame_000003.jpg,200,100,bus,11,21,31,61\nframe_000003.jpg,200,100,car,1,2,3,4\n"
+    )
+    labeled = read(write(tmp_path / "a.csv", text))
+    assert rows(labeled)[:2] == [(200, 10, 20, 20, 40, 1), (300, 11, 21, 20, 40, 6)]
+
+
+def test_a_table_has_boxes_of_either_kind_beside_the_size_of_the_picture(tmp_path):
+    for header, cells in (
+        ("t,x1,y1,x2,y2,width,height", "20,1,2,4,6,200,100"),
+        ("t,x,y,w,h,width,height", "20,1,2,3,4,200,100"),
+        ("t,left,top,width,height", "20,1,2,3,4"),
+        ("t,xmin,ymin,width,height", "20,1,2,3,4"),
+        ("t,x1,y1,x2,y2,w,h", "20,1,2,4,6,3,4"),
+    ):
+        labeled = read(write(tmp_path / "a.csv", f"{header},class\n{cells},car\n"))
+        assert rows(labeled) == [(20, 1, 2, 3, 4, 1)], header
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "t,width,height,class,xmin,ymin,xmax,ymax\n20,640,480,car,1,2,3,4\n",
+            "line 2: the labelled picture is 640x480, the sensor is 200x100",
+        ),
+        (
+            "t,x1,y1,x2,y2,class\n20,10,20,3,4,car\n",
+            "line 2: the box ends at 3, 4, before it starts at 10, 20: are x2 and y2 width",
+        ),
+        ("filename,x,y,w,h,class\nleft.png,1,2,3,4,car\n", "the picture left.png has no frame"),
+        ("filename,x,y,w,h,class\n,1,2,3,4,car\n", "line 2: filename is empty"),
+    ],
+)
+def test_tables_in_other_pixels_or_without_frames_are_refused(tmp_path, text, message):
+    refused(write(tmp_path / "a.csv", text), message)
+
+
+def test_a_table_may_have_flags(tmp_path):
+    text = "t,x,y,w,h,class,iscrowd,difficult\n20,1,2,3,4,car,0,0\n20,1,2,3,4,car,1,0\n"
+    labeled = read(write(tmp_path / "a.csv", text + "90,1,2,3,4,car,0,1\n"))
+    assert labeled.counts == {"crowd regions": 1, "difficult objects": 1}
+    assert labeled.empty_times.tolist() == [90]

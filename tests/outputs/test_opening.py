@@ -91,6 +91,24 @@ def test_frames_are_counted_from_the_recordings_first_bin(tmp_path):
         assert [line.split(",")[0] for line in lines] == numbers
 
 
+def test_mot_text_of_tracks_leaves_out_boxes_without_a_track_and_counts_them():
+    found = found_in(0, count=3)
+    found.boxes["track_id"] = (0, 4, 0)
+    with open_outputs(["x.txt", "x.csv"], Stream(), ["a", "b", "c"], is_tracked=True) as outputs:
+        outputs.write(found)
+    assert outputs.num_untracked == 2
+    with open("x.txt") as file:
+        assert [line.split(",")[1] for line in file] == ["4"]
+    with open("x.csv") as file:
+        assert len(file.readlines()) == 1 + 3
+    # Without tracking, boxes without a track are all there are.
+    with open_outputs(["x.txt"], Stream(), ["a", "b", "c"]) as outputs:
+        outputs.write(found)
+    with open("x.txt") as file:
+        assert len(file.readlines()) == 3
+    assert outputs.num_untracked == 0
+
+
 def test_a_video_shows_every_frame():
     av = pytest.importorskip("av")
     with open_outputs(["x.mp4"], Stream(), ["car"], is_tracked=True) as outputs:

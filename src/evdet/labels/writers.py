@@ -132,7 +132,7 @@ def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> byt
     return "".join(mot_line(box, frame) for box in boxes).encode()
 
 
-def mot_line(box: BoxEvents, frame: int, *, is_ignored: bool = False) -> str:
+def mot_line(box: np.void, frame: int, *, is_ignored: bool = False) -> str:
     """One line of MOT text, with its end.
 
     Args:

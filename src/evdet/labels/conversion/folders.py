@@ -9,7 +9,6 @@ from evdet.events import SensorSize
 from evdet.labels.binning import to_disk_ids
 from evdet.labels.box_rules import BoxRules, apply_rules
 from evdet.labels.conversion.target import Target
-from evdet.shapes import BoxEvents
 
 __all__ = ["write_voc", "write_yolo"]
 
@@ -84,7 +83,7 @@ def _add(parent: ElementTree.Element, name: str, text: str) -> None:
     ElementTree.SubElement(parent, name).text = text
 
 
-def _add_object(root: ElementTree.Element, box: BoxEvents, name: str) -> None:
+def _add_object(root: ElementTree.Element, box: np.void, name: str) -> None:
     node = ElementTree.SubElement(root, "object")
     is_ignored = "is_ignored" in (box.dtype.names or ()) and bool(box["is_ignored"])
     _add(node, "name", name)

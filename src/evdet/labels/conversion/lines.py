@@ -3,11 +3,12 @@
 import csv
 import io
 
+import numpy as np
+
 from evdet.atomic_file import write_text
 from evdet.labels.binning import to_disk_ids
 from evdet.labels.conversion.target import Target
 from evdet.labels.writers import mot_line
-from evdet.shapes import BoxEvents
 
 __all__ = ["write_csv", "write_mot"]
 
@@ -49,7 +50,7 @@ def write_mot(target: Target) -> list[str]:
     return [f"writes the id -1 without a track: {num_untracked:,} {are} none"]
 
 
-def _flags_of(box: BoxEvents) -> tuple[int, int]:
+def _flags_of(box: np.void) -> tuple[int, int]:
     """Whether a box is a crowd, and whether it is an object that does not count."""
     if "is_ignored" not in (box.dtype.names or ()):
         return 0, 0
