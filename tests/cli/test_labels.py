@@ -42,7 +42,7 @@ def test_labels_go_through_every_format_and_back(capsys, tmp_path):
         path = output
     before, after = np.load("drive_bbox.npy"), np.load("back_bbox.npy")
     for name in ("t", "x", "y", "w", "h", "class_id"):
-        np.testing.assert_allclose(after[name], before[name], rtol=1e-6)
+        np.testing.assert_allclose(after[name], before[name], rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_lost_is_said_a_line_each(capsys):

@@ -185,6 +185,7 @@ def fuzz(
     *,
     count: int,
     wrap: Callable[[bytes], bytes] = bytes,
+    read: Callable[[Path], str] | None = None,
     seed: int = 0,
     first: int = 0,
     progress: Callable[[int], object] | None = None,
@@ -197,6 +198,7 @@ def fuzz(
         suffix: of their names.
         count: how many files.
         wrap: makes a file of the damaged bytes.
+        read: reads a file and says what became of it; None is `exercise`.
         seed: with the file's number, says how it is damaged.
         first: number of the first file.
         progress: called with the number of files done since it was called before.
@@ -209,7 +211,7 @@ def fuzz(
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
         while number < first + count and len(outcome.failures) < max_failures:
-            job = Job(folder, originals, suffix, wrap, seed)
+            job = Job(folder, originals, suffix, wrap, seed, read)
             done = _in_a_process(job, range(number, first + count))
             ended_at = number
             for kind, at, detail in done:
@@ -240,6 +242,7 @@ class Job:
     suffix: str
     wrap: Callable[[bytes], bytes]
     seed: int
+    read: Callable[[Path], str] | None = None
 
     def make_file(self, number: int) -> bytes:
         """The damaged file of that number."""
@@ -289,10 +292,11 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
+    read = job.read or exercise
     for index, original in enumerate(job.originals):  # whatever is loaded or compiled once
         path = job.folder / f"original{index}{job.suffix}"
         path.write_bytes(job.wrap(original))
-        exercise(path)
+        read(path)
         path.unlink()
     for number in numbers:
         path = job.folder / f"{number}{job.suffix}"
@@ -304,7 +308,7 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
             tracemalloc.start()
         began = time.perf_counter()
         try:
-            answer = exercise(path)
+            answer = read(path)
             seconds = time.perf_counter() - began
             grown = _highest_memory() - before
             if traced:

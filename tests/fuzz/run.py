@@ -11,20 +11,23 @@ from pathlib import Path
 
 from fuzz_loop import fuzz
 from fuzz_samples import FOREIGN, SAMPLES
+from label_samples import LABEL_SAMPLES, exercise_labels
 from tqdm import tqdm
+
+ALL = {**SAMPLES, **LABEL_SAMPLES}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="files of each format")
-    parser.add_argument("--format", nargs="*", choices=SAMPLES, default=list(SAMPLES))
+    parser.add_argument("--format", nargs="*", choices=ALL, default=list(ALL))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), metavar="FOLDER")
     options = parser.parse_args()
     num_failures = 0
     for name in options.format:
-        suffix, make, wrap = SAMPLES[name]
+        suffix, make, wrap = ALL[name]
         count = max(1, options.count // 200) if name in FOREIGN else options.count
         began = time.perf_counter()
         with tqdm(total=count, desc=name, unit="file", disable=None) as bar:
@@ -33,6 +36,7 @@ def main() -> int:
                 suffix,
                 count=count,
                 wrap=wrap,
+                read=exercise_labels if name in LABEL_SAMPLES else None,
                 seed=options.seed,
                 first=options.first,
                 progress=bar.update,

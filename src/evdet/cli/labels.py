@@ -33,11 +33,8 @@ class LabelsOptions:
     """Label file of any format, or a folder with one file per frame."""
     output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """File to write: _bbox.npy, .json (COCO), .csv or .txt (MOT); or a folder, with --format."""
-    format: Annotated[
-        Literal["npy", "coco", "csv", "mot", "yolo", "voc"] | None,
-        default("that of the ending of OUT"),
-    ] = None
-    """Format to write; yolo and voc are folders."""
+    format: Literal["auto", "npy", "coco", "csv", "mot", "yolo", "voc"] = "auto"
+    """Format to write; auto takes the ending of OUT; yolo and voc are folders."""
     recording: Annotated[Path | None, default("none", "FILE")] = None
     """Labelled recording, for its sensor size and its clock."""
     frame_period: Annotated[int | None, default("none", "US")] = None
@@ -60,7 +57,8 @@ def labels(options: LabelsOptions) -> None:
         LabelError: IN cannot be understood.
     """
     check_at_least(1, options, "frame_period")
-    format_name = find_format(options.output, options.format)
+    stated = None if options.format == "auto" else options.format
+    format_name = find_format(options.output, stated)
     _check_output(options)
     span = _span_of(options)
     label_map, notes = _label_map(options)

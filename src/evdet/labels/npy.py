@@ -123,9 +123,9 @@ def _convert(
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return column.astype(dtype)
-    limits = np.iinfo(dtype)
+    low, high = _limits(dtype)
     # Two comparisons in the column's own type: a cast would wrap what does not fit.
-    bad = ~((column >= limits.min) & (column <= limits.max))
+    bad = ~((column >= low) & (column <= high))
     if column.dtype.kind == "f":
         bad |= column != np.floor(column)
     if bad.any() and name == "track_id":
@@ -135,9 +135,15 @@ def _convert(
         row = int(np.flatnonzero(bad)[0])
         raise LabelError(
             f"{source.path}, row {row}: {name} is {column[row]}, not a whole number from "
-            f"{limits.min} to {limits.max}"
+            f"{low} to {high}"
         )
     return column.astype(dtype)
+
+
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    """The range of a type; of 64 bits a part, so that differences of times fit as well."""
+    limits = np.iinfo(dtype)
+    return (-(2**62), 2**62) if dtype.itemsize == 8 else (int(limits.min), int(limits.max))
 
 
 def _first_line(error: Exception) -> str:
