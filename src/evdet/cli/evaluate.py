@@ -24,7 +24,7 @@ from evdet.cli.options import (
     chosen_tracker,
     default,
 )
-from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.cli.score import describe_scores, describe_tracks
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import (

@@ -1,8 +1,10 @@
 """Box events in NumPy files: Prophesee's `_bbox.npy`, DSEC-Detection's `tracks.npy`, RVT's npz."""
 
 import io
+import math
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Shaped
@@ -105,12 +107,37 @@ def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
         with source.path.open("rb") as file, warnings.catch_warnings():
             # Old data sets were written by Python 2, of which NumPy warns file by file.
             warnings.simplefilter("ignore", UserWarning)
+            _check_length(file)
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
     except Exception as error:  # a damaged file makes NumPy raise nearly anything
         raise source.error(
             f"it is not a NumPy array of labels: {_first_line(error)}. Was it copied completely?"
         ) from error
+
+
+def _check_length(file: BinaryIO) -> None:
+    """Refuse an array that is longer than its file, before memory is made for it."""
+    magic, length = file.read(8), file.read(4)
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    # Versions after the first state the length of their header in four bytes.
+    is_long = magic[:6] == b"\x93NUMPY" and magic[6:7] > b"\1"
+    if is_long and int.from_bytes(length, "little") > end:
+        raise ValueError(f"its header is longer than the file, which has {end:,} bytes")
+    readers = {
+        b"\x93NUMPY\1\0": np.lib.format.read_array_header_1_0,
+        b"\x93NUMPY\2\0": np.lib.format.read_array_header_2_0,
+    }
+    if magic not in readers:
+        return
+    np.lib.format.read_magic(file)
+    shape, _, dtype = readers[magic](file)
+    num_bytes = math.prod(shape) * dtype.itemsize
+    start = file.tell()
+    file.seek(0)
+    if num_bytes > end - start:
+        raise ValueError(f"its header tells of {num_bytes:,} bytes, and {end - start:,} follow")
 
 
 def _convert(

@@ -101,7 +101,7 @@ box = st.tuples(
 
 @every_format
 @given(st.lists(box, max_size=6))
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_writing_and_reading_is_the_identity_up_to_what_is_said(tmp_path_factory, name, rows):
     path = tmp_path_factory.mktemp("labels") / f"x{SUFFIX[name]}"
     labeled = LabeledTimes(boxes_of(*rows))

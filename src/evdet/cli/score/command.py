@@ -12,7 +12,7 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.cli.options import Flag, ProtocolName, check_at_least, default
-from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.cli.score.table import describe_scores, describe_tracks
 from evdet.evaluation import measure_further, read_box_files
 from evdet.events import parse_size
 from evdet.labels import class_names_in, find_label_map, published_classes, read_label_map
