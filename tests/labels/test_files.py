@@ -600,21 +600,14 @@ def test_a_damaged_file_is_refused_or_read_and_never_crashes(tmp_path_factory, d
 # --- flags, columns of tables ---
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\x93NUMPY\3\0\xf6\0 \x7b" + b" " * 200, "its header is longer than the file"),
-        (
-            b"\x93NUMPY\1\0\x46\0"
-            + b"{'descr': [('t', '<i8')], 'fortran_order': False, 'shape': (99999999,)}".ljust(69)
-            + b"\n",
-            "its header tells of 799,999,992 bytes, and 0 follow",
-        ),
-    ],
-)
-def test_arrays_longer_than_their_file_take_no_memory(tmp_path, content, message):
-    (tmp_path / "a_bbox.npy").write_bytes(content)
-    refused(tmp_path / "a_bbox.npy", message)
+def test_arrays_longer_than_their_file_take_no_memory(tmp_path):
+    path = tmp_path / "a_bbox.npy"
+    path.write_bytes(b"\x93NUMPY\3\0\xf6\0 \x7b" + b" " * 200)
+    refused(path, "its header is longer than the file")
+    header = {"descr": [("t", "<i8")], "fortran_order": False, "shape": (99_999_999,)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    refused(path, "its header tells of 799,999,992 bytes, and 0 follow")
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6, 7), (7, 3, 5, 1, 0, 6, 2, 4)])

@@ -12,6 +12,8 @@ from evdet.labels.text import read_text
 __all__ = ["read_voc"]
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+# Decimals that a file leaves out.
+_TOLERANCE = 1e-5
 # What Label Studio writes as <database>.
 _LABEL_STUDIO = "MyDatabase"
 
@@ -47,7 +49,7 @@ def read_voc(source: LabelSource) -> BoxRows:
             x, y, right, bottom = one.corners
             rows.add(
                 t,
-                (x - first, y - first, right - x + first, bottom - y + first),
+                (x - first, y - first, max(right - x + first, 0), max(bottom - y + first, 0)),
                 one.class_id,
                 ignored="difficult objects" if one.is_difficult else "",
             )
@@ -77,7 +79,7 @@ def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], int 
         where = f"object {i}"
         corners = tuple(_side(source, node, name, where, path) for name in _SIDES)
         # The last pixel of a box without area is the one before its first.
-        if corners[2] < corners[0] - 1 or corners[3] < corners[1] - 1:
+        if min(corners[2] - corners[0], corners[3] - corners[1]) < -1 - _TOLERANCE:
             raise source.error(
                 f"<bndbox> ends at {corners[2]:g}, {corners[3]:g}, before it starts at "
                 f"{corners[0]:g}, {corners[1]:g}: are these a corner, width and height?",
