@@ -221,6 +221,8 @@ def test_pycocotools_scores_results_against_the_truth_and_leaves_out_what_does_n
         f"frame_{k:06d}.png" for k in (0, 2, 3, 7)
     ]
     assert truth.loadAnns([1])[0]["area"] == 1200
+    # Ids are frame numbers, as in the results of `evdet detect`.
+    assert sorted(truth.getImgIds()) == [0, 2, 3, 7]
 
 
 def test_supervision_reads_coco_yolo_and_voc(tmp_path):

@@ -29,7 +29,8 @@ def save_coco(
         labeled: the labels; category ids are those in memory, since COCO's start at 1.
         label_map: names of the ids on disk.
         size: width and height of the pictures; None leaves them out.
-        frames: frame number of each time; None counts the annotated times.
+        frames: frame number of each time, which becomes the id of the image, as in the results
+            that `BoxWriter` writes; None counts the annotated times.
 
     Raises:
         ValueError: a box is background, or the label map lacks its class.
@@ -40,7 +41,6 @@ def save_coco(
     if unknown:
         raise ValueError(f"the label map has no class with the id {min(unknown)}")
     times = np.unique(np.concatenate([boxes["t"], ignored["t"], labeled.empty_times])).tolist()
-    image_of = {t: i for i, t in enumerate(times, start=1)}
     frame_of = frames or {t: i for i, t in enumerate(times)}
     sides = {} if size is None else {"width": size.width, "height": size.height}
     annotations: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ def save_coco(
             annotations.append(
                 {
                     "id": len(annotations) + 1,
-                    "image_id": image_of[int(box["t"])],
+                    "image_id": frame_of[int(box["t"])],
                     "video_id": 1,
                     "category_id": int(box["class_id"]) + 1,
                     "bbox": [x, y, w, h],
@@ -70,14 +70,14 @@ def save_coco(
         "videos": [{"id": 1, "name": path.stem}],
         "images": [
             {
-                "id": i,
+                "id": frame_of[t],
                 "video_id": 1,
                 "frame_id": frame_of[t],
                 "t": t,
                 "file_name": f"frame_{frame_of[t]:06d}.png",
                 **sides,
             }
-            for t, i in image_of.items()
+            for t in times
         ],
         "categories": [{"id": i + 1, "name": name} for i, name in label_map.items()],
         "annotations": annotations,
