@@ -533,6 +533,8 @@ def test_a_class_called_by_digits_is_taken_by_name_first(tmp_path):
         ("t,x,y,w,h,class\n5,1,2,nan,4,car\n", "w is 'nan', not a number"),
         ("t,x,y,w,h,class\n5,1,2,3,4,dog\n", "the class 'dog' is not in the label map"),
         ("t,x,y,w,h,class,id\n5,1,2,3,4,car,one\n", "id is 'one', not a number"),
+        ("t,x,y,w,h,class,confidence\n5,1,2,3,4,car,87\n", "confidence is 87, not from 0 to 1"),
+        ("t,x,y,w,h,class,confidence\n5,1,2,3,4,car,nan\n", "confidence is 'nan', not a number"),
         (
             "t_s,x,y,w,h,class\n" + "9" * 17 + ",1,2,3,4,car\n",
             "99999999999999999000000 us is out",

@@ -167,7 +167,7 @@ class _Columns:
                 where,
             )
         size = (third, fourth) if self.size else (third - x, fourth - y)
-        confidence = self._number(row, self.confidence, where) if self.confidence else 1.0
+        confidence = self._confidence(row, where)
         why = next((why for name, why in _FLAGS.items() if number(row.get(name, "")) == 1), "")
         return (x, y, *size), self._class(row, where), self._track(row, where), confidence, why
 
@@ -196,6 +196,19 @@ class _Columns:
         value = number(text)
         if value is None:
             raise self.source.error(f"{name} is {row[name]!r}, not a number", where)
+        return value
+
+    def _confidence(self, row: Mapping[str, str], where: str) -> float:
+        if not self.confidence:
+            return 1.0
+        value = self._number(row, self.confidence, where)
+        # A score may be any number.
+        if self.confidence != "score" and not 0 <= value <= 1:
+            raise self.source.error(
+                f"{self.confidence} is {row[self.confidence]}, not from 0 to 1: scale it, or name "
+                "the column score",
+                where,
+            )
         return value
 
     def _time(self, row: Mapping[str, str], where: str) -> int:

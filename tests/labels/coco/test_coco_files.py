@@ -48,6 +48,17 @@ def test_frame_numbers_come_from_the_names_of_pictures(tmp_path):
     assert labeled.boxes["t"].tolist() == [250]
 
 
+def test_frame_ids_that_run_from_one_are_noted(tmp_path):
+    content = truth({"image_id": 9})
+    for k, image in enumerate(content["images"]):
+        image["frame_id"] = k
+    assert read(write(tmp_path / "a.json", content)).notes == ()
+    for image in content["images"]:
+        image["frame_id"] += 1
+    [note] = read(write(tmp_path / "a.json", content)).notes
+    assert "frame numbers run from 1" in note
+
+
 def test_names_without_a_number_are_refused(tmp_path):
     content = truth(images=((1, "left.png"), (2, "right.png")))
     with pytest.raises(LabelError, match=r"the image left\.png has no frame number"):

@@ -100,6 +100,7 @@ def image_times(
     video = _video(source, content, images)
     times: dict[int, int | None] = {}
     unnumbered: dict[int, str] = {}
+    frame_ids: list[int] = []
     for i, image in enumerate(images):
         where = f"image {i}"
         image_id = whole_of(source, image, "id", where)
@@ -117,10 +118,12 @@ def image_times(
                     where,
                 )
             unnumbered[image_id] = image["file_name"]
+        elif not any(image.get(name) is not None for name in _TIMES):
+            frame_ids.append(whole_of(source, image, "frame_id", where))
     numbers = frame_numbers(source, list(unnumbered.values()), what="image")
     for image_id, frame in zip(unnumbered, numbers, strict=True):
         times[image_id] = source.frame_time(frame, f"the image {unnumbered[image_id]}")
-    return times, note_first_frame(numbers)
+    return times, note_first_frame(numbers or frame_ids)
 
 
 def time_of(source: LabelSource, record: Record, where: str) -> int | None:
