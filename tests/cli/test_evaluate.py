@@ -136,7 +136,6 @@ def test_tracks_are_scored_where_they_are_asked_for(capsys, tmp_path, checkpoint
         (["--dataset-path", "nowhere"], ["nowhere"]),
         (["--boxes", "b.npy"], ["--boxes", "evdet score"]),
         (["--detections", "d.npy"], ["--detections", "evdet score"]),
-        (["--tracks"], ["--tracks", "--track"]),
     ],
 )
 def test_an_evaluation_of_a_checkpoint_that_cannot_be_is_refused(capsys, checkpoint, words, names):

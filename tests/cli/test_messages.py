@@ -38,6 +38,11 @@ SILLY = {
         "drive.dat x.raw --background-filter -1", "drive.dat x.raw --size 64x48",
         "drive.dat x.raw --end 1", "drive.dat x.raw --remove-noise 5000",
     ],
+    "labels": [
+        "", "nowhere.npy x.json", "boxes.npy x.xls", "boxes.npy x", "boxes.npy boxes.npy",
+        "boxes.npy x.txt", "boxes.npy x --format yolo", "boxes.npy x.json --sensor-size big",
+        "boxes.npy no/x.json", "drive.dat x.json",
+    ],
     "simulate": [
         "", "folder", "new --count 2", "new --kind letters", "new --sensor-size 44",
         "new --sensor-size 44x8", "new --height 44", "new --minutes 0", "new --threshold 0",

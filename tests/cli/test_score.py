@@ -113,3 +113,55 @@ def test_no_overlap_in_times_is_refused(capsys, files):
     status, said = refused(capsys, [*words, "--protocol", "perot2020-gen1"])
     assert status == 2
     assert all(number in said for number in ("200000", "2000000", "1000200000"))
+
+
+# --- truth and results of other tools ---
+
+
+def write_mot(path, lines):
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+@pytest.mark.parametrize("word", ["--track", "--tracks"])
+def test_results_of_motchallenge_without_scores_are_scored(capsys, tmp_path, word):
+    pytest.importorskip("trackers")
+    frames = range(1, 21)
+    truth = write_mot(tmp_path / "truth.txt", [f"{k},1,{k},21,40,40,1,1,1" for k in frames])
+    found = write_mot(tmp_path / "found.txt", [f"{k},7,{k},21,40,40,-1,-1,-1,-1" for k in frames])
+    (tmp_path / "label_map_dictionary.json").write_text('{"1": "car"}')
+    words = ["--frame-period", "50000", "--delta-t", "50000", "--sensor-size", "320x240"]
+    assert main(["score", "--detections", found, "--boxes", truth, *words, word]) == 0
+    shown = capsys.readouterr().out
+    assert "HOTA 1.000" in shown
+    assert "all 20 detections have the confidence 1" in shown
+
+
+def test_a_coco_pair_is_scored_by_its_own_ids_and_names(capsys, tmp_path):
+    """As pycocotools: ids of any numbering, crowds, and no label map beside the files."""
+    box, away = [10, 20, 30, 40], [200, 100, 40, 40]
+    images = [{"id": i, "file_name": f"cam2_{i:04d}.png"} for i in (31, 33, 40)]
+    names = [{"id": 90, "name": "car"}, {"id": 5, "name": "bus"}]
+    annotations = [
+        {"id": k, "image_id": image["id"], "category_id": 90, "bbox": box, "iscrowd": 0}
+        for k, image in enumerate(images)
+    ]
+    crowd = {"id": 9, "image_id": 33, "category_id": 90, "bbox": [190, 90, 80, 80], "iscrowd": 1}
+    truth = {"images": images, "categories": names, "annotations": [*annotations, crowd]}
+    results = [
+        {"image_id": one["id"], "category_id": 90, "bbox": box, "score": 0.5 + one["id"] / 100}
+        for one in images
+    ]
+    results.append({"image_id": 33, "category_id": 90, "bbox": away, "score": 0.99})
+    for name, content in (("truth", truth), ("found", results)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    files = ["--detections", str(tmp_path / "found.json"), "--boxes", str(tmp_path / "truth.json")]
+    words = ["--frame-period", "50000", "--delta-t", "50000", "--sensor-size", "320x240"]
+    assert main(["score", *files, *words, "--json", str(tmp_path / "scores.json")]) == 0
+    assert "1 crowd region is not counted" in capsys.readouterr().out
+    assert json.loads((tmp_path / "scores.json").read_text())["mAP"] == pytest.approx(1)
+    results[0]["image_id"] = 1
+    (tmp_path / "found.json").write_text(json.dumps(results))
+    status, said = refused(capsys, [*files, *words])
+    assert status == 2
+    assert "`image_id` is 1" in said

@@ -213,6 +213,26 @@ def test_label_files_without_objects_are_remarks(root):
     assert "has no boxes" in texts(check_folder(root).remarks)["no objects", "a_bbox.npy"]
 
 
+def test_boxes_that_do_not_count_are_remarks_and_are_not_trained_on(root):
+    crowd = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "iscrowd": 1}
+    content = {
+        "images": [{"id": k, "file_name": f"frame_{k:04d}.png"} for k in (1, 2, 3)],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [{**crowd, "id": 1}, {**crowd, "id": 2, "image_id": 2, "iscrowd": 0}],
+    }
+    (root / "train" / "a_bbox.npy").unlink()
+    (root / "train" / "a.json").write_text(json.dumps(content))
+
+    report = check_folder(root)
+
+    found = texts(report.remarks)
+    assert found["boxes that do not count", "a.json"] == "1 crowd region is not counted"
+    assert "frame numbers run from 1" in found["how labels are read", "a.json"]
+    assert report.splits["train"].left_out["crowd regions"] == 1
+    assert report.splits["train"].boxes["car"] == 1 + 19
+    assert report.splits["train"].num_labeled_bins == 3 + 19
+
+
 def test_missing_splits_are_problems(root):
     shutil.rmtree(root / "val")
 

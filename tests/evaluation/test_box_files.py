@@ -4,9 +4,9 @@ import pytest
 from evdet.boxes import BOX_DTYPE
 from evdet.evaluation import read_box_files
 from evdet.events.dtypes import SensorSize
-from evdet.labels.binning import LabeledTimes
+from evdet.labels.binning import IGNORED_DTYPE, LabeledTimes
 from evdet.labels.files import LabelError, write_boxes_coco, write_boxes_npy
-from evdet.metrics import PROTOCOLS, score_recordings
+from evdet.metrics import PROTOCOLS, score_recordings, without_ignored
 
 COCO, PEROT, RVT_1MPX = (PROTOCOLS[name] for name in ("coco", "perot2020-gen1", "rvt-1mpx"))
 LABEL_MAP = {0: "car", 1: "pedestrian", 2: "dog"}
@@ -124,6 +124,74 @@ def test_boxes_that_are_none_are_left_out_and_counted(tmp_path):
 def test_files_that_are_swapped_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"all 2 detections of .*found\.npy have the confidence 1"):
         read(tmp_path, TRUTH, FOUND)
+
+
+def test_detections_of_equal_scores_are_scored_with_a_note(tmp_path):
+    for score in (1, 0.5, 0):
+        equal = FOUND.copy()
+        equal["class_confidence"] = score
+        files = read(tmp_path, equal)
+        [note] = files.notes
+        assert note.startswith(f"all 2 detections have the confidence {score:g}, so")
+        scores = score_recordings(files.recordings, files.class_names, files.protocol)
+        assert scores.map == pytest.approx(1)
+
+
+def test_truth_that_does_not_count_is_neither_found_nor_missed(tmp_path):
+    """As pycocotools, of a crowd; as the VOC devkit, of a difficult object."""
+    crowd = np.zeros(1, IGNORED_DTYPE)
+    crowd["t"], crowd["x"], crowd["w"], crowd["h"] = SECOND, 100, 90, 90
+    crowd["class_id"], crowd["is_crowd"] = 1, True
+    inside = boxes_of((SECOND, 110, 10, 30, 30, 1, 0.99), (SECOND, 150, 40, 30, 30, 1, 0.98))
+    found = np.sort(np.concatenate([FOUND, inside]), order="t", kind="stable")
+    for is_crowd, ap in ((True, 1.0), (False, 1 / 3)):
+        crowd["is_crowd"] = is_crowd
+        path = tmp_path / "truth.json"
+        counts = {"crowd regions": 1}
+        labeled = LabeledTimes(TRUTH, np.zeros(0, np.int64), counts, crowd)
+        write_boxes_coco(path, labeled, LABEL_MAP)
+        files = read_box_files(
+            write(tmp_path / "found.npy", found), path, COCO, label_map=LABEL_MAP
+        )
+        what = "crowd region" if is_crowd else "difficult object"
+        assert files.notes == (f"1 {what} is not counted",)
+        scores = score_recordings(files.recordings, files.class_names, COCO)
+        assert scores.per_class["car"].ap == pytest.approx(ap, abs=0.01)
+        assert scores.num_truths == 2
+
+
+def test_a_detection_of_a_difficult_object_counts_neither_way(tmp_path):
+    labeled = LabeledTimes(TRUTH[1:], np.array([SECOND]), {}, difficult(TRUTH[:1]))
+    write_boxes_coco(tmp_path / "truth.json", labeled, LABEL_MAP)
+    twice = np.concatenate([FOUND[:1], FOUND])
+    files = read_box_files(
+        write(tmp_path / "found.npy", twice), tmp_path / "truth.json", COCO, label_map=LABEL_MAP
+    )
+    scores = score_recordings(files.recordings, files.class_names, COCO)
+    assert np.isnan(scores.per_class["car"].ap)
+    assert scores.map == pytest.approx(1)
+    left = without_ignored(files.recordings[0], delta_t=0)
+    assert left.truth["class_id"].tolist() == left.detections["class_id"].tolist() == [2]
+
+
+def difficult(boxes):
+    ignored = np.zeros(len(boxes), IGNORED_DTYPE)
+    for name in BOX_DTYPE.names:
+        ignored[name] = boxes[name]
+    return ignored
+
+
+def test_how_a_file_is_read_is_noted(tmp_path):
+    (tmp_path / "found.txt").write_text("1,1,0,5,30,30,0.5,0,1\n2,1,9,5,30,30,0.25,0,1\n")
+    (tmp_path / "truth.txt").write_text("1,1,1,6,30,30,1,0,1\n2,1,9,5,30,30,0,0,1\n")
+    files = read_box_files(
+        tmp_path / "found.txt", tmp_path / "truth.txt", COCO, label_map=LABEL_MAP,
+        size=SensorSize(100, 100), frame_period=50,
+    )  # fmt: skip
+    assert files.notes == (
+        "found.txt: pixels count from 0: the smallest corner is at 0",
+        "1 ignored row is not counted",
+    )
 
 
 def test_a_single_sure_detection_is_not_taken_for_truth(tmp_path):

@@ -92,6 +92,22 @@ def test_times_are_annotated_where_all_objects_are_of_other_classes(folder):
     assert played.labeled.empty_times.tolist() == [3500, 3900, 6000, 7100]
 
 
+def test_labels_that_do_not_count_keep_their_flag_and_are_counted(folder):
+    path = folder[0] / "test" / "drive_bbox.npy"
+    boxes = np.load(path)
+    boxes["class_confidence"] = (1, 1, 0, 1)
+    np.save(path, boxes)
+
+    [played] = play(folder[0])
+
+    assert played.labeled.boxes["is_ignored"].tolist() == [False, False, True, False]
+    assert played.labeled.counts == {"boxes of confidence 0": 1}
+    bins = np.arange(100)
+    truth, times = select_truth(played, bins, delta_t=DELTA_T, clips=True, counts_events=True)
+    assert truth["is_ignored"].sum() == 1
+    assert times.tolist() == [3500, 3900, 6000, 7100]
+
+
 def test_labels_of_bins_that_were_not_played_are_left_out():
     boxes = boxes_of((1, 4, 2, 8, 8, 1), (1000, 4, 2, 8, 8, 1), (1001, 4, 2, 8, 8, 1))
     played = played_of(boxes, empty=[2500])

@@ -11,10 +11,14 @@ from pathlib import Path
 
 from fuzz_loop import fuzz
 from fuzz_samples import FOREIGN, SAMPLES
+from label_samples import LABEL_SAMPLES, exercise_labels
 from tool_samples import TOOL_SAMPLES, exercise_tools
 from tqdm import tqdm
 
-ALL = {**SAMPLES, **TOOL_SAMPLES}
+ALL = {**SAMPLES, **LABEL_SAMPLES, **TOOL_SAMPLES}
+READERS = dict.fromkeys(LABEL_SAMPLES, exercise_labels) | dict.fromkeys(
+    TOOL_SAMPLES, exercise_tools
+)
 
 
 def main() -> int:
@@ -36,7 +40,7 @@ def main() -> int:
                 suffix,
                 count=count,
                 wrap=wrap,
-                read=exercise_tools if name in TOOL_SAMPLES else None,
+                read=READERS.get(name),
                 seed=options.seed,
                 first=options.first,
                 progress=bar.update,

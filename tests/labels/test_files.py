@@ -167,7 +167,10 @@ def test_writing_and_reading_npy_is_the_identity(tmp_path_factory, some):
 
     write_boxes_npy(path, boxes)
 
-    np.testing.assert_array_equal(read(path).boxes, boxes)
+    labeled = read(path)
+    counted = (boxes["class_confidence"] > 0) | (boxes["class_confidence"] == 0).all()
+    np.testing.assert_array_equal(labeled.boxes, boxes[counted])
+    np.testing.assert_array_equal(labeled.ignored[list(BOX_DTYPE.names)], boxes[~counted])
     np.testing.assert_array_equal(boxes, before)
     np.testing.assert_array_equal(np.load(path)["class_id"], boxes["class_id"] - 1)
 
@@ -268,7 +271,7 @@ def test_coco_results_are_boxes_of_numbered_frames(tmp_path):
         ("3", "object with `images`, `annotations` and `categories`; this has int"),
         ("[3]", "result 0: '3' has no `bbox` and `score`"),
         ('[{"image_id": 0, "category_id": 0}]', "categories start at 1"),
-        ('[{"category_id": 1}]', "neither `t` .in microseconds. nor `frame_id`"),
+        ('[{"category_id": 1}]', "result 0: `image_id` is None, not a whole number"),
         ('{"bias": 3}', "this has bias"),
         (json.dumps(coco(images=3)), "`images` must be a list of objects"),
         (json.dumps(coco(images=[{"id": 10, "t": 0.05}])), "image 0: `t` is 0.05, not a whole"),
@@ -314,7 +317,9 @@ def test_mot_lines_that_are_not_scored_are_counted(tmp_path):
     labeled = read(write(tmp_path / "a.txt", "1,7,1,1,10,20,0,5,1\n"))
 
     assert len(labeled.boxes) == 0
-    assert labeled.counts == {"confidence 0": 1}
+    assert labeled.counts == {"ignored rows": 1}
+    assert labeled.ignored["t"].tolist() == labeled.empty_times.tolist() == [150]
+    assert labeled.ignored["class_id"].tolist() == [6]
 
 
 def test_mot_without_classes_needs_a_label_map_of_one(tmp_path):
@@ -333,7 +338,7 @@ def test_mot_without_classes_needs_a_label_map_of_one(tmp_path):
         ("1.5,2,3,4,5,6,1,1,1", "'1.5' is not a frame index"),
         ("--1,2,3,4,5,6,1,1,1", "'--1' is not a frame index"),
         ("1,2,3,4,5,nan,1,1,1", "'nan' is not a number"),
-        ("0,2,3,4,5,6,1,1,1", "frame index -1 is before the first"),
+        ("-1,2,3,4,5,6,1,1,1", "frame index -2 is before the first"),
         ("1,2,3,4,5,6,1,0.5,1", "the class 0.5"),
         ("1,2,3,4,5,6,1,1e30,1", "the class id .* is too large"),
         ("1,1e30,3,4,5,6,1,1,1", "'1e30' is not a track id"),
@@ -413,7 +418,11 @@ def test_a_folder_of_voc_files_labels_frame_by_frame(tmp_path):
         ("a.txt", "0 0.1 0.1 0.2 0.2 0.3 0.3\n", "are these outlines"),
         ("a.txt", "\ncar 0.5 0.5 0.1 0.2\n", "line 2: the class is 'car', not an id"),
         ("a.txt", "0 0.5 nan 0.1 0.2\n", "'nan' is not a number"),
-        ("a.txt", "0 100 50 20 20\n", "100 is not a share of the picture.* are these pixels"),
+        (
+            "a.txt",
+            "0 100 50 20 20\n",
+            "cx is 100, which is not a share of the picture.* are these pixels",
+        ),
         ("a.xml", "<annotation>", "not valid XML"),
         ("a.xml", "", "not valid XML"),
         ("a.xml", "<svg/>", "the XML is <svg>"),
@@ -432,8 +441,8 @@ def test_junk_in_files_of_frames_is_named_with_its_place(tmp_path, name, text, m
     [
         ([], "the folder has no .txt"),
         (["1.txt", "1.xml"], "both .txt and .xml"),
-        (["first.txt"], "does not end in a frame index"),
-        (["a1.txt", "b1.txt"], "a1.txt is also frame 1"),
+        (["first.txt"], "the file first.txt has no frame number"),
+        (["a1.txt", "b1.txt"], "a1.txt and b1.txt both are frame 1"),
     ],
 )
 def test_folders_of_frames_must_be_numbered(tmp_path, names, message):
@@ -524,6 +533,8 @@ def test_a_class_called_by_digits_is_taken_by_name_first(tmp_path):
         ("t,x,y,w,h,class\n5,1,2,nan,4,car\n", "w is 'nan', not a number"),
         ("t,x,y,w,h,class\n5,1,2,3,4,dog\n", "the class 'dog' is not in the label map"),
         ("t,x,y,w,h,class,id\n5,1,2,3,4,car,one\n", "id is 'one', not a number"),
+        ("t,x,y,w,h,class,confidence\n5,1,2,3,4,car,87\n", "confidence is 87, not from 0 to 1"),
+        ("t,x,y,w,h,class,confidence\n5,1,2,3,4,car,nan\n", "confidence is 'nan', not a number"),
         (
             "t_s,x,y,w,h,class\n" + "9" * 17 + ",1,2,3,4,car\n",
             "99999999999999999000000 us is out",
@@ -586,3 +597,93 @@ def test_a_damaged_file_is_refused_or_read_and_never_crashes(tmp_path_factory, d
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content))
     read_or_refuse(path)
+
+
+# --- flags, columns of tables ---
+
+
+def test_arrays_longer_than_their_file_take_no_memory(tmp_path):
+    path = tmp_path / "a_bbox.npy"
+    path.write_bytes(b"\x93NUMPY\3\0\xf6\0 \x7b" + b" " * 200)
+    refused(path, "its header is longer than the file")
+    header = {"descr": [("t", "<i8")], "fortran_order": False, "shape": (99_999_999,)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+    refused(path, "its header tells of 799,999,992 bytes, and 0 follow")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6, 7), (7, 3, 5, 1, 0, 6, 2, 4)])
+def test_npy_fields_are_read_in_any_order_and_unknown_ones_skipped(tmp_path, order):
+    fields = [BOX_DTYPE.descr[k] for k in order]
+    array = np.zeros(2, [("note", "S4"), *fields, ("score2d", "<f4", (2,))])
+    array["t"], array["x"], array["class_confidence"] = (90, 20), (1, 5), 0.5
+    np.save(tmp_path / "a_bbox.npy", array)
+
+    boxes = read(tmp_path / "a_bbox.npy").boxes
+
+    assert boxes.dtype == BOX_DTYPE
+    assert boxes[["t", "x"]].tolist() == [(20, 5), (90, 1)]
+
+
+def test_npy_boxes_of_confidence_zero_do_not_count_unless_all_have_it(tmp_path):
+    array = np.zeros(3, BOX_DTYPE)
+    array["t"], array["class_confidence"] = (20, 90, 90), (1, 0, 0.5)
+    np.save(tmp_path / "a_bbox.npy", array)
+    labeled = read(tmp_path / "a_bbox.npy")
+    assert labeled.boxes["t"].tolist() == [20, 90]
+    assert labeled.ignored["t"].tolist() == [90]
+    assert labeled.counts == {"boxes of confidence 0": 1}
+    assert len(labeled.empty_times) == 0
+
+    array["class_confidence"] = 0
+    np.save(tmp_path / "a_bbox.npy", array)
+    assert len(read(tmp_path / "a_bbox.npy").boxes) == 3
+
+
+def test_the_size_of_the_picture_beside_two_corners_is_not_that_of_the_box(tmp_path):
+    """The table of TensorFlow's object detection."""
+    text = (
+        "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+        "frame_000001.jpg,200,100,car,10,20,30,60\n"
+        "frame_000003.jpg,200,100,bus,11,21,31,61\nframe_000003.jpg,200,100,car,1,2,3,4\n"
+    )
+    labeled = read(write(tmp_path / "a.csv", text))
+    assert rows(labeled)[:2] == [(200, 10, 20, 20, 40, 1), (300, 11, 21, 20, 40, 6)]
+
+
+def test_a_table_has_boxes_of_either_kind_beside_the_size_of_the_picture(tmp_path):
+    for header, cells in (
+        ("t,x1,y1,x2,y2,width,height", "20,1,2,4,6,200,100"),
+        ("t,x,y,w,h,width,height", "20,1,2,3,4,200,100"),
+        ("t,left,top,width,height", "20,1,2,3,4"),
+        ("t,xmin,ymin,width,height", "20,1,2,3,4"),
+        ("t,x1,y1,x2,y2,w,h", "20,1,2,4,6,3,4"),
+    ):
+        labeled = read(write(tmp_path / "a.csv", f"{header},class\n{cells},car\n"))
+        assert rows(labeled) == [(20, 1, 2, 3, 4, 1)], header
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "t,width,height,class,xmin,ymin,xmax,ymax\n20,640,480,car,1,2,3,4\n",
+            "line 2: the labelled picture is 640x480, the sensor is 200x100",
+        ),
+        (
+            "t,x1,y1,x2,y2,class\n20,10,20,3,4,car\n",
+            "line 2: the box ends at 3, 4, before it starts at 10, 20: are x2 and y2 width",
+        ),
+        ("filename,x,y,w,h,class\nleft.png,1,2,3,4,car\n", "the picture left.png has no frame"),
+        ("filename,x,y,w,h,class\n,1,2,3,4,car\n", "line 2: filename is empty"),
+    ],
+)
+def test_tables_in_other_pixels_or_without_frames_are_refused(tmp_path, text, message):
+    refused(write(tmp_path / "a.csv", text), message)
+
+
+def test_a_table_may_have_flags(tmp_path):
+    text = "t,x,y,w,h,class,iscrowd,difficult\n20,1,2,3,4,car,0,0\n20,1,2,3,4,car,1,0\n"
+    labeled = read(write(tmp_path / "a.csv", text + "90,1,2,3,4,car,0,1\n"))
+    assert labeled.counts == {"crowd regions": 1, "difficult objects": 1}
+    assert labeled.empty_times.tolist() == [90]

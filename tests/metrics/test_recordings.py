@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.metrics import ScoredRecording
+from evdet.metrics import ScoredRecording, without_ignored
 from evdet.metrics.recordings import check_recordings, pair_late, pair_own_bin
 
 DELTA_T = 50
@@ -159,3 +159,12 @@ def test_a_window_lasts():
         ValueError, match=re.escape("delta_t must be at least 1 microsecond, got 0")
     ):
         check_recordings([], num_classes=2, delta_t=0)
+
+
+# --- what does not count ---
+
+
+def test_without_flags_nothing_is_left_out():
+    one = recording([100], [100], [100])
+    assert without_ignored(one, delta_t=100) is one
+    assert without_ignored(recording([], []), delta_t=0).truth.shape == (0,)

@@ -1,3 +1,5 @@
+import contextlib
+import io
 import json
 import os
 import re
@@ -89,6 +91,50 @@ def test_frames_are_counted_from_the_recordings_first_bin(tmp_path):
                 outputs.write(found_in(number))
         lines = (tmp_path / "x.txt").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == numbers
+
+
+def test_mot_text_of_tracks_leaves_out_boxes_without_a_track_and_counts_them():
+    found = found_in(0, count=3)
+    found.boxes["track_id"] = (0, 4, 0)
+    with open_outputs(["x.txt", "x.csv"], Stream(), ["a", "b", "c"], is_tracked=True) as outputs:
+        outputs.write(found)
+    assert outputs.num_untracked == 2
+    with open("x.txt") as file:
+        assert [line.split(",")[1] for line in file] == ["4"]
+    with open("x.csv") as file:
+        assert len(file.readlines()) == 1 + 3
+    # Without tracking, boxes without a track are all there are.
+    with open_outputs(["x.txt"], Stream(), ["a", "b", "c"]) as outputs:
+        outputs.write(found)
+    with open("x.txt") as file:
+        assert len(file.readlines()) == 3
+    assert outputs.num_untracked == 0
+
+
+def test_trackeval_reads_the_tracks_of_mot_text(tmp_path):
+    trackeval = pytest.importorskip("trackeval")
+    (tmp_path / "ours" / "data").mkdir(parents=True)
+    (tmp_path / "gt" / "drive" / "gt").mkdir(parents=True)
+    path = tmp_path / "ours" / "data" / "drive.txt"
+    with open_outputs([path], Stream(), ["car", "person"], is_tracked=True) as outputs:
+        for number in (0, 1, 3):
+            found = found_in(number, count=2)
+            found.boxes["track_id"] = (1, 2 * (number > 0))
+            outputs.write(found)
+    truth = "".join(f"{k},1,{4 + k},9,20,20,1,1,1\n" for k in (1, 2, 3, 4))
+    (tmp_path / "gt" / "drive" / "gt" / "gt.txt").write_text(truth)
+    with contextlib.redirect_stdout(io.StringIO()):
+        dataset = trackeval.datasets.MotChallenge2DBox(
+            {
+                "GT_FOLDER": str(tmp_path / "gt"), "TRACKERS_FOLDER": str(tmp_path),
+                "TRACKERS_TO_EVAL": ["ours"], "SEQ_INFO": {"drive": 4}, "SKIP_SPLIT_FOL": True,
+                "PRINT_CONFIG": False,
+            }
+        )  # fmt: skip
+        raw = dataset.get_raw_seq_data("ours", "drive")
+        data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
+    assert [ids.tolist() for ids in raw["tracker_ids"]] == [[1], [1, 2], [], [1, 2]]
+    assert data["num_tracker_dets"] == 5
 
 
 def test_a_video_shows_every_frame():

@@ -18,6 +18,7 @@ from evdet.cli.options import (
     check_at_least,
     check_share,
     chosen_tracker,
+    counted,
     default,
 )
 from evdet.detectors import open_detector
@@ -207,6 +208,8 @@ def _conclude(
     written = [str(path) for path in outputs.paths if path.exists()]
     if written:
         print(f"written: {', '.join(written)}")
+        if outputs.num_untracked:
+            print(f"left out of MOT text: {counted(outputs.num_untracked, 'box')} without a track")
     elif not outputs.paths:
         print("use --output boxes.mp4 boxes.csv to write files")
     # Ctrl-C is how a live source is ended.

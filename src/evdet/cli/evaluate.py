@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from evdet.cli.options import (
     chosen_tracker,
     default,
 )
-from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.cli.score import describe_scores, describe_tracks
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import (
@@ -36,6 +37,7 @@ from evdet.evaluation import (
     open_evaluated,
     to_played,
 )
+from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
 from evdet.runs import RunFolder
 from evdet.tracking import Tracker
@@ -63,7 +65,7 @@ class EvaluateOptions:
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
-    track: Flag = False
+    track: Annotated[Flag, tyro.conf.arg(aliases=["--tracks"])] = False
     """Track the detections, and score the tracks: HOTA, MOTA and IDF1."""
     tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
     """Tracker."""
@@ -95,6 +97,7 @@ def evaluate(options: EvaluateOptions) -> None:
     config, deviations = _config_for(options, evaluated, protocol)
     thresholds = config.thresholds
     loader = build_loader(config, options.split)
+    played = _played(config, loader, options.split)
     evaluation = score(
         evaluated.detector,
         _with_progress(loader, config, options.frames),
@@ -102,7 +105,7 @@ def evaluate(options: EvaluateOptions) -> None:
         show_frame=loader.get_vis_func(),
         thresholds=thresholds,
         protocol=protocol,
-        played=_played(config, loader, options.split),
+        played=played,
         detector_classes=evaluated.class_names,
         counts_events=options.count_events,
         deviations=deviations,
@@ -120,7 +123,10 @@ def evaluate(options: EvaluateOptions) -> None:
     if options.output_dir is not None:
         run = RunFolder(options.output_dir)
     video = keep_video(run, evaluated, config, options.split, thresholds)
-    notes = [*further.notes, *video]
+    ignored = Counter[str]()
+    for recording in played or []:
+        ignored.update({} if recording.labeled is None else recording.labeled.counts)
+    notes = [*further.notes, *video, *describe_counts(ignored)]
     scores = evaluation.scores.as_dict()
     numbers = {
         "checkpoint": str(evaluated.path),

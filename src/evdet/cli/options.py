@@ -53,13 +53,11 @@ RETIRED = {
     "demo": {"--noise-window": "--background-filter US"},
     "train": {"--noise-window": "--background-filter US"},
     "evaluate": {
-        "--tracks": "--track",
         "--output": "--output-dir DIR",
         **dict.fromkeys(("--detections", "--boxes", "--frame-period", "--size"), _OF_SCORE),
         **dict.fromkeys(("--label-map", "--delta-t"), _OF_SCORE),
     },
     "score": {
-        "--tracks": "--track",
         "--output": "--output-dir DIR",
         "--size": "--sensor-size WxH",
     },

@@ -26,6 +26,7 @@ from evdet.labels import (
     apply_rules,
     bin_boxes,
     choose_classes,
+    describe_counts,
     is_outside,
 )
 
@@ -247,6 +248,10 @@ class _Reader:
                 "label map does not name: training drops them"
             )
             self._note("unknown classes", entry.boxes, text, is_problem=True)
+        for text in describe_counts(labeled.counts):
+            self._note("boxes that do not count", entry.boxes, text)
+        for text in labeled.notes:
+            self._note("how labels are read", entry.boxes, text)
         if not len(labeled.boxes):
             text = f"has no boxes, and {len(labeled.empty_times)} times without objects"
             self._note("no objects", entry.boxes, text)

@@ -18,6 +18,7 @@ from evdet.labels import (
     apply_classes,
     apply_rules,
     choose_classes,
+    describe_counts,
     read_boxes,
 )
 from evdet.metrics import (
@@ -92,19 +93,27 @@ def read_box_files(
             pair,
             LabeledTimes.empty()
             if pair.detections is None
-            else read_boxes(pair.detections, names, recording=span, frame_period=frame_period),
+            else read_boxes(
+                pair.detections,
+                names,
+                recording=span,
+                frame_period=frame_period,
+                truth=pair.boxes,
+            ),
             read_boxes(pair.boxes, names, recording=span, frame_period=frame_period),
         )
         for pair in pairs
     ]
     if label_map is None:
         names = _ids_as_names([part.boxes for _, *both in read for part in both])
-    _check_swapped([found.boxes for _, found, _ in read], detections, boxes)
+    notes += _check_swapped(read, detections, boxes)
     choice = choose_classes(names, classes or protocol.classes)
-    counts = Counter[str]()
+    counts, ignored = Counter[str](), Counter[str]()
     recordings = []
     for pair, found, truth in read:
         _check_ids(pair, found.boxes, choice)
+        notes += _notes_of(pair.detections, found) + _notes_of(pair.boxes, truth)
+        ignored.update(truth.counts)
         recordings.append(_to_recording(pair.name, found, truth, choice, protocol, size, counts))
     _check_classes(read, recordings, choice)
     few = _check_times(recordings, protocol, delta_t)
@@ -112,7 +121,12 @@ def read_box_files(
         recordings=recordings,
         class_names=choice.names,
         protocol=replace(protocol, clips_truth=protocol.clips_truth and size is not None),
-        notes=(*notes, *few, *(f"{count:,} {what}" for what, count in counts.items())),
+        notes=(
+            *notes,
+            *few,
+            *describe_counts(ignored),
+            *(f"{count:,} {what}" for what, count in counts.items()),
+        ),
     )
 
 
@@ -125,8 +139,9 @@ def _to_recording(
     size: SensorSize | None,
     counts: Counter[str],
 ) -> ScoredRecording:
-    detections = _of_classes("detections", found.boxes, choice, counts)
-    objects = _of_classes("boxes", truth.boxes, choice, counts)
+    # Of detections, a confidence of 0 is a score.
+    detections = _of_classes("detections", found.flagged(), choice, counts)
+    objects = _of_classes("boxes", truth.flagged(), choice, counts)
     if protocol.clips_truth and size is not None:
         objects, dropped = apply_rules(objects, BoxRules(), size)
         for reason, count in dropped.items():
@@ -177,13 +192,28 @@ def _ids_as_names(parts: Sequence[BoxEvents]) -> dict[int, str]:
     return {class_id: str(class_id) for class_id in sorted(used)}
 
 
-def _check_swapped(found: Sequence[BoxEvents], detections: Path, boxes: Path) -> None:
-    scores = np.concatenate([part["class_confidence"] for part in found])
-    if len(scores) > 1 and (scores == scores[0]).all():
+def _check_swapped(
+    read: Sequence[tuple[MatchedFiles, LabeledTimes, LabeledTimes]], detections: Path, boxes: Path
+) -> list[str]:
+    """Note that all scores are equal, unless the ground truth has the scores: refuse that."""
+    scores = np.concatenate([found.boxes["class_confidence"] for _, found, _ in read])
+    if len(scores) < 2 or (scores != scores[0]).any():
+        return []
+    of_truth = np.concatenate([truth.boxes["class_confidence"] for _, _, truth in read])
+    if ((of_truth > 0) & (of_truth < 1)).any():
         raise ValueError(
-            f"all {len(scores):,} detections of {detections} have the confidence {scores[0]:g}, so "
-            f"they cannot be ranked. Are --detections and --boxes swapped? --boxes is {boxes}"
+            f"all {len(scores):,} detections of {detections} have the confidence {scores[0]:g}, "
+            f"while the boxes of {boxes} have confidences between 0 and 1. Are --detections and "
+            "--boxes swapped?"
         )
+    return [
+        f"all {len(scores):,} detections have the confidence {scores[0]:g}, so average precision "
+        "ranks them in the order of the files"
+    ]
+
+
+def _notes_of(path: Path | None, labeled: LabeledTimes) -> list[str]:
+    return [] if path is None else [f"{path.name}: {note}" for note in labeled.notes]
 
 
 def _check_ids(pair: MatchedFiles, found: BoxEvents, choice: ClassChoice) -> None:

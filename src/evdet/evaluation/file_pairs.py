@@ -43,7 +43,10 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
             raise FileNotFoundError(f"{path} does not exist")
     if detections.is_dir() != boxes.is_dir():
         one, other = sorted((detections, boxes), key=lambda path: path.is_dir())
-        raise ValueError(f"{one} is a file and {other} a folder: give two files or two folders")
+        raise ValueError(
+            f"{one} is a file and {other} a folder: give two files or two folders; `evdet labels` "
+            "makes one file of a folder with a file per frame"
+        )
     if not boxes.is_dir():
         return [MatchedFiles(_key(boxes), boxes, detections)], []
     found, truth = _files_of(detections), _files_of(boxes)

@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from evdet.metrics import Protocol, ScoredRecording, keep_counted, performance_curves, track_scores
+from evdet.metrics import (
+    Protocol,
+    ScoredRecording,
+    keep_counted,
+    performance_curves,
+    track_scores,
+    without_ignored,
+)
 from evdet.tracking import Tracker
 
 __all__ = ["FurtherScores", "measure_further", "track_recording"]
@@ -48,6 +55,8 @@ def measure_further(
         scores_tracks: score tracks.
         tracker: track the detections with this tracker first; None takes the tracks they have.
     """
+    # Boxes that do not count change neither curves nor tracks.
+    recordings = [without_ignored(one, delta_t=delta_t) for one in recordings]
     counted = [keep_counted(one, protocol, delta_t=delta_t) for one in recordings]
     curves = None
     if delta_t:

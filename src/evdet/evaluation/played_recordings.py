@@ -40,8 +40,9 @@ class PlayedRecording:
     num_bins: int
     """Bins from the first event to the last label; later bins are padding."""
     labeled: LabeledTimes | None = None
-    """The labels of the chosen classes; `empty_times` holds all annotated times, also of other
-    classes. None if only the batches' own labels are known."""
+    """The labels of the chosen classes, those that do not count among the boxes, with flags;
+    `empty_times` holds all annotated times, also of other classes. None if only the batches'
+    own labels are known."""
     options: ReadOptions = AS_STATED
     """How to read it."""
 
@@ -80,7 +81,8 @@ def to_played(
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
         # A time is annotated even if all its objects are of other classes.
         annotated_times = np.union1d(labeled.boxes["t"], labeled.empty_times)
-        return LabeledTimes(apply_classes(labeled.boxes, choice)[0], annotated_times)
+        boxes = apply_classes(labeled.flagged(), choice)[0]
+        return LabeledTimes(boxes, annotated_times, labeled.counts)
 
     return [
         PlayedRecording(

@@ -9,12 +9,19 @@ from .binning import (
     LabeledTimes as LabeledTimes,
     bin_boxes as bin_boxes,
     bins_of as bins_of,
+    describe_counts as describe_counts,
 )
 from .box_rules import BoxRules as BoxRules, apply_rules as apply_rules, is_outside as is_outside
 from .classes import (
     ClassChoice as ClassChoice,
     apply_classes as apply_classes,
     choose_classes as choose_classes,
+)
+from .conversion import (
+    LABEL_FORMATS as LABEL_FORMATS,
+    class_names_in as class_names_in,
+    find_format as find_format,
+    write_labels as write_labels,
 )
 from .files import (
     LABEL_SUFFIXES as LABEL_SUFFIXES,

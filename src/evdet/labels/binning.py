@@ -1,5 +1,6 @@
-"""Assign boxes to time bins."""
+"""The content of a label file, and which of its boxes belongs to which time bin."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,7 +10,26 @@ from jaxtyping import Bool, Int64
 from evdet.boxes import BOX_DTYPE
 from evdet.shapes import BoxEvents
 
-__all__ = ["BinnedBoxes", "LabeledTimes", "bin_boxes", "bins_of", "to_disk_ids"]
+__all__ = [
+    "IGNORED_DTYPE",
+    "NOT_COUNTED",
+    "BinnedBoxes",
+    "LabeledTimes",
+    "bin_boxes",
+    "bins_of",
+    "describe_counts",
+    "to_disk_ids",
+]
+
+IGNORED_DTYPE = np.dtype([*BOX_DTYPE.descr, ("is_crowd", "|b1")])
+"""A box that does not count: a crowd, of which any part may be found, or one object."""
+NOT_COUNTED = {
+    "crowd regions": "crowd region",
+    "difficult objects": "difficult object",
+    "ignored rows": "ignored row",
+    "boxes of confidence 0": "box of confidence 0",
+}
+"""Why a label file says that boxes do not count: of several, and of one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +41,26 @@ class LabeledTimes:
     empty_times: Int64[np.ndarray, " _"] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Annotated times without objects, in microseconds and in order."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Rows that the label file itself marks as ignored, by reason."""
+    """How many boxes are in `ignored`, by reason."""
+    ignored: BoxEvents = field(default_factory=lambda: np.zeros(0, IGNORED_DTYPE))
+    """Boxes that the label file itself marks as not to be counted, in order of time: training
+    does not use them, and a detection of one is neither right nor wrong. Their times are annotated:
+    they are those of boxes, or empty times."""
+    notes: tuple[str, ...] = ()
+    """How the file was understood, where it could be understood otherwise."""
+
+    def flagged(self) -> BoxEvents:
+        """All boxes in order of time; if any is ignored with the flags `is_ignored`, `is_crowd`."""
+        if not len(self.ignored):
+            return self.boxes
+        flags = [("is_crowd", "|b1"), ("is_ignored", "|b1")]
+        count = len(self.boxes)
+        joined = np.zeros(count + len(self.ignored), [*self.boxes.dtype.descr, *flags])
+        joined["is_ignored"][count:] = True
+        for part, some in ((joined[:count], self.boxes), (joined[count:], self.ignored)):
+            for name in some.dtype.names or ():
+                part[name] = some[name]
+        return joined[np.argsort(joined["t"], kind="stable")]
 
     @staticmethod
     def empty() -> "LabeledTimes":
@@ -91,6 +130,21 @@ def bins_of(times: Int64[np.ndarray, " N"], delta_t: int) -> Int64[np.ndarray, "
     # No bin ends at 0.
     bins: Int64[np.ndarray, " N"] = (times - (times != 0)) // delta_t
     return bins
+
+
+def describe_counts(counts: Mapping[str, int]) -> list[str]:
+    """Put the counts of boxes that do not count into words.
+
+    Example:
+        >>> describe_counts({"crowd regions": 3, "difficult objects": 1})
+        ['3 crowd regions are not counted', '1 difficult object is not counted']
+    """
+    return [
+        f"{n:,} {reason} are not counted"
+        if n != 1
+        else f"1 {NOT_COUNTED.get(reason, reason)} is not counted"
+        for reason, n in counts.items()
+    ]
 
 
 def to_disk_ids(boxes: BoxEvents) -> BoxEvents:

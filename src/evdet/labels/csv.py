@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 
+from evdet.labels.frame_numbers import frame_numbers, note_first_frame
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
 
@@ -16,11 +17,25 @@ _TIMES = {
 }
 """Names of the time column, and its unit in microseconds."""
 _FRAMES = ("frame", "frame_id", "frame_number")
-_CORNER = (("x", "y"), ("left", "top"), ("x1", "y1"), ("xmin", "ymin"), ("x_min", "y_min"))
-_SIZE = (("w", "h"), ("width", "height"))
-_END = (("x2", "y2"), ("xmax", "ymax"), ("x_max", "y_max"), ("right", "bottom"))
+_NAMES = ("filename", "file_name", "image", "image_name", "image_path", "frame_name")
+_CORNER_AND_END = (
+    (("x1", "y1"), ("x2", "y2")),
+    (("xmin", "ymin"), ("xmax", "ymax")),
+    (("x_min", "y_min"), ("x_max", "y_max")),
+    (("left", "top"), ("right", "bottom")),
+)
+_CORNER = (("x", "y"), *(corner for corner, _ in _CORNER_AND_END))
+_SIZE = (
+    ("w", "h"),
+    ("width", "height"),
+    ("box_width", "box_height"),
+    ("bbox_width", "bbox_height"),
+)
+_PICTURE = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))
 _CLASSES = ("class", "class_id", "class_name", "label", "category", "name")
 _TRACKS = ("track_id", "track", "object_id", "id")
+_FLAGS = {"iscrowd": "crowd regions", "difficult": "difficult objects", "ignore": "ignored rows"}
+"""Columns of 1 and 0, and why the box does not count."""
 _CONFIDENCES = ("class_confidence", "confidence", "score")
 
 
@@ -28,9 +43,10 @@ def read_csv(source: LabelSource) -> BoxRows:
     """Read a table.
 
     The first row names the columns: a time (`t`, in microseconds, `t_ms` or `t_s`) or a `frame`
-    from 0; `x y w h` or `x1 y1 x2 y2`, in pixels from 0, or their longer names; `class`, a name or
-    an id of the label map; optionally `track_id` and `confidence`. Other columns are skipped.
-    A row with a time and no box is a time without objects.
+    from 0, or the `filename` of a picture with a frame number; `x y w h` or `x1 y1 x2 y2`, in
+    pixels from 0, or their longer names; `class`, a name or an id of the label map; optionally
+    `track_id` and `confidence`. Beside both corners, or beside `w h`, `width height` are those of
+    the picture. Other columns are skipped. A row with a time and no box is a time without objects.
 
     Args:
         source: the file, with commas, semicolons (and decimal commas) or tabs.
@@ -55,11 +71,17 @@ def read_csv(source: LabelSource) -> BoxRows:
                 columns = _Columns(source, [cell.strip().lower() for cell in cells], delimiter)
             else:
                 columns.read(cells, f"line {table.line_num}", rows)
+        if columns is not None:
+            columns.finish(rows)
     except csv.Error as error:
         raise source.error(f"not a table: {error}", f"line {table.line_num}") from error
     if columns is None:
         raise source.error("the file is empty; its first row must name the columns")
     return rows
+
+
+_Row = tuple[tuple[float, ...], int, int, float, str] | None
+"""Sides, class id, track, confidence and why it does not count; None: a time without objects."""
 
 
 class _Columns:
@@ -71,16 +93,25 @@ class _Columns:
         self.column_of = {name: i for i, name in reversed(list(enumerate(names))) if name}
         self.time = self._first(tuple(_TIMES))
         self.frame = self._first(_FRAMES)
-        self.corner = self._pair(_CORNER)
-        self.size = self._pair(_SIZE)
-        self.end = self._pair(_END)
+        self.name = self._first(_NAMES)
+        self.by_name: dict[str, list[_Row]] = {}
+        both = next((b for b in _CORNER_AND_END if {*b[0], *b[1]} <= set(self.column_of)), None)
+        self.corner: tuple[str, ...] = both[0] if both else self._pair(_CORNER)
+        self.end: tuple[str, ...] = both[1] if both else ()
+        self.size = () if both else self._pair(_SIZE)
+        self.picture = next(
+            (p for p in _PICTURE if p != self.size and set(p) <= set(self.column_of)), ()
+        )
         self.class_ = self._first(_CLASSES)
         self.track = self._first(_TRACKS)
         self.confidence = self._first(_CONFIDENCES)
         missing = [
             what
             for what, there in (
-                ("a time (t in microseconds, t_ms, t_s, or frame)", self.time or self.frame),
+                (
+                    "a time (t in microseconds, t_ms, t_s, or frame)",
+                    self.time or self.frame or self.name,
+                ),
                 ("x, y (or x1, y1)", self.corner),
                 ("w, h (or x2, y2)", self.size or self.end),
                 ("class", self.class_ or len(source.label_map) == 1),
@@ -99,20 +130,59 @@ class _Columns:
         row = {
             name: cells[i].strip() if i < len(cells) else "" for name, i in self.column_of.items()
         }
-        t = self._time(row, where)
+        self._check_picture(row, where)
+        box = self._box(row, where)
+        if self.time or self.frame:
+            self._add(rows, self._time(row, where), box)
+        elif row[self.name]:
+            self.by_name.setdefault(row[self.name], []).append(box)
+        else:
+            raise self.source.error(f"{self.name} is empty", where)
+
+    def finish(self, rows: BoxRows) -> None:
+        """Add the rows of pictures, whose frame numbers all names decide together."""
+        numbers = frame_numbers(self.source, list(self.by_name), what="picture")
+        for frame, boxes in zip(numbers, self.by_name.values(), strict=True):
+            t = self.source.frame_time(frame)
+            for box in boxes:
+                self._add(rows, t, box)
+        rows.notes += note_first_frame(numbers)
+
+    def _add(self, rows: BoxRows, t: int, box: _Row) -> None:
+        if box is None:
+            rows.empty_times.append(t)
+        else:
+            xywh, class_id, track_id, confidence, why = box
+            rows.add(t, xywh, class_id, track_id=track_id, confidence=confidence, ignored=why)
+
+    def _box(self, row: Mapping[str, str], where: str) -> _Row:
         sides = (*self.corner, *(self.size or self.end))
         if not any(row[name] for name in (*sides, *([self.class_] if self.class_ else []))):
-            rows.empty_times.append(t)
-            return
+            return None
         x, y, third, fourth = (self._number(row, name, where) for name in sides)
+        if self.end and (third < x or fourth < y):
+            raise self.source.error(
+                f"the box ends at {third:g}, {fourth:g}, before it starts at {x:g}, {y:g}: are "
+                f"{' and '.join(self.end)} width and height?",
+                where,
+            )
         size = (third, fourth) if self.size else (third - x, fourth - y)
-        rows.add(
-            t,
-            (x, y, *size),
-            self._class(row, where),
-            track_id=self._track(row, where),
-            confidence=self._number(row, self.confidence, where) if self.confidence else 1.0,
-        )
+        confidence = self._confidence(row, where)
+        why = next((why for name, why in _FLAGS.items() if number(row.get(name, "")) == 1), "")
+        return (x, y, *size), self._class(row, where), self._track(row, where), confidence, why
+
+    def _check_picture(self, row: Mapping[str, str], where: str) -> None:
+        """Check that boxes are in pixels of the sensor."""
+        if not self.picture or self.source.recording is None:
+            return
+        width, height = (number(row[name]) for name in self.picture)
+        size = self.source.recording.size
+        if width and height and (height, width) != tuple(size):
+            raise self.source.error(
+                f"the labelled picture is {width:g}x{height:g}, the sensor is {size}: scale the "
+                "boxes, or label pictures of the sensor's size",
+                where,
+            )
 
     def _first(self, names: tuple[str, ...]) -> str:
         return next((name for name in names if name in self.column_of), "")
@@ -126,6 +196,19 @@ class _Columns:
         value = number(text)
         if value is None:
             raise self.source.error(f"{name} is {row[name]!r}, not a number", where)
+        return value
+
+    def _confidence(self, row: Mapping[str, str], where: str) -> float:
+        if not self.confidence:
+            return 1.0
+        value = self._number(row, self.confidence, where)
+        # A score may be any number.
+        if self.confidence != "score" and not 0 <= value <= 1:
+            raise self.source.error(
+                f"{self.confidence} is {row[self.confidence]}, not from 0 to 1: scale it, or name "
+                "the column score",
+                where,
+            )
         return value
 
     def _time(self, row: Mapping[str, str], where: str) -> int:

@@ -31,10 +31,11 @@ def read_boxes(
     *,
     recording: RecordingFacts | None = None,
     frame_period: int | None = None,
+    truth: Path | None = None,
 ) -> LabeledTimes:
     """Read a label file.
 
-    NumPy (`_bbox.npy`), COCO-video JSON, MOT text, YOLO text, PASCAL VOC XML or a table (CSV);
+    NumPy (`_bbox.npy`), COCO JSON, MOT text, YOLO text, PASCAL VOC XML or a table (CSV);
     YOLO and VOC also as a folder with one file per frame.
 
     Exports of CVAT, Label Studio, Datumaro and supervision are recognised by their content.
@@ -46,26 +47,27 @@ def read_boxes(
             or times.
         frame_period: microseconds between frames, for files with frame indices: frame k is the
             k-th bin of `recording.slices(frame_period)`, labelled at its end.
+        truth: the ground truth whose ids COCO results refer to.
 
     Returns:
-        The boxes in order of time, ids from 1, and the times without objects.
+        The boxes in order of time, ids from 1, the times without objects, and the boxes that the
+        file marks as not to be counted.
 
     Raises:
         LabelError: the file is invalid.
         FileNotFoundError: the file does not exist.
     """
-    source = LabelSource(path, label_map, recording, frame_period)
+    source = LabelSource(path, label_map, recording, frame_period, truth)
     read = _reader_of(source)
+    rows = BoxRows() if read is None else read(source)
     if read is None:
-        boxes, empty, counts = read_npy(source), [], {}
+        boxes, ignored, rows.counts = read_npy(source)
     else:
-        rows = read(source)
-        boxes, empty, counts = rows.boxes(), rows.empty_times, rows.counts
-    if len(boxes) and boxes["class_id"].max() == np.iinfo(np.uint32).max:
-        raise source.error(f"the class id {boxes['class_id'].max()} is too large")
-    boxes = boxes[np.argsort(boxes["t"], kind="stable")]
-    boxes["class_id"] += 1
-    return LabeledTimes(boxes, np.unique(np.array(empty, np.int64)), counts)
+        boxes, ignored = rows.boxes(), rows.ignored()
+    boxes, ignored = _in_memory(source, boxes), _in_memory(source, ignored)
+    only_ignored = np.setdiff1d(ignored["t"], boxes["t"])
+    empty = np.concatenate([np.array(rows.empty_times, np.int64), only_ignored])
+    return LabeledTimes(boxes, np.unique(empty), rows.counts, ignored, tuple(rows.notes))
 
 
 def write_boxes_npy(path: Path, boxes: BoxEvents) -> None:
@@ -92,8 +94,16 @@ def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, 
     Raises:
         ValueError: a box is background, or its class is not in the label map.
     """
-    boxes = to_disk_ids(labeled.boxes)
-    save_coco(path, boxes, labeled.empty_times, label_map)
+    save_coco(path, labeled, label_map)
+
+
+def _in_memory(source: LabelSource, boxes: BoxEvents) -> BoxEvents:
+    """Boxes in order of time with ids from 1."""
+    if len(boxes) and boxes["class_id"].max() == np.iinfo(np.uint32).max:
+        raise source.error(f"the class id {boxes['class_id'].max()} is too large")
+    boxes = boxes[np.argsort(boxes["t"], kind="stable")]
+    boxes["class_id"] += 1
+    return boxes
 
 
 def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:

@@ -1,5 +1,8 @@
 """MOT text: one line per box, `frame,id,x,y,w,h,conf,class,visibility`."""
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
 
@@ -7,15 +10,17 @@ __all__ = ["read_mot"]
 
 # The reserved last part of a detection line, and what some tools write for "none".
 _NO_CLASS = -1
+_CLASSES_FILE = "labels.txt"
 
 
 def read_mot(source: LabelSource) -> BoxRows:
     """Read boxes in the format of MOTChallenge.
 
-    Frames start at 1. The top left pixel is (1, 1), so 1 is subtracted from x and y. The class is
-    an id of the label map; where it is missing or -1, the label map must have only one class.
-    Lines with confidence 0 are not scored by MOTChallenge: they are dropped and counted. The
-    format has no frames without objects.
+    Frames start at 1; from 0 where a line has frame 0. The top left pixel is (1, 1), so 1 is
+    subtracted from x and y, except in files of CVAT and where the smallest x or y is 0. The class
+    is an id of the label map; where it is missing or -1, the label map must have only one class.
+    Beside a `labels.txt`, as CVAT writes it, the class is the line of its name there, from 1.
+    Lines with confidence 0 do not count. Other frames without lines are not annotated.
 
     Returns:
         The boxes, ids as on disk.
@@ -24,58 +29,120 @@ def read_mot(source: LabelSource) -> BoxRows:
         LabelError: a line is invalid.
 
     Source:
-        "File format" on https://motchallenge.net/instructions/.
+        "File format" on https://motchallenge.net/instructions/; CVAT's "MOT" on
+        https://docs.cvat.ai/docs/dataset_management/formats/format-mot/.
     """
+    names = _class_names(source)
+    lines = [
+        _parse(source, text, f"line {i}")
+        for i, text in enumerate(read_text(source).splitlines(), start=1)
+        if text.strip()
+    ]
     rows = BoxRows()
-    for line_number, line in enumerate(read_text(source).splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"line {line_number}"
-        cells = [cell.strip() for cell in line.split(",")]
-        if not 6 <= len(cells) <= 10:
-            raise source.error(
-                f"{len(cells)} values instead of frame,id,x,y,w,h,conf,class,visibility",
-                where,
-            )
-        frame = to_time(cells[0])
-        values = [number(cell) for cell in cells[2:]]
-        if frame is None or number(cells[1]) is None or None in values:
-            if frame is None:
-                raise source.error(f"{cells[0]!r} is not a frame index", where)
-            bad = next(cell for cell in cells[1:] if number(cell) is None)
-            raise source.error(f"{bad!r} is not a number", where)
-        x, y, w, h, *rest = [value for value in values if value is not None]
-        if rest and rest[0] == 0:
-            rows.count("confidence 0")
-            continue
+    first_frame = 0 if any(line.frame == 0 for line in lines) else 1
+    if not first_frame:
+        rows.notes.append("frame numbers count from 0: there is a frame 0")
+    first_pixel = _first_pixel(lines, rows, is_of_cvat=bool(names))
+    for line in lines:
+        x, y, w, h = line.xywh
+        is_ignored = line.confidence == 0
         rows.add(
-            source.frame_time(frame - 1, where),
-            (x - 1, y - 1, w, h),
-            _class_of(source, rest, len(cells), where),
-            track_id=_track_of(source, cells[1], where),
-            confidence=rest[0] if rest and rest[0] > 0 else 1.0,
+            source.frame_time(line.frame - first_frame, line.where),
+            (x - first_pixel, y - first_pixel, w, h),
+            _class_of(source, line, names),
+            track_id=line.track,
+            confidence=line.confidence if line.confidence >= 0 else 1.0,
+            ignored="ignored rows" if is_ignored else "",
         )
     return rows
 
 
-def _track_of(source: LabelSource, text: str, where: str) -> int:
-    track = number(text)
-    if track is None or not -1 <= track < 2**32:
-        raise source.error(f"{text!r} is not a track id", where)
-    return max(int(track), 0)
+class _Line(NamedTuple):
+    where: str
+    frame: int
+    """As in the file."""
+    track: int
+    xywh: tuple[float, float, float, float]
+    confidence: float
+    """Also the flag of ground truth; negative for none."""
+    class_id: float
+    """-1 for none."""
 
 
-def _class_of(source: LabelSource, rest: list[float], num_cells: int, where: str) -> int:
-    # Ten values are a detection: world coordinates follow the confidence, not a class.
-    class_id = float(rest[1] if len(rest) > 1 and num_cells < 10 else _NO_CLASS)
+def _parse(source: LabelSource, text: str, where: str) -> _Line:
+    cells = [cell.strip() for cell in text.rstrip().rstrip(",").split(",")]
+    if not 6 <= len(cells) <= 10:
+        raise source.error(
+            f"{len(cells)} values instead of frame,id,x,y,w,h,conf,class,visibility", where
+        )
+    frame = to_time(cells[0])
+    if frame is None:
+        raise source.error(f"{cells[0]!r} is not a frame index", where)
+    values = [number(cell) for cell in cells[1:]]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        bad = next(cell for cell in cells[1:] if number(cell) is None)
+        raise source.error(f"{bad!r} is not a number", where)
+    track, x, y, w, h, *rest = known
+    if not -1 <= track < 2**32 or not track.is_integer():
+        raise source.error(f"{cells[1]!r} is not a track id", where)
+    # Ten values are a detection: world coordinates follow the confidence, not a class, except in
+    # ground truth of 3D, which has both.
+    class_id = rest[1] if len(rest) > 1 and len(cells) < 10 else _NO_CLASS
+    return _Line(
+        where, frame, max(int(track), 0), (x, y, w, h), rest[0] if rest else -1.0, class_id
+    )
+
+
+def _first_pixel(lines: Sequence[_Line], rows: BoxRows, *, is_of_cvat: bool) -> int:
+    """The coordinate of the top left pixel: 1, or 0 where the file tells so."""
+    corners = [min(line.xywh[:2]) for line in lines]
+    smallest = min(corners, default=1.0)
+    if is_of_cvat:
+        return 0
+    if smallest == 0:
+        rows.notes.append("pixels count from 0: the smallest corner is at 0")
+        return 0
+    num_before = sum(corner < 1 for corner in corners)
+    if num_before:
+        are = "box starts" if num_before == 1 else "boxes start"
+        rows.notes.append(
+            f"{num_before:,} {are} before the first pixel, which is (1, 1) in this format"
+        )
+    return 1
+
+
+def _class_names(source: LabelSource) -> list[str]:
+    """The names beside the file, as CVAT writes them; empty without."""
+    path = source.path.with_name(_CLASSES_FILE)
+    if not path.is_file() or path == source.path:
+        return []
+    return [line.strip() for line in read_text(source, path).splitlines()]
+
+
+def _class_of(source: LabelSource, line: _Line, names: Sequence[str]) -> int:
+    label_map: Mapping[int, str] = source.label_map
+    class_id = line.class_id
     if class_id == _NO_CLASS:
-        if len(source.label_map) != 1:
+        if len(label_map) != 1:
             raise source.error(
-                f"the line names no class, and the label map has {len(source.label_map)}: "
+                f"the line names no class, and the label map has {len(label_map)}: "
                 "write the id of the label map as the eighth value",
-                where,
+                line.where,
             )
-        return next(iter(source.label_map))
+        return next(iter(label_map))
     if class_id < 0 or not class_id.is_integer():
-        raise source.error(f"the class {class_id:g} is not an id of a label map", where)
-    return source.checked_class_id(int(class_id), where)
+        raise source.error(f"the class {class_id:g} is not an id of a label map", line.where)
+    if names:
+        if not 1 <= class_id <= len(names):
+            raise source.error(
+                f"the class is {class_id:g}, but {_CLASSES_FILE} beside the file names "
+                f"{len(names)}, counted from 1",
+                line.where,
+            )
+        return source.class_id_of(names[int(class_id) - 1], line.where)
+    is_unknown = int(class_id) not in label_map
+    if line.confidence == 0 and is_unknown and len(label_map) == 1:
+        # MOTChallenge's distractors, such as a reflection, may be taken for the one class.
+        return next(iter(label_map))
+    return source.checked_class_id(int(class_id), line.where)

@@ -1,14 +1,17 @@
 """Box events in NumPy files: Prophesee's `_bbox.npy`, DSEC-Detection's `tracks.npy`, RVT's npz."""
 
 import io
+import math
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Shaped
 
 from evdet.atomic_file import replacing
 from evdet.boxes import BOX_DTYPE
+from evdet.labels.binning import IGNORED_DTYPE
 from evdet.labels.source import LabelError, LabelSource
 from evdet.shapes import BoxEvents
 
@@ -32,15 +35,17 @@ _OPTIONAL = {"track_id": 0, "class_confidence": 1}
 _FURTHER = {"still_us": "<i8", "class_score": "<f4"}
 
 
-def read_npy(source: LabelSource) -> BoxEvents:
-    """Read an array of box events, fields by name.
+def read_npy(source: LabelSource) -> tuple[BoxEvents, BoxEvents, dict[str, int]]:
+    """Read an array of box events, fields by name, in any order; unknown fields are skipped.
+
+    Boxes of confidence 0 do not count, unless all have it: then the field was not filled in.
 
     Args:
         source: the file; an npz must have the array `labels`, as in RVT's.
 
     Returns:
-        `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; ids as on
-        disk.
+        `BOX_DTYPE` records, with `still_us` and `class_score` where the file has them; the
+        `IGNORED_DTYPE` records that do not count; and the number of these. Ids are as on disk.
 
     Raises:
         LabelError: the file is damaged, or not an array of box events.
@@ -65,7 +70,13 @@ def read_npy(source: LabelSource) -> BoxEvents:
                 f"the field {' or '.join(_NAMES[name])} is missing; the array has "
                 f"{', '.join(names)}"
             )
-    return boxes
+    confidences = boxes["class_confidence"]
+    is_ignored = (confidences == 0) & (confidences != 0).any()
+    ignored = np.zeros(int(is_ignored.sum()), IGNORED_DTYPE)
+    for name in BOX_DTYPE.names or ():
+        ignored[name] = boxes[is_ignored][name]
+    counts = {"boxes of confidence 0": len(ignored)} if len(ignored) else {}
+    return boxes[~is_ignored], ignored, counts
 
 
 def save_npy(path: Path, boxes: BoxEvents) -> None:
@@ -96,12 +107,37 @@ def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
         with source.path.open("rb") as file, warnings.catch_warnings():
             # Old data sets were written by Python 2, of which NumPy warns file by file.
             warnings.simplefilter("ignore", UserWarning)
+            _check_length(file)
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
     except Exception as error:  # a damaged file makes NumPy raise nearly anything
         raise source.error(
             f"it is not a NumPy array of labels: {_first_line(error)}. Was it copied completely?"
         ) from error
+
+
+def _check_length(file: BinaryIO) -> None:
+    """Refuse an array that is longer than its file, before memory is made for it."""
+    magic, length = file.read(8), file.read(4)
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    # Versions after the first state the length of their header in four bytes.
+    is_long = magic[:6] == b"\x93NUMPY" and magic[6:7] > b"\1"
+    if is_long and int.from_bytes(length, "little") > end:
+        raise ValueError(f"its header is longer than the file, which has {end:,} bytes")
+    readers = {
+        b"\x93NUMPY\1\0": np.lib.format.read_array_header_1_0,
+        b"\x93NUMPY\2\0": np.lib.format.read_array_header_2_0,
+    }
+    if magic not in readers:
+        return
+    np.lib.format.read_magic(file)
+    shape, _, dtype = readers[magic](file)
+    num_bytes = math.prod(shape) * dtype.itemsize
+    start = file.tell()
+    file.seek(0)
+    if num_bytes > end - start:
+        raise ValueError(f"its header tells of {num_bytes:,} bytes, and {end - start:,} follow")
 
 
 def _convert(
@@ -114,9 +150,9 @@ def _convert(
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return column.astype(dtype)
-    limits = np.iinfo(dtype)
+    low, high = _limits(dtype)
     # Two comparisons in the column's own type: a cast would wrap what does not fit.
-    bad = ~((column >= limits.min) & (column <= limits.max))
+    bad = ~((column >= low) & (column <= high))
     if column.dtype.kind == "f":
         bad |= column != np.floor(column)
     if bad.any() and name == "track_id":
@@ -126,9 +162,15 @@ def _convert(
         row = int(np.flatnonzero(bad)[0])
         raise LabelError(
             f"{source.path}, row {row}: {name} is {column[row]}, not a whole number from "
-            f"{limits.min} to {limits.max}"
+            f"{low} to {high}"
         )
     return column.astype(dtype)
+
+
+def _limits(dtype: np.dtype) -> tuple[int, int]:
+    """The range of a type; of 64 bits a part, so that differences of times fit as well."""
+    limits = np.iinfo(dtype)
+    return (-(2**62), 2**62) if dtype.itemsize == 8 else (int(limits.min), int(limits.max))
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from evdet.boxes import BOX_DTYPE
 from evdet.events import SensorSize
+from evdet.labels.binning import IGNORED_DTYPE
 from evdet.shapes import BoxEvents
 
 __all__ = [
@@ -65,6 +66,8 @@ class LabelSource:
     """The labelled recording."""
     frame_period: int | None = None
     """Microseconds between frames, for files with frame indices."""
+    truth: Path | None = None
+    """The ground truth that COCO results refer to with their ids."""
 
     def error(self, what: str, where: str = "", path: Path | None = None) -> LabelError:
         """The error to raise.
@@ -122,7 +125,7 @@ class LabelSource:
         if self.frame_period is None or self.frame_period <= 0:
             raise self.error(
                 "the boxes have frame indices, not times: give the duration of a frame, "
-                f"frame_period, in microseconds (got {self.frame_period})",
+                f"--frame-period or frame_period, in microseconds (got {self.frame_period})",
                 where,
             )
         if not 0 <= frame < 2**40:
@@ -147,10 +150,14 @@ class BoxRows:
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     """Values in the order of `BOX_DTYPE`."""
+    ignored_rows: list[tuple[Any, ...]] = field(default_factory=list)
+    """Those of boxes that do not count, in the order of `IGNORED_DTYPE`."""
     empty_times: list[int] = field(default_factory=list)
     """Times without objects."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Dropped rows, by reason."""
+    """Boxes that do not count, by reason: the keys of `NOT_COUNTED`."""
+    notes: list[str] = field(default_factory=list)
+    """How the file was understood, where it could be understood otherwise."""
 
     def add(
         self,
@@ -160,19 +167,35 @@ class BoxRows:
         *,
         track_id: int = 0,
         confidence: float = 1.0,
+        ignored: str = "",
     ) -> None:
-        """Add one box."""
-        self.rows.append((t, *xywh, class_id, track_id, confidence))
+        """Add one box.
 
-    def count(self, reason: str) -> None:
-        """Count one dropped row."""
-        self.counts[reason] = self.counts.get(reason, 0) + 1
+        Args:
+            t: time in microseconds.
+            xywh: left, top, width and height in pixels.
+            class_id: id on disk.
+            track_id: 0 for none.
+            confidence: from 0 to 1.
+            ignored: why the box does not count, a key of `NOT_COUNTED`; empty: it counts.
+        """
+        row = (t, *xywh, class_id, track_id, confidence)
+        if ignored:
+            self.ignored_rows.append((*row, ignored == "crowd regions"))
+            self.counts[ignored] = self.counts.get(ignored, 0) + 1
+        else:
+            self.rows.append(row)
 
     def boxes(self) -> BoxEvents:
-        """The boxes as an array, ids as on disk."""
+        """The boxes that count as an array, ids as on disk."""
         # A side beyond float32 becomes infinite, and the box rules drop it.
         with np.errstate(over="ignore"):
             return np.array(self.rows, BOX_DTYPE)
+
+    def ignored(self) -> BoxEvents:
+        """The other boxes as an array, ids as on disk."""
+        with np.errstate(over="ignore"):
+            return np.array(self.ignored_rows, IGNORED_DTYPE)
 
 
 def number(text: Any) -> float | None:

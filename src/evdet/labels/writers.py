@@ -14,10 +14,11 @@ from evdet.labels.binning import to_disk_ids
 from evdet.labels.growing_file import GrowingFile
 from evdet.shapes import BoxEvents
 
-__all__ = ["BOX_SUFFIXES", "BoxWriter"]
+__all__ = ["BOX_SUFFIXES", "BoxWriter", "mot_line"]
 
-# Readers of MOT drop lines with confidence 0.
+# Readers of MOT do not count lines with confidence 0.
 _LEAST_CONFIDENCE = 1e-6
+_LEAST_CORNER = 1e-6
 _CSV_COLUMNS = ("t", "x", "y", "w", "h", "class", "class_id", "track_id", "class_confidence")
 
 
@@ -128,22 +129,28 @@ def _coco_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> by
 
 
 def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
-    lines = []
-    for box in boxes:
-        x, y, w, h, confidence = (
-            float(str(box[name])) for name in ("x", "y", "w", "h", "class_confidence")
-        )
-        cells = (
-            frame + 1,
-            int(box["track_id"]) or -1,
-            # Pixels in MOT start at 1.
-            *(x + 1, y + 1, w, h),
-            max(confidence, _LEAST_CONFIDENCE),
-            int(box["class_id"]),
-            -1,
-        )
-        lines.append(",".join(map(repr, cells)) + "\n")
-    return "".join(lines).encode()
+    return "".join(mot_line(box, frame) for box in boxes).encode()
+
+
+def mot_line(box: np.void, frame: int, *, is_ignored: bool = False) -> str:
+    """One line of MOT text, with its end.
+
+    Args:
+        box: a record with its id on disk.
+        frame: index of the frame, from 0.
+        is_ignored: the box does not count, which confidence 0 says.
+    """
+    x, y, w, h, confidence = (
+        float(str(box[name])) for name in ("x", "y", "w", "h", "class_confidence")
+    )
+    # Pixels in MOT start at 1; a corner at 0 would say that they start at 0.
+    x, y = (value + 1 or _LEAST_CORNER for value in (x, y))
+    confidence = 0.0 if is_ignored else max(confidence, _LEAST_CONFIDENCE)
+    # The flag of ground truth is a whole number: TrackEval refuses others.
+    flag = int(confidence) if confidence in (0, 1) else confidence
+    track_id = int(box["track_id"]) or -1
+    cells = (frame + 1, track_id, x, y, w, h, flag, int(box["class_id"]), -1)
+    return ",".join(map(repr, cells)) + "\n"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,11 @@ from .protocols import (
     keep_counted as keep_counted,
     score_recordings as score_recordings,
 )
-from .recordings import ScoredRecording as ScoredRecording, pair_own_bin as pair_own_bin
+from .recordings import (
+    ScoredRecording as ScoredRecording,
+    pair_own_bin as pair_own_bin,
+    without_ignored as without_ignored,
+)
 from .time_pairing import rows_in_bins as rows_in_bins, rows_within as rows_within
 from .track_scores import (
     TrackNumbers as TrackNumbers,

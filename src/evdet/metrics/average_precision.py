@@ -160,7 +160,7 @@ def average_precision_of(
     limits = sorted({min(limit, max_detections) for limit in (1, 10, max_detections)})
     matches = match_boxes(table, max_detections=max_detections, areas=tuple(AREAS))
     precision, recall = _accumulate(table, matches, num_classes=num_classes, limits=limits)
-    num_objects = _count(table.truth.labels[~table.truth.is_crowd], num_classes)
+    num_objects = _count(table.truth.labels[table.truth.is_counted], num_classes)
     num_detections = _count(table.found.labels, num_classes)
     everything, *sizes = np.moveaxis(precision, 3, 0)
     recalls = np.moveaxis(recall, (2, 3), (0, 1))

@@ -45,6 +45,8 @@ class BoxTable(NamedTuple):
     """Scores for ranking; unused in ground truth."""
     is_crowd: Bool[np.ndarray, " N"]
     """Ground truth that marks a crowd: a detection in it is neither right nor wrong."""
+    is_ignored: Bool[np.ndarray, " N"]
+    """Ground truth that is an object and does not count: a detection of it is neither."""
     times: Int64[np.ndarray, " N"]
     """Time in microseconds; 0 if unknown."""
     track_ids: Int64[np.ndarray, " N"]
@@ -53,6 +55,12 @@ class BoxTable(NamedTuple):
     def take(self, rows: Int64[np.ndarray, " M"] | Bool[np.ndarray, " N"]) -> "BoxTable":
         """Select rows by index or by mask."""
         return BoxTable(*(column[rows] for column in self))
+
+    @property
+    def is_counted(self) -> Bool[np.ndarray, " N"]:
+        """Whether each is neither a crowd nor ignored."""
+        counted: Bool[np.ndarray, " N"] = ~(self.is_crowd | self.is_ignored)
+        return counted
 
     @property
     def areas(self) -> Float64[np.ndarray, " N"]:
@@ -129,7 +137,7 @@ def to_box_table(
     """Put box events into flat arrays, unchecked.
 
     Args:
-        boxes: `BOX_DTYPE` records.
+        boxes: `BOX_DTYPE` records, optionally with the flags `is_crowd` and `is_ignored`.
         frames: index of the frame of each; None: all are of the first.
         ranking: the field to rank by; None for ground truth.
     """
@@ -138,7 +146,8 @@ def to_box_table(
         xywh=np.stack([boxes[name] for name in ("x", "y", "w", "h")], axis=1, dtype=np.float64),
         labels=boxes["class_id"].astype(np.int64),
         scores=np.ones(len(boxes)) if ranking is None else boxes[ranking].astype(np.float64),
-        is_crowd=np.zeros(len(boxes), bool),
+        is_crowd=_flags(boxes, "is_crowd"),
+        is_ignored=_flags(boxes, "is_ignored"),
         times=boxes["t"].astype(np.int64),
         track_ids=boxes["track_id"].astype(np.int64),
     )
@@ -208,6 +217,14 @@ def _locate(boxes: BoxTable, frame_names: Sequence[str] | None) -> str:
 _KEYS = ("boxes", "labels", "scores")
 
 
+def _flags(boxes: Shaped[np.ndarray, " N"], name: str) -> Bool[np.ndarray, " N"]:
+    """A field of flags; none is set in boxes without it."""
+    if name not in (boxes.dtype.names or ()):
+        return np.zeros(len(boxes), bool)
+    flags: Bool[np.ndarray, " N"] = boxes[name] != 0
+    return flags
+
+
 def _check_shapes(name: str, truth: Truth, crowd: Values, detection: Detection) -> None:
     if truth.ndim != 2 or truth.shape[1] != 5:
         raise ValueError(
@@ -243,6 +260,7 @@ def _from_corners(
         # A label that is not finite is not an integer: its box is refused by its score.
         scores=np.where(is_label, scores, np.nan),
         is_crowd=none > 0 if is_crowd is None else is_crowd != 0,
+        is_ignored=none > 0,
         times=none,
         track_ids=none,
     )

@@ -61,8 +61,9 @@ def match_boxes(
 ) -> Matches:
     """Match by COCO's rules: the best score takes first the object with the largest overlap.
 
-    An object that does not count (`are_counted`) is matched only if no other can be, and a crowd
-    by any number of detections. The overlap with a crowd is the share of the detection in it.
+    An object that does not count (`are_counted`) is matched only if no other can be, and one that
+    is marked so, as a crowd is, by any number of detections. The overlap with a crowd is the share
+    of the detection in it.
 
     Args:
         table: objects and detections.
@@ -97,10 +98,10 @@ def match_boxes(
 
 
 def are_counted(boxes: BoxTable, areas: Sequence[str]) -> Bool[np.ndarray, "areas N"]:
-    """Mark the boxes that count for each size: those of this area that are not a crowd."""
+    """Mark the boxes that count for each size: those of this area that are not marked."""
     limits = np.array([AREAS[area] for area in areas])[..., None]
     inside = (boxes.areas >= limits[:, 0]) & (boxes.areas <= limits[:, 1])
-    counted: Bool[np.ndarray, "areas N"] = inside & ~boxes.is_crowd
+    counted: Bool[np.ndarray, "areas N"] = inside & boxes.is_counted
     return counted
 
 
@@ -211,7 +212,7 @@ def _choose(
         chooser, case = np.nonzero(best >= 0)
         won = row[best[chooser, case] % len(row)]
         taken[case, positions[detection[first]][chooser]] = won
-        free[won, case] = truth.is_crowd[won]
+        free[won, case] = ~truth.is_counted[won]
     return taken
 
 

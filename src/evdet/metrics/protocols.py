@@ -164,7 +164,10 @@ def keep_counted(
     if protocol.tolerance is None:
         times = last_of_bins(times, delta_t)
     if not protocol.counts_empty:
-        times = times[np.isin(times, truth["t"])]
+        objects = truth["t"]
+        if "is_ignored" in (truth.dtype.names or ()):
+            objects = objects[~truth["is_ignored"]]
+        times = times[np.isin(times, objects)]
     return ScoredRecording(
         name=recording.name,
         truth=truth[np.isin(truth["t"], times)],

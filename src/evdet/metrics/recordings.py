@@ -1,12 +1,13 @@
 """Ground truth and detections of recordings, and the detections for each annotated time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64, Shaped
 
 from evdet.metrics.frame_table import FrameTable, check_boxes, join_tables, to_box_table
+from evdet.metrics.matching import match_boxes
 from evdet.metrics.time_pairing import BoxesAtTimes, pair_spans, rows_within
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "pair_late",
     "pair_own_bin",
     "tabulate_recording",
+    "without_ignored",
 ]
 
 BoxEvents = Shaped[np.ndarray, " _"]
@@ -32,7 +34,8 @@ class ScoredRecording:
     name: str
     truth: BoxEvents
     """`BOX_DTYPE` records in order of time, optionally with `still_us`, the time since the object
-    last moved, and `num_events`, the events of its time bin in the box."""
+    last moved, `num_events`, the events of its time bin in the box, and the flags `is_ignored`, the
+    box does not count, and `is_crowd`, it is a region of which any part may be found."""
     labeled_times: Int64[np.ndarray, " _"]
     """Every annotated time, in order; those without a box in `truth` are annotated as empty."""
     detections: BoxEvents
@@ -122,6 +125,30 @@ def check_recordings(
             )
 
 
+def without_ignored(recording: ScoredRecording, *, delta_t: int) -> ScoredRecording:
+    """Leave out the ground truth that does not count, and the detections that find nothing else.
+
+    Detections and objects are matched as for average precision, at IoU 0.5.
+
+    Args:
+        recording: boxes with the flags `is_ignored` and `is_crowd`, or without them.
+        delta_t: duration of a time bin in microseconds; 0 matches equal times only.
+    """
+    truth = recording.truth
+    if "is_ignored" not in (truth.dtype.names or ()) or not truth["is_ignored"].any():
+        return recording
+    found_at = _spans(recording, _own_stamps(recording, max(1, delta_t)))
+    table = tabulate_recording(recording, found_at)
+    matches = match_boxes(table, max_detections=1 + len(found_at.rows), thresholds=(0.5,))
+    # The last row stands for no object.
+    is_ignored = np.append(table.truth.is_ignored, False)[matches.objects[0, 0]]
+    kept = np.ones(len(recording.detections), bool)
+    kept[found_at.rows[matches.rows[is_ignored]]] = False
+    return replace(
+        recording, truth=truth[~truth["is_ignored"]], detections=recording.detections[kept]
+    )
+
+
 def _own_stamps(one: ScoredRecording, delta_t: int) -> Int64[np.ndarray, " _"]:
     """The stamp for each annotated time, or -1 for none."""
     stamps = one.detections["t"]
@@ -143,8 +170,13 @@ def _join(
 ) -> FrameTable:
     tables = []
     for one, stamp in zip(recordings, stamps, strict=True):
-        # No detection has the stamp -1, so its span is empty.
-        start = np.searchsorted(one.detections["t"], stamp)
-        stop = np.searchsorted(one.detections["t"], stamp, side="right")
-        tables.append(tabulate_recording(one, pair_spans(start, stop)))
+        tables.append(tabulate_recording(one, _spans(one, stamp)))
     return join_tables(tables)
+
+
+def _spans(one: ScoredRecording, stamps: Int64[np.ndarray, " _"]) -> BoxesAtTimes:
+    """The detections of each annotated time, which have its stamp."""
+    # No detection has the stamp -1, so its span is empty.
+    start = np.searchsorted(one.detections["t"], stamps)
+    stop = np.searchsorted(one.detections["t"], stamps, side="right")
+    return pair_spans(start, stop)

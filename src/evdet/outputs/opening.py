@@ -68,7 +68,8 @@ def open_outputs(
             disk and the name of each, as `choose_label_ids` gives them.
         first_bin: index of the time bin in which an event recording starts; bin 0 starts at time
             0. None takes the first bin that is written.
-        is_tracked: whether the boxes have track ids, so that trails are drawn.
+        is_tracked: whether the boxes have track ids, so that trails are drawn, and boxes without
+            a track are left out of MOT text, whose readers refuse them.
 
     Raises:
         ValueError: an unknown ending, a missing folder, or a file that is named twice.
@@ -142,6 +143,8 @@ class Outputs:
         self._first_index: int | None = None
         self._last_index = -1
         self._trails = Trails() if is_tracked else None
+        self.num_untracked = 0
+        """Boxes that MOT text leaves out, since they have no track."""
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
 
@@ -211,10 +214,15 @@ class Outputs:
     def _boxes(self, path: Path) -> "_Writer":
         writer = BoxWriter(path, self._label_ids)
         ids = np.array([0, *(class_id + 1 for class_id in self._label_ids)], np.uint32)
+        # Readers of tracks refuse an id that occurs twice in a frame, -1 included.
+        only_tracks = self._trails is not None and path.suffix.lower() == ".txt"
 
         def write(found: DetectedFrame, index: int) -> None:
             boxes = found.boxes.copy()
             boxes["class_id"] = ids[boxes["class_id"]]
+            if only_tracks:
+                self.num_untracked += int((boxes["track_id"] == 0).sum())
+                boxes = boxes[boxes["track_id"] > 0]
             writer.write(boxes, frame=index)
 
         return _Writer(write, writer.close)

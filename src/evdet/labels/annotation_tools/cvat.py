@@ -54,7 +54,7 @@ def read_cvat(source: LabelSource) -> BoxRows:
         _read_tracks(source, tracks, task, rows)
     boxes = [box for node in (*tracks, *images) for box in node.findall("box")]
     flags = [b for b in boxes if b.get("occluded") in _TRUE and b.get("outside") not in _TRUE]
-    note_occluded(source, len(flags))
+    note_occluded(rows, len(flags))
     return rows
 
 
@@ -110,7 +110,7 @@ def _task_of_name(source: LabelSource, tasks: list[Element]) -> Element:
 
 def _read_images(source: LabelSource, images: list[Element], rows: BoxRows) -> None:
     names = [node.get("name", "") for node in images]
-    frames = frames_of_names(names)
+    frames = frames_of_names(source, names)
     if frames is None:
         frames = [_index(source, node, "id", f"image {i}") for i, node in enumerate(images)]
         check_distinct(source, frames, names)

@@ -60,7 +60,7 @@ def read_datumaro(source: LabelSource) -> BoxRows:
         if len(rows.rows) == num_before:
             rows.empty_times.append(t)
     every = [one for of_item in annotations for one in of_item if one.get("type") == "bbox"]
-    note_occluded(source, sum(_attributes(one).get("occluded") in _TRUE for one in every))
+    note_occluded(rows, sum(_attributes(one).get("occluded") in _TRUE for one in every))
     return rows
 
 
@@ -73,7 +73,7 @@ def _class_names(source: LabelSource, content: dict[str, Any]) -> list[str]:
 
 
 def _frames(source: LabelSource, items: list[dict[str, Any]]) -> list[int]:
-    frames = frames_of_names([str(item.get("id", "")) for item in items])
+    frames = frames_of_names(source, [str(item.get("id", "")) for item in items])
     if frames is not None:
         return frames
     found = []

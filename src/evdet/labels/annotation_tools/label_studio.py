@@ -223,7 +223,7 @@ def _keyframes(source: LabelSource, sequence: Any, where: str) -> list[Keyframe]
 
 def _read_pictures(source: LabelSource, tasks: list[_Task], rows: BoxRows) -> None:
     names = [_picture_of(source, task) for task in tasks]
-    frames = frames_of_names(names)
+    frames = frames_of_names(source, names)
     if frames is None:
         raise source.error(
             "the pictures are not numbered by frame: each name must end in another number, as in "

@@ -3,28 +3,31 @@
 import re
 from collections.abc import Sequence
 
+from evdet.labels.frame_numbers import frame_numbers
 from evdet.labels.source import LabelSource
 
 __all__ = ["check_distinct", "frames_of_names"]
 
 
-def frames_of_names(names: Sequence[str]) -> list[int] | None:
-    """Read the frame index at the end of each name.
+def frames_of_names(source: LabelSource, names: Sequence[str]) -> list[int] | None:
+    """Read the frame index in each name, as in the names of files.
 
     Args:
+        source: the labels, for messages.
         names: names, paths or addresses of pictures, such as `frames/frame_000012.png`.
 
     Returns:
-        The indices; None if a name does not end in a number, or two end in the same.
+        The indices; None if no name has a number.
 
-    Example:
-        >>> frames_of_names(["images/frame_000012.png", "frame_000013.png"])
-        [12, 13]
+    Raises:
+        LabelError: it is not clear which number counts the frames, or two names have the same.
     """
-    stems = [re.sub(r"\.[A-Za-z]{2,5}(\?.*)?$", "", name.strip()) for name in names]
-    digits = [re.search(r"(\d{1,12})$", stem) for stem in stems]
-    frames = [int(match[1]) for match in digits if match]
-    return frames if len(frames) == len(set(frames)) == len(names) else None
+    names = [
+        re.sub(r"\?[^/]*$", "", name) if "." in name.partition("?")[0] else name for name in names
+    ]
+    if not any(re.search("[0-9]", name.rpartition("/")[2]) for name in names):
+        return None
+    return frame_numbers(source, names, what="picture")
 
 
 def check_distinct(source: LabelSource, frames: Sequence[int], names: Sequence[str]) -> None:

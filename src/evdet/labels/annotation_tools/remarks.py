@@ -1,12 +1,8 @@
 """What a reader leaves out or keeps in spite of a flag, in words."""
 
-import logging
-
-from evdet.labels.source import BoxRows, LabelSource
+from evdet.labels.source import BoxRows
 
 __all__ = ["count_dropped", "note_occluded"]
-
-_log = logging.getLogger(__name__)
 
 
 def count_dropped(rows: BoxRows, reason: str) -> None:
@@ -19,7 +15,7 @@ def count_dropped(rows: BoxRows, reason: str) -> None:
     rows.counts[reason] = rows.counts.get(reason, 0) + 1
 
 
-def note_occluded(source: LabelSource, num_occluded: int) -> None:
+def note_occluded(rows: BoxRows, num_occluded: int) -> None:
     """Say that boxes with the flag `occluded` count like others."""
     if num_occluded:
-        _log.info("%s: %d boxes are marked as occluded; they count", source.path, num_occluded)
+        rows.notes.append(f"{num_occluded:,} boxes are marked as occluded; they count")

@@ -12,10 +12,10 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.cli.options import Flag, ProtocolName, check_at_least, default
-from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.cli.score.table import describe_scores, describe_tracks
 from evdet.evaluation import measure_further, read_box_files
 from evdet.events import parse_size
-from evdet.labels import find_label_map, published_classes, read_label_map
+from evdet.labels import class_names_in, find_label_map, published_classes, read_label_map
 from evdet.metrics import Protocol, ScoredRecording, get_protocol, score_recordings
 from evdet.runs import RunFolder
 
@@ -45,7 +45,7 @@ class ScoreOptions:
     """Width and height in pixels of the frames that the boxes refer to."""
     frame_period: Annotated[int | None, default("none", "US")] = None
     """Frame period in microseconds, for label files numbered by frame; needs --sensor-size."""
-    track: Flag = False
+    track: Annotated[Flag, tyro.conf.arg(aliases=["--tracks"])] = False
     """Score the tracks of the files: HOTA, MOTA and IDF1."""
     json: Annotated[Path | None, default("none", "FILE")] = None
     """JSON file for the scores and their protocol."""
@@ -115,7 +115,10 @@ def _label_map(given: Path | None, boxes: Path, protocol: Protocol) -> Mapping[i
     if found is not None:
         return found.names
     published = published_classes([], protocol.classes) if protocol.classes else ()
-    return dict(enumerate(published)) if published else None
+    if published:
+        return dict(enumerate(published))
+    is_coco = boxes.is_file() and boxes.suffix.lower() == ".json"
+    return class_names_in(boxes) if is_coco else None
 
 
 def _extent(recordings: Sequence[ScoredRecording]) -> tuple[int, int]:

@@ -1,0 +1,5 @@
+"""Labels -> label files of any format, and what each format cannot keep."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
