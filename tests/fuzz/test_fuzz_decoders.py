@@ -183,8 +183,9 @@ def refusal(path):
 @pytest.mark.parametrize(
     ("head", "what", "remedy"),
     [
-        (b"#ROSBAG V2.0\n", "a ROS 1 bag", "to RAW"),
-        (b"\x89MCAP0\r\n", "an MCAP bag", "to RAW"),
+        (b"#ROSBAG V2.0\n", "rosbags, which reads ROS bags", "copied completely"),
+        (b"\x89MCAP0\r\n", "rosbags, which reads ROS bags", "copied completely"),
+        (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it"),
         (b"#!AER-DAT1.0\r\n", "an AEDAT 1 file", "Convert it to AEDAT4"),
         (b"#!AER-DAT2.0\r\n", "an AEDAT 2 file", "Convert it to AEDAT4"),
         (b"#!AER-DAT3.1\r\n", "an AEDAT 3 file", "Convert it to AEDAT4"),

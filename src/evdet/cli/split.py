@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, counted
 from evdet.data import SplitPlan, do_split, is_metavision_tensors, plan_split
-from evdet.events import ReadOptions, open_recording
+from evdet.events import ReadOptions, is_bag_folder, open_recording
 from evdet.labels import LABEL_MAP_FILE
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
@@ -80,7 +80,7 @@ def describe_plan(plan: SplitPlan, *, by: str = "duration") -> str:
 
 def _duration(path: Path, options: ReadOptions) -> int:
     """Duration of a recording; ready-made frames count by their size."""
-    if path.is_dir():
+    if path.is_dir() and not is_bag_folder(path):
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):
         return path.stat().st_size
