@@ -10,8 +10,12 @@ import time
 from pathlib import Path
 
 from fuzz_loop import fuzz
-from fuzz_samples import FOREIGN, SAMPLES
 from tqdm import tqdm
+
+# For the modules that other tests share.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from fuzz_samples import FOREIGN, SAMPLES
 
 
 def main() -> int:
