@@ -1,5 +1,6 @@
 """Bags written by rosbags, message by message."""
 
+import functools
 import itertools
 import struct
 from pathlib import Path
@@ -36,6 +37,7 @@ _SHAPES = {
 }
 
 
+@functools.cache
 def _store(is_ros1):
     store = get_typestore(Stores.ROS1_NOETIC if is_ros1 else Stores.ROS2_HUMBLE)
     time = "time" if is_ros1 else "builtin_interfaces/Time"

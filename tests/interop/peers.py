@@ -18,8 +18,8 @@ KINDS = ("none", "one", "spread", "rows", "steps", "long")
 def make_events(kind, *, size=SIZE, seed=3):
     """Make a recording of one of `KINDS`.
 
-    Events at the same time lie in rows, as cameras write them; `steps` has times on both sides of
-    multiples of 4096, at which words of time in RAW files change, and `long` some minutes with gaps.
+    Events at the same time lie in rows, as cameras write them. `steps` has times on both sides of
+    multiples of 4096, where the words of time in RAW files change; `long` lasts minutes, with gaps.
     """
     rng = np.random.default_rng(seed)
     num = {"none": 0, "one": 1, "steps": 4000}.get(kind, 20_000)

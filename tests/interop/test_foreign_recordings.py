@@ -142,7 +142,7 @@ def test_one_of_several_streams_of_dv_processing_must_be_chosen(tmp_path):
     streams = {"left": make_events("spread"), "right": make_events("rows")}
     path = tmp_path / "a.aedat4"
     write_dv(path, streams)
-    with pytest.raises(StreamChoiceError, match="left.*right"):
+    with pytest.raises(StreamChoiceError, match=r"left.*right"):
         read_with_evdet(path)
     for name, events in streams.items():
         events["t"] += SINCE_1970

@@ -197,6 +197,23 @@ def test_a_folder_with_metadata_is_a_bag(tmp_path, mcap):
     assert "ros2 bag reindex" in raised_by(folder, format="rosbag")
 
 
+@pytest.mark.parametrize("mcap", [False, True])
+def test_the_files_of_a_split_bag_are_one_stream(tmp_path, mcap):
+    payload = evt3_payload(EVENTS)
+    parts = [{"/c": [packet(part)]} for part in (payload[:202], payload[202:])]
+    first, second = (
+        write_ros2(tmp_path / name, part, mcap=mcap)
+        for name, part in zip(("a", "b"), parts, strict=True)
+    )
+    added = only_file(second).rename(first / only_file(second).name)
+    metadata = first / "metadata.yaml"
+    name = only_file(first).name.replace("b.", "a.")
+    listed = metadata.read_text().replace(f"  - {name}", f"  - {name}\n  - {added.name}", 1)
+    metadata.write_text(listed)
+    assert listed.count("  - b.") == 1
+    assert events_of(first) == EVENTS
+
+
 @pytest.mark.parametrize("mode", list(CompressionMode)[1:])
 @pytest.mark.parametrize("mcap", [False, True])
 def test_compressed_bags_are_read_by_their_folder(tmp_path, mode, mcap):

@@ -1,1 +1,2 @@
-from .reader import is_bag_folder as is_bag_folder, open_rosbag as open_rosbag
+from .folder import is_bag_folder as is_bag_folder
+from .reader import open_rosbag as open_rosbag

@@ -73,18 +73,17 @@ class MessageDecoder:
             WireError: the message is damaged, or differs from those before.
         """
         fields = read_message(data, self._type, is_ros1=self._is_ros1)
-        self._set_size(fields.get("height", 0), fields.get("width", 0))
+        self._set_size(_whole(fields, "height"), _whole(fields, "width"))
         if self._type.kind == ARRAY:
             return fields
         encoding = str(fields.get("encoding", ""))
         if self.encoding not in (None, encoding):
             raise WireError(f"its encoding is {encoding!r} after {self.encoding!r}")
         self.encoding = encoding
-        seq = fields.get("seq")
-        if isinstance(seq, int):
-            if self._last_seq is not None and seq > self._last_seq + 1:
-                self.num_lost += seq - self._last_seq - 1
-            self._last_seq = seq
+        seq = _whole(fields, "seq")
+        if self._last_seq is not None and seq > self._last_seq + 1:
+            self.num_lost += seq - self._last_seq - 1
+        self._last_seq = seq
         return fields
 
     def decode(self, data: bytes) -> Iterator[Events]:
@@ -111,7 +110,7 @@ class MessageDecoder:
         num, num_spare = divmod(len(payload), _BYTES_PER_EVENT)
         order = ">" if fields.get("is_bigendian") and self.encoding == "mono" else "<"
         words = np.frombuffer(payload, f"{order}u8", num)
-        time_base = int(fields["time_base"])
+        time_base = _whole(fields, "time_base")
         yield (_from_mono if self.encoding == "mono" else _from_libcaer)(words, time_base)
         if num_spare:
             raise WireError(f"its events end within a word, at byte {len(payload)} of them")
@@ -119,7 +118,7 @@ class MessageDecoder:
     def _set_size(self, height: int, width: int) -> None:
         if not height or not width:
             return
-        size = SensorSize(int(height), int(width))
+        size = SensorSize(height, width)
         if max(size) > _MAX_SIDE or min(size) < 0:
             raise WireError(f"it states the sensor size {size}")
         if self.size not in (None, size):
@@ -153,10 +152,21 @@ class MessageDecoder:
             raise WireError(f"its events end within a word, at byte {len(payload)} of them")
 
 
+def _whole(fields: dict[str, Any], name: str) -> int:
+    """A whole number among the fields of a message; 0 where there is none."""
+    value = fields.get(name, 0)
+    if not isinstance(value, int):
+        raise WireError(f"its field {name} is {str(value)[:40]!r}, not a whole number")
+    return value
+
+
 def _from_columns(columns: dict[str, Any]) -> Events:
     missing = {"x", "y", "ts.sec", "ts.nanosec", "polarity"} - set(columns)
     if missing:
         raise WireError(f"its events have no number {', '.join(sorted(missing))}")
+    fractions = [name for name, values in columns.items() if values.dtype.kind not in "iu"]
+    if set(fractions) & {"x", "y", "polarity"}:
+        raise WireError(f"{fractions[0]} of its events is not a whole number")
     nanoseconds = columns["ts.nanosec"]
     if nanoseconds.max(initial=0) >= 10**9:
         raise WireError(f"an event has the time of {nanoseconds.max()} ns after a full second")

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -24,18 +24,13 @@ from evdet.events.files import (
     summarize_blocks,
 )
 
-__all__ = ["RosbagFile", "is_bag_folder", "open_rosbag"]
+__all__ = ["RosbagFile", "open_rosbag"]
 
 _log = logging.getLogger(__name__)
 
 _BLOCK_EVENTS = 1 << 15
 _MAX_BLOCK = 1 << 20
 _MAX_NAMED_TOPICS = 6
-
-
-def is_bag_folder(path: Path) -> bool:
-    """Whether a path is the folder of a ROS 2 bag."""
-    return path.is_dir() and (path / "metadata.yaml").is_file()
 
 
 def open_rosbag(path: Path, options: ReadOptions = AS_STATED) -> "RosbagFile":
@@ -94,6 +89,7 @@ class RosbagFile:
     format: str
     topic: str
     stated_size: SensorSize | None
+    _has_warned: bool = field(default=False, init=False, repr=False)
 
     @property
     def num_events(self) -> int:
@@ -135,7 +131,8 @@ class RosbagFile:
             yield from check_blocks(
                 blocks, OrderCount(), name=str(self.path), size=self.stated_size
             )
-            if decoder.num_lost:
+            if decoder.num_lost and not self._has_warned:
+                self._has_warned = True
                 _log.warning(
                     "%s: %d packets of %s are missing, by their sequence numbers: events were lost "
                     "while the bag was recorded",

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from evdet.events.bags.definitions import MessageType, find_type, short_name
+from evdet.events.bags.folder import METADATA, is_bag_folder
 from evdet.events.dtypes import RecordingError
 
 __all__ = ["Bag", "Topic", "open_bag"]
 
 _ROS1, _MCAP, _SQLITE = b"#ROSBAG V", b"\x89MCAP", b"SQLite format 3\0"
 _FORMATS = {_ROS1: "ROS 1 bag", _MCAP: "MCAP", _SQLITE: "ROS 2 bag"}
-_METADATA = "metadata.yaml"
 _MAX_REASON = 300  # characters
 # What rosbags says, and what to do.
 _REMEDIES = {
@@ -125,9 +125,9 @@ def _close(reader: Any) -> None:
 def _kind_of(path: Path) -> bytes | None:
     """The first bytes of a file; None of a folder."""
     if path.is_dir():
-        if not (path / _METADATA).is_file():
+        if not is_bag_folder(path):
             raise RecordingError(
-                f"{path} is not a ROS 2 bag: it has no {_METADATA}. Write it with ros2 bag "
+                f"{path} is not a ROS 2 bag: it has no {METADATA}. Write it with ros2 bag "
                 "reindex, or name one of the files."
             )
         return None
