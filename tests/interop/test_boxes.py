@@ -161,10 +161,9 @@ SUPERVISION_FORMATS = {
     "voc": lambda dataset, path: dataset.as_pascal_voc(annotations_directory_path=str(path)),
     "coco.json": lambda dataset, path: dataset.as_coco(annotations_path=str(path)),
 }
-NOT_YET = pytest.mark.xfail(strict=True, reason="COCO by names of pictures is not read yet")
 
 
-@pytest.mark.parametrize("name", ["yolo", "voc", pytest.param("coco.json", marks=NOT_YET)])
+@pytest.mark.parametrize("name", SUPERVISION_FORMATS)
 def test_data_sets_of_supervision_are_read(tmp_path, name):
     dataset, corners = make_supervision_set(tmp_path)
     SUPERVISION_FORMATS[name](dataset, tmp_path / name)

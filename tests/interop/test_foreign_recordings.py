@@ -105,7 +105,6 @@ def test_text_of_evlib_is_read(tmp_path, kind):
     assert differences(read_with_evdet(tmp_path / "a.txt"), events) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="HDF5 with times in seconds is not read yet")
 @pytest.mark.parametrize("kind", ["spread", "rows", "long"])
 def test_hdf5_of_evlib_is_read(tmp_path, kind):
     events = make_events(kind)
@@ -137,7 +136,6 @@ def test_aedat4_of_dv_processing_is_read(tmp_path, kind):
     assert differences(read_with_evdet(tmp_path / "a.aedat4"), events) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the first of several streams of AEDAT4 is read unasked")
 def test_one_of_several_streams_of_dv_processing_must_be_chosen(tmp_path):
     streams = {"left": make_events("spread"), "right": make_events("rows")}
     path = tmp_path / "a.aedat4"

@@ -28,16 +28,6 @@ PAIRS = [
     (".raw", "evlib"),
 ]
 LEFT_OUT = {(".raw", "faery", "long")}
-# evt3 and evlib keep the low bits of the time where a TIME_HIGH has no TIME_LOW behind it.
-WITHOUT_TIME_LOW = pytest.mark.xfail(
-    strict=False, reason="the EVT3 writer omits a TIME_LOW that has not changed"
-)
-
-
-def marked(suffix, *rest):
-    """A parameter with what is known to fail."""
-    is_known = suffix == ".raw" and rest[:1] != ("faery",)
-    return pytest.param(suffix, *rest, marks=WITHOUT_TIME_LOW if is_known else ())
 
 
 def written(folder, suffix, events):
@@ -49,7 +39,7 @@ def written(folder, suffix, events):
 
 @pytest.mark.parametrize(
     ("suffix", "peer", "kind"),
-    [marked(*pair, kind) for pair in PAIRS for kind in KINDS[1:] if (*pair, kind) not in LEFT_OUT],
+    [(*pair, kind) for pair in PAIRS for kind in KINDS[1:] if (*pair, kind) not in LEFT_OUT],
 )
 def test_dat_and_raw_files_are_read_by_others(tmp_path, suffix, peer, kind):
     events = make_events(kind)
@@ -92,7 +82,7 @@ def test_hdf5_files_are_read_by_evlib_without_their_offset(tmp_path):
     assert differences(found, events) == ""
 
 
-@pytest.mark.parametrize("suffix", [marked(".dat"), marked(".raw")])
+@pytest.mark.parametrize("suffix", [".dat", ".raw"])
 @pytest.mark.parametrize("name", ["raw/sparklers_evt2.raw", "es/dvs.es"])
 def test_a_real_recording_is_the_same_for_others_after_a_conversion(
     tmp_path, event_data, suffix, name
