@@ -179,7 +179,7 @@ def _first_message(bag: Bag, topic: Topic) -> MessageDecoder:
 
 
 def _no_events(bag: Bag) -> str:
-    topics = bag.other_topics()
+    topics = bag.all_topics()
     names = ", ".join(topic[:60] for topic in topics[:_MAX_NAMED_TOPICS]) or "none"
     more = f" and {len(topics) - _MAX_NAMED_TOPICS} others" * (len(topics) > _MAX_NAMED_TOPICS)
     return (

@@ -59,7 +59,7 @@ class Bag:
         """How messages are serialized."""
         return self.format == _FORMATS[_ROS1]
 
-    def other_topics(self) -> list[str]:
+    def all_topics(self) -> list[str]:
         """List all topics with their types, for a message."""
         return [f"{each.topic} ({short_name(each.msgtype)})" for each in self._reader.connections]
 
