@@ -122,7 +122,8 @@ def _read_head(path: Path) -> bytes:
     if path.is_dir():
         raise RecordingError(
             f"{path} is not a recording: it is a folder, and no ROS 2 bag with metadata.yaml (name "
-            "a file in it, or give the folder to `evdet check`)"
+            "a file in it, or give a data set to `evdet check`; ros2 bag reindex writes a bag's "
+            "metadata.yaml)"
         )
     try:
         with path.open("rb") as file:

@@ -116,6 +116,11 @@ class RosbagFile:
         """Events of EVT3 before the first TIME_HIGH or in rows beyond the sensor."""
         return self._summary[1]
 
+    @property
+    def incomplete_end(self) -> str:
+        """Empty: a message that ends within an event is damaged."""
+        return ""
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Read the events in the order of the messages, in blocks of bounded size.
 
