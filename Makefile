@@ -5,7 +5,7 @@ BIN := .venv/bin
 EVENT_DATA := $(wildcard ../shared/data)
 PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
-.PHONY: accelerator setup demo test test-all fuzz lint fix types docs bench check clean
+.PHONY: accelerator setup demo test test-all interop fuzz lint fix types docs bench check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -34,6 +34,14 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-all
 	$(PYTEST) -n auto --maxprocesses 4 -m 'slow or not slow'
+
+.venv/.installed-interop: .venv/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
+	touch $@
+
+# Tests of files that others' programs write and read; test-all skips those that are not installed.
+interop: .venv/.installed-interop
+	$(PYTEST) -m 'slow or not slow' tests/interop
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python tests/fuzz/run.py --count 100000

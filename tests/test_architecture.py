@@ -37,6 +37,7 @@ MAY_USE = {
     "h5py": {"events.hdf5", "data.frames_file"},
     "hdf5plugin": {"events.hdf5", "data.frames_file"},
     "faery": {"events.aedat"},
+    "rosbags": {"events.bags"},
     "numba": {"events", "data.augment", "synthetic"},
     "PIL": {"draw"},
     "cv2": {"opencv"},

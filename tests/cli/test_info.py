@@ -3,7 +3,9 @@ import struct
 import numpy as np
 import pytest
 
+from bag_maker import EVENTS, array, write_ros1, write_ros2
 from evdet.cli.info import InfoOptions, draw_rate, info
+from evdet.cli.options import ReadingOptions
 from evdet.draw import decode_png
 from evdet.events.dtypes import RecordingError
 from evdet.events.summary import RateOverTime
@@ -145,3 +147,20 @@ def test_without_events_nothing_is_drawn():
 def test_a_short_recording_has_fewer_columns_than_the_terminal():
     rate = RateOverTime(np.array([5, 7], np.int64), np.array([[1], [1]], np.int64))
     assert len(draw_rate(rate, columns=80, rows=1)[0]) <= 2
+
+
+def test_the_topics_of_a_bag_are_listed_and_one_is_chosen(capsys, tmp_path):
+    topics = {"/left/events": [array(EVENTS[:9])], "/right/events": [array(EVENTS)]}
+    path = write_ros1(tmp_path / "drive.bag", topics)
+    with pytest.raises(RecordingError, match="1 of 1 recording not read"):
+        info(InfoOptions(files=(path,)))
+    assert "2 streams of events: /left/events, /right/events. Choose" in capsys.readouterr().out
+    reading = ReadingOptions(stream="/right/events")
+    assert "/right/events, dvs_msgs/EventArray" in shown(capsys, path, reading=reading)
+
+
+def test_a_bag_that_is_a_folder_is_described(capsys, tmp_path):
+    folder = write_ros2(tmp_path / "drive", {"/events": [array(EVENTS)]})
+    text = shown(capsys, folder)
+    assert "format       ROS 2 bag, /events" in text
+    assert "events       100," in text

@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
+from bag_maker import EVENTS, array, only_file, write_ros1, write_ros2
 from evdet.boxes import BOX_DTYPE
 from evdet.data.folder import open_folder, read_labels
 from evdet.events.dtypes import SensorSize
@@ -308,3 +309,18 @@ def test_a_label_map_is_sorted_by_id(tmp_path):
     path.write_text('\ufeff{"10": "b", "2": " a "}', encoding="utf-8")
 
     assert list(read_label_map(path).items()) == [(2, "a"), (10, "b")]
+
+
+def test_bags_are_recordings_in_files_and_in_folders(root):
+    topics = {"/events": [array(EVENTS)]}
+    for folder in ("train", "val"):
+        (root / folder).mkdir()
+    write_ros1(root / "train" / "a.bag", topics)
+    write_ros2(root / "train" / "b", topics)
+    only_file(write_ros2(root / "c", topics, mcap=True)).rename(root / "val" / "c.mcap")
+    touch(root, "train/a_bbox.npy", "train/b_bbox.npy", "val/c.json")
+    folder = open_folder(root)
+    assert pairs(folder) == {"a": ("a.bag", "a_bbox.npy"), "b": ("b", "b_bbox.npy")}
+    assert pairs(folder, "val") == {"c": ("c.mcap", "c.json")}
+    assert {entry.kind for entry in folder.splits["train"]} == {"events"}
+    assert not any(folder.unmatched.values())

@@ -13,6 +13,16 @@ import h5py
 import hdf5plugin
 import numpy as np
 
+from bag_maker import (
+    array,
+    evt3_payload,
+    mono_payload,
+    only_file,
+    packet,
+    write_ros1,
+    write_ros2,
+)
+
 __all__ = ["FOREIGN", "SAMPLES", "Samples", "events"]
 
 Event = tuple[int, int, int, int]
@@ -243,6 +253,55 @@ def aedat4() -> list[bytes]:
     return made
 
 
+def ros1_bags() -> list[bytes]:
+    """ROS 1 bags of arrays and packets, one of them with a second topic, and compressed ones."""
+    from rosbags.rosbag1 import Writer
+
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, topics in enumerate(_bags()):
+            for compression in (None, *(Writer.CompressionFormat if number == 0 else ())):
+                path = Path(folder) / f"{number}{compression}.bag"
+                made.append(write_ros1(path, topics, compression=compression).read_bytes())
+    return made
+
+
+def sqlite_bags() -> list[bytes]:
+    """Databases of ROS 2 bags."""
+    return _ros2_bags(mcap=False)
+
+
+def mcap_bags() -> list[bytes]:
+    """MCAP files of ROS 2 bags, one of them compressed."""
+    return _ros2_bags(mcap=True)
+
+
+def _ros2_bags(*, mcap: bool) -> list[bytes]:
+    from rosbags.rosbag2 import CompressionMode
+
+    made = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, topics in enumerate(_bags()):
+            is_compressed = mcap and number == 0
+            mode = CompressionMode.STORAGE if is_compressed else None
+            path = Path(folder) / str(number)
+            bag = write_ros2(path, topics, mcap=mcap, compression=mode)
+            made.append(only_file(bag).read_bytes())
+    return made
+
+
+def _bags() -> list[dict[str, list]]:
+    """The messages of several bags, as `bag_maker` takes them."""
+    rows = events(200)
+    parts = [rows[:1], rows[1:90], [], rows[90:]]
+    mono = [packet(mono_payload(part), encoding="mono", seq=k) for k, part in enumerate(parts)]
+    return [
+        {"/dvs": [array(part) for part in parts]},
+        {"/camera": [packet(evt3_payload(part), seq=k) for k, part in enumerate(parts)]},
+        {"/camera": mono, "/trigger": [packet(bytes(8), encoding="trigger")]},
+    ]
+
+
 def _saved(array: np.ndarray) -> bytes:
     file = io.BytesIO()
     np.save(file, array)
@@ -345,6 +404,9 @@ SAMPLES = {
     "npy": Samples(".npy", npy),
     "text": Samples(".csv", text),
     "nmnist": Samples(".bin", nmnist),
+    "bag": Samples(".bag", ros1_bags),
+    "db3": Samples(".db3", sqlite_bags),
+    "mcap": Samples(".mcap", mcap_bags),
     "es": Samples(".es", event_stream),
     "aedat4": Samples(".aedat4", aedat4),
 }

@@ -10,15 +10,20 @@ import time
 from pathlib import Path
 
 from fuzz_loop import fuzz
+from tqdm import tqdm
+
+# For the modules that other tests share.
+sys.path.append(str(Path(__file__).parents[1]))
+
 from fuzz_samples import FOREIGN, SAMPLES
 from label_samples import LABEL_SAMPLES, exercise_labels
 from tool_samples import TOOL_SAMPLES, exercise_tools
-from tqdm import tqdm
 
 ALL = {**SAMPLES, **LABEL_SAMPLES, **TOOL_SAMPLES}
-READERS = dict.fromkeys(LABEL_SAMPLES, exercise_labels) | dict.fromkeys(
-    TOOL_SAMPLES, exercise_tools
-)
+READERS = {
+    **dict.fromkeys(LABEL_SAMPLES, exercise_labels),
+    **dict.fromkeys(TOOL_SAMPLES, exercise_tools),
+}
 
 
 def main() -> int:

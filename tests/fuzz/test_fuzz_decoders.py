@@ -183,8 +183,9 @@ def refusal(path):
 @pytest.mark.parametrize(
     ("head", "what", "remedy"),
     [
-        (b"#ROSBAG V2.0\n", "a ROS 1 bag", "to RAW"),
-        (b"\x89MCAP0\r\n", "an MCAP bag", "to RAW"),
+        (b"#ROSBAG V2.0\n", "rosbags, which reads ROS bags", "copied completely"),
+        (b"\x89MCAP0\r\n", "rosbags, which reads ROS bags", "copied completely"),
+        (b"\x28\xb5\x2f\xfd", "compressed with zstd", "Unpack it"),
         (b"#!AER-DAT1.0\r\n", "an AEDAT 1 file", "Convert it to AEDAT4"),
         (b"#!AER-DAT2.0\r\n", "an AEDAT 2 file", "Convert it to AEDAT4"),
         (b"#!AER-DAT3.1\r\n", "an AEDAT 3 file", "Convert it to AEDAT4"),
@@ -201,14 +202,12 @@ def test_files_of_other_programs_are_named_with_what_to_do(tmp_path, head, what,
     assert remedy in message
 
 
-def test_a_ros_2_bag_is_named_with_what_to_do(tmp_path):
+def test_a_database_that_is_no_bag_is_named(tmp_path):
     path = tmp_path / "some.db3"
     with sqlite3.connect(path) as database:
         database.execute("create table messages (data blob)")
     database.close()
-    message = refusal(path)
-    assert "ROS 2 bags" in message
-    assert "to RAW" in message
+    assert "no ROS 2 bag" in refusal(path)
 
 
 def test_a_folder_is_no_recording(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from bag_maker import EVENTS, array, write_ros1, write_ros2
 from evdet.data.augment.augmentation import Augmentation
 from evdet.data.recording_frames import open_recordings
 from evdet.events.dat.reader import write_dat
@@ -269,3 +270,10 @@ def test_background_activity_is_left_out_wherever_playing_starts(tmp_path, windo
     assert frames[0].t == first + 1000
     shown = np.concatenate([frame.events for frame in frames])
     np.testing.assert_array_equal(shown, kept[kept["t"] >= first])
+
+
+def test_a_bag_is_a_recording_also_where_it_is_a_folder(tmp_path):
+    topics = {"/events": [array(EVENTS)]}
+    paths = write_ros1(tmp_path / "a.bag", topics), write_ros2(tmp_path / "b", topics)
+    for path in paths:
+        assert starts(open_frames(path, SPEC)) == starts(open_frames(paths[0], SPEC)) != []

@@ -76,7 +76,7 @@ def convert(options: ConvertOptions) -> None:
         options=options.reading.options(),
     )
     filters = _filters(recording, options)
-    num_bytes = options.source.stat().st_size
+    num_bytes = recording.num_bytes
     with tqdm(
         total=_num_events(recording),
         desc="Converting",

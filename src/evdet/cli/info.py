@@ -88,7 +88,7 @@ def describe_recording(
         summary: its numbers.
         hot_pixels: its hot pixels, the worst first.
     """
-    num_bytes = recording.path.stat().st_size
+    num_bytes = recording.num_bytes
     lines = [
         _line("format", f"{recording.format}, {' '.join(_short(num_bytes))}B"),
         _line("sensor", _sensor(recording, summary)),
@@ -139,7 +139,7 @@ def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[st
 
 def _describe(recording: Recording, png: Path | None) -> str | None:
     """Print the numbers of a recording, and return its problem."""
-    is_small = recording.path.stat().st_size < _LARGE_FILE
+    is_small = recording.num_bytes < _LARGE_FILE
     with tqdm(
         desc="Reading", unit=" events", unit_scale=True, leave=False, disable=is_small
     ) as bar:

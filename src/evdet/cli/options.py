@@ -90,7 +90,7 @@ class ReadingOptions:
     """How to read recordings whose files leave that open."""
 
     format: Annotated[
-        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "text"] | None,
+        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "rosbag", "text"] | None,
         default("from the content", "FORMAT"),
     ] = None
     """Format of a recording."""

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, counted
 from evdet.data import RecordingEntry, SplitPlan, do_split, is_metavision_tensors, plan_split
-from evdet.events import ReadOptions, RecordingError, open_recording
+from evdet.events import ReadOptions, RecordingError, is_bag_folder, open_recording
 from evdet.labels import LABEL_MAP_FILE, LabelError, read_boxes, read_label_map
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
@@ -121,7 +121,7 @@ def _box_counter(
 
 def _duration(path: Path, options: ReadOptions) -> int:
     """Duration of a recording; ready-made frames count by their size."""
-    if path.is_dir():
+    if path.is_dir() and not is_bag_folder(path):
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):
         return path.stat().st_size

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from evdet.data.frames_file import is_metavision_tensors
+from evdet.events import is_bag_folder
 from evdet.labels import LABEL_SUFFIXES, LABEL_TAIL, FolderError, is_box_npy, key_of
 
 __all__ = [
@@ -20,7 +21,8 @@ __all__ = [
 
 # Text and arrays can be recordings or labels; these are always recordings. AEDAT is listed so that
 # the error of opening it names the converter.
-_RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin")
+_RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin",
+               ".bag", ".db3", ".mcap")  # fmt: skip
 _EITHER = (".npy", ".csv", ".txt")
 _NO_LABELS = re.compile(
     r"(readme|licen[cs]e|notice|changelog|classes|label_map|requirements)", re.I
@@ -35,7 +37,7 @@ class RecordingEntry:
     """A recording and its labels."""
 
     recording: Path
-    """The file; a folder for a sequence of RVT's frames."""
+    """The file; a folder for a ROS 2 bag and for a sequence of RVT's frames."""
     boxes: Path | None
     """Its label file, or a folder of one file per frame; None without labels."""
     name: str
@@ -138,8 +140,8 @@ def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
 
 
 def _is_unit(folder: Path) -> bool:
-    """Whether a folder is one recording's labels, or one sequence of RVT's frames."""
-    if _is_rvt(folder):
+    """Whether a folder is one recording's labels, a ROS 2 bag, or one sequence of RVT's frames."""
+    if is_bag_folder(folder) or _is_rvt(folder):
         return True
     suffixes = {path.suffix.lower() for path in folder.iterdir()}
     if not suffixes & {".txt", ".xml"} or suffixes & set(_RECORDINGS):
@@ -159,7 +161,7 @@ def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
     labels: dict[str, list[Path]] = {}
     recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
-    recordings += [path for path in paths if path.is_dir() and _is_rvt(path)]
+    recordings += [path for path in paths if is_bag_folder(path) or _is_rvt(path)]
     unsure = []
     for path in paths:
         if path in recordings:
@@ -205,7 +207,7 @@ def _match(root: Path, recordings: list[Path], labels: dict[str, list[Path]]) ->
 
 
 def _entry(path: Path, boxes: Path | None, name: str) -> RecordingEntry:
-    if path.is_dir():
+    if path.is_dir() and not is_bag_folder(path):
         inside = path / "labels_v2" / "labels.npz"
         return RecordingEntry(path, inside if inside.exists() else boxes, name, "frames")
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):

@@ -1,3 +1,4 @@
+from .bags import is_bag_folder as is_bag_folder
 from .convert import (
     Conversion as Conversion,
     check_output as check_output,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from evdet.events.aedat import open_aedat4, open_es
 from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.bags import is_bag_folder, open_rosbag
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
@@ -34,6 +35,7 @@ READERS = {
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
     "raw": Reader("RAW", open_raw),
     "dat": Reader("DAT", open_dat),
+    "rosbag": Reader("ROS bag", open_rosbag, ("stream",)),
     "nmnist": Reader("N-MNIST", open_nmnist),
     "text": Reader("text", open_text, ("columns", "time_unit")),
 }
@@ -41,6 +43,7 @@ READERS = {
 
 RECORDING_SUFFIXES = (
     ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+    ".bag", ".db3", ".mcap",
 )  # fmt: skip
 """Endings of recordings' names; the content decides the format."""
 
@@ -49,20 +52,19 @@ _MAGIC = {
     b"#!AER-DAT4": "aedat4",
     b"Event Stream": "es",
     b"\x93NUMPY": "npy",
+    b"#ROSBAG": "rosbag",
+    b"SQLite format 3\0": "rosbag",
+    b"\x89MCAP": "rosbag",
 }
 _REFUSED = {
     b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
     b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
     "jAER.",
     b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
-    b"#ROSBAG": "a ROS 1 bag. Convert its event topic with event_camera_py or bag_to_raw of "
-    "event_camera_tools, to RAW.",
-    b"SQLite format 3": "a database, as ROS 2 bags are. Convert its event topic to RAW with "
-    "bag_to_raw of event_camera_tools.",
-    b"\x89MCAP": "an MCAP bag. Convert its event topic to RAW with bag_to_raw of "
-    "event_camera_tools.",
     b"PK\x03\x04": "a zip archive. Unpack it first.",
     b"\x1f\x8b": "a gzip archive. Unpack it first.",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd. Unpack it with unzstd; of a ROS 2 bag, give the "
+    "folder.",
 }
 
 
@@ -92,6 +94,8 @@ def recognize(path: Path) -> str:
     Raises:
         RecordingError: it is not a supported recording.
     """
+    if is_bag_folder(path):
+        return "rosbag"
     head = _read_head(path)
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
@@ -117,8 +121,9 @@ def recognize(path: Path) -> str:
 def _read_head(path: Path) -> bytes:
     if path.is_dir():
         raise RecordingError(
-            f"{path} is not a recording: it is a folder (name a file in it, or give the folder to "
-            "`evdet check`)"
+            f"{path} is not a recording: it is a folder, and no ROS 2 bag with metadata.yaml (name "
+            "a file in it, or give a data set to `evdet check`; ros2 bag reindex writes a bag's "
+            "metadata.yaml)"
         )
     try:
         with path.open("rb") as file:

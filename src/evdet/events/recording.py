@@ -72,6 +72,13 @@ class Recording:
         return self.path.stem
 
     @property
+    def num_bytes(self) -> int:
+        """Size of the file, or of all files in the folder of a ROS 2 bag."""
+        if not self.path.is_dir():
+            return self.path.stat().st_size
+        return sum(file.stat().st_size for file in self.path.iterdir() if file.is_file())
+
+    @property
     def format(self) -> str:
         """Name of the format, for display."""
         return self._file.format

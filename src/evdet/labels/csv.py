@@ -68,7 +68,9 @@ def read_csv(source: LabelSource) -> BoxRows:
             if not any(cell.strip() for cell in cells):
                 continue
             if columns is None:
-                columns = _Columns(source, [cell.strip().lower() for cell in cells], delimiter)
+                # A cell in quotes may hold line breaks, and messages are one line.
+                names = [" ".join(cell.split()).lower()[:40] for cell in cells]
+                columns = _Columns(source, names, delimiter)
             else:
                 columns.read(cells, f"line {table.line_num}", rows)
         if columns is not None:

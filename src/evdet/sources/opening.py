@@ -10,6 +10,7 @@ from evdet.events import (
     Recording,
     RecordingError,
     SensorSize,
+    is_bag_folder,
     open_recording,
 )
 from evdet.frame_spec import PICTURES, FrameSpec
@@ -77,7 +78,9 @@ def is_video(path: Path) -> bool:
 
 def is_pictures(path: Path) -> bool:
     """Whether a source is a video or images, not an event recording."""
-    return path.is_dir() or path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+    if path.is_dir():
+        return not is_bag_folder(path)
+    return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 
 def _open_pictures(

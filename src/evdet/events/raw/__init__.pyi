@@ -11,6 +11,7 @@ from .state import (
     BAD_Y as BAD_Y,
     BEFORE_CLOCK as BEFORE_CLOCK,
     COORDINATE_BITS as COORDINATE_BITS,
+    DROPPED as DROPPED,
     HIGH_TIME as HIGH_TIME,
     LATEST as LATEST,
     OK as OK,
@@ -18,6 +19,7 @@ from .state import (
     STATUS as STATUS,
     TIME as TIME,
     WORD as WORD,
+    EvtFormat as EvtFormat,
     new_state as new_state,
 )
 from .writer import write_evt3 as write_evt3
