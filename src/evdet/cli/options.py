@@ -104,6 +104,8 @@ class ReadingOptions:
     """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
     stream: Annotated[str | None, default("the only one", "NAME")] = None
     """Stream, camera or topic, where a recording has several."""
+    strict: Flag = False
+    """Refuse a recording that ends within an event, instead of a warning."""
 
     def options(self) -> ReadOptions:
         """The options that `open_recording` takes.
@@ -117,6 +119,7 @@ class ReadingOptions:
                 time_unit=self.time_unit,
                 columns=self.columns,
                 stream=self.stream,
+                strict=self.strict,
             )
         except ValueError as error:
             raise ValueError(f"--{error}") from None

@@ -137,6 +137,11 @@ class ArrayFile:
         """What other converters subtract: `start`."""
         return self.start
 
+    @property
+    def incomplete_end(self) -> str:
+        """A truncated array is damaged: its header states how many events there were."""
+        return ""
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
 

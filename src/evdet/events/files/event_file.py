@@ -55,6 +55,13 @@ class EventFile(Protocol):
     def num_dropped(self) -> int:
         """Events that the format requires to drop, such as rows beyond the sensor."""
 
+    @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within an event, as after a loss of power; empty if it does not.
+
+        It is no damage: the events before are all that was recorded, and `blocks` ends with them.
+        """
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
 

@@ -38,6 +38,8 @@ class ReadOptions:
     """The order of columns in text and NumPy files, such as txyp; - skips a column."""
     stream: str | None = None
     """One of several streams, cameras or topics in one file."""
+    strict: bool = False
+    """Refuse a file that ends within an event, instead of leaving that event out with a warning."""
 
     def __post_init__(self) -> None:
         for name, choices in (("format", FORMAT_NAMES), ("time_unit", tuple(TIME_UNITS))):
@@ -63,7 +65,7 @@ class ReadOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in (*used, "format"):
+            if value is not None and field.name not in (*used, "format", "strict"):
                 raise RecordingError(
                     f"{path} is {format_name}, which has no {field.name.replace('_', ' ')} to "
                     f"choose, got {value!r}. Leave this option out."

@@ -110,6 +110,22 @@ class RawFile:
         return int(self._indexed().last[DROPPED])
 
     @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within a word; empty if it does not."""
+        header = self._header
+        try:
+            num_bytes = max(self._path.stat().st_size - header.num_bytes, 0)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        num_words, num_spare = divmod(num_bytes, header.encoding.bytes_per_word)
+        if not num_spare:
+            return ""
+        return (
+            f"{self._path} ends within a word, at byte {self._byte_of(num_words)}, after "
+            f"{num_spare} of its {header.encoding.bytes_per_word} bytes."
+        )
+
+    @property
     def is_mapped(self) -> bool:
         """False: each interval needs to open the file and search."""
         return False
@@ -208,7 +224,7 @@ class RawFile:
         width, height = self._limits()
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
         num = 0
-        for first, words, num_spare in self._chunks(int(state[WORD])):
+        for first, words in self._chunks(int(state[WORD])):
             end = first + words.nbytes // header.encoding.bytes_per_word
             while state[WORD] < end:
                 before = state.copy()
@@ -230,23 +246,11 @@ class RawFile:
                     yield out[:num]
                     out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE) if keeps_blocks else out
                     num = 0
-            if num_spare:
-                if num:
-                    yield out[:num]
-                raise RecordingError(
-                    f"{self._path}: truncated within a word, at byte {self._byte_of(end)}. Copy "
-                    "it again or remove the last bytes; the events before can be read."
-                )
         if num:
             yield out[:num]
 
-    def _chunks(self, first: int) -> Iterator[tuple[int, Words, int]]:
-        """The file from word `first` on, in pieces.
-
-        Returns:
-            For each piece the index of its first word, its words, and the number of bytes after
-            its last complete word, at the end of a truncated file.
-        """
+    def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
+        """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
         try:
             with self._path.open("rb") as file:
@@ -254,14 +258,12 @@ class RawFile:
         except (OSError, ValueError) as error:  # ValueError: the file is empty now
             raise self._unreadable(error) from error
         num_bytes = max(len(mapped) - num_header_bytes, 0)
-        num_words, num_spare = divmod(num_bytes, encoding.bytes_per_word)
+        num_words = num_bytes // encoding.bytes_per_word
         for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
             count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
             num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
             words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
-            yield begin, words, 0
-        if num_spare:
-            yield num_words, np.empty(0, encoding.dtype), num_spare
+            yield begin, words
 
     def _limits(self) -> tuple[int, int]:
         """Columns and rows of the sensor, or the format's largest."""
