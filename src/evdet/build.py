@@ -284,8 +284,12 @@ def read_options(config: DetectionConfig) -> ReadOptions:
         ConfigError: a value is not one of the choices.
     """
     try:
-        names = ("format", "time_unit", "columns", "stream")
-        return ReadOptions(**{name: getattr(config, name) or None for name in names})
+        return ReadOptions(
+            format=config.format or None,
+            time_unit=config.time_unit or None,
+            columns=config.columns or None,
+            stream=config.stream or None,
+        )
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

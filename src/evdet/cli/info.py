@@ -21,6 +21,7 @@ from evdet.events import (
     RecordingSummary,
     SensorSize,
     open_recording,
+    parse_size,
     pick_hot_pixels,
     summarize,
 )
@@ -44,6 +45,8 @@ class InfoOptions:
     """Event recordings of any format."""
     png: Annotated[Path | None, default("none", "FILE")] = None
     """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
 
@@ -58,12 +61,14 @@ def info(options: InfoOptions) -> None:
         raise ValueError("no recording given: evdet info FILE ...")
     if options.png is not None and not options.png.absolute().parent.is_dir():
         raise ValueError(f"cannot write {options.png}: folder {options.png.parent} does not exist")
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
     broken = []
     for path in options.files:
         print(path)
         try:
             problem = _describe(
-                open_recording(path, options=options.reading.options()),
+                open_recording(path, size=size, options=options.reading.options()),
                 _picture_path(options, path),
             )
         except RecordingError as error:

@@ -92,7 +92,10 @@ class ReadingOptions:
     """How to read recordings whose files leave that open."""
 
     format: Annotated[
-        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "text"] | None,
+        Literal[
+            "aedat4", "dat", "es", "evt2", "evt2.1", "evt3", "hdf5", "nmnist", "npy", "raw", "text"
+        ]
+        | None,
         default("from the content", "FORMAT"),
     ] = None
     """Format of a recording."""

@@ -12,7 +12,7 @@ from evdet.atomic_file import write_bytes
 from evdet.cli.options import ReadingOptions, check_above, check_at_least, default
 from evdet.data import labels_beside
 from evdet.draw import encode_png, write_video
-from evdet.events import Recording, RecordingError, open_recording
+from evdet.events import Recording, RecordingError, open_recording, parse_size
 from evdet.labels import LabelError, find_label_map, read_boxes, read_label_map
 from evdet.outputs import ShownBoxes, View, bins_to_show, contact_sheet, show_boxes, view_frames
 from evdet.shapes import Picture
@@ -32,6 +32,8 @@ class ViewOptions:
 
     recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
     """Event recording of any format."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
@@ -67,7 +69,9 @@ def view(options: ViewOptions) -> None:
     check_at_least(1, options, "delta_t", "pictures", "scale")
     check_above(0, options, "speed", "duration")
     _check_output(options)
-    recording = open_recording(options.recording, options=options.reading.options())
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
+    recording = open_recording(options.recording, size=size, options=options.reading.options())
     shown = _boxes_of(recording, options)
     start = round(options.start * 1e6)
     shown_view = View(

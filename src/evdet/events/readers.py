@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evdet.events.aedat import open_aedat4, open_es
-from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.arrays import doubt_nmnist, open_nmnist, open_npy
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
 from evdet.events.hdf5 import open_hdf5
-from evdet.events.raw import open_raw
+from evdet.events.raw import guess_payload, open_payload, open_raw
 from evdet.events.text import open_text
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
@@ -33,6 +33,9 @@ READERS = {
     "es": Reader("ES", open_es),
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
     "raw": Reader("RAW", open_raw),
+    "evt2": Reader("EVT2 without a header", open_payload),
+    "evt2.1": Reader("EVT2.1 without a header", open_payload),
+    "evt3": Reader("EVT3 without a header", open_payload),
     "dat": Reader("DAT", open_dat),
     "nmnist": Reader("N-MNIST", open_nmnist),
     "text": Reader("text", open_text, ("columns", "time_unit")),
@@ -67,6 +70,7 @@ _REFUSED = {
 
 
 _HEAD = 4096  # bytes that are read to recognise a format
+_LONG_HEAD = 5 << 14  # and where that takes more; whole records of N-MNIST
 
 
 def open_event_file(path: Path, options: ReadOptions) -> EventFile:
@@ -103,18 +107,33 @@ def recognize(path: Path) -> str:
     if head.startswith(b"%"):
         is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
         return "raw" if is_raw else "dat"
-    if suffix == ".bin":
-        return "nmnist"
     if _is_text(head):
         return "text"
+    start = _read_head(path, _LONG_HEAD)
+    doubt = doubt_nmnist(start) if suffix == ".bin" else ""
+    if suffix == ".bin" and not doubt:
+        return "nmnist"
+    payload = guess_payload(start)
+    if payload is not None:
+        raise RecordingError(
+            f"{path} is not a supported event recording as it is: it looks like "
+            f"{payload.upper()} words without the header of a RAW file. Read it with --format "
+            f"{payload} --sensor-size WxH."
+        )
+    if suffix == ".bin":
+        raise RecordingError(
+            f"{path} is not a recording of N-MNIST or N-Caltech101, which end in .bin: {doubt}. "
+            "If it is one, read it with --format nmnist; words of a RAW file without its header "
+            "need --format evt2, evt2.1 or evt3."
+        )
     raise RecordingError(
         f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
         f"{', '.join(reader.name for reader in READERS.values())}). Is it complete, and the right "
-        "file?"
+        "file? Words without the header of a RAW file need --format evt2, evt2.1 or evt3."
     )
 
 
-def _read_head(path: Path) -> bytes:
+def _read_head(path: Path, num_bytes: int = _HEAD) -> bytes:
     if path.is_dir():
         raise RecordingError(
             f"{path} is not a recording: it is a folder (name a file in it, or give the folder to "
@@ -122,7 +141,7 @@ def _read_head(path: Path) -> bytes:
         )
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(num_bytes)
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
     if not head:

@@ -15,6 +15,7 @@ from evdet.events.files import (
     OrderCount,
     ReadOptions,
     SeekableEventFile,
+    SizedEventFile,
     check_blocks,
     check_slice,
     cut_bins,
@@ -321,6 +322,8 @@ def open_recording(
         RecordingError: the file does not exist, or is not an event recording.
     """
     file = open_event_file(Path(path), options)
+    if size is not None and hasattr(file, "with_size"):
+        file = cast(SizedEventFile, file).with_size(size)
     return Recording(
         file,
         size=size,

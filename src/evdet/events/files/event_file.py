@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from evdet.events.dtypes import Events, SensorSize
 
-__all__ = ["MAX_STEP_BACK", "EventFile", "SeekableEventFile"]
+__all__ = ["MAX_STEP_BACK", "EventFile", "SeekableEventFile", "SizedEventFile"]
 
 MAX_STEP_BACK = 20_000
 """Published files contain small steps back in time; an event that lies more than this many
@@ -91,3 +91,11 @@ class SeekableEventFile(EventFile, Protocol):
         Raises:
             RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
+
+
+@runtime_checkable
+class SizedEventFile(EventFile, Protocol):
+    """A file that does not say of what sensor it is."""
+
+    def with_size(self, size: SensorSize) -> EventFile:
+        """The same file as of a sensor of this size; itself where it states a size after all."""

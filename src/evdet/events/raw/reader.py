@@ -2,6 +2,7 @@
 
 import contextlib
 import mmap
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import numpy as np
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
-from evdet.events.raw.header import EvtHeader, read_header
-from evdet.events.raw.index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
+from evdet.events.raw.header import EvtHeader, read_header, read_start
+from evdet.events.raw.index import (
+    EvtIndex,
+    Stamp,
+    make_index,
+    read_sidecar,
+    stamp_of,
+    write_sidecar,
+)
+from evdet.events.raw.payload import payload_header
 from evdet.events.raw.state import (
     BAD_TIME,
     BAD_X,
@@ -31,7 +40,7 @@ from evdet.events.raw.state import (
     new_state,
 )
 
-__all__ = ["RawFile", "open_raw"]
+__all__ = ["RawFile", "open_payload", "open_raw"]
 
 # The input and output of one step fit into the cache of a core.
 _CHUNK_BYTES = 1 << 18
@@ -47,19 +56,42 @@ def open_raw(path: Path, options: ReadOptions = AS_STATED) -> "RawFile":
     return RawFile(path, read_header(path))
 
 
+def open_payload(path: Path, options: ReadOptions) -> "RawFile":
+    """Open a file of EVT2, EVT2.1 or EVT3 words without a header; reads only its first words.
+
+    Args:
+        path: the file. A header of the same format is used where there is one.
+        options: `format` is how the words are written.
+
+    Raises:
+        RecordingError: the file has another header, or words of another format.
+    """
+    name = options.format or "evt3"
+    header = payload_header(path, read_start(path), name)
+    return RawFile(path, header, is_assumed=not header.num_bytes)
+
+
 class RawFile:
-    """A RAW file; a `SeekableEventFile`. Made by `open_raw`.
+    """A RAW file; a `SeekableEventFile`. Made by `open_raw` and `open_payload`.
 
     Args:
         path: the file.
         header: its header.
+        is_assumed: whether the file has none, and `header` stands for it.
     """
 
-    def __init__(self, path: Path, header: EvtHeader) -> None:
+    def __init__(self, path: Path, header: EvtHeader, *, is_assumed: bool = False) -> None:
         self._path = path
         self._header = header
+        self._is_assumed = is_assumed
         self._index: EvtIndex | None = None
         self._start: tuple[int, int] | None = None
+
+    def with_size(self, size: SensorSize) -> "RawFile":
+        """The same file as of a sensor of this size, unless its header says what it is."""
+        if not self._is_assumed or max(size) > 1 << COORDINATE_BITS:
+            return self
+        return RawFile(self._path, self._header._replace(size=size), is_assumed=True)
 
     @property
     def path(self) -> Path:
@@ -168,7 +200,7 @@ class RawFile:
         if self._index is None:
             encoding = self._header.encoding
             try:
-                stamp = stamp_of(self._path)
+                stamp = self._stamp()
             except OSError as error:
                 raise self._unreadable(error) from error
             self._index = read_sidecar(self._path, encoding, stamp)
@@ -177,13 +209,20 @@ class RawFile:
                 write_sidecar(self._path, self._index, stamp)
         return self._index
 
+    def _stamp(self) -> Stamp:
+        """The file's stamp, and what is assumed of it."""
+        stamp = stamp_of(self._path)
+        if not self._is_assumed:
+            return stamp
+        assumed = repr((self._header.encoding, self._header.size)).encode()
+        return stamp._replace(checksum=zlib.crc32(assumed, stamp.checksum))
+
     def _found_start(self) -> tuple[int, int]:
         """Time of the earliest event, -1 without events, and of the first TIME_HIGH."""
         if self._start is None:
             if self._index is None:
                 with contextlib.suppress(OSError):
-                    stamp = stamp_of(self._path)
-                    self._index = read_sidecar(self._path, self._header.encoding, stamp)
+                    self._index = read_sidecar(self._path, self._header.encoding, self._stamp())
             if self._index is not None:
                 self._start = self._index.start, int(self._index.last[ORIGIN])
             else:
@@ -287,6 +326,12 @@ class RawFile:
         t, size = int(state[BAD_TIME]), self._header.size
         if state[STATUS] == OUTSIDE:
             where = f"the sensor {size}" if size else "the 2048 columns of the format"
+            if self._is_assumed:
+                return RecordingError(
+                    f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at "
+                    f"byte {byte}, lies outside {where}. The file is damaged, or --sensor-size "
+                    "or --format is wrong."
+                )
             return RecordingError(
                 f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
                 f"{byte}, lies outside {where}. The file is damaged, or its header states the "
