@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from evdet.cli.info import InfoOptions, draw_rate, info
+from evdet.cli.options import ReadingOptions
 from evdet.draw import decode_png
-from evdet.events.dtypes import RecordingError
+from evdet.events import RecordingError, StreamChoiceError, open_recording
 from evdet.events.summary import RateOverTime
 
 HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
@@ -145,3 +146,35 @@ def test_without_events_nothing_is_drawn():
 def test_a_short_recording_has_fewer_columns_than_the_terminal():
     rate = RateOverTime(np.array([5, 7], np.int64), np.array([[1], [1]], np.int64))
     assert len(draw_rate(rate, columns=80, rows=1)[0]) <= 2
+
+
+class TwoStreams:
+    """Stands for `open_recording` on a file of two streams, of which the second is damaged."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, path, *, size, options):
+        if options.stream is None:
+            raise StreamChoiceError(f"{path} has 2 streams", ("left", "right"))
+        if options.stream == "right":
+            raise RecordingError(f"{path} is damaged")
+        return open_recording(path, size=size)
+
+
+def test_every_stream_of_a_file_is_described(capsys, recording, monkeypatch):
+    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
+    with pytest.raises(RecordingError, match="1 of 1 recording not read"):
+        shown(capsys, recording)
+    text = capsys.readouterr().out
+    assert "stream       left (1 of 2)" in text
+    assert text.index("left (1 of 2)") < text.index("18,000") < text.index("right (2 of 2)")
+    assert f"problem      {recording} is damaged" in text
+    assert "--stream left or --stream right" in text
+
+
+def test_a_chosen_stream_is_described_alone(capsys, recording, monkeypatch):
+    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
+    text = shown(capsys, recording, reading=ReadingOptions(stream="left"))
+    assert "18,000" in text
+    assert "--stream" not in text

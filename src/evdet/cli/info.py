@@ -1,7 +1,7 @@
 """`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,7 @@ from evdet.events import (
     RecordingError,
     RecordingSummary,
     SensorSize,
+    StreamChoiceError,
     open_recording,
     parse_size,
     pick_hot_pixels,
@@ -66,15 +67,9 @@ def info(options: InfoOptions) -> None:
     broken = []
     for path in options.files:
         print(path)
-        try:
-            problem = _describe(
-                open_recording(path, size=size, options=options.reading.options()),
-                _picture_path(options, path),
-            )
-        except RecordingError as error:
-            problem = str(error)
-        if problem is not None:
-            print(_line("problem", problem))
+        problems = _describe_streams(options, path, size)
+        print("".join(_line("problem", problem) + "\n" for problem in problems), end="")
+        if problems:
             broken.append(str(path))
     if broken:
         raise RecordingError(
@@ -140,6 +135,29 @@ def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[st
         "".join(_BLOCKS[min(max(height - row * steps, 0), steps)] for height in heights).rstrip()
         for row in reversed(range(rows))
     ]
+
+
+def _describe_streams(options: InfoOptions, path: Path, size: SensorSize | None) -> list[str]:
+    """Print the numbers of the chosen stream, or of each one, and return the problems."""
+    reading = options.reading.options()
+    png = _picture_path(options, path)
+    try:
+        problem = _describe(open_recording(path, size=size, options=reading), png)
+    except StreamChoiceError as error:
+        if reading.stream is not None or not error.streams:
+            return [str(error)]
+        problems = []
+        for number, stream in enumerate(error.streams):
+            print(_line("stream", f"{stream} ({number + 1} of {len(error.streams)})"))
+            chosen = replace(options, reading=replace(options.reading, stream=stream))
+            own = None if png is None else png.with_stem(f"{png.stem}-{number}")
+            problems += _describe_streams(replace(chosen, png=own, files=(path,)), path, size)
+        print(_line("streams", "every other command reads one of them: --stream "
+                    f"{' or --stream '.join(error.streams)}"))  # fmt: skip
+        return problems
+    except RecordingError as error:
+        problem = str(error)
+    return [] if problem is None else [problem]
 
 
 def _describe(recording: Recording, png: Path | None) -> str | None:
