@@ -77,7 +77,7 @@ def test_a_damaged_file_says_what_could_be_read_and_the_next_is_described(
     capsys, tmp_path, recording
 ):
     cut = tmp_path / "cut.dat"
-    cut.write_bytes(recording.read_bytes()[:-5])
+    cut.write_bytes(recording.read_bytes()[:-8] + struct.pack("<II", 9, 0))
     text = tmp_path / "notes.raw"
     text.write_bytes(b"\x00\x01\x02")
     with pytest.raises(RecordingError, match="2 of 4") as error:

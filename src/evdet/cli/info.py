@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -21,6 +22,7 @@ from evdet.events import (
     RecordingSummary,
     SensorSize,
     StreamChoiceError,
+    Triggers,
     open_recording,
     parse_size,
     pick_hot_pixels,
@@ -94,7 +96,7 @@ def describe_recording(
         _line("sensor", _sensor(recording, summary)),
     ]
     if summary.start is None or summary.end is None:
-        return [*lines, _line("events", "none")]
+        return [*lines, _line("events", "none"), *_triggers(recording.triggers)]
     share = summary.num_on / summary.num_events
     per_event = f"{num_bytes / summary.num_events:.1f} bytes each"
     return [
@@ -110,6 +112,7 @@ def describe_recording(
         _line("gaps", _gaps(summary)),
         _line("dropped", f"{recording.num_dropped:,} events beyond the sensor" if
               recording.num_dropped else "none"),
+        *_triggers(recording.triggers),
     ]  # fmt: skip
 
 
@@ -205,6 +208,20 @@ def _time(time: int) -> str:
         return said
     date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
     return f"{said}, which is {date:%Y-%m-%d %H:%M:%S} UTC if the camera counts from 1970"
+
+
+def _triggers(triggers: Triggers) -> list[str]:
+    """A line for each channel: its edges, and how often they rise."""
+    lines = []
+    for channel in np.unique(triggers["id"]).tolist():
+        own = triggers[triggers["id"] == channel]
+        rising = own["t"][own["p"] == 1]
+        said = f"channel {channel}: {len(rising):,} rising, {len(own) - len(rising):,} falling"
+        if len(rising) > 1 and rising[-1] > rising[0]:
+            rate = (len(rising) - 1) / float(rising[-1] - rising[0]) * 1e6
+            said += f"; {rate:.6g} rising per second, from {rising[0] / 1e6:.6f} s"
+        lines.append(_line("triggers", said))
+    return lines
 
 
 def _order(summary: RecordingSummary) -> str:

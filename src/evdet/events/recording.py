@@ -7,7 +7,15 @@ from typing import cast
 
 import numpy as np
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
+from evdet.events.dtypes import (
+    EVENT_DTYPE,
+    TRIGGER_DTYPE,
+    Events,
+    RecordingError,
+    SensorSize,
+    TimeBin,
+    Triggers,
+)
 from evdet.events.files import (
     AS_STATED,
     MAX_STEP_BACK,
@@ -16,6 +24,7 @@ from evdet.events.files import (
     ReadOptions,
     SeekableEventFile,
     SizedEventFile,
+    TriggeredEventFile,
     check_blocks,
     check_slice,
     cut_bins,
@@ -67,6 +76,7 @@ class Recording:
         self._size = size or file.stated_size
         self._count = OrderCount()
         self._has_warned = False
+        self._triggers: Triggers | None = None
 
     @property
     def path(self) -> Path:
@@ -133,6 +143,21 @@ class Recording:
     def num_dropped(self) -> int:
         """Events that the format requires to drop, such as rows beyond the sensor."""
         return self._file.num_dropped
+
+    @property
+    def triggers(self) -> Triggers:
+        """External triggers, on the clock of the events; none where the format has none.
+
+        The fields are t in microseconds, id of the channel, and p: 1 is a rising edge, 0 a falling
+        one. The first access makes a pass over the file; of a damaged one it finds those before.
+        """
+        if self._triggers is None:
+            found = np.empty(0, TRIGGER_DTYPE)
+            if hasattr(self._file, "triggers"):
+                found = cast(TriggeredEventFile, self._file).triggers()
+            found["t"] -= self._shift
+            self._triggers = found
+        return self._triggers
 
     @property
     def incomplete_end(self) -> str:

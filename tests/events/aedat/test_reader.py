@@ -125,7 +125,7 @@ def test_a_file_without_an_event_stream_is_refused(tmp_path):
         (("DAVIS", "events", "a"), ("DAVIS", "filtered", "a"), ["events", "filtered"]),
         (("DAVIS", "events", "in"), ("DAVIS", "events", "out"), ["in", "out"]),
         (("DAVIS", "events", "a"), ("DAVIS", "events", "a"), ["0", "1"]),
-        (("", "", ""), ("", "", ""), ["0", "1"]),
+        (("", "events", "a"), ("", "filtered", "a"), ["events", "filtered"]),
         (("left", "events", "a"), ("", "events", "a"), ["0", "1"]),
         (("1", "events", "a"), ("0", "events", "a"), ["0", "1"]),
     ],

@@ -3,6 +3,7 @@ from .event_file import (
     EventFile as EventFile,
     SeekableEventFile as SeekableEventFile,
     SizedEventFile as SizedEventFile,
+    TriggeredEventFile as TriggeredEventFile,
 )
 from .forward_file import ForwardFile as ForwardFile
 from .joining import join_events as join_events

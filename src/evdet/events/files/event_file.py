@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from evdet.events.dtypes import Events, SensorSize
+from evdet.events.dtypes import Events, SensorSize, Triggers
 
-__all__ = ["MAX_STEP_BACK", "EventFile", "SeekableEventFile", "SizedEventFile"]
+__all__ = [
+    "MAX_STEP_BACK",
+    "EventFile",
+    "SeekableEventFile",
+    "SizedEventFile",
+    "TriggeredEventFile",
+]
 
 MAX_STEP_BACK = 20_000
 """Published files contain small steps back in time; an event that lies more than this many
@@ -99,3 +105,15 @@ class SizedEventFile(EventFile, Protocol):
 
     def with_size(self, size: SensorSize) -> EventFile:
         """The same file as of a sensor of this size; itself where it states a size after all."""
+
+
+@runtime_checkable
+class TriggeredEventFile(EventFile, Protocol):
+    """A file that has the external triggers of its camera, too."""
+
+    def triggers(self) -> Triggers:
+        """The triggers in file order, on the clock of the events; of a damaged file those before.
+
+        Raises:
+            RecordingError: the file cannot be read.
+        """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
 from evdet.events.raw.header import EvtHeader, read_header, read_start
@@ -39,6 +39,7 @@ from evdet.events.raw.state import (
     Words,
     new_state,
 )
+from evdet.events.raw.triggers import find_triggers
 
 __all__ = ["RawFile", "open_payload", "open_raw"]
 
@@ -195,6 +196,18 @@ class RawFile:
                     break
         return join_events(parts)
 
+    def triggers(self) -> Triggers:
+        """The external triggers of the words before any damage."""
+        header = self._header
+        mapped = self._mapped()
+        num_words = min(
+            max(len(mapped) - header.num_bytes, 0) // header.encoding.bytes_per_word,
+            max(int(self._indexed().last[WORD]), 0),
+        )
+        num_numbers = num_words * header.encoding.bytes_per_word // header.encoding.dtype.itemsize
+        words = np.frombuffer(mapped, header.encoding.dtype, num_numbers, header.num_bytes)
+        return find_triggers(words, header.encoding)
+
     def _indexed(self) -> EvtIndex:
         """The index: the loaded one, the one beside the file, or a new one."""
         if self._index is None:
@@ -291,11 +304,7 @@ class RawFile:
     def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
         """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
-        try:
-            with self._path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: the file is empty now
-            raise self._unreadable(error) from error
+        mapped = self._mapped()
         num_bytes = max(len(mapped) - num_header_bytes, 0)
         num_words = num_bytes // encoding.bytes_per_word
         for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
@@ -303,6 +312,13 @@ class RawFile:
             num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
             words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
             yield begin, words
+
+    def _mapped(self) -> mmap.mmap:
+        try:
+            with self._path.open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # ValueError: the file is empty now
+            raise self._unreadable(error) from error
 
     def _limits(self) -> tuple[int, int]:
         """Columns and rows of the sensor, or the format's largest."""
