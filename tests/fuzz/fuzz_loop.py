@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 from evdet.events.dtypes import RecordingError
+from evdet.events.files import ReadOptions
 from evdet.events.recording import Recording, open_recording
 
 __all__ = ["Failure", "Outcome", "damage", "draw_damage", "exercise", "fuzz", "memory_bound"]
@@ -92,14 +93,18 @@ def draw_damage(random: Random) -> list[Damage]:
     return kinds
 
 
-def exercise(path: Path) -> str:
+def exercise(path: Path, format_name: str | None = None) -> str:
     """Open a file, ask for everything a recording knows, and read it in every way.
+
+    Args:
+        path: the file.
+        format_name: how it is read, if its content does not tell.
 
     Returns:
         "read", "damaged" where events came before a refusal, or "refused".
     """
     try:
-        recording = open_recording(path)
+        recording = open_recording(path, options=ReadOptions(format=format_name))
     except RecordingError as error:
         _check_message(error, path)
         return "refused"
@@ -123,6 +128,7 @@ def exercise(path: Path) -> str:
         assert recording.duration >= 0
         times = recording.slice(middle - 10_000, middle + 10_000)["t"]
         assert ((times >= middle - 10_000) & (times < middle + 10_000)).all()
+        assert recording.triggers["t"].min(initial=0) >= 0
     except RecordingError as error:
         _check_message(error, path)
         answer = "damaged"
@@ -185,6 +191,7 @@ def fuzz(
     *,
     count: int,
     wrap: Callable[[bytes], bytes] = bytes,
+    format_name: str | None = None,
     seed: int = 0,
     first: int = 0,
     progress: Callable[[int], object] | None = None,
@@ -197,6 +204,7 @@ def fuzz(
         suffix: of their names.
         count: how many files.
         wrap: makes a file of the damaged bytes.
+        format_name: how they are read, if their content does not tell.
         seed: with the file's number, says how it is damaged.
         first: number of the first file.
         progress: called with the number of files done since it was called before.
@@ -209,7 +217,7 @@ def fuzz(
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
         while number < first + count and len(outcome.failures) < max_failures:
-            job = Job(folder, originals, suffix, wrap, seed)
+            job = Job(folder, originals, suffix, wrap, seed, format_name)
             done = _in_a_process(job, range(number, first + count))
             ended_at = number
             for kind, at, detail in done:
@@ -240,6 +248,11 @@ class Job:
     suffix: str
     wrap: Callable[[bytes], bytes]
     seed: int
+    format_name: str | None = None
+
+    def exercise(self, path: Path) -> str:
+        """Read one file in every way."""
+        return exercise(path, *([self.format_name] if self.format_name else []))
 
     def make_file(self, number: int) -> bytes:
         """The damaged file of that number."""
@@ -292,7 +305,7 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
     for index, original in enumerate(job.originals):  # whatever is loaded or compiled once
         path = job.folder / f"original{index}{job.suffix}"
         path.write_bytes(job.wrap(original))
-        exercise(path)
+        job.exercise(path)
         path.unlink()
     for number in numbers:
         path = job.folder / f"{number}{job.suffix}"
@@ -304,7 +317,7 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
             tracemalloc.start()
         began = time.perf_counter()
         try:
-            answer = exercise(path)
+            answer = job.exercise(path)
             seconds = time.perf_counter() - began
             grown = _highest_memory() - before
             if traced:

@@ -24,7 +24,7 @@ def main() -> int:
     options = parser.parse_args()
     num_failures = 0
     for name in options.format:
-        suffix, make, wrap = SAMPLES[name]
+        suffix, make, wrap, format_name = SAMPLES[name]
         count = max(1, options.count // 200) if name in FOREIGN else options.count
         began = time.perf_counter()
         with tqdm(total=count, desc=name, unit="file", disable=None) as bar:
@@ -33,6 +33,7 @@ def main() -> int:
                 suffix,
                 count=count,
                 wrap=wrap,
+                format_name=format_name,
                 seed=options.seed,
                 first=options.first,
                 progress=bar.update,

@@ -16,6 +16,7 @@ from evdet.runs import RunFolder
 __all__ = [
     "RETIRED",
     "Flag",
+    "FormatName",
     "ProtocolName",
     "ReadingOptions",
     "TrackerName",
@@ -35,6 +36,11 @@ Options = TypeVar("Options")
 
 Flag: TypeAlias = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """An option that is off unless it is typed."""
+FormatName = Literal[
+    "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
+    "evt3", "hdf5", "nmnist", "npy", "raw", "text",
+]  # fmt: skip
+"""`evdet.events.FORMAT_NAMES`."""
 ProtocolName = Literal["coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx"]
 """The keys of `evdet.metrics.PROTOCOLS`."""
 TrackerName = Literal["bytetrack", "ocsort", "sort", "none"]
@@ -91,13 +97,7 @@ def default(text: str, metavar: str | None = None) -> Any:
 class ReadingOptions:
     """How to read recordings whose files leave that open."""
 
-    format: Annotated[
-        Literal[
-            "aedat4", "dat", "es", "evt2", "evt2.1", "evt3", "hdf5", "nmnist", "npy", "raw", "text"
-        ]
-        | None,
-        default("from the content", "FORMAT"),
-    ] = None
+    format: Annotated[FormatName | None, default("from the content", "FORMAT")] = None
     """Format of a recording."""
     time_unit: Annotated[
         Literal["ns", "us", "ms", "s"] | None, default("from the file", "us|ms|s|ns")

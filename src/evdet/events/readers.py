@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from evdet.events.aedat import open_aedat4, open_es
+from evdet.events.aedat import open_aedat2, open_aedat3, open_aedat4, open_es
 from evdet.events.arrays import doubt_nmnist, open_nmnist, open_npy
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
@@ -29,6 +29,10 @@ class Reader(NamedTuple):
 
 READERS = {
     "hdf5": Reader("HDF5", open_hdf5, ("stream", "time_unit")),
+    "aedat2": Reader("AEDAT 2", open_aedat2),
+    "aedat2-davis": Reader("AEDAT 2 of a DAVIS", open_aedat2),
+    "aedat2-dvs128": Reader("AEDAT 2 of a DVS128", open_aedat2),
+    "aedat3": Reader("AEDAT 3.1", open_aedat3, ("stream",)),
     "aedat4": Reader("AEDAT4", open_aedat4, ("stream",)),
     "es": Reader("ES", open_es),
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
@@ -43,21 +47,21 @@ READERS = {
 """The reader of each format, by the values of `ReadOptions.format`."""
 
 RECORDING_SUFFIXES = (
-    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
 )  # fmt: skip
 """Endings of recordings' names; the content decides the format."""
 
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"#!AER-DAT2": "aedat2",
+    b"#!AER-DAT3.1": "aedat3",
     b"#!AER-DAT4": "aedat4",
     b"Event Stream": "es",
     b"\x93NUMPY": "npy",
 }
 _REFUSED = {
     b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
-    b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
-    "jAER.",
-    b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
+    b"#!AER-DAT3.0": "an AEDAT 3.0 file (cAER before 1.1). Convert it to AEDAT4 with DV.",
     b"#ROSBAG": "a ROS 1 bag. Convert its event topic with event_camera_py or bag_to_raw of "
     "event_camera_tools, to RAW.",
     b"SQLite format 3": "a database, as ROS 2 bags are. Convert its event topic to RAW with "

@@ -18,7 +18,8 @@ __all__ = [
 TIME_UNITS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
 """Units of time; a unit is 10 ** value microseconds."""
 FORMAT_NAMES = (
-    "aedat4", "dat", "es", "evt2", "evt2.1", "evt3", "hdf5", "nmnist", "npy", "raw", "text",
+    "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
+    "evt3", "hdf5", "nmnist", "npy", "raw", "text",
 )  # fmt: skip
 """The values of `format`."""
 _COLUMNS = frozenset("txyp")
