@@ -319,3 +319,26 @@ def test_damage_before_an_incomplete_end_stays_damage(tmp_path):
     (tmp_path / "a.raw").write_bytes(header + words.tobytes() + b"\x01")
     with pytest.raises(RecordingError, match="outside the sensor"):
         list(open_recording(tmp_path / "a.raw").blocks())
+
+
+@pytest.mark.parametrize(
+    "chosen", ["nmnist", "npy", "hdf5", "evt2", "aedat3", "es", "aedat2-davis"]
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"#!AER-DAT4.0\r\n",
+        b"Event Stream\x02\x00\x00",
+        b"% evt 3.0\n% geometry 64x48\n% end\n",
+        b"% Version 2\n% Width 64\n% Height 48\n\x0c\x08",
+        b"#ROSBAG V2.0\n",
+        b"PK\x03\x04",
+    ],
+)
+def test_a_chosen_format_is_refused_where_the_file_states_another(tmp_path, head, chosen):
+    if chosen == "es" and head.startswith(b"Event"):
+        return
+    path = tmp_path / "a.bin"
+    path.write_bytes(head + bytes(1000))
+    with pytest.raises(RecordingError, match=r"a\.bin"):
+        open_recording(path, options=ReadOptions(format=chosen))

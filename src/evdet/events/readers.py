@@ -88,7 +88,11 @@ def open_event_file(path: Path, options: ReadOptions) -> EventFile:
         RecordingError: the file is not an event recording, or its format has no use for an
             option.
     """
-    name = recognize(path) if options.format is None else options.format
+    name = options.format
+    if name is None:
+        name = recognize(path)
+    else:
+        _refuse_other_header(path, name)
     reader = READERS[name]
     options.check_used(path, reader.uses, format_name=reader.name)
     return reader.open(path, options)
@@ -135,6 +139,27 @@ def recognize(path: Path) -> str:
         f"{', '.join(reader.name for reader in READERS.values())}). Is it complete, and the right "
         "file? Words without the header of a RAW file need --format evt2, evt2.1 or evt3."
     )
+
+
+def _refuse_other_header(path: Path, name: str) -> None:
+    """Refuse a file whose first bytes state another format than the chosen one."""
+    head = _read_head(path)
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise RecordingError(f"cannot read {path}: it is {what}")
+    family = name.partition("-")[0]
+    for magic, stated in _MAGIC.items():
+        if head.startswith(magic) and stated != family:
+            raise RecordingError(
+                f"{path} is {READERS[stated].name}, not {READERS[name].name}. Leave --format "
+                f"{name} out."
+            )
+    # The others look at such a line themselves; pixels can look like its first byte.
+    if name == "nmnist" and re.match(rb"%[ -~\t]*\r?\n", head):
+        raise RecordingError(
+            f"{path} has the header of a RAW or DAT file, so it is not {READERS[name].name}. Leave "
+            f"--format {name} out."
+        )
 
 
 def _read_head(path: Path, num_bytes: int = _HEAD) -> bytes:

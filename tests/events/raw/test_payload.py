@@ -121,9 +121,9 @@ def test_random_bytes_are_refused(tmp_path, name):
     [
         (b"% evt 2.0\n% geometry 64x48\n% end\n" + bytes(80), "has a header of EVT2, not EVT3"),
         (b"% Version 2\n% Width 64\n% Height 48\n\x0c\x08" + bytes(80), "names no format"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(80), "is HDF5, not EVT3 words"),
-        (b"#!AER-DAT2.0\r\n" + bytes(80), "is AEDAT, not EVT3 words"),
-        (b"\x93NUMPY" + bytes(80), "is npy, not EVT3 words"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(80), "is HDF5, not EVT3 without"),
+        (b"#!AER-DAT2.0\r\n" + bytes(80), "is AEDAT 2, not EVT3 without"),
+        (b"\x93NUMPY" + bytes(80), "is npy, not EVT3 without"),
     ],
 )
 def test_a_file_with_another_header_is_refused(tmp_path, content, message):

@@ -25,17 +25,6 @@ _TYPES = {
     "evt2.1": (0, 1, 8, 10, 14, 15),
     "evt3": (0, 2, 3, 4, 5, 6, 7, 8, 10, 14, 15),
 }
-_FOREIGN = {
-    b"\x89HDF\r\n\x1a\n": "HDF5",
-    b"#!AER-DAT": "AEDAT",
-    b"Event Stream": "ES",
-    b"\x93NUMPY": "npy",
-    b"#ROSBAG": "a ROS bag",
-    b"SQLite format 3": "a database, as ROS 2 bags are",
-    b"\x89MCAP": "an MCAP bag",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip archive",
-}
 # Cameras write unknown words seldom, and a time every few microseconds or events.
 _MOST_UNKNOWN = 1 / 50
 _MOST_UNKNOWN_IN_GUESS = 1 / 500
@@ -59,12 +48,6 @@ def payload_header(path: Path, start: bytes, name: str) -> EvtHeader:
         RecordingError: the file has a header of another format, or its words are of another one.
     """
     encoding = PAYLOADS[name]
-    for magic, what in _FOREIGN.items():
-        if start.startswith(magic):
-            raise RecordingError(
-                f"{path} is {what}, not {encoding.name} words without a header. Leave --format "
-                f"{name} out."
-            )
     if _has_header(start):
         header = parse_evt_header(path, start)
         if header.encoding.name != encoding.name:
