@@ -17,6 +17,7 @@ _EXT_TRIGGER = 10
 _TIME_LOW = 6
 _OTHERS = 14
 _CONTINUED = 15
+_PIECE = 1 << 20  # words
 
 
 def find_triggers(words: Words, encoding: EvtFormat) -> Triggers:
@@ -30,8 +31,10 @@ def find_triggers(words: Words, encoding: EvtFormat) -> Triggers:
     is_double = encoding.bytes_per_word == 8
     first, step = (0 if encoding.halves_swapped else 1, 2) if is_double else (0, 1)
     shift = 12 if encoding.bytes_per_word == 2 else 28
-    kinds = words["bits"][first::step] >> shift
-    out = np.empty(int(np.count_nonzero(kinds == _EXT_TRIGGER)), TRIGGER_DTYPE)
+    bits = words["bits"][first::step]
+    pieces = (bits[at : at + _PIECE] >> shift for at in range(0, len(bits), _PIECE))
+    num = sum(int(np.count_nonzero(kinds == _EXT_TRIGGER)) for kinds in pieces)
+    out = np.empty(num, TRIGGER_DTYPE)
     if encoding.bytes_per_word == 2:
         num = _find_in_evt3(words, new_state(), out)
     else:
