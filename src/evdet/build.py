@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -284,12 +284,9 @@ def read_options(config: DetectionConfig) -> ReadOptions:
         ConfigError: a value is not one of the choices.
     """
     try:
-        return ReadOptions(
-            format=config.format or None,
-            time_unit=config.time_unit or None,
-            columns=config.columns or None,
-            stream=config.stream or None,
-        )
+        names = ("format", "time_unit", "columns", "stream")
+        chosen: dict[str, Any] = {name: getattr(config, name) or None for name in names}
+        return ReadOptions(**chosen)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

@@ -18,7 +18,7 @@ from evdet.events.aedat.chips import size_of_chip
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
 
-__all__ = ["Aedat2File", "open_aedat2"]
+__all__ = ["Aedat2File", "map_whole", "open_aedat2", "split_header"]
 
 _BLOCK = 1 << 16  # records
 _RECORD_BYTES = 8
@@ -205,7 +205,7 @@ def _unwrap(
     steps = np.diff(values, prepend=values[0] if clock.last is None else clock.last)
     turns = np.where(steps < -_TURN // 2, 1, np.where(steps > _TURN // 2, -1, 0))
     if clock.last is None or clock.base == 0:
-        # Nothing lies before the first turn: a late start is no step back.
+        # Nothing lies before the first turn: a late start does not step back.
         turns = _without_early_falls(turns)
     bases = clock.base + _TURN * np.cumsum(turns)
     return values + bases, _Clock(int(bases[-1]), int(values[-1]))

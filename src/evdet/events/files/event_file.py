@@ -65,7 +65,8 @@ class EventFile(Protocol):
     def incomplete_end(self) -> str:
         """Says that the file ends within an event, as after a loss of power; empty if it does not.
 
-        It is no damage: the events before are all that was recorded, and `blocks` ends with them.
+        Such a file is not damaged: the events before are all that was recorded, and `blocks` ends
+        with them.
         """
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
