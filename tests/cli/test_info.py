@@ -178,3 +178,17 @@ def test_a_chosen_stream_is_described_alone(capsys, recording, monkeypatch):
     text = shown(capsys, recording, reading=ReadingOptions(stream="left"))
     assert "18,000" in text
     assert "--stream" not in text
+
+
+def test_words_without_a_header_are_described_with_format_and_size(capsys, tmp_path):
+    path = tmp_path / "payload.bin"
+    words = np.array([0x8001, 0x6002, 3, *[0x2007, 0x2806] * 40, 0xA601, 0xA600], "<u2")
+    path.write_bytes(words.tobytes())
+    reading = ReadingOptions(format="evt3")
+    text = shown(capsys, path, reading=reading, sensor_size="1280x720")
+    assert "1280x720 (width x height), as asked" in text
+    assert "events       80" in text
+    assert "triggers     channel 6: 1 rising, 1 falling" in text
+    with pytest.raises(RecordingError):
+        shown(capsys, path)
+    assert "--format evt3 --sensor-size WxH" in capsys.readouterr().out

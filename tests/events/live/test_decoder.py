@@ -182,6 +182,21 @@ def test_words_without_a_header_and_a_format_are_refused_with_the_option():
     assert "--format evt2, evt2.1 or evt3" in str(decoder.problem)
 
 
+@pytest.mark.parametrize(
+    ("kind", "chosen", "message"),
+    [
+        ("DAT", "raw", "a has a header of DAT. Leave --format raw out"),
+        ("EVT3", "dat", "a has a header of RAW. Leave --format dat out"),
+        ("EVT3", "aedat4", "cannot read a live as aedat4"),
+        ("EVT2", "evt3", "a has a header of EVT2, not EVT3"),
+    ],
+)
+def test_a_chosen_format_is_refused_where_the_header_states_another(kind, chosen, message):
+    decoder = LiveDecoder("a", options=ReadOptions(format=chosen))
+    feed(decoder, [HEADERS[kind] + bytes(200)])
+    assert message in str(decoder.problem)
+
+
 def test_a_header_is_read_where_the_format_is_named_too():
     decoder = LiveDecoder("a", options=ReadOptions(format="evt3"))
     events = feed(decoder, cut(HEADERS["EVT3"] + WORDS_ALONE, [3, 20]))

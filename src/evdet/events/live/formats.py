@@ -46,6 +46,7 @@ _FOREVER = 1 << 60
 _BLOCK_EVENTS = 1 << 15
 _NUM_LINES = 32  # of text, from which the layout is detected
 _MAX_LINE = 1 << 20
+_LIVE = ("dat", "raw", "text")
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
@@ -105,6 +106,11 @@ def open_format(
         if is_last:
             raise RecordingError(f"{name} ended without data: is its sender running?")
         return None
+    if options.format not in (None, *_LIVE, *PAYLOADS):
+        raise RecordingError(
+            f"cannot read {name} live as {options.format} (supported: {', '.join(_LIVE)}, "
+            f"{', '.join(PAYLOADS)}). Save it, and open the file."
+        )
     if options.format in PAYLOADS:
         if not (is_last or len(start) >= MIN_PAYLOAD):
             return None
@@ -118,7 +124,13 @@ def open_format(
     if start.startswith(b"%"):
         if not (is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)):
             return None
-        if re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE):
+        is_raw = re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE) is not None
+        if options.format in ("raw", "dat") and is_raw != (options.format == "raw"):
+            stated = "RAW" if is_raw else "DAT"
+            raise RecordingError(
+                f"{name} has a header of {stated}. Leave --format {options.format} out."
+            )
+        if is_raw:
             return _EvtBody(name, parse_evt_header(Path(name), start))
         return _DatBody(name, parse_header(Path(name), start))
     if b"\0" in start:
