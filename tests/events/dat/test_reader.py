@@ -121,7 +121,7 @@ def test_headers_with_and_without_a_size_are_read(tmp_path, header, size, kind):
         (b"%" + b"a" * 70_000, "header line at byte 0 does not end"),
         (HEADER, "ends with its header, at byte 37"),
         (HEADER + b"\x0c", "ends with its header, at byte 38"),
-        (HEADER + b"\x0e\x08", "events of type 14 with 8 bytes each"),
+        (HEADER + b"\x0e\x08", "holds external triggers"),
         (HEADER + b"\x0c\x10", "events of type 12 with 16 bytes each"),
         (b"% Version 1\n" + KIND, "version '1'"),
         (b"% Width 304\n" + KIND, "height None and the width 304"),
