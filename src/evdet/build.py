@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -285,7 +285,8 @@ def read_options(config: DetectionConfig) -> ReadOptions:
     """
     try:
         names = ("format", "time_unit", "columns", "stream")
-        return ReadOptions(**{name: getattr(config, name) or None for name in names})
+        chosen: dict[str, Any] = {name: getattr(config, name) or None for name in names}
+        return ReadOptions(**chosen)
     except ValueError as error:
         raise ConfigError(str(error)) from None
 

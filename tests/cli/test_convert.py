@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evdet.cli.convert import ConvertOptions, convert
+from evdet.cli.options import ReadingOptions
 from evdet.events import parse_size
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.recording import open_recording
@@ -72,12 +73,23 @@ def test_time_can_start_at_zero_and_the_size_be_given(tmp_path):
 
 
 def test_of_a_damaged_file_the_rest_is_kept_and_the_place_named(capsys, tmp_path, source):
-    source.write_bytes(source.read_bytes()[:-5])
+    source.write_bytes(source.read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     target = tmp_path / "rest.raw"
     with pytest.raises(RecordingError, match=r"drive_td\.dat.*rest\.raw has the 2,399 events"):
         convert(ConvertOptions(source=source, output=target))
     assert read(target) == EVENTS[:-1]
     assert "2,399 events of 2,399 read" in capsys.readouterr().out
+
+
+def test_a_file_that_ends_within_an_event_is_written_with_a_warning(caplog, tmp_path, source):
+    source.write_bytes(source.read_bytes()[:-5])
+    convert(ConvertOptions(source=source, output=tmp_path / "rest.raw"))
+    assert read(tmp_path / "rest.raw") == EVENTS[:-1]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= 30]
+    assert f"{source} ends within event 2399" in warning
+    strict = ReadingOptions(strict=True)
+    with pytest.raises(RecordingError, match="ends within event 2399"):
+        convert(ConvertOptions(source=source, output=tmp_path / "strict.raw", reading=strict))
 
 
 def test_an_existing_file_stays_unless_forced(tmp_path, source):

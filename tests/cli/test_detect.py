@@ -273,7 +273,7 @@ def check_complete(tmp_path, recording, num_windows):
 def test_of_a_damaged_recording_everything_before_the_damage_counts(
     capsys, detector, recording, tmp_path
 ):
-    recording.write_bytes(recording.read_bytes()[:-5])
+    recording.write_bytes(recording.read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     status, out, (message,) = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
     assert status == 2
     assert "12 time bins" in out

@@ -7,7 +7,7 @@ from bag_maker import EVENTS, array, write_ros1, write_ros2
 from evdet.cli.info import InfoOptions, draw_rate, info
 from evdet.cli.options import ReadingOptions
 from evdet.draw import decode_png
-from evdet.events.dtypes import RecordingError
+from evdet.events import RecordingError, StreamChoiceError, open_recording
 from evdet.events.summary import RateOverTime
 
 HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
@@ -78,7 +78,7 @@ def test_a_damaged_file_says_what_could_be_read_and_the_next_is_described(
     capsys, tmp_path, recording
 ):
     cut = tmp_path / "cut.dat"
-    cut.write_bytes(recording.read_bytes()[:-5])
+    cut.write_bytes(recording.read_bytes()[:-8] + struct.pack("<II", 9, 0))
     text = tmp_path / "notes.raw"
     text.write_bytes(b"\x00\x01\x02")
     with pytest.raises(RecordingError, match="2 of 4") as error:
@@ -164,3 +164,49 @@ def test_a_bag_that_is_a_folder_is_described(capsys, tmp_path):
     text = shown(capsys, folder)
     assert "format       ROS 2 bag, /events" in text
     assert "events       100," in text
+
+
+class TwoStreams:
+    """Stands for `open_recording` on a file of two streams, of which the second is damaged."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __call__(self, path, *, size, options):
+        if options.stream is None:
+            raise StreamChoiceError(f"{path} has 2 streams", ("left", "right"))
+        if options.stream == "right":
+            raise RecordingError(f"{path} is damaged")
+        return open_recording(path, size=size)
+
+
+def test_every_stream_of_a_file_is_described(capsys, recording, monkeypatch):
+    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
+    with pytest.raises(RecordingError, match="1 of 1 recording not read"):
+        shown(capsys, recording)
+    text = capsys.readouterr().out
+    assert "stream       left (1 of 2)" in text
+    assert text.index("left (1 of 2)") < text.index("18,000") < text.index("right (2 of 2)")
+    assert f"problem      {recording} is damaged" in text
+    assert "--stream left or --stream right" in text
+
+
+def test_a_chosen_stream_is_described_alone(capsys, recording, monkeypatch):
+    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
+    text = shown(capsys, recording, reading=ReadingOptions(stream="left"))
+    assert "18,000" in text
+    assert "--stream" not in text
+
+
+def test_words_without_a_header_are_described_with_format_and_size(capsys, tmp_path):
+    path = tmp_path / "payload.bin"
+    words = np.array([0x8001, 0x6002, 3, *[0x2007, 0x2806] * 40, 0xA601, 0xA600], "<u2")
+    path.write_bytes(words.tobytes())
+    reading = ReadingOptions(format="evt3")
+    text = shown(capsys, path, reading=reading, sensor_size="1280x720")
+    assert "1280x720 (width x height), as asked" in text
+    assert "events       80" in text
+    assert "triggers     channel 6: 1 rising, 1 falling" in text
+    with pytest.raises(RecordingError):
+        shown(capsys, path)
+    assert "--format evt3 --sensor-size WxH" in capsys.readouterr().out

@@ -79,7 +79,7 @@ def test_labels_that_cannot_be_read_do_not_hide_the_events(capsys, tmp_path, rec
 
 
 def test_a_video_of_a_damaged_recording_ends_at_the_damage(tmp_path, recording):
-    recording.write_bytes(recording.read_bytes()[:-5])
+    recording.write_bytes(recording.read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     target = tmp_path / "out.mp4"
     with pytest.raises(RecordingError, match=r"drive_td\.dat"):
         view(ViewOptions(recording=recording, output=target))

@@ -6,6 +6,7 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.data.check import check_folder
+from evdet.events import ReadOptions
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 from evdet.labels.box_rules import BoxRules
@@ -231,6 +232,19 @@ def test_boxes_that_do_not_count_are_remarks_and_are_not_trained_on(root):
     assert report.splits["train"].left_out["crowd regions"] == 1
     assert report.splits["train"].boxes["car"] == 1 + 19
     assert report.splits["train"].num_labeled_bins == 3 + 19
+
+
+def test_a_recording_that_ends_within_an_event_is_a_remark(root, caplog):
+    path = root / "train/a_td.dat"
+    path.write_bytes(path.read_bytes() + b"\x01\x02\x03")
+
+    report = check_folder(root)
+
+    assert not report.problems
+    assert "ends within event" in texts(report.remarks)["incomplete end", "a_td.dat"]
+    assert not caplog.records, "it is said once"
+    strict = check_folder(root, options=ReadOptions(strict=True))
+    assert "ends within event" in texts(strict.problems)["broken recording", "a_td.dat"]
 
 
 def test_missing_splits_are_problems(root):

@@ -306,14 +306,19 @@ def test_what_cannot_be_opened_is_left_out_and_told(maker, caplog):
         open_streams(maker, strict=True)
 
 
-def test_a_file_that_ends_within_an_event_is_told_with_its_last_clip(maker):
+def test_a_file_that_ends_within_an_event_is_used_with_one_warning(maker, caplog):
     path = maker.add("a", 0, 8999, [9000])
     whole = list(open_streams(maker).clips(0, 0, 0))
     path.write_bytes(path.read_bytes() + b"\x01\x02")
-    clips = list(open_streams(maker).clips(0, 0, 0))
-    assert clips[-1].frame_is_labeled.any()
-    assert "truncated in event" in clips[-1].info.error
-    assert torch.equal(clips[-1].inputs, whole[-1].inputs)
+    streams = open_streams(maker)
+    for _ in range(2):
+        clips = list(streams.clips(0, 0, 0))
+        assert clips[-1].frame_is_labeled.any()
+        assert not clips[-1].info.error
+        assert torch.equal(clips[-1].inputs, whole[-1].inputs)
+    assert caplog.text.count("ends within event") == 1
+    with pytest.raises(RecordingError, match="ends within event"):
+        open_streams(maker, strict=True)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_of_a_damaged_recording_the_events_before_are_written(tmp_path):
     events = events_of([(t, 1, 1, 1) for t in range(10)])
     write(tmp_path / "whole.dat", events)
     damaged = tmp_path / "damaged.dat"
-    damaged.write_bytes((tmp_path / "whole.dat").read_bytes()[:-3])
+    damaged.write_bytes((tmp_path / "whole.dat").read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     target = tmp_path / "target.h5"
     conversion = convert(open_recording(damaged), target)
     assert "damaged.dat" in conversion.problem
@@ -109,7 +109,7 @@ def test_of_a_damaged_recording_the_events_before_are_written(tmp_path):
 def test_of_what_cannot_be_read_at_all_nothing_is_written(tmp_path):
     write(tmp_path / "source.dat", events_of([(0, 1, 1, 1)]))
     damaged = tmp_path / "damaged.dat"
-    damaged.write_bytes((tmp_path / "source.dat").read_bytes()[:-3])
+    damaged.write_bytes((tmp_path / "source.dat").read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     with pytest.raises(RecordingError, match=r"damaged\.dat"):
         convert(open_recording(damaged), tmp_path / "target.raw")
     assert not (tmp_path / "target.raw").exists()

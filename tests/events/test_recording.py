@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
-from evdet.events.files import MAX_STEP_BACK
+from evdet.events.files import MAX_STEP_BACK, ReadOptions
 from evdet.events.readers import READERS
 from evdet.events.recording import Recording, open_recording
 
@@ -33,7 +33,7 @@ class Blocks:
         self.num_events, self.num_dropped = len(events), 0
         self.start = int(events["t"].min()) if len(events) else None
         self.end = int(events["t"].max()) if len(events) else None
-        self.time_origin = self.start
+        self.time_origin, self.incomplete_end = self.start, ""
 
     def blocks(self, since=None):
         yield from (block.copy() for block in self._blocks)
@@ -161,8 +161,8 @@ def test_the_content_of_a_file_counts_and_not_its_suffix(tmp_path):
     ("head", "message"),
     [
         (b"", "is empty"),
-        (b"#!AER-DAT2.0\r\n", "AEDAT 2 file.*Convert it to AEDAT4"),
-        (b"#!AER-DAT3.1\r\n", "AEDAT 3 file.*Convert it to AEDAT4"),
+        (b"#!AER-DAT1.0\r\n", "AEDAT 1 file.*Convert it to AEDAT4"),
+        (b"#!AER-DAT3.0\r\n", "AEDAT 3.0 file.*Convert it to AEDAT4"),
         (b"#ROSBAG V2.0\n", "which reads ROS bags, says: .*copied completely"),
         (b"SQLite format 3\0", "which reads ROS bags, says: .*copied completely"),
         (b"\x28\xb5\x2f\xfd", "compressed with zstd. Unpack it"),
@@ -188,8 +188,6 @@ def test_a_folder_and_a_missing_file_are_named(tmp_path):
 def test_real_recordings_decode_to_the_events_of_the_references(event_data):
     entries = ENTRY.findall((event_data / "README.md").read_text())
     wanted = {name: DIGEST.search(body)[1] for name, body in entries if DIGEST.search(body)}
-    # AEDAT 2 has no reader, and says so.
-    wanted = {name: digest for name, digest in wanted.items() if not name.startswith("aedat2/")}
     assert len(wanted) > 20
 
     found = {}
@@ -235,3 +233,113 @@ def test_seeking_in_real_recordings_finds_what_playing_them_finds(event_data, tm
 def test_every_format_has_a_reader():
     assert set(READERS) >= {"dat", "raw", "hdf5", "aedat4", "es", "npy", "text"}
     assert MAX_STEP_BACK > 0
+
+
+CUT = {
+    "a.raw": (
+        b"% evt 3.0\n% geometry 64x48\n% end\n",
+        np.array([0x8001, 0x6002, 3, 0x2007], "<u2"),
+    ),
+    "a.dat": (
+        b"% Version 2\n% Width 64\n% Height 48\n\x0c\x08",
+        np.array([4098, 7 | 3 << 14, 60_000, 8 | 3 << 14], "<u4"),
+    ),
+}
+
+
+@pytest.fixture(params=CUT)
+def cut(request, tmp_path):
+    """A recording that ends within an event, as a camera leaves it that loses power."""
+    header, words = CUT[request.param]
+    path = tmp_path / request.param
+    path.write_bytes(header + words.tobytes() + b"\x01")
+    return path
+
+
+def warnings_of(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda recording: list(recording.blocks()),
+        lambda recording: [bin_.events for bin_ in recording.slices(50_000)],
+        lambda recording: [bin_.events for bin_ in recording.slices_by_count(1)],
+        lambda recording: [recording.slice(0, 100_000)],
+    ],
+)
+def test_a_file_that_ends_within_an_event_is_read_with_one_warning(cut, read, caplog):
+    recording = open_recording(cut)
+
+    first = sum(map(len, read(recording)))
+    again = sum(map(len, read(recording)))
+
+    assert first == again == len(recording) > 0
+    (warning,) = warnings_of(caplog)
+    assert f"{cut} ends within" in warning
+    assert open_recording(cut).incomplete_end in warning
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda recording: list(recording.blocks()),
+        lambda recording: list(recording.slices(50_000)),
+        lambda recording: list(recording.slices_by_count(1)),
+        lambda recording: [recording.slice(0, 100_000)],
+    ],
+)
+@pytest.mark.parametrize("how", [{"strict": True}, {"options": ReadOptions(strict=True)}])
+def test_strict_refuses_a_file_that_ends_within_an_event(cut, read, how):
+    with pytest.raises(RecordingError, match=r"ends within .* Copy it again.*--strict"):
+        read(open_recording(cut, **how))
+
+
+def test_a_part_far_from_an_incomplete_end_is_read_without_a_warning(tmp_path, caplog):
+    path = tmp_path / "a.dat"
+    path.write_bytes(CUT["a.dat"][0] + CUT["a.dat"][1].tobytes() + b"\x01")
+
+    recording = open_recording(path, options=ReadOptions(strict=True))
+
+    assert len(recording.slice(0, 10_000)) == 1
+    assert not warnings_of(caplog)
+
+
+@pytest.mark.parametrize("how", [{"reports_end": False}])
+def test_a_caller_that_reports_an_incomplete_end_itself_gets_no_warning(cut, how, caplog):
+    recording = open_recording(cut, **how)
+    assert len(list(recording.blocks())) == 1
+    assert "ends within" in recording.incomplete_end
+    assert not warnings_of(caplog)
+
+
+def test_damage_before_an_incomplete_end_stays_damage(tmp_path):
+    header, _ = CUT["a.raw"]
+    words = np.array([0x8001, 3, 0x2007, 0x2050], "<u2")  # the last one is outside the sensor
+    (tmp_path / "a.raw").write_bytes(header + words.tobytes() + b"\x01")
+    with pytest.raises(RecordingError, match="outside the sensor"):
+        list(open_recording(tmp_path / "a.raw").blocks())
+
+
+@pytest.mark.parametrize(
+    "chosen", ["nmnist", "npy", "hdf5", "evt2", "aedat3", "es", "aedat2-davis"]
+)
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"#!AER-DAT4.0\r\n",
+        b"Event Stream\x02\x00\x00",
+        b"% evt 3.0\n% geometry 64x48\n% end\n",
+        b"% Version 2\n% Width 64\n% Height 48\n\x0c\x08",
+        b"#ROSBAG V2.0\n",
+        b"PK\x03\x04",
+    ],
+)
+def test_a_chosen_format_is_refused_where_the_file_states_another(tmp_path, head, chosen):
+    if chosen == "es" and head.startswith(b"Event"):
+        return
+    path = tmp_path / "a.bin"
+    path.write_bytes(head + bytes(1000))
+    with pytest.raises(RecordingError, match=r"a\.bin"):
+        open_recording(path, options=ReadOptions(format=chosen))

@@ -18,6 +18,7 @@ class Blocks:
     path = Path("some.dat")
     format = "made up"
     num_dropped = 0
+    incomplete_end = ""
     time_origin = 0
 
     def __init__(self, *blocks, size=SIZE, damage=None):

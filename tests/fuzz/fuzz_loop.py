@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 from evdet.events.dtypes import RecordingError
+from evdet.events.files import ReadOptions
 from evdet.events.recording import Recording, open_recording
 
 __all__ = ["Failure", "Outcome", "damage", "draw_damage", "exercise", "fuzz", "memory_bound"]
@@ -92,14 +93,18 @@ def draw_damage(random: Random) -> list[Damage]:
     return kinds
 
 
-def exercise(path: Path) -> str:
+def exercise(path: Path, format_name: str | None = None) -> str:
     """Open a file, ask for everything a recording knows, and read it in every way.
+
+    Args:
+        path: the file.
+        format_name: how it is read, if its content does not tell.
 
     Returns:
         "read", "damaged" where events came before a refusal, or "refused".
     """
     try:
-        recording = open_recording(path)
+        recording = open_recording(path, options=ReadOptions(format=format_name))
     except RecordingError as error:
         _check_message(error, path)
         return "refused"
@@ -123,6 +128,7 @@ def exercise(path: Path) -> str:
         assert recording.duration >= 0
         times = recording.slice(middle - 10_000, middle + 10_000)["t"]
         assert ((times >= middle - 10_000) & (times < middle + 10_000)).all()
+        assert recording.triggers["t"].min(initial=0) >= 0
     except RecordingError as error:
         _check_message(error, path)
         answer = "damaged"
@@ -186,6 +192,7 @@ def fuzz(
     count: int,
     wrap: Callable[[bytes], bytes] = bytes,
     read: Callable[[Path], str] | None = None,
+    format_name: str | None = None,
     seed: int = 0,
     first: int = 0,
     progress: Callable[[int], object] | None = None,
@@ -199,6 +206,7 @@ def fuzz(
         count: how many files.
         wrap: makes a file of the damaged bytes.
         read: reads a file and says what became of it; None is `exercise`.
+        format_name: how they are read, if their content does not tell.
         seed: with the file's number, says how it is damaged.
         first: number of the first file.
         progress: called with the number of files done since it was called before.
@@ -211,7 +219,7 @@ def fuzz(
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
         while number < first + count and len(outcome.failures) < max_failures:
-            job = Job(folder, originals, suffix, wrap, seed, read)
+            job = Job(folder, originals, suffix, wrap, seed, read, format_name)
             done = _in_a_process(job, range(number, first + count))
             ended_at = number
             for kind, at, detail in done:
@@ -243,6 +251,13 @@ class Job:
     wrap: Callable[[bytes], bytes]
     seed: int
     read: Callable[[Path], str] | None = None
+    format_name: str | None = None
+
+    def exercise(self, path: Path) -> str:
+        """Read one file in every way."""
+        if self.read is not None:
+            return self.read(path)
+        return exercise(path, *([self.format_name] if self.format_name else []))
 
     def make_file(self, number: int) -> bytes:
         """The damaged file of that number."""
@@ -292,11 +307,10 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.dup2(null, 2)
-    read = job.read or exercise
     for index, original in enumerate(job.originals):  # whatever is loaded or compiled once
         path = job.folder / f"original{index}{job.suffix}"
         path.write_bytes(job.wrap(original))
-        read(path)
+        job.exercise(path)
         path.unlink()
     for number in numbers:
         path = job.folder / f"{number}{job.suffix}"
@@ -308,7 +322,7 @@ def _child(pipe: int, job: Job, numbers: range) -> None:
             tracemalloc.start()
         began = time.perf_counter()
         try:
-            answer = read(path)
+            answer = job.exercise(path)
             seconds = time.perf_counter() - began
             grown = _highest_memory() - before
             if traced:

@@ -70,6 +70,12 @@ def evt2() -> list[bytes]:
     return [stated + body, known + body, b"% evt 2.0\n% format EVT2;height=48;width=64\n" + body]
 
 
+def payload() -> list[bytes]:
+    """Words of EVT3 without a header, with triggers between the events."""
+    stated, _, wrapped = (content.split(b"% end\n")[-1] for content in evt3())
+    return [stated, wrapped]
+
+
 def evt21() -> list[bytes]:
     """EVT2.1 in both orders of the halves, with several events in a word."""
     words, high = [], -1
@@ -134,6 +140,39 @@ def text() -> list[bytes]:
         b"x,y,p,t\n" + b"".join(b"%d,%d,%d,%d\n" % (x, y, p, t) for t, x, y, p in rows),
         "".join(f"{t / 1e6:.6f} {x} {y} {p}\n" for t, x, y, p in rows).encode(),
     ]
+
+
+def aedat2() -> list[bytes]:
+    """AEDAT 2 of both camera families, with external events and samples of pictures."""
+    rows = events(200)
+    start = b"#!AER-DAT2.0\r\n# Timestamps tick is 1 us\r\n"
+    dvs128 = [((127 - x) << 1 | y << 8 | (1 - p), t) for t, x, y, p in rows]
+    davis = [(y << 22 | x << 12 | p << 11, t) for t, x, y, p in rows]
+    davis[50:50] = [(0x8000_0400, rows[50][0]), (0x400, rows[50][0])]
+    wrapped = [(address, (t + 2**32 - 60_000) % 2**32) for address, t in dvs128]
+    return [
+        start + b"# AEChip: x.DVS128\r\n" + b"".join(struct.pack(">II", *pair) for pair in dvs128),
+        start + b"# AEChip: x.DAVIS240C\r\n#End Of ASCII Header\r\n"
+        + b"".join(struct.pack(">II", *pair) for pair in davis),
+        start + b"".join(struct.pack(">II", *pair) for pair in wrapped),
+    ]  # fmt: skip
+
+
+def aedat3() -> list[bytes]:
+    """AEDAT 3.1 with packets of events, of pictures and of the inertial sensor."""
+
+    def packet(kind: int, size: int, number: int, body: bytes) -> bytes:
+        return struct.pack("<hhiiiiii", kind, 1, size, 4, 0, number, number, number) + body
+
+    body = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
+    rows = events(200)
+    for first in range(0, 200, 40):
+        words = b"".join(
+            struct.pack("<II", x << 17 | y << 2 | p << 1 | 1, t)
+            for t, x, y, p in rows[first : first + 40]
+        )
+        body += packet(1, 8, 40, words) + packet(3, 36, 1, bytes(36)) + packet(2, 60, 1, bytes(60))
+    return [body, body.replace(b"DAVIS240C", b"Mine")]
 
 
 def nmnist() -> list[bytes]:
@@ -391,6 +430,8 @@ class Samples(NamedTuple):
     make: Callable[[], list[bytes]]
     wrap: Callable[[bytes], bytes] = bytes
     """Makes a file of what was damaged."""
+    format: str | None = None
+    """How they are read, where their content does not tell."""
 
 
 SAMPLES = {
@@ -398,6 +439,7 @@ SAMPLES = {
     "evt2": Samples(".raw", evt2),
     "evt21": Samples(".raw", evt21),
     "evt3": Samples(".raw", evt3),
+    "payload": Samples(".raw", payload, format="evt3"),
     "ecf": Samples(".hdf5", ecf_chunks, around_chunk),
     "metavision": Samples(".hdf5", metavision),
     "dsec": Samples(".h5", dsec),
@@ -407,6 +449,8 @@ SAMPLES = {
     "bag": Samples(".bag", ros1_bags),
     "db3": Samples(".db3", sqlite_bags),
     "mcap": Samples(".mcap", mcap_bags),
+    "aedat2": Samples(".aedat", aedat2),
+    "aedat3": Samples(".aedat", aedat3),
     "es": Samples(".es", event_stream),
     "aedat4": Samples(".aedat4", aedat4),
 }

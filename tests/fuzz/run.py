@@ -36,7 +36,7 @@ def main() -> int:
     options = parser.parse_args()
     num_failures = 0
     for name in options.format:
-        suffix, make, wrap = ALL[name]
+        suffix, make, wrap, format_name = ALL[name]
         count = max(1, options.count // 200) if name in FOREIGN else options.count
         began = time.perf_counter()
         with tqdm(total=count, desc=name, unit="file", disable=None) as bar:
@@ -46,6 +46,7 @@ def main() -> int:
                 count=count,
                 wrap=wrap,
                 read=READERS.get(name),
+                format_name=format_name,
                 seed=options.seed,
                 first=options.first,
                 progress=bar.update,

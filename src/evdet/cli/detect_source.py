@@ -144,7 +144,7 @@ def open_chosen_source(
     spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
         _warm_up(detector, spec)
-        return OpenedSource(_open_live(path, spec, size, live), None)
+        return OpenedSource(_open_live(path, spec, size, reading, live), None)
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
@@ -155,7 +155,11 @@ def open_chosen_source(
 
 
 def _open_live(
-    path: Path | None, spec: FrameSpec, size: SensorSize | None, live: LiveOptions
+    path: Path | None,
+    spec: FrameSpec,
+    size: SensorSize | None,
+    reading: ReadOptions,
+    live: LiveOptions,
 ) -> LiveSource:
     idle, delay, backlog = live.idle_timeout, live.max_delay, live.max_backlog
     if path is None and _input_is_a_file():
@@ -164,6 +168,7 @@ def _open_live(
         path or STANDARD_INPUT,
         spec,
         size=size,
+        options=reading,
         follow=live.follow,
         idle_timeout=None if idle is None else round(idle * 1e6),
         max_delay=MAX_DELAY if delay is None else delay or None,

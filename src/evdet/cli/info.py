@@ -1,11 +1,12 @@
 """`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -20,7 +21,10 @@ from evdet.events import (
     RecordingError,
     RecordingSummary,
     SensorSize,
+    StreamChoiceError,
+    Triggers,
     open_recording,
+    parse_size,
     pick_hot_pixels,
     summarize,
 )
@@ -44,6 +48,8 @@ class InfoOptions:
     """Event recordings of any format."""
     png: Annotated[Path | None, default("none", "FILE")] = None
     """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
 
@@ -58,18 +64,14 @@ def info(options: InfoOptions) -> None:
         raise ValueError("no recording given: evdet info FILE ...")
     if options.png is not None and not options.png.absolute().parent.is_dir():
         raise ValueError(f"cannot write {options.png}: folder {options.png.parent} does not exist")
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
     broken = []
     for path in options.files:
         print(path)
-        try:
-            problem = _describe(
-                open_recording(path, options=options.reading.options()),
-                _picture_path(options, path),
-            )
-        except RecordingError as error:
-            problem = str(error)
-        if problem is not None:
-            print(_line("problem", problem))
+        problems = _describe_streams(options, path, size)
+        print("".join(_line("problem", problem) + "\n" for problem in problems), end="")
+        if problems:
             broken.append(str(path))
     if broken:
         raise RecordingError(
@@ -94,7 +96,7 @@ def describe_recording(
         _line("sensor", _sensor(recording, summary)),
     ]
     if summary.start is None or summary.end is None:
-        return [*lines, _line("events", "none")]
+        return [*lines, _line("events", "none"), *_triggers(recording.triggers)]
     share = summary.num_on / summary.num_events
     per_event = f"{num_bytes / summary.num_events:.1f} bytes each"
     return [
@@ -110,6 +112,7 @@ def describe_recording(
         _line("gaps", _gaps(summary)),
         _line("dropped", f"{recording.num_dropped:,} events beyond the sensor" if
               recording.num_dropped else "none"),
+        *_triggers(recording.triggers),
     ]  # fmt: skip
 
 
@@ -135,6 +138,29 @@ def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[st
         "".join(_BLOCKS[min(max(height - row * steps, 0), steps)] for height in heights).rstrip()
         for row in reversed(range(rows))
     ]
+
+
+def _describe_streams(options: InfoOptions, path: Path, size: SensorSize | None) -> list[str]:
+    """Print the numbers of the chosen stream, or of each one, and return the problems."""
+    reading = options.reading.options()
+    png = _picture_path(options, path)
+    try:
+        problem = _describe(open_recording(path, size=size, options=reading), png)
+    except StreamChoiceError as error:
+        if reading.stream is not None or not error.streams:
+            return [str(error)]
+        problems = []
+        for number, stream in enumerate(error.streams):
+            print(_line("stream", f"{stream} ({number + 1} of {len(error.streams)})"))
+            chosen = replace(options, reading=replace(options.reading, stream=stream))
+            own = None if png is None else png.with_stem(f"{png.stem}-{number}")
+            problems += _describe_streams(replace(chosen, png=own, files=(path,)), path, size)
+        print(_line("streams", "every other command reads one of them: --stream "
+                    f"{' or --stream '.join(error.streams)}"))  # fmt: skip
+        return problems
+    except RecordingError as error:
+        problem = str(error)
+    return [] if problem is None else [problem]
 
 
 def _describe(recording: Recording, png: Path | None) -> str | None:
@@ -182,6 +208,20 @@ def _time(time: int) -> str:
         return said
     date = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)
     return f"{said}, which is {date:%Y-%m-%d %H:%M:%S} UTC if the camera counts from 1970"
+
+
+def _triggers(triggers: Triggers) -> list[str]:
+    """A line for each channel: its edges, and how often they rise."""
+    lines = []
+    for channel in np.unique(triggers["id"]).tolist():
+        own = triggers[triggers["id"] == channel]
+        rising = own["t"][own["p"] == 1]
+        said = f"channel {channel}: {len(rising):,} rising, {len(own) - len(rising):,} falling"
+        if len(rising) > 1 and rising[-1] > rising[0]:
+            rate = (len(rising) - 1) / float(rising[-1] - rising[0]) * 1e6
+            said += f"; {rate:.6g} rising per second, from {rising[0] / 1e6:.6f} s"
+        lines.append(_line("triggers", said))
+    return lines
 
 
 def _order(summary: RecordingSummary) -> str:

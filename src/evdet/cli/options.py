@@ -16,6 +16,7 @@ from evdet.runs import RunFolder
 __all__ = [
     "RETIRED",
     "Flag",
+    "FormatName",
     "ProtocolName",
     "ReadingOptions",
     "TrackerName",
@@ -35,6 +36,11 @@ Options = TypeVar("Options")
 
 Flag: TypeAlias = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """An option that is off unless it is typed."""
+FormatName = Literal[
+    "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
+    "evt3", "hdf5", "nmnist", "npy", "raw", "rosbag", "text",
+]  # fmt: skip
+"""`evdet.events.FORMAT_NAMES`."""
 ProtocolName = Literal["coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx"]
 """The keys of `evdet.metrics.PROTOCOLS`."""
 TrackerName = Literal["bytetrack", "ocsort", "sort", "none"]
@@ -89,10 +95,7 @@ def default(text: str, metavar: str | None = None) -> Any:
 class ReadingOptions:
     """How to read recordings whose files leave that open."""
 
-    format: Annotated[
-        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "rosbag", "text"] | None,
-        default("from the content", "FORMAT"),
-    ] = None
+    format: Annotated[FormatName | None, default("from the content", "FORMAT")] = None
     """Format of a recording."""
     time_unit: Annotated[
         Literal["ns", "us", "ms", "s"] | None, default("from the file", "us|ms|s|ns")
@@ -102,6 +105,8 @@ class ReadingOptions:
     """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
     stream: Annotated[str | None, default("the only one", "NAME")] = None
     """Stream, camera or topic, where a recording has several."""
+    strict: Flag = False
+    """Refuse a recording that ends within an event, instead of a warning."""
 
     def options(self) -> ReadOptions:
         """The options that `open_recording` takes.
@@ -115,6 +120,7 @@ class ReadingOptions:
                 time_unit=self.time_unit,
                 columns=self.columns,
                 stream=self.stream,
+                strict=self.strict,
             )
         except ValueError as error:
             raise ValueError(f"--{error}") from None

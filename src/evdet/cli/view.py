@@ -24,6 +24,7 @@ from evdet.events import (
     RecordingError,
     SensorSize,
     open_recording,
+    parse_size,
     readable_size,
 )
 from evdet.labels import (
@@ -67,6 +68,8 @@ class ViewOptions:
 
     recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
     """Event recording of any format."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
     output: Annotated[Path | None, default("none", "FILE")] = None
@@ -119,8 +122,14 @@ def view(options: ViewOptions) -> None:
     _write_view(options, options.output)
 
 
+def _open(options: ViewOptions) -> Recording:
+    stated = options.sensor_size
+    size = None if stated is None else parse_size(stated, name="--sensor-size")
+    return open_recording(options.recording, size=size, options=options.reading.options())
+
+
 def _write_view(options: ViewOptions, output: Path) -> None:
-    recording = open_recording(options.recording, options=options.reading.options())
+    recording = _open(options)
     shown = _boxes_of(recording, options)
     start = round(options.start * 1e6)
     shown_view = View(
@@ -167,7 +176,7 @@ class _Progress:
 def _write_frames(options: ViewOptions, folder: Path) -> None:
     """Write numbered pictures, and the video and the pre-labels that belong to them."""
     _check_frame_options(options)
-    recording = open_recording(options.recording, options=options.reading.options())
+    recording = _open(options)
     size = readable_size(recording)
     start = round(options.start * 1e6)
     end = None if options.duration is None else start + max(1, round(options.duration * 1e6))

@@ -220,6 +220,9 @@ class _Reader:
             self._note("broken recording", path, text, is_problem=True)
         elif not scan.num_events:
             self._note("no events", path, "has no events", is_problem=True)
+        if scan.incomplete_end:
+            text = scan.incomplete_end.removeprefix(str(path)).lstrip(":, ")
+            self._note("incomplete end", path, f"{text} The events before are used.")
         if scan.num_steps_back:
             text = (
                 f"is not in order of time: {scan.num_steps_back} events step back, by up to "

@@ -133,7 +133,9 @@ class RecordingFrames:
         if begin >= end:
             return
         before = max(0, before)
-        recording = open_recording(video.path, size=video.size, options=video.options)
+        recording = open_recording(
+            video.path, size=video.size, options=video.options, reports_end=False
+        )
         bins = recording.slices(self.delta_t, since=(video.first_bin + before) * self.delta_t)
         for bin_index in range(before, end):
             time_bin = next(bins, None)
@@ -211,6 +213,9 @@ def open_recordings(
     for entry in entries_of(folder, split, "events"):
         try:
             recording = open_recording(entry.recording, size=sensor_size, options=folder.options)
+            if strict and recording.incomplete_end:
+                remedy = "Copy it again, or leave strict out."
+                raise RecordingError(f"{recording.incomplete_end} {remedy}")
             size, num_bins = recording.size, _count_bins(recording, delta_t)
             hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
         except RecordingError as error:
@@ -219,6 +224,8 @@ def open_recordings(
             broken[entry.name] = str(error)
             _log.warning("%s is left out. %s", entry.name, error)
             continue
+        if recording.incomplete_end:
+            _log.warning("%s It is left out; the events before are used.", recording.incomplete_end)
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
         grid = _grid_of(recording, labeled, num_bins, delta_t)
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)

@@ -26,6 +26,8 @@ class RecordingScan:
     """Events that are earlier than the one before them."""
     largest_step_back: int
     """The largest such step, in microseconds."""
+    incomplete_end: str
+    """Says that the file ends within an event; empty if it does not."""
     error: str
     """What is wrong with the file; empty if it could be read to its end."""
 
@@ -40,7 +42,7 @@ def scan_recording(path: Path, options: ReadOptions = AS_STATED) -> RecordingSca
     pass_ = _Pass()
     error, recording = "", None
     try:
-        recording = open_recording(path, options=options)
+        recording = open_recording(path, options=options, reports_end=False)
         for block in recording.blocks():
             if len(block):
                 pass_.take(block)
@@ -55,6 +57,7 @@ def scan_recording(path: Path, options: ReadOptions = AS_STATED) -> RecordingSca
         gap_start=pass_.gap_start,
         num_steps_back=recording.num_steps_back if recording else 0,
         largest_step_back=recording.largest_step_back if recording else 0,
+        incomplete_end=recording.incomplete_end if recording and not error else "",
         error=error,
     )
 

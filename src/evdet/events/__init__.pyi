@@ -7,10 +7,12 @@ from .convert import (
 )
 from .dtypes import (
     EVENT_DTYPE as EVENT_DTYPE,
+    TRIGGER_DTYPE as TRIGGER_DTYPE,
     Events as Events,
     RecordingError as RecordingError,
     SensorSize as SensorSize,
     TimeBin as TimeBin,
+    Triggers as Triggers,
     parse_size as parse_size,
 )
 from .files import (

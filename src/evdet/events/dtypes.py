@@ -6,13 +6,28 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped
 
-__all__ = ["EVENT_DTYPE", "Events", "RecordingError", "SensorSize", "TimeBin", "parse_size"]
+__all__ = [
+    "EVENT_DTYPE",
+    "TRIGGER_DTYPE",
+    "Events",
+    "RecordingError",
+    "SensorSize",
+    "TimeBin",
+    "Triggers",
+    "parse_size",
+]
 
 EVENT_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 """One event: t in microseconds, x and y in pixels, p 1 (ON, brighter) or 0 (OFF, darker)."""
 
 Events = Shaped[np.ndarray, " _"]
 """Records of `EVENT_DTYPE`."""
+
+TRIGGER_DTYPE = np.dtype([("t", "<i8"), ("id", "u1"), ("p", "u1")])
+"""One external trigger: t in microseconds, id of the channel, p 1 (rising edge) or 0 (falling)."""
+
+Triggers = Shaped[np.ndarray, " _"]
+"""Records of `TRIGGER_DTYPE`."""
 
 
 class RecordingError(RuntimeError):

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from evdet.events.aedat import open_aedat4, open_es
-from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.aedat import open_aedat2, open_aedat3, open_aedat4, open_es
+from evdet.events.arrays import doubt_nmnist, open_nmnist, open_npy
 from evdet.events.bags import is_bag_folder, open_rosbag
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
 from evdet.events.hdf5 import open_hdf5
-from evdet.events.raw import open_raw
+from evdet.events.raw import guess_payload, open_payload, open_raw
 from evdet.events.text import open_text
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
@@ -30,10 +30,17 @@ class Reader(NamedTuple):
 
 READERS = {
     "hdf5": Reader("HDF5", open_hdf5, ("stream", "time_unit")),
+    "aedat2": Reader("AEDAT 2", open_aedat2),
+    "aedat2-davis": Reader("AEDAT 2 of a DAVIS", open_aedat2),
+    "aedat2-dvs128": Reader("AEDAT 2 of a DVS128", open_aedat2),
+    "aedat3": Reader("AEDAT 3.1", open_aedat3, ("stream",)),
     "aedat4": Reader("AEDAT4", open_aedat4, ("stream",)),
     "es": Reader("ES", open_es),
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
     "raw": Reader("RAW", open_raw),
+    "evt2": Reader("EVT2 without a header", open_payload),
+    "evt2.1": Reader("EVT2.1 without a header", open_payload),
+    "evt3": Reader("EVT3 without a header", open_payload),
     "dat": Reader("DAT", open_dat),
     "rosbag": Reader("ROS bag", open_rosbag, ("stream",)),
     "nmnist": Reader("N-MNIST", open_nmnist),
@@ -42,13 +49,15 @@ READERS = {
 """The reader of each format, by the values of `ReadOptions.format`."""
 
 RECORDING_SUFFIXES = (
-    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
     ".bag", ".db3", ".mcap",
 )  # fmt: skip
 """Endings of recordings' names; the content decides the format."""
 
 _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "hdf5",
+    b"#!AER-DAT2": "aedat2",
+    b"#!AER-DAT3.1": "aedat3",
     b"#!AER-DAT4": "aedat4",
     b"Event Stream": "es",
     b"\x93NUMPY": "npy",
@@ -58,9 +67,7 @@ _MAGIC = {
 }
 _REFUSED = {
     b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
-    b"#!AER-DAT2": "an AEDAT 2 file (jAER, cAER). Convert it to AEDAT4 with DV or to text with "
-    "jAER.",
-    b"#!AER-DAT3": "an AEDAT 3 file (cAER, DV before 1.2). Convert it to AEDAT4 with DV.",
+    b"#!AER-DAT3.0": "an AEDAT 3.0 file (cAER before 1.1). Convert it to AEDAT4 with DV.",
     b"PK\x03\x04": "a zip archive. Unpack it first.",
     b"\x1f\x8b": "a gzip archive. Unpack it first.",
     b"\x28\xb5\x2f\xfd": "compressed with zstd. Unpack it with unzstd; of a ROS 2 bag, give the "
@@ -69,6 +76,7 @@ _REFUSED = {
 
 
 _HEAD = 4096  # bytes that are read to recognise a format
+_LONG_HEAD = 5 << 14  # and where that takes more; whole records of N-MNIST
 
 
 def open_event_file(path: Path, options: ReadOptions) -> EventFile:
@@ -82,7 +90,11 @@ def open_event_file(path: Path, options: ReadOptions) -> EventFile:
         RecordingError: the file is not an event recording, or its format has no use for an
             option.
     """
-    name = recognize(path) if options.format is None else options.format
+    name = options.format
+    if name is None:
+        name = recognize(path)
+    else:
+        _refuse_other_header(path, name)
     reader = READERS[name]
     options.check_used(path, reader.uses, format_name=reader.name)
     return reader.open(path, options)
@@ -107,18 +119,56 @@ def recognize(path: Path) -> str:
     if head.startswith(b"%"):
         is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
         return "raw" if is_raw else "dat"
-    if suffix == ".bin":
-        return "nmnist"
     if _is_text(head):
         return "text"
+    start = _read_head(path, _LONG_HEAD)
+    doubt = doubt_nmnist(start) if suffix == ".bin" else ""
+    if suffix == ".bin" and not doubt:
+        return "nmnist"
+    payload = guess_payload(start)
+    if payload is not None:
+        raise RecordingError(
+            f"{path} is not a supported event recording as it is: it looks like "
+            f"{payload.upper()} words without the header of a RAW file. Read it with --format "
+            f"{payload} --sensor-size WxH."
+        )
+    if suffix == ".bin":
+        raise RecordingError(
+            f"{path} is not a recording of N-MNIST or N-Caltech101, which end in .bin: {doubt}. "
+            "If it is one, read it with --format nmnist; words of a RAW file without its header "
+            "need --format evt2, evt2.1 or evt3."
+        )
     raise RecordingError(
         f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
         f"{', '.join(reader.name for reader in READERS.values())}). Is it complete, and the right "
-        "file?"
+        "file? Words without the header of a RAW file need --format evt2, evt2.1 or evt3."
     )
 
 
-def _read_head(path: Path) -> bytes:
+def _refuse_other_header(path: Path, name: str) -> None:
+    """Refuse a file whose first bytes state another format than the chosen one."""
+    if is_bag_folder(path):
+        return
+    head = _read_head(path)
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise RecordingError(f"cannot read {path}: it is {what}")
+    family = name.partition("-")[0]
+    for magic, stated in _MAGIC.items():
+        if head.startswith(magic) and stated != family:
+            raise RecordingError(
+                f"{path} is {READERS[stated].name}, not {READERS[name].name}. Leave --format "
+                f"{name} out."
+            )
+    # The others look at such a line themselves; pixels can look like its first byte.
+    if name == "nmnist" and re.match(rb"%[ -~\t]*\r?\n", head):
+        raise RecordingError(
+            f"{path} has the header of a RAW or DAT file, so it is not {READERS[name].name}. Leave "
+            f"--format {name} out."
+        )
+
+
+def _read_head(path: Path, num_bytes: int = _HEAD) -> bytes:
     if path.is_dir():
         raise RecordingError(
             f"{path} is not a recording: it is a folder, and no ROS 2 bag with metadata.yaml (name "
@@ -127,7 +177,7 @@ def _read_head(path: Path) -> bytes:
         )
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(num_bytes)
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
     if not head:

@@ -7,7 +7,15 @@ from typing import cast
 
 import numpy as np
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, TimeBin
+from evdet.events.dtypes import (
+    EVENT_DTYPE,
+    TRIGGER_DTYPE,
+    Events,
+    RecordingError,
+    SensorSize,
+    TimeBin,
+    Triggers,
+)
 from evdet.events.files import (
     AS_STATED,
     MAX_STEP_BACK,
@@ -15,6 +23,8 @@ from evdet.events.files import (
     OrderCount,
     ReadOptions,
     SeekableEventFile,
+    SizedEventFile,
+    TriggeredEventFile,
     check_blocks,
     check_slice,
     cut_bins,
@@ -39,6 +49,8 @@ class Recording:
         size: the sensor's size where the file does not state it or states it incorrectly.
         strict: treat any step back in time as damage.
         shift_time: count time from the recording's start instead of the camera's.
+        whole: refuse a file that ends within an event, as `strict` does, too.
+        reports_end: log a warning where the file ends within an event.
 
     docs/reference/recording_formats.md lists what each format supports.
     """
@@ -50,16 +62,21 @@ class Recording:
         size: SensorSize | None = None,
         strict: bool = False,
         shift_time: bool = False,
+        whole: bool = False,
+        reports_end: bool = True,
     ) -> None:
         self._file = file
         # Not isinstance: that would access every property, and so read the file.
         self._seekable = cast(SeekableEventFile, file) if hasattr(file, "between") else None
         self._asked_size = size
         self._strict = strict
+        self._needs_whole = whole or strict
+        self._reports_end = reports_end
         self._shift = (file.time_origin or 0) if shift_time else 0
         self._size = size or file.stated_size
         self._count = OrderCount()
         self._has_warned = False
+        self._triggers: Triggers | None = None
 
     @property
     def path(self) -> Path:
@@ -134,6 +151,26 @@ class Recording:
         """Events that the format requires to drop, such as rows beyond the sensor."""
         return self._file.num_dropped
 
+    @property
+    def triggers(self) -> Triggers:
+        """External triggers, on the clock of the events; none where the format has none.
+
+        The fields are t in microseconds, id of the channel, and p: 1 is a rising edge, 0 a falling
+        one. The first access makes a pass over the file; of a damaged one it finds those before.
+        """
+        if self._triggers is None:
+            found = np.empty(0, TRIGGER_DTYPE)
+            if hasattr(self._file, "triggers"):
+                found = cast(TriggeredEventFile, self._file).triggers()
+            found["t"] -= self._shift
+            self._triggers = found
+        return self._triggers
+
+    @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within an event, which is left out; empty if it does not."""
+        return self._file.incomplete_end
+
     def __len__(self) -> int:
         """Events that can be read."""
         return self._file.num_events
@@ -162,6 +199,7 @@ class Recording:
                 self._count = count
             self._warn(count)
             yield self._shifted(block)
+        self._look_at_end()
 
     def slices(self, delta_t: int, since: int | None = None) -> Iterator[TimeBin]:
         """The recording in time bins [k·delta_t, (k + 1)·delta_t), the empty ones too.
@@ -196,7 +234,10 @@ class Recording:
         if t1 < t0:
             raise ValueError(f"an interval must not end before it starts, got {t0} to {t1} us")
         if self._seekable is not None:
-            return self._between(self._seekable, t0, t1, OrderCount())
+            events = self._between(self._seekable, t0, t1, OrderCount())
+            if self.incomplete_end and t1 > self.end:
+                self._look_at_end()
+            return events
         parts = [_NO_EVENTS]
         for block in self.blocks(t0):
             times = block["t"]
@@ -258,6 +299,15 @@ class Recording:
         self._warn(count)
         return self._shifted(events)
 
+    def _look_at_end(self) -> None:
+        """Refuse or report, once, a file that ends within an event."""
+        problem = self.incomplete_end
+        if problem and self._needs_whole:
+            raise RecordingError(f"{problem} Copy it again, or read it without strict (--strict).")
+        if problem and self._reports_end:
+            self._reports_end = False
+            _log.warning("%s It is left out; the events before are read.", problem)
+
     def _shifted(self, events: Events) -> Events:
         if not self._shift:
             return events
@@ -282,6 +332,7 @@ def open_recording(
     strict: bool = False,
     shift_time: bool = False,
     options: ReadOptions = AS_STATED,
+    reports_end: bool = True,
 ) -> Recording:
     """Open an event recording of any format; reads only its header.
 
@@ -289,15 +340,27 @@ def open_recording(
         path: the file; its first bytes determine the format, and its suffix where they do not.
         size: the sensor's size where the file does not state it or states it incorrectly. Without
             either, the first access makes one pass over the events to find it.
-        strict: treat any step back in time as damage; otherwise the events of steps of up to
-            20 ms are sorted within a bin, counted, and one warning is logged.
+        strict: treat any step back in time, and an incomplete last event, as damage; otherwise the
+            events of steps of up to 20 ms are sorted within a bin, counted, and one warning is
+            logged.
         shift_time: count time from the recording's start, as other converters do (from the first
             TIME_HIGH word of a RAW file), instead of keeping it as stored.
         options: the format, unit of time, columns or stream, where the file leaves them open.
+        reports_end: log a warning where the file ends within an event; it is read without that
+            event in any case, unless `strict` or `options.strict` refuse it.
 
     Raises:
         StreamChoiceError: the file has several streams of events, and `options` choose none.
         RecordingError: the file does not exist, or is not an event recording.
     """
     file = open_event_file(Path(path), options)
-    return Recording(file, size=size, strict=strict, shift_time=shift_time)
+    if size is not None and hasattr(file, "with_size"):
+        file = cast(SizedEventFile, file).with_size(size)
+    return Recording(
+        file,
+        size=size,
+        strict=strict,
+        shift_time=shift_time,
+        whole=options.strict,
+        reports_end=reports_end,
+    )

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdet.events import RecordingError, SensorSize
+from evdet.events import AS_STATED, ReadOptions, RecordingError, SensorSize
 from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe
 from evdet.frame_spec import FrameSpec
 from evdet.sources.event_frames import EventFrames
@@ -92,6 +92,7 @@ def open_live(
     spec: FrameSpec,
     *,
     size: SensorSize | None = None,
+    options: ReadOptions = AS_STATED,
     follow: bool = False,
     idle_timeout: int | None = None,
     max_delay: int | None = MAX_DELAY,
@@ -107,6 +108,7 @@ def open_live(
         source: "-" for standard input, a file, a named pipe, or a binary stream.
         spec: the detector's frame spec. Hot pixels cannot be removed; a warning is logged.
         size: the sensor's size, where the source does not state it or states it incorrectly.
+        options: how to read what the source leaves open.
         follow: wait for more at the end of the file, for a file that is being written.
         idle_timeout: microseconds without new bytes after which `follow` ends; None waits
             forever.
@@ -135,6 +137,7 @@ def open_live(
         name=str(path or name),
         delta_t=spec.delta_t,
         size=size,
+        options=options,
         max_disorder=max_disorder,
         max_delay=max_delay,
         max_backlog=max_backlog,

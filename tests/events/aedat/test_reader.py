@@ -3,12 +3,19 @@
 import contextlib
 import hashlib
 import importlib.util
+import pickle
 import random
 
 import numpy as np
 import pytest
 
-from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events import (
+    EVENT_DTYPE,
+    ReadOptions,
+    RecordingError,
+    SensorSize,
+    StreamChoiceError,
+)
 from evdet.events.aedat.reader import open_aedat4, open_es
 
 faery = pytest.importorskip("faery", reason="faery is not installed")
@@ -45,6 +52,28 @@ def write_aedat4(path, events, *, packet=1000, kind="EVTS"):
     with faery.aedat.Encoder(path, [root], faery.aedat.LZ4_DEFAULT) as encoder:
         for first in range(0, len(events), packet):
             encoder.write(0, as_faery(events[first : first + packet]))
+    return path
+
+
+def write_streams(path, *streams):
+    """Several streams: (source, output, module, events) each."""
+    text = faery.aedat.DescriptionAttribute
+    nodes = []
+    for number, (source, output, module, _) in enumerate(streams):
+        info = {"sizeX": text("int", WIDTH), "sizeY": text("int", HEIGHT)}
+        if source:
+            info["source"] = text("string", source)
+        attributes = {
+            "typeIdentifier": text("string", "EVTS"),
+            "originalOutputName": text("string", output),
+            "originalModuleName": text("string", module),
+        }
+        inner = faery.aedat.DescriptionNode("info", None, info, [])
+        nodes.append(faery.aedat.DescriptionNode(str(number), None, attributes, [inner]))
+    root = faery.aedat.DescriptionNode("outInfo", None, {}, nodes)
+    with faery.aedat.Encoder(path, [root], faery.aedat.LZ4_DEFAULT) as encoder:
+        for number, (*_, events) in enumerate(streams):
+            encoder.write(number, as_faery(events))
     return path
 
 
@@ -87,6 +116,42 @@ def test_a_file_without_an_event_stream_is_refused(tmp_path):
     path = write_aedat4(tmp_path / "a.aedat4", [], kind="TRIG")
     with pytest.raises(RecordingError, match="no event stream; it has: triggers"):
         open_aedat4(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        (("left", "events", "a"), ("right", "events", "a"), ["left", "right"]),
+        (("DAVIS", "events", "a"), ("DAVIS", "filtered", "a"), ["events", "filtered"]),
+        (("DAVIS", "events", "in"), ("DAVIS", "events", "out"), ["in", "out"]),
+        (("DAVIS", "events", "a"), ("DAVIS", "events", "a"), ["0", "1"]),
+        (("", "events", "a"), ("", "filtered", "a"), ["events", "filtered"]),
+        (("left", "events", "a"), ("", "events", "a"), ["0", "1"]),
+        (("1", "events", "a"), ("0", "events", "a"), ["0", "1"]),
+    ],
+)
+def test_several_streams_are_named_and_chosen(tmp_path, first, second, names):
+    one, two = random_events(100), random_events(70, start=10_000)
+    path = write_streams(tmp_path / "a.aedat4", (*first, one), (*second, two))
+
+    with pytest.raises(StreamChoiceError, match=f"--stream {names[0]}") as error:
+        open_aedat4(path)
+
+    assert error.value.streams == tuple(names)
+    for name, number, events in zip(names, "01", (one, two), strict=True):
+        for wanted in (name, number):
+            file = open_aedat4(path, ReadOptions(stream=wanted))
+            np.testing.assert_array_equal(read_all(pickle.loads(pickle.dumps(file))), events)
+    with pytest.raises(StreamChoiceError, match=f"no stream 'middle' .* it has {names[0]}"):
+        open_aedat4(path, ReadOptions(stream="middle"))
+
+
+def test_of_one_stream_none_has_to_be_chosen(tmp_path):
+    path = write_streams(tmp_path / "a.aedat4", ("left", "events", "a", random_events(9)))
+    for wanted in (None, "left", "0"):
+        assert len(read_all(open_aedat4(path, ReadOptions(stream=wanted)))) == 9
+    with pytest.raises(StreamChoiceError, match="no stream 'right'"):
+        open_aedat4(path, ReadOptions(stream="right"))
 
 
 def test_generic_es_files_are_refused(tmp_path):

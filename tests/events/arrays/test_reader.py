@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from evdet.events.arrays import reader as arrays
-from evdet.events.arrays.reader import open_nmnist, open_npy
+from evdet.events.arrays.nmnist import open_nmnist
+from evdet.events.arrays.reader import open_npy
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.files import MAX_STEP_BACK
 

@@ -26,7 +26,7 @@ def test_every_format_has_a_reader():
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("format", "evt9", "format must be one of aedat4"),
+        ("format", "evt9", "format must be one of aedat2, "),
         ("time_unit", "minutes", "time_unit must be one of ns, us, ms, s"),
         ("columns", "txy", "columns must have t, x, y and p once each"),
         ("columns", "txypp", "columns must have t, x, y and p once each"),

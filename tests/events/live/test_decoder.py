@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events.files import ReadOptions
 from evdet.events.live.decoder import LiveDecoder
 from evdet.events.recording import open_recording
 
@@ -147,7 +148,59 @@ def test_what_is_cut_within_an_event_is_left_out_with_a_warning(kind, caplog):
     decoder = LiveDecoder("a")
     feed(decoder, [HEADERS[kind] + b"\x00"])
     assert decoder.problem is None
-    assert "a ends within an event: its last 1 bytes are dropped" in caplog.text
+    assert "a ends within an event, of which 1 bytes came. It is left out." in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["DAT", "EVT2", "EVT3"])
+def test_strict_refuses_what_is_cut_within_an_event(kind):
+    decoder = LiveDecoder("a", options=ReadOptions(strict=True))
+    feed(decoder, [HEADERS[kind] + b"\x00"])
+    assert "a ends within an event, of which 1 bytes came" in str(decoder.problem)
+
+
+WORDS_ALONE = np.array([0x8001, 0x6002, 3, *[0x2007, 0x2806] * 40], "<u2").tobytes()
+
+
+@pytest.mark.parametrize("places", [[], [1], [5, 100], list(range(170))])
+def test_words_without_a_header_are_read_in_the_format_that_is_named(places):
+    decoder = LiveDecoder("a", size=SIZE, options=ReadOptions(format="evt3"))
+    events = feed(decoder, cut(WORDS_ALONE, places))
+    assert len(events) == 80
+    assert set(events["t"].tolist()) == {4098}
+    assert (decoder.format, decoder.size, decoder.problem) == ("EVT3", SIZE, None)
+
+
+def test_words_of_another_format_are_refused():
+    decoder = LiveDecoder("a", size=SIZE, options=ReadOptions(format="evt2"))
+    assert len(feed(decoder, [WORDS_ALONE])) == 0
+    assert "a holds no EVT2 words" in str(decoder.problem)
+
+
+def test_words_without_a_header_and_a_format_are_refused_with_the_option():
+    decoder = LiveDecoder("a")
+    feed(decoder, [WORDS_ALONE])
+    assert "--format evt2, evt2.1 or evt3" in str(decoder.problem)
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen", "message"),
+    [
+        ("DAT", "raw", "a has a header of DAT. Leave --format raw out"),
+        ("EVT3", "dat", "a has a header of RAW. Leave --format dat out"),
+        ("EVT3", "aedat4", "cannot read a live as aedat4"),
+        ("EVT2", "evt3", "a has a header of EVT2, not EVT3"),
+    ],
+)
+def test_a_chosen_format_is_refused_where_the_header_states_another(kind, chosen, message):
+    decoder = LiveDecoder("a", options=ReadOptions(format=chosen))
+    feed(decoder, [HEADERS[kind] + bytes(200)])
+    assert message in str(decoder.problem)
+
+
+def test_a_header_is_read_where_the_format_is_named_too():
+    decoder = LiveDecoder("a", options=ReadOptions(format="evt3"))
+    events = feed(decoder, cut(HEADERS["EVT3"] + WORDS_ALONE, [3, 20]))
+    assert len(events) == 80
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -83,6 +85,72 @@ def test_time_high_is_repeated(tmp_path):
     write_evt3(tmp_path / "a.raw", [events], SIZE)
 
     assert words_of(tmp_path / "a.raw").count(0x8000) > 10
+
+
+def test_a_time_low_follows_every_time_high(tmp_path):
+    """Decoders differ in which low bits a new TIME_HIGH has."""
+    events = events_of(*((i * 900, 1, 1, 0) for i in range(3000)), (DAY // 9, 1, 1, 0))
+    write_evt3(tmp_path / "a.raw", [events], SIZE)
+
+    words = words_of(tmp_path / "a.raw")
+
+    after = [words[i + 1] >> 12 for i, word in enumerate(words[:-1]) if word >> 12 == 8]
+    assert set(after) == {6}
+
+
+def test_the_clock_wraps_in_a_small_step(tmp_path):
+    """Some decoders see a wrap only where the clock steps back by nearly a whole turn."""
+    events = events_of((5, 1, 1, 0), (11 << 24, 2, 1, 0), ((15 << 24) + 9_000_000, 3, 1, 0))
+    write_evt3(tmp_path / "a.raw", [events], SIZE)
+
+    highs = [word & 0xFFF for word in words_of(tmp_path / "a.raw") if word >> 12 == 8]
+
+    wraps = [(a, b) for a, b in itertools.pairwise(highs) if b < a]
+    assert wraps == [(4095, 0)] * 15
+    np.testing.assert_array_equal(read_all(tmp_path / "a.raw"), events)
+
+
+def made_of(kind):
+    """Events with runs of neighbours, on a clock of this kind."""
+    rng = np.random.default_rng(0)
+    steps = {
+        "dense": rng.integers(0, 3, 20_000),
+        "sparse": rng.integers(0, 5000, 20_000),
+        "with pauses": np.where(rng.random(20_000) < 0.001, 5_000_000, 2),
+        "late": rng.integers(0, 50, 20_000) + (np.arange(20_000) == 0) * ((5 << 24) + 123),
+        "with steps back": rng.integers(0, 50, 20_000),
+    }[kind]
+    run = np.arange(20_000) // 8 * 8
+    events = np.zeros(20_000, EVENT_DTYPE)
+    events["t"] = np.cumsum(steps)[run]
+    if kind == "with steps back":
+        events["t"] += 10_000 - 3000 * (rng.random(20_000) < 0.01)[run]
+    events["x"] = rng.integers(0, 600, 20_000)[run] + np.arange(20_000) % 8
+    events["y"] = rng.integers(0, 48, 20_000)[run]
+    events["p"] = rng.integers(0, 2, 20_000)[run]
+    return events
+
+
+def read_by_evt3(path):
+    found = pytest.importorskip("evt3").decode_file(str(path))
+    return found.t, found.x, found.y, found.p
+
+
+def read_by_evlib(path):
+    frame = pytest.importorskip("evlib").load_events(str(path), sort=False).collect()
+    times = frame["t"].dt.total_microseconds().to_numpy()
+    return times, frame["x"].to_numpy(), frame["y"].to_numpy(), frame["polarity"].to_numpy() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["dense", "sparse", "with pauses", "late", "with steps back"])
+@pytest.mark.parametrize("read", [read_by_evt3, read_by_evlib])
+def test_other_decoders_read_the_same_events(tmp_path, read, kind):
+    events = made_of(kind)
+    write_evt3(tmp_path / "a.raw", [events], SIZE)
+
+    for column, name in zip(read(tmp_path / "a.raw"), "txyp", strict=True):
+        np.testing.assert_array_equal(np.asarray(column).astype(np.int64), events[name])
 
 
 def test_more_events_than_one_buffer_of_words_holds(tmp_path):

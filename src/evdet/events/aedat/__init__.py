@@ -1,4 +1,4 @@
-"""AEDAT4 and ES files, decoded by faery in a process of its own."""
+"""AEDAT 2 and 3.1 files; AEDAT4 and ES files, decoded by faery in a process of its own."""
 
 import lazy_loader
 

@@ -2,7 +2,8 @@
 
 Damaged bytes can make faery panic, abort or allocate all memory, and an abort ends its process.
 `reader.py` starts this one and reads its messages: a letter, a length (8 bytes, little-endian)
-and as many bytes. H is the header in JSON, B a block of events, E an error, Z the end.
+and as many bytes. H is the header in JSON (the streams of events), B a block of events of the
+asked stream, E an error, Z the end.
 """
 
 import json
@@ -26,10 +27,11 @@ def main(arguments: list[str], output: BinaryIO) -> None:
     """Send one file.
 
     Args:
-        arguments: `aedat4` or `es`, and the file.
+        arguments: `aedat4` or `es`, the file, and the id of a stream; without an id only the
+            header is sent.
         output: where the messages go.
     """
-    kind, name = arguments
+    kind, name, *wanted = arguments
     try:
         from faery import aedat, es
 
@@ -37,13 +39,15 @@ def main(arguments: list[str], output: BinaryIO) -> None:
         _limit(path)
         if kind == "aedat4":
             decoder = aedat.Decoder(path)
-            size, packets = _open_aedat4(decoder)
+            streams = _streams(decoder)
+            packets = _of_stream(decoder, wanted)
         else:
             decoder = es.Decoder(path, t0=0)
-            size, packets = _open_es(decoder)
-        header = {"width": size[0], "height": size[1]}
-        _send(output, b"H", json.dumps(header).encode())
-        for block in _gathered(packets, output):
+            packets = _open_es(decoder)
+            width, height = decoder.dimensions
+            streams = [{"id": "0", "names": [], "width": width, "height": height}]
+        _send(output, b"H", json.dumps(streams).encode())
+        for block in _gathered(packets, output) if wanted else ():
             _send(output, b"B", block)
         _send(output, b"Z", b"")
     except (KeyboardInterrupt, BrokenPipeError):
@@ -52,24 +56,47 @@ def main(arguments: list[str], output: BinaryIO) -> None:
         _send(output, b"E", str(error).encode("utf-8", "replace")[:1000])
 
 
-def _open_aedat4(decoder: Any) -> tuple[tuple[int, int], Iterator[Any]]:
-    """The size and the packets of the first event stream."""
+def _of_stream(decoder: Any, wanted: list[str]) -> Iterator[Any]:
+    return (packet for track, packet in decoder if [str(track.id)] == wanted)
+
+
+def _streams(decoder: Any) -> list[dict[str, Any]]:
+    """The streams of events: id, size, and what they are called, the camera first."""
     tracks = decoder.tracks()
-    events = next((track for track in tracks if track.data_type == "events"), None)
-    if events is None:
+    events = [track for track in tracks if track.data_type == "events"]
+    if not events:
         others = ", ".join(track.data_type for track in tracks) or "nothing"
         raise ValueError(f"the file has no event stream; it has: {others}")
-    return events.dimensions, (packet for track, packet in decoder if track.id == events.id)
+    nodes = {node.name: node for root in decoder.description() for node in root.nodes}
+    return [
+        {
+            "id": str(track.id),
+            "names": _names(nodes.get(str(track.id))),
+            "width": track.dimensions[0],
+            "height": track.dimensions[1],
+        }
+        for track in events
+    ]
 
 
-def _open_es(decoder: Any) -> tuple[tuple[int, int], Iterator[Any]]:
+def _names(node: Any) -> list[str]:
+    if node is None:
+        return ["", "", ""]
+    info: Any = next((inner.attributes for inner in node.nodes if inner.name == "info"), {})
+    places = (
+        (info, "source"),
+        (node.attributes, "originalOutputName"),
+        (node.attributes, "originalModuleName"),
+    )
+    return [str(where[key].value) if key in where else "" for where, key in places]
+
+
+def _open_es(decoder: Any) -> Iterator[Any]:
     if decoder.event_type == "dvs":
-        return decoder.dimensions, iter(decoder)
+        return iter(decoder)
     if decoder.event_type == "atis":
         # The other atis events measure grey levels.
-        return decoder.dimensions, (
-            packet[np.logical_not(packet["exposure"])] for packet in decoder
-        )
+        return (packet[np.logical_not(packet["exposure"])] for packet in decoder)
     raise ValueError(
         f"its events have the type {decoder.event_type}, not dvs or atis (changes of pixels)"
     )

@@ -6,18 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
+from evdet.events.files import (
+    AS_STATED,
+    ForwardFile,
+    OrderCount,
+    ReadOptions,
+    check_blocks,
+    choose_stream,
+)
 
-__all__ = ["ForeignEventFile", "open_aedat4", "open_es"]
+__all__ = ["ForeignEventFile", "name_streams", "open_aedat4", "open_es"]
 
 _PROGRAM = Path(__file__).with_name("process.py")
 _NAMES = {"aedat4": "AEDAT4", "es": "Event Stream (ES)"}
@@ -28,13 +35,14 @@ def open_aedat4(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFi
     """Open an AEDAT4 file; reads only its header.
 
     Args:
-        path: the file. Of several event streams the first is read.
-        options: what the file leaves open.
+        path: the file.
+        options: `stream` chooses one of several event streams, by its name or its id.
 
     Raises:
+        StreamChoiceError: it has several event streams, and none is chosen.
         RecordingError: it is damaged or has no events, or faery is not installed.
     """
-    return _open(path, "aedat4")
+    return _open(path, "aedat4", options.stream)
 
 
 def open_es(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFile":
@@ -49,16 +57,42 @@ def open_es(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFile":
     Raises:
         RecordingError: it is damaged or has another event type, or faery is not installed.
     """
-    return _open(path, "es")
+    return _open(path, "es", None)
 
 
-def _open(path: Path, kind: str) -> "ForeignEventFile":
+def _open(path: Path, kind: str, wanted: str | None) -> "ForeignEventFile":
     if importlib.util.find_spec("faery") is None:
         raise RecordingError(
             f"cannot read {path}: {_NAMES[kind]} files need faery (pip install faery)"
         )
-    with _reading(path, kind) as (size, _):
-        return ForeignEventFile(path, kind, size)
+    with _reading(path, kind) as (streams, _):
+        names = name_streams([(stream.number, stream.names) for stream in streams])
+        if wanted in (ids := [stream.number for stream in streams]) and wanted not in names:
+            wanted = names[ids.index(wanted)]
+        stream = streams[names.index(choose_stream(path, names, wanted))]
+    return ForeignEventFile(path, kind, stream.size, stream.number)
+
+
+def name_streams(streams: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Name streams by the first attribute that tells them apart; by their ids without one.
+
+    Args:
+        streams: of each stream its id, and its attributes.
+    """
+    ids = [number for number, _ in streams]
+    for names in zip(*(attributes for _, attributes in streams), strict=True):
+        is_like_an_id = any(name in ids and ids[i] != name for i, name in enumerate(names))
+        if all(names) and len(set(names)) == len(names) and not is_like_an_id:
+            return list(names)
+    return ids
+
+
+class _Stream(NamedTuple):
+    """A stream of events in a file."""
+
+    number: str
+    names: tuple[str, ...]
+    size: SensorSize
 
 
 @dataclass
@@ -69,11 +103,13 @@ class ForeignEventFile(ForwardFile):
         path: the file.
         kind: `aedat4` or `es`.
         stated_size: the sensor's size in the file's header.
+        stream: the id of the stream of events.
     """
 
     path: Path
     kind: str
     stated_size: SensorSize | None
+    stream: str
 
     @property
     def format(self) -> str:
@@ -81,14 +117,18 @@ class ForeignEventFile(ForwardFile):
         return _NAMES[self.kind]
 
     def _read(self) -> Iterator[Events]:
-        with _reading(self.path, self.kind) as (size, blocks):
-            yield from check_blocks(blocks, OrderCount(), name=str(self.path), size=size)
+        with _reading(self.path, self.kind, self.stream) as (_, blocks):
+            name, size = str(self.path), self.stated_size
+            yield from check_blocks(blocks, OrderCount(), name=name, size=size)
 
 
 @contextmanager
-def _reading(path: Path, kind: str) -> Iterator[tuple[SensorSize, Iterator[Events]]]:
-    """A process that reads the file: its sensor's size, and its events as they come."""
+def _reading(
+    path: Path, kind: str, stream: str | None = None
+) -> Iterator[tuple[list[_Stream], Iterator[Events]]]:
+    """A process that reads the file: its streams, and the events of one as they come."""
     command = [sys.executable, "-P", str(_PROGRAM), kind, str(path.resolve())]
+    command += [] if stream is None else [stream]
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -100,8 +140,11 @@ def _reading(path: Path, kind: str) -> Iterator[tuple[SensorSize, Iterator[Event
         raise RuntimeError("a process with a pipe has none")
     try:
         messages = _messages(process.stdout, process, f"{path}: faery, which reads {_NAMES[kind]}")
-        header = json.loads(next(messages))
-        yield SensorSize(header["height"], header["width"]), _blocks(messages, path)
+        streams = [
+            _Stream(found["id"], tuple(found["names"]), SensorSize(found["height"], found["width"]))
+            for found in json.loads(next(messages))
+        ]
+        yield streams, _blocks(messages, path)
     finally:
         process.kill()
         process.wait()

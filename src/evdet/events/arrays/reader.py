@@ -1,4 +1,4 @@
-"""Arrays of events: .npy files, and the 40-bit records of N-MNIST (.bin)."""
+"""Arrays of events: .npy files."""
 
 import functools
 import mmap
@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64
 
 from evdet.events.arrays.npy_header import Column, NpyColumns, read_npy_columns
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 
-__all__ = ["ArrayFile", "open_nmnist", "open_npy"]
+__all__ = ["ArrayFile", "map_file", "open_npy"]
 
 _BLOCK = 1 << 14
 _MAX_TIME = 1 << 60  # microseconds; sums of a few such times still fit
 _MAX_SIDE = 1 << 16
-_NMNIST_SIZE = SensorSize(height=34, width=34)
-_NMNIST_BYTES = 5
 _LONG_AGO = -(1 << 62)
 
 
@@ -32,7 +30,7 @@ def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     Raises:
         RecordingError: the file cannot be read, or is not an array of events.
     """
-    content = _mapped(path)
+    content = map_file(path)
     found = read_npy_columns(path, content)
     num_rows = len(found.columns[0])
     tail = None
@@ -44,32 +42,21 @@ def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     return ArrayFile(path, "npy", None, _NpyTable(found), tail, open_npy)
 
 
-def open_nmnist(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
-    """Open a recording of N-MNIST: five bytes an event, a sensor of 34x34.
-
-    Args:
-        path: the file: x, y, then a bit of polarity and 23 bits of microseconds, high byte first.
-        options: what the file leaves open.
+def map_file(path: Path) -> Any:
+    """Map the bytes of a file.
 
     Raises:
-        RecordingError: the file cannot be read, or is empty.
-
-    Source:
-        Orchard et al., "Converting static image datasets to spiking neuromorphic datasets using
-        saccades", Frontiers in Neuroscience 9, 2015: the recordings.
+        RecordingError: it cannot be read, or is empty.
     """
-    content = _mapped(path)
-    num_rows, num_spare = divmod(len(content), _NMNIST_BYTES)
-    tail = None
-    if num_spare:
-        tail = (
-            f"the file is truncated in event {num_rows} (byte {num_rows * _NMNIST_BYTES}), after "
-            f"{num_spare} of its {_NMNIST_BYTES} bytes. Copy it again; the events before can be "
-            "read."
-        )
-    rows = np.frombuffer(content, np.uint8, count=num_rows * _NMNIST_BYTES)
-    table = _NmnistTable(rows.reshape(-1, _NMNIST_BYTES))
-    return ArrayFile(path, "N-MNIST", _NMNIST_SIZE, table, tail, open_nmnist)
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise RecordingError(f"{path} is empty: copy or save it again")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise RecordingError(
+            f"cannot read {path}: {error.strerror}. Check its name and permissions."
+        ) from error
 
 
 @runtime_checkable
@@ -136,6 +123,11 @@ class ArrayFile:
     def time_origin(self) -> int | None:
         """What other converters subtract: `start`."""
         return self.start
+
+    @property
+    def incomplete_end(self) -> str:
+        """A truncated array is damaged: its header states how many events there were."""
+        return ""
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
@@ -268,48 +260,6 @@ class _NpyTable:
             good = column[:num_good]
             events[name][:num_good] = good > 0 if name == "p" else good
         return events[:num_good], problem
-
-
-class _NmnistTable:
-    """Records of x, y, and a bit of polarity over 23 bits of time."""
-
-    def __init__(self, rows: UInt8[np.ndarray, "_ 5"]) -> None:
-        self._rows = rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def locate(self, row: int) -> str:
-        return f"event {row} (byte {row * _NMNIST_BYTES})"
-
-    def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        rows = self._rows[low:high]
-        events = np.empty(len(rows), EVENT_DTYPE)
-        events["x"], events["y"] = rows[:, 0], rows[:, 1]
-        events["p"] = rows[:, 2] >> 7
-        high_byte, middle_byte, low_byte = rows[:, 2:].astype(np.int64).T
-        events["t"] = (high_byte & 0x7F) << 16 | middle_byte << 8 | low_byte
-        is_out = (events["x"] >= _NMNIST_SIZE.width) | (events["y"] >= _NMNIST_SIZE.height)
-        if not is_out.any():
-            return events, None
-        i = int(is_out.argmax())
-        return events[:i], (
-            f"{self.locate(low + i)} lies at x={events['x'][i]}, y={events['y'][i]}, outside the "
-            f"sensor of N-MNIST, {_NMNIST_SIZE}. The file is damaged or has another format: copy "
-            "it again, or use the events before."
-        )
-
-
-def _mapped(path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise RecordingError(f"{path} is empty: copy or save it again")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise RecordingError(
-            f"cannot read {path}: {error.strerror}. Check its name and permissions."
-        ) from error
 
 
 def _is_whole(column: Column, smallest: int, largest: int) -> Bool[np.ndarray, " _"]:

@@ -15,6 +15,7 @@ MAX_DAT_SIDE = 1 << 14
 _RECORD_BYTES = 8
 _CD_EVENT = 12
 _CD_TYPES = (0, _CD_EVENT)
+_EXT_TRIGGER = 14
 
 
 class DatHeader(NamedTuple):
@@ -81,6 +82,11 @@ def _check_kind(
         raise RecordingError(
             f"cannot read {path}: DAT version {version!r} (supported: 2). Convert the file with "
             "the camera maker's tools."
+        )
+    if event_type == _EXT_TRIGGER:
+        raise RecordingError(
+            f"cannot read {path}: it holds external triggers (type {event_type}), and no change "
+            "events. Name the DAT file of the events; of a RAW file both are read."
         )
     if event_type not in _CD_TYPES or num_bytes != _RECORD_BYTES:
         raise RecordingError(

@@ -110,6 +110,16 @@ class DatFile:
         """What other converters subtract: `start`."""
         return self.start
 
+    @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within a record; empty if it does not."""
+        if not self._num_spare_bytes:
+            return ""
+        return (
+            f"{self.path} ends within {self._describe(self.num_events)}, after "
+            f"{self._num_spare_bytes} of its {_RECORD_BYTES} bytes."
+        )
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
 
@@ -144,7 +154,6 @@ class DatFile:
         if first >= end:
             return np.empty(0, EVENT_DTYPE)
         if not self.num_events:
-            self._raise_at_the_end(0)
             return np.empty(0, EVENT_DTYPE)
         low, high = self._find_interval(first, end)
         order = self._order()
@@ -197,7 +206,7 @@ class DatFile:
 
     def _order_of(self, zones: Zones, num_sound: int) -> "_Order":
         reach = _FOREVER
-        if num_sound < self.num_events or self._num_spare_bytes:
+        if num_sound < self.num_events:
             # Of the last two: the last one may be an outlier.
             last_two = range(max(num_sound - 2, 0), num_sound)
             reach = min(time_at(self._records, zones, i) for i in last_two)
@@ -245,12 +254,6 @@ class DatFile:
             latest = self._order().latest
             time = latest // TURN * TURN + int(self._records["t"][stop])
             self._raise_step_back(stop, time - TURN if time > latest else time, latest)
-        if self._num_spare_bytes:
-            raise RecordingError(
-                f"{self.path}: the file is truncated in {self._describe(stop)}, after "
-                f"{self._num_spare_bytes} of its {_RECORD_BYTES} bytes. Copy it again; the events "
-                "before can be read."
-            )
 
 
 class _Order(NamedTuple):

@@ -2,6 +2,8 @@ from .event_file import (
     MAX_STEP_BACK as MAX_STEP_BACK,
     EventFile as EventFile,
     SeekableEventFile as SeekableEventFile,
+    SizedEventFile as SizedEventFile,
+    TriggeredEventFile as TriggeredEventFile,
 )
 from .forward_file import ForwardFile as ForwardFile
 from .joining import join_events as join_events

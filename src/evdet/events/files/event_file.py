@@ -4,9 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from evdet.events.dtypes import Events, SensorSize
+from evdet.events.dtypes import Events, SensorSize, Triggers
 
-__all__ = ["MAX_STEP_BACK", "EventFile", "SeekableEventFile"]
+__all__ = [
+    "MAX_STEP_BACK",
+    "EventFile",
+    "SeekableEventFile",
+    "SizedEventFile",
+    "TriggeredEventFile",
+]
 
 MAX_STEP_BACK = 20_000
 """Published files contain small steps back in time; an event that lies more than this many
@@ -55,6 +61,14 @@ class EventFile(Protocol):
     def num_dropped(self) -> int:
         """Events that the format requires to drop, such as rows beyond the sensor."""
 
+    @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within an event, as after a loss of power; empty if it does not.
+
+        Such a file is not damaged: the events before are all that was recorded, and `blocks` ends
+        with them.
+        """
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
 
@@ -83,4 +97,24 @@ class SeekableEventFile(EventFile, Protocol):
 
         Raises:
             RecordingError: the interval is damaged; `blocks` reads up to the damage.
+        """
+
+
+@runtime_checkable
+class SizedEventFile(EventFile, Protocol):
+    """A file that does not say of what sensor it is."""
+
+    def with_size(self, size: SensorSize) -> EventFile:
+        """The same file as of a sensor of this size; itself where it states a size after all."""
+
+
+@runtime_checkable
+class TriggeredEventFile(EventFile, Protocol):
+    """A file that has the external triggers of its camera, too."""
+
+    def triggers(self) -> Triggers:
+        """The triggers in file order, on the clock of the events; of a damaged file those before.
+
+        Raises:
+            RecordingError: the file cannot be read.
         """

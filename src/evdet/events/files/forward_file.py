@@ -42,6 +42,11 @@ class ForwardFile(ABC):
         """No event is dropped."""
         return 0
 
+    @property
+    def incomplete_end(self) -> str:
+        """Formats of complete packets end within one only if they are damaged."""
+        return ""
+
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Read the events in file order, in blocks of bounded size.
 

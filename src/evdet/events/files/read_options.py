@@ -17,7 +17,10 @@ __all__ = [
 
 TIME_UNITS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
 """Units of time; a unit is 10 ** value microseconds."""
-FORMAT_NAMES = ("aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "rosbag", "text")
+FORMAT_NAMES = (
+    "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
+    "evt3", "hdf5", "nmnist", "npy", "raw", "rosbag", "text",
+)  # fmt: skip
 """The values of `format`."""
 _COLUMNS = frozenset("txyp")
 
@@ -38,6 +41,8 @@ class ReadOptions:
     """The order of columns in text and NumPy files, such as txyp; - skips a column."""
     stream: str | None = None
     """One of several streams, cameras or topics in one file."""
+    strict: bool = False
+    """Refuse a file that ends within an event, instead of leaving that event out with a warning."""
 
     def __post_init__(self) -> None:
         for name, choices in (("format", FORMAT_NAMES), ("time_unit", tuple(TIME_UNITS))):
@@ -63,7 +68,7 @@ class ReadOptions:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and field.name not in (*used, "format"):
+            if value is not None and field.name not in (*used, "format", "strict"):
                 raise RecordingError(
                     f"{path} is {format_name}, which has no {field.name.replace('_', ' ')} to "
                     f"choose, got {value!r}. Leave this option out."

@@ -115,6 +115,11 @@ class Hdf5EventFile:
         return self.start
 
     @property
+    def incomplete_end(self) -> str:
+        """A truncated HDF5 file is damaged."""
+        return ""
+
+    @property
     def num_dropped(self) -> int:
         """No event is dropped."""
         return 0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import OrderCount, check_blocks
+from evdet.events.files import AS_STATED, OrderCount, ReadOptions, check_blocks
 from evdet.events.live.formats import LiveFormat, open_format
 
 __all__ = ["LiveDecoder"]
@@ -23,15 +23,19 @@ class LiveDecoder:
     Args:
         name: the source, for messages.
         size: the sensor's size where the source does not state it or states it incorrectly.
+        options: how to read what the source leaves open.
     """
 
-    def __init__(self, name: str, *, size: SensorSize | None = None) -> None:
+    def __init__(
+        self, name: str, *, size: SensorSize | None = None, options: ReadOptions = AS_STATED
+    ) -> None:
         self.clock: int | None = None
         """No event that comes now is earlier, but for small steps back; in microseconds."""
         self.problem: RecordingError | None = None
         """What is wrong with the rest, which is not decoded; None without a problem."""
         self._name = name
         self._asked_size = size
+        self._options = options
         self._start = b""
         self._format: LiveFormat | None = None
         self._unchecked: deque[Events] = deque()
@@ -60,11 +64,11 @@ class LiveDecoder:
         """Decode the rest at the end of the source: its last events."""
         events = self._feed(b"", is_last=True)
         if self.problem is None and self._format is not None and self._format.num_left:
-            _log.warning(
-                "%s ends within an event: its last %d bytes are dropped",
-                self._name,
-                self._format.num_left,
-            )
+            what = f"{self._name} ends within an event, of which {self._format.num_left} bytes came"
+            if self._options.strict:
+                self.problem = RecordingError(f"{what} (without --strict it is left out)")
+            else:
+                _log.warning("%s. It is left out.", what)
         return events
 
     def _feed(self, data: bytes, *, is_last: bool) -> Events:
@@ -73,7 +77,13 @@ class LiveDecoder:
         if self._format is None:
             self._start += data
             try:
-                self._format = open_format(self._name, self._start, is_last=is_last)
+                self._format = open_format(
+                    self._name,
+                    self._start,
+                    is_last=is_last,
+                    options=self._options,
+                    size=self._asked_size,
+                )
             except RecordingError as error:
                 self.problem = error
             if self._format is None:

@@ -15,7 +15,7 @@ from evdet.events.dat import (
     parse_header,
 )
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import join_events
+from evdet.events.files import AS_STATED, ReadOptions, join_events
 from evdet.events.raw import (
     BAD_TIME,
     BAD_X,
@@ -25,8 +25,10 @@ from evdet.events.raw import (
     HIGH_TIME,
     LATEST,
     MAX_EVT_HEADER,
+    MIN_PAYLOAD,
     OK,
     OUTSIDE,
+    PAYLOADS,
     STATUS,
     TIME,
     WORD,
@@ -34,6 +36,7 @@ from evdet.events.raw import (
     decode_words,
     new_state,
     parse_evt_header,
+    payload_header,
 )
 from evdet.events.text import PROBLEMS, TEXT_MARK, TextEventFile, look_at_lines, parse_lines
 
@@ -43,6 +46,7 @@ _FOREVER = 1 << 60
 _BLOCK_EVENTS = 1 << 15
 _NUM_LINES = 32  # of text, from which the layout is detected
 _MAX_LINE = 1 << 20
+_LIVE = ("dat", "raw", "text")
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
@@ -75,13 +79,22 @@ class LiveFormat(Protocol):
         """
 
 
-def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
+def open_format(
+    name: str,
+    start: bytes,
+    *,
+    is_last: bool,
+    options: ReadOptions = AS_STATED,
+    size: SensorSize | None = None,
+) -> LiveFormat | None:
     """Detect the format of a source.
 
     Args:
         name: the source, for messages.
         start: its first bytes.
         is_last: whether the source ends with them.
+        options: how to read what the source leaves open.
+        size: the sensor's size where the source does not state it.
 
     Returns:
         Its format; None while too few bytes have arrived.
@@ -93,16 +106,38 @@ def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
         if is_last:
             raise RecordingError(f"{name} ended without data: is its sender running?")
         return None
+    if options.format not in (None, *_LIVE, *PAYLOADS):
+        raise RecordingError(
+            f"cannot read {name} live as {options.format} (supported: {', '.join(_LIVE)}, "
+            f"{', '.join(PAYLOADS)}). Save it, and open the file."
+        )
+    if options.format in PAYLOADS:
+        if not (is_last or len(start) >= MIN_PAYLOAD):
+            return None
+        if start.startswith(b"%") and not (
+            is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)
+        ):
+            return None
+        header = payload_header(Path(name), start, options.format)
+        is_fitting = size is not None and max(size) <= 1 << COORDINATE_BITS
+        return _EvtBody(name, header._replace(size=header.size or (size if is_fitting else None)))
     if start.startswith(b"%"):
         if not (is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)):
             return None
-        if re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE):
+        is_raw = re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE) is not None
+        if options.format in ("raw", "dat") and is_raw != (options.format == "raw"):
+            stated = "RAW" if is_raw else "DAT"
+            raise RecordingError(
+                f"{name} has a header of {stated}. Leave --format {options.format} out."
+            )
+        if is_raw:
             return _EvtBody(name, parse_evt_header(Path(name), start))
         return _DatBody(name, parse_header(Path(name), start))
     if b"\0" in start:
         raise RecordingError(
             f"cannot read {name} live: it starts with {start[:8]!r} (supported: DAT, RAW (EVT2, "
-            "EVT2.1, EVT3) and text). Save it, and open the file."
+            "EVT2.1, EVT3) and text). Save it, and open the file; words without the header of a "
+            "RAW file need --format evt2, evt2.1 or evt3, and --sensor-size WxH."
         )
     lines = start.removeprefix(TEXT_MARK).split(b"\n")
     if not is_last:

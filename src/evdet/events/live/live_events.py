@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 from evdet.events.dtypes import RecordingError, SensorSize
+from evdet.events.files import AS_STATED, ReadOptions
 from evdet.events.live.byte_sources import ByteSource
 from evdet.events.live.decoder import LiveDecoder
 from evdet.events.live.time_bins import BinCutter, LiveBin
@@ -32,6 +33,7 @@ class LiveEvents:
         name: for messages.
         delta_t: duration of a bin, in microseconds.
         size: the sensor's size where the source does not state it or states it incorrectly.
+        options: how to read what the source leaves open.
         max_disorder: a bin waits for events that step back in time by up to N microseconds; with
             0 it closes with the first event after it.
         max_delay: without any data, a bin closes by the wall clock, N microseconds after its end;
@@ -51,6 +53,7 @@ class LiveEvents:
         name: str,
         delta_t: int,
         size: SensorSize | None = None,
+        options: ReadOptions = AS_STATED,
         max_disorder: int = 0,
         max_delay: int | None = 250_000,
         max_backlog: int | None = 10,
@@ -64,7 +67,7 @@ class LiveEvents:
         self.num_skipped = 0
         """Bins that were skipped because more than `max_backlog` waited."""
         self._source = source
-        self._decoder = LiveDecoder(name, size=size)
+        self._decoder = LiveDecoder(name, size=size, options=options)
         self._cutter = BinCutter(delta_t, max_disorder=max_disorder)
         self._max_delay = max_delay
         self._max_backlog = max_backlog

@@ -4,7 +4,13 @@ from .header import (
     EvtHeader as EvtHeader,
     parse_evt_header as parse_evt_header,
 )
-from .reader import open_raw as open_raw
+from .payload import (
+    MIN_PAYLOAD as MIN_PAYLOAD,
+    PAYLOADS as PAYLOADS,
+    guess_payload as guess_payload,
+    payload_header as payload_header,
+)
+from .reader import open_payload as open_payload, open_raw as open_raw
 from .state import (
     BAD_TIME as BAD_TIME,
     BAD_X as BAD_X,

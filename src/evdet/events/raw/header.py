@@ -6,7 +6,7 @@ from typing import NamedTuple
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.raw.state import COORDINATE_BITS, EvtFormat
 
-__all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header"]
+__all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header", "read_start"]
 
 MAX_EVT_HEADER = 1 << 16
 """Bytes; a longer header is treated as damage."""
@@ -43,13 +43,21 @@ def read_header(path: Path) -> EvtHeader:
     Raises:
         RecordingError: it is missing, truncated, or names an unsupported format.
     """
+    return parse_evt_header(path, read_start(path))
+
+
+def read_start(path: Path) -> bytes:
+    """Read the first `MAX_EVT_HEADER` bytes of a file, or fewer.
+
+    Raises:
+        RecordingError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            start = file.read(MAX_EVT_HEADER)
+            return file.read(MAX_EVT_HEADER)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordingError(f"cannot read {path}: {reason}") from error
-    return parse_evt_header(path, start)
 
 
 def parse_evt_header(path: Path, start: bytes) -> EvtHeader:
@@ -103,7 +111,8 @@ def _split_header(path: Path, start: bytes) -> tuple[list[str], int]:
     if not num_text_lines:
         raise RecordingError(
             f"{path} is not a RAW file: it does not start with lines such as '% evt 3.0'. "
-            "Is the extension wrong, or is its beginning missing?"
+            "Is the extension wrong? If only the header is missing, name the words: --format evt2, "
+            "evt2.1 or evt3, with --sensor-size WxH."
         )
     rest = start[text_offset:].decode("utf-8", errors="replace")
     is_whole_file = len(start) < MAX_EVT_HEADER

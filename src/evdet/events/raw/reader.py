@@ -2,16 +2,25 @@
 
 import contextlib
 import mmap
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
+from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
-from evdet.events.raw.header import EvtHeader, read_header
-from evdet.events.raw.index import EvtIndex, make_index, read_sidecar, stamp_of, write_sidecar
+from evdet.events.raw.header import EvtHeader, read_header, read_start
+from evdet.events.raw.index import (
+    EvtIndex,
+    Stamp,
+    make_index,
+    read_sidecar,
+    stamp_of,
+    write_sidecar,
+)
+from evdet.events.raw.payload import payload_header
 from evdet.events.raw.state import (
     BAD_TIME,
     BAD_X,
@@ -30,8 +39,9 @@ from evdet.events.raw.state import (
     Words,
     new_state,
 )
+from evdet.events.raw.triggers import find_triggers
 
-__all__ = ["RawFile", "open_raw"]
+__all__ = ["RawFile", "open_payload", "open_raw"]
 
 # The input and output of one step fit into the cache of a core.
 _CHUNK_BYTES = 1 << 18
@@ -47,19 +57,42 @@ def open_raw(path: Path, options: ReadOptions = AS_STATED) -> "RawFile":
     return RawFile(path, read_header(path))
 
 
+def open_payload(path: Path, options: ReadOptions) -> "RawFile":
+    """Open a file of EVT2, EVT2.1 or EVT3 words without a header; reads only its first words.
+
+    Args:
+        path: the file. A header of the same format is used where there is one.
+        options: `format` is how the words are written.
+
+    Raises:
+        RecordingError: the file has another header, or words of another format.
+    """
+    name = options.format or "evt3"
+    header = payload_header(path, read_start(path), name)
+    return RawFile(path, header, is_assumed=not header.num_bytes)
+
+
 class RawFile:
-    """A RAW file; a `SeekableEventFile`. Made by `open_raw`.
+    """A RAW file; a `SeekableEventFile`. Made by `open_raw` and `open_payload`.
 
     Args:
         path: the file.
         header: its header.
+        is_assumed: whether the file has none, and `header` stands for it.
     """
 
-    def __init__(self, path: Path, header: EvtHeader) -> None:
+    def __init__(self, path: Path, header: EvtHeader, *, is_assumed: bool = False) -> None:
         self._path = path
         self._header = header
+        self._is_assumed = is_assumed
         self._index: EvtIndex | None = None
         self._start: tuple[int, int] | None = None
+
+    def with_size(self, size: SensorSize) -> "RawFile":
+        """The same file as of a sensor of this size, unless its header says what it is."""
+        if not self._is_assumed or max(size) > 1 << COORDINATE_BITS:
+            return self
+        return RawFile(self._path, self._header._replace(size=size), is_assumed=True)
 
     @property
     def path(self) -> Path:
@@ -110,6 +143,22 @@ class RawFile:
         return int(self._indexed().last[DROPPED])
 
     @property
+    def incomplete_end(self) -> str:
+        """Says that the file ends within a word; empty if it does not."""
+        header = self._header
+        try:
+            num_bytes = max(self._path.stat().st_size - header.num_bytes, 0)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        num_words, num_spare = divmod(num_bytes, header.encoding.bytes_per_word)
+        if not num_spare:
+            return ""
+        return (
+            f"{self._path} ends within a word, at byte {self._byte_of(num_words)}, after "
+            f"{num_spare} of its {header.encoding.bytes_per_word} bytes."
+        )
+
+    @property
     def is_mapped(self) -> bool:
         """False: each interval needs to open the file and search."""
         return False
@@ -147,12 +196,24 @@ class RawFile:
                     break
         return join_events(parts)
 
+    def triggers(self) -> Triggers:
+        """The external triggers of the words before any damage."""
+        header = self._header
+        mapped = self._mapped()
+        num_words = min(
+            max(len(mapped) - header.num_bytes, 0) // header.encoding.bytes_per_word,
+            max(int(self._indexed().last[WORD]), 0),
+        )
+        num_numbers = num_words * header.encoding.bytes_per_word // header.encoding.dtype.itemsize
+        words = np.frombuffer(mapped, header.encoding.dtype, num_numbers, header.num_bytes)
+        return find_triggers(words, header.encoding)
+
     def _indexed(self) -> EvtIndex:
         """The index: the loaded one, the one beside the file, or a new one."""
         if self._index is None:
             encoding = self._header.encoding
             try:
-                stamp = stamp_of(self._path)
+                stamp = self._stamp()
             except OSError as error:
                 raise self._unreadable(error) from error
             self._index = read_sidecar(self._path, encoding, stamp)
@@ -161,13 +222,20 @@ class RawFile:
                 write_sidecar(self._path, self._index, stamp)
         return self._index
 
+    def _stamp(self) -> Stamp:
+        """The file's stamp, and what is assumed of it."""
+        stamp = stamp_of(self._path)
+        if not self._is_assumed:
+            return stamp
+        assumed = repr((self._header.encoding, self._header.size)).encode()
+        return stamp._replace(checksum=zlib.crc32(assumed, stamp.checksum))
+
     def _found_start(self) -> tuple[int, int]:
         """Time of the earliest event, -1 without events, and of the first TIME_HIGH."""
         if self._start is None:
             if self._index is None:
                 with contextlib.suppress(OSError):
-                    stamp = stamp_of(self._path)
-                    self._index = read_sidecar(self._path, self._header.encoding, stamp)
+                    self._index = read_sidecar(self._path, self._header.encoding, self._stamp())
             if self._index is not None:
                 self._start = self._index.start, int(self._index.last[ORIGIN])
             else:
@@ -208,7 +276,7 @@ class RawFile:
         width, height = self._limits()
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
         num = 0
-        for first, words, num_spare in self._chunks(int(state[WORD])):
+        for first, words in self._chunks(int(state[WORD])):
             end = first + words.nbytes // header.encoding.bytes_per_word
             while state[WORD] < end:
                 before = state.copy()
@@ -230,38 +298,27 @@ class RawFile:
                     yield out[:num]
                     out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE) if keeps_blocks else out
                     num = 0
-            if num_spare:
-                if num:
-                    yield out[:num]
-                raise RecordingError(
-                    f"{self._path}: truncated within a word, at byte {self._byte_of(end)}. Copy "
-                    "it again or remove the last bytes; the events before can be read."
-                )
         if num:
             yield out[:num]
 
-    def _chunks(self, first: int) -> Iterator[tuple[int, Words, int]]:
-        """The file from word `first` on, in pieces.
-
-        Returns:
-            For each piece the index of its first word, its words, and the number of bytes after
-            its last complete word, at the end of a truncated file.
-        """
+    def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
+        """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
-        try:
-            with self._path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: the file is empty now
-            raise self._unreadable(error) from error
+        mapped = self._mapped()
         num_bytes = max(len(mapped) - num_header_bytes, 0)
-        num_words, num_spare = divmod(num_bytes, encoding.bytes_per_word)
+        num_words = num_bytes // encoding.bytes_per_word
         for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
             count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
             num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
             words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
-            yield begin, words, 0
-        if num_spare:
-            yield num_words, np.empty(0, encoding.dtype), num_spare
+            yield begin, words
+
+    def _mapped(self) -> mmap.mmap:
+        try:
+            with self._path.open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:  # ValueError: the file is empty now
+            raise self._unreadable(error) from error
 
     def _limits(self) -> tuple[int, int]:
         """Columns and rows of the sensor, or the format's largest."""
@@ -285,6 +342,12 @@ class RawFile:
         t, size = int(state[BAD_TIME]), self._header.size
         if state[STATUS] == OUTSIDE:
             where = f"the sensor {size}" if size else "the 2048 columns of the format"
+            if self._is_assumed:
+                return RecordingError(
+                    f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at "
+                    f"byte {byte}, lies outside {where}. The file is damaged, or --sensor-size "
+                    "or --format is wrong."
+                )
             return RecordingError(
                 f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
                 f"{byte}, lies outside {where}. The file is damaged, or its header states the "

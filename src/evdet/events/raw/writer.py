@@ -16,13 +16,13 @@ from evdet.events.raw.state import COORDINATE_BITS
 
 __all__ = ["write_evt3"]
 
-_MAX_PAUSE = 86_400_000_000  # a day takes 20,000 words of time
+_MAX_PAUSE = 86_400_000_000  # a day takes 70,000 words of time
 _WORDS_AT_ONCE = 1 << 16
 
 # The columns of the encoder's state.
 _DONE = 0  # events of the block that are written
 _HIGH = 1  # the time of the last TIME_HIGH, in 4096 us, clock wraps undone; -1 before the first
-_LOW = 2  # the low time that a decoder has now
+_LOW = 2  # the low time of the last TIME_LOW
 _ROW = 3  # its row
 _SINCE_HIGH = 4  # words since the last TIME_HIGH
 _LATEST = 5  # the latest time so far
@@ -35,7 +35,10 @@ _BACK = 3  # a step back that no reader accepts
 _BACK_OVER_WRAP = 4
 _PAUSE = 5
 
-# A reader misses a wrap of the clock if its 12 high bits change by half.
+# TIME_HIGH has 12 bits.
+_TURN = 1 << 12
+# A reader misses a wrap of the clock if the high bits change by half; some see it only if they
+# change by a few.
 _HIGH_STEP = 1024
 # Cameras repeat TIME_HIGH, so that a reader can start anywhere; so does this writer.
 _REPEAT_HIGH = 256
@@ -144,14 +147,18 @@ def _encode_evt3(events, state, words, width, height):
             break
         if t >> 12 != high or since_high >= _REPEAT_HIGH:
             new_high = t >> 12
-            if high < 0 and new_high >= 1 << 12:
+            if high < 0 and new_high >= _TURN:
                 new_high = 0
-            elif high >= 0 and new_high > high + _HIGH_STEP:
-                new_high = high + _HIGH_STEP
-            low = low if new_high == high else 0
+            elif high >= 0 and new_high > high:
+                # Never past the end of a turn, and from there to the start of the next.
+                end = high | (_TURN - 1)
+                new_high = min(new_high, high + 1 if high == end else min(high + _HIGH_STEP, end))
+            # A TIME_LOW after every TIME_HIGH, as cameras write: decoders differ in what the low
+            # bits are in between.
             high, since_high = new_high, 0
-            words[n] = 0x8000 | (high & 0xFFF)
-            n += 1
+            low = t & 0xFFF if high == t >> 12 else 0
+            words[n], words[n + 1] = 0x8000 | (high & 0xFFF), 0x6000 | low
+            n += 2
             continue
         before = n
         if t & 0xFFF != low:

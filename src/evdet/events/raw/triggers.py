@@ -1,0 +1,85 @@
+"""Words of EVT2, EVT2.1 and EVT3 -> external triggers, in a pass of their own.
+
+The kernels that decode events stay as fast as they are: they pass over the words of triggers.
+"""
+
+import typing
+
+import numpy as np
+from numba import njit
+
+from evdet.events.dtypes import TRIGGER_DTYPE, Triggers
+from evdet.events.raw.state import HIGH, HIGH_TIME, TIME_HIGH, EvtFormat, Words, new_state, unwrap
+
+__all__ = ["find_triggers"]
+
+_EXT_TRIGGER = 10
+_TIME_LOW = 6
+_OTHERS = 14
+_CONTINUED = 15
+_PIECE = 1 << 20  # words
+
+
+def find_triggers(words: Words, encoding: EvtFormat) -> Triggers:
+    """Find the external triggers of a whole file; those before its first TIME_HIGH have no time.
+
+    Args:
+        words: all words, as records of `encoding.dtype`.
+        encoding: how they are written.
+    """
+    # Of an EVT2.1 word only the more significant half, which is like a word of EVT2.
+    is_double = encoding.bytes_per_word == 8
+    first, step = (0 if encoding.halves_swapped else 1, 2) if is_double else (0, 1)
+    shift = 12 if encoding.bytes_per_word == 2 else 28
+    bits = words["bits"][first::step]
+    pieces = (bits[at : at + _PIECE] >> shift for at in range(0, len(bits), _PIECE))
+    num = sum(int(np.count_nonzero(kinds == _EXT_TRIGGER)) for kinds in pieces)
+    out = np.empty(num, TRIGGER_DTYPE)
+    if encoding.bytes_per_word == 2:
+        num = _find_in_evt3(words, new_state(), out)
+    else:
+        num = _find_in_evt2(words, new_state(), out, first, step)
+    return out[: int(num)]
+
+
+@njit(cache=True)
+@typing.no_type_check
+def _find_in_evt2(words, state, out, first, step):
+    high_time, high, n = state[HIGH_TIME], state[HIGH], 0
+    for i in range(first, len(words), step):
+        word = np.int64(words[i].bits)
+        kind = word >> 28
+        if kind == TIME_HIGH:
+            high, high_time = unwrap(state, word & 0xFFFFFFF, high, high_time, 28, 6)
+        elif kind == _EXT_TRIGGER and high >= 0:
+            out[n].t = high_time + ((word >> 22) & 0x3F)
+            out[n].id = (word >> 8) & 0x1F
+            out[n].p = word & 1
+            n += 1
+    return n
+
+
+@njit(cache=True)
+@typing.no_type_check
+def _find_in_evt3(words, state, out):
+    high_time, high, n = state[HIGH_TIME], state[HIGH], 0
+    t, others, i = high_time, -2, 0
+    while i < len(words):
+        word = np.int64(words[i].bits)
+        kind, value = word >> 12, word & 0xFFF
+        i += 1
+        if kind == _TIME_LOW:
+            t = high_time + value
+        elif kind == TIME_HIGH and value != high:
+            high, high_time = unwrap(state, value, high, high_time, 12, 12)
+            t = high_time
+        elif kind == _OTHERS:
+            others = i
+        elif kind == _CONTINUED:
+            i += 2 * (others == i - 1)  # as the decoder of events does
+        elif kind == _EXT_TRIGGER and high >= 0:
+            out[n].t = t
+            out[n].id = (value >> 8) & 0xF
+            out[n].p = value & 1
+            n += 1
+    return n
