@@ -12,7 +12,7 @@ from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
 from evdet.events.hdf5 import open_hdf5
 from evdet.events.raw import open_raw
-from evdet.events.text import open_text
+from evdet.events.text import is_event_table, is_text, open_text
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
 
@@ -100,12 +100,16 @@ def recognize(path: Path) -> str:
         if head.startswith(magic):
             return name
     suffix = path.suffix.lower()
+    is_raw = head.startswith(b"%") and re.search(
+        rb"^% *(evt|format)[ \t]", head, re.MULTILINE
+    )
+    if not is_raw and is_event_table(head):
+        return "text"
     if head.startswith(b"%"):
-        is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
-        return "raw" if is_raw else "dat"
+        return "raw" if is_raw or suffix == ".raw" else "dat"
     if suffix == ".bin":
         return "nmnist"
-    if _is_text(head):
+    if is_text(head):
         return "text"
     raise RecordingError(
         f"{path} is not a supported event recording: it starts with {head[:8]!r} (supported: "
@@ -128,11 +132,3 @@ def _read_head(path: Path) -> bytes:
     if not head:
         raise RecordingError(f"{path} is empty. Was it copied completely?")
     return head
-
-
-def _is_text(head: bytes) -> bool:
-    # The last character may be incomplete.
-    text = head.decode("utf-8", errors="ignore")
-    return len(text.encode()) >= len(head) - 3 and all(
-        character.isprintable() or character in "\r\n\t\ufeff" for character in text
-    )

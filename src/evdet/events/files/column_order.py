@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from evdet.events.files.column_names import NOTHING, ROLES
 
-__all__ = ["order_from_option", "order_of_columns"]
+__all__ = ["fits_order", "order_from_option", "order_of_columns"]
 
 _MAX_SIDE = 1 << 16
 _ENOUGH = 8  # rows from which on a column of time is told from one of pixels
@@ -37,6 +37,11 @@ def order_from_option(columns: str) -> Order:
     return tuple(ROLES.get(letter, NOTHING) for letter in columns)
 
 
+def fits_order(rows: Rows, order: Order) -> bool:
+    """Whether four columns can have this order, by the ranges of their numbers."""
+    return bool(_fits(rows, order).mean() >= _FITTING)
+
+
 def order_of_columns(rows: Rows) -> Order:
     """Find the roles of four columns, or of five whose first counts the rows.
 
@@ -58,7 +63,7 @@ def order_of_columns(rows: Rows) -> Order:
         return _USUAL[0]
     if len(rows) < _ENOUGH:
         return _order_of_few(rows)
-    fitting = [order for order in _ORDERS if _fits(rows, order).mean() >= _FITTING]
+    fitting = [order for order in _ORDERS if fits_order(rows, order)]
     if not fitting:
         raise ValueError(_unfitting(rows))
     moving = [column for column in range(4) if _goes_on(rows[:, column])]
@@ -83,12 +88,12 @@ def order_of_columns(rows: Rows) -> Order:
 def _order_of_few(rows: Rows) -> Order:
     """Of a few rows: a usual order if one is possible, otherwise the only one."""
     usual = [order for order in _USUAL if _fits(rows[:1], order).all()]
+    likely = [order for order in usual if _rises(rows[:, order.index(_T)])]
+    if likely:
+        return next((order for order in likely if _fits(rows[-1:], order).all()), likely[0])
     all_fit = [order for order in _ORDERS if _fits(rows, order).all()]
     rising = [order for order in all_fit if _rises(rows[:, order.index(_T)])]
-    likely = [order for order in usual if order in rising]
-    if likely:
-        return likely[0]
-    if len(rising) == 1:
+    if len(rows) > 1 and len(rising) == 1:
         return rising[0]
     if usual:
         # Early times look like polarities, later ones do not.
