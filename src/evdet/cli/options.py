@@ -92,7 +92,7 @@ class ReadingOptions:
     """How to read recordings whose files leave that open."""
 
     format: Annotated[
-        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "text"] | None,
+        Literal["aedat4", "dat", "es", "hdf5", "nmnist", "npy", "npz", "raw", "text"] | None,
         default("from the content", "FORMAT"),
     ] = None
     """Format of a recording."""
@@ -101,7 +101,7 @@ class ReadingOptions:
     ] = None
     """Unit of times in text, NumPy and HDF5 recordings."""
     columns: Annotated[str | None, default("from the file", "txyp")] = None
-    """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
+    """Order of columns in text, NumPy and HDF5 recordings, such as txyp; - skips a column."""
     stream: Annotated[str | None, default("the only one", "NAME")] = None
     """Stream, camera or topic, where a recording has several."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evdet.events.aedat import open_aedat4, open_es
-from evdet.events.arrays import open_nmnist, open_npy
+from evdet.events.arrays import open_nmnist, open_npy, open_npz
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
@@ -28,10 +28,11 @@ class Reader(NamedTuple):
 
 
 READERS = {
-    "hdf5": Reader("HDF5", open_hdf5, ("stream", "time_unit")),
+    "hdf5": Reader("HDF5", open_hdf5, ("columns", "stream", "time_unit")),
     "aedat4": Reader("AEDAT4", open_aedat4, ("stream",)),
     "es": Reader("ES", open_es),
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
+    "npz": Reader("npz", open_npz, ("columns", "stream", "time_unit")),
     "raw": Reader("RAW", open_raw),
     "dat": Reader("DAT", open_dat),
     "nmnist": Reader("N-MNIST", open_nmnist),
@@ -40,7 +41,7 @@ READERS = {
 """The reader of each format, by the values of `ReadOptions.format`."""
 
 RECORDING_SUFFIXES = (
-    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".es", ".npy", ".npz", ".csv", ".txt", ".bin",
 )  # fmt: skip
 """Endings of recordings' names; the content decides the format."""
 
@@ -61,8 +62,17 @@ _REFUSED = {
     "bag_to_raw of event_camera_tools.",
     b"\x89MCAP": "an MCAP bag. Convert its event topic to RAW with bag_to_raw of "
     "event_camera_tools.",
+    b"MATLAB": "a MATLAB file. In MATLAB, save the events as text: "
+    "writematrix([t x y p], 'recording.csv'); or in Python load it with scipy.io.loadmat (version "
+    "7.3: h5py) and save t, x, y and p with np.savez.",
     b"PK\x03\x04": "a zip archive. Unpack it first.",
-    b"\x1f\x8b": "a gzip archive. Unpack it first.",
+    b"\x1f\x8b": "a gzip archive. Unpack it first: gunzip.",
+    b"BZh": "a bzip2 archive. Unpack it first: bunzip2.",
+    b"\xfd7zXZ\x00": "an xz archive. Unpack it first: unxz.",
+    b"\x28\xb5\x2f\xfd": "a zstd archive. Unpack it first: unzstd.",
+    b"7z\xbc\xaf": "a 7-Zip archive. Unpack it first.",
+    b"Rar!": "a RAR archive. Unpack it first.",
+    b"PAR1": "a Parquet file. Save its table as CSV first: pandas.read_parquet(...).to_csv(...).",
 }
 
 
@@ -93,6 +103,8 @@ def recognize(path: Path) -> str:
         RecordingError: it is not a supported recording.
     """
     head = _read_head(path)
+    if _is_npz(path, head):
+        return "npz"
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             raise RecordingError(f"cannot read {path}: it is {what}")
@@ -116,6 +128,14 @@ def recognize(path: Path) -> str:
         f"{', '.join(reader.name for reader in READERS.values())}). Is it complete, and the right "
         "file?"
     )
+
+
+def _is_npz(path: Path, head: bytes) -> bool:
+    """Whether a zip archive is one of arrays: by its ending, or by its first file."""
+    if not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return False
+    num_bytes = int.from_bytes(head[26:28], "little")
+    return path.suffix.lower() == ".npz" or head[30 : 30 + num_bytes].endswith(b".npy")
 
 
 def _read_head(path: Path) -> bytes:

@@ -17,7 +17,7 @@ __all__ = [
 
 TIME_UNITS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
 """Units of time; a unit is 10 ** value microseconds."""
-FORMAT_NAMES = ("aedat4", "dat", "es", "hdf5", "nmnist", "npy", "raw", "text")
+FORMAT_NAMES = ("aedat4", "dat", "es", "hdf5", "nmnist", "npy", "npz", "raw", "text")
 """The values of `format`."""
 _COLUMNS = frozenset("txyp")
 
@@ -35,7 +35,7 @@ class ReadOptions:
     time_unit: str | None = None
     """The unit of t in text, NumPy and HDF5 files: ns, us, ms or s."""
     columns: str | None = None
-    """The order of columns in text and NumPy files, such as txyp; - skips a column."""
+    """The order of columns in text, NumPy and HDF5 files, such as txyp; - skips a column."""
     stream: str | None = None
     """One of several streams, cameras or topics in one file."""
 
