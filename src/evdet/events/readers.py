@@ -112,9 +112,7 @@ def recognize(path: Path) -> str:
         if head.startswith(magic):
             return name
     suffix = path.suffix.lower()
-    is_raw = head.startswith(b"%") and re.search(
-        rb"^% *(evt|format)[ \t]", head, re.MULTILINE
-    )
+    is_raw = head.startswith(b"%") and re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE)
     if not is_raw and is_event_table(head):
         return "text"
     if head.startswith(b"%"):

@@ -140,7 +140,10 @@ def test_versions_of_the_header_are_read(tmp_path):
         (np.zeros((2, 4), complex), "type complex128"),
         (np.zeros((2, 4), "M8[us]"), "type datetime64"),
         (np.zeros((2, 2), EVENT_DTYPE), r"shape \(2, 2\)"),
-        (np.zeros(2, [("t", "i8"), ("x", "f4"), ("y", "f4"), ("w", "f4")]), "t, x, y, w: no column for p"),
+        (
+            np.zeros(2, [("t", "i8"), ("x", "f4"), ("y", "f4"), ("w", "f4")]),
+            "t, x, y, w: no column for p",
+        ),
         (np.zeros(2, [("t", "i8"), ("x", "S2"), ("y", "f4"), ("p", "f4")]), "no numeric field x"),
     ],
 )

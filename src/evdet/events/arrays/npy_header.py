@@ -1,4 +1,4 @@
-"""The header of a .npy file, or of a member of a .npz file -> where its columns lie in its bytes."""
+"""The header of a .npy file, or of an array in a .npz file -> where its columns lie."""
 
 import ast
 from pathlib import Path
@@ -10,6 +10,7 @@ from jaxtyping import Float64, Shaped
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import (
     NUMBER_KINDS,
+    AmbiguousOrderError,
     ReadOptions,
     TimeScale,
     choose_time_scale,
@@ -160,9 +161,10 @@ def choose_columns(
     """
     try:
         roles, named = _roles(path, layout, sample, options)
+    except AmbiguousOrderError as error:
+        raise RecordingError(f"{path}: {error}.") from None
     except ValueError as error:
-        remedy = "." if "--columns" in str(error) else f". {REMEDY}"
-        raise RecordingError(f"{path} is not an array of events: {error}{remedy}") from None
+        raise RecordingError(f"{path} is not an array of events: {error}. {REMEDY}") from None
     t, x, y, p = (roles.index(role) for role in range(4))
     for place in (t, x, y, p):
         if layout.slots[place].dtype.kind not in NUMBER_KINDS:
@@ -206,5 +208,3 @@ def _roles(
     rows = np.stack([as_floats(column[:num_rows]) for column in sample], axis=1)
     roles = order_of_columns(rows)
     return roles, None
-
-

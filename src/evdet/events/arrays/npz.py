@@ -27,6 +27,7 @@ from evdet.events.files import (
     AS_STATED,
     NUMBER_KINDS,
     SAMPLE_ROWS,
+    AmbiguousOrderError,
     ForwardFile,
     NumberColumns,
     OrderCount,
@@ -53,7 +54,8 @@ _FEW = 8  # rows, of which the order of columns tells little
 _ENDING = ".npy"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that NumPy writes
 _ZIP_ERRORS = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError,
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError,
+    ValueError,
 )  # fmt: skip
 
 
@@ -158,9 +160,7 @@ def _from_columns(path: Path, headers: dict[str, NpyHeader], options: ReadOption
         raise RecordingError(f"{path}: its columns differ in length: {listed}. Save it again.")
     times = _sample(path, places[:1], lengths[name])[0]
     try:
-        scale = choose_time_scale(
-            as_floats(times), chosen=options.time_unit, named=_unit_in(name)
-        )
+        scale = choose_time_scale(as_floats(times), chosen=options.time_unit, named=_unit_in(name))
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
     _note_precision(path, times, scale)
@@ -202,8 +202,10 @@ def _is_table(path: Path, header: NpyHeader, name: str, options: ReadOptions) ->
     rows = np.stack([as_floats(column[: min(map(len, sample))]) for column in sample], axis=1)
     try:
         order_of_columns(rows)
-    except ValueError as error:
-        return "can be" in str(error)
+    except AmbiguousOrderError:
+        return True
+    except ValueError:
+        return False
     return True
 
 
@@ -250,9 +252,7 @@ def _blocks(path: Path, places: tuple[_Place, ...], num_rows: int) -> Iterator[l
             read = {key: file.read(wanted * key[2]) for key, file in streams.items()}
             num_read = min(len(data) // key[2] for key, data in read.items())
             yield [
-                np.ndarray(
-                    (num_read,), slot.dtype, read[key], slot.shift, (slot.row_bytes,)
-                )
+                np.ndarray((num_read,), slot.dtype, read[key], slot.shift, (slot.row_bytes,))
                 if num_read
                 else np.empty(0, slot.dtype)
                 for key, (_, slot) in zip(keys, places, strict=True)
@@ -296,7 +296,7 @@ def _stated_size(archive: zipfile.ZipFile, headers: dict[str, NpyHeader]) -> Sen
             data = file.read(header.num_bytes + header.dtype.itemsize)[header.num_bytes :]
         sides.append(int.from_bytes(data, "big" if header.dtype.byteorder == ">" else "little"))
     height, width = sides
-    return SensorSize(height, width) if 0 < min(sides) and max(sides) <= 1 << 16 else None
+    return SensorSize(height, width) if min(sides) > 0 and max(sides) <= 1 << 16 else None
 
 
 @contextlib.contextmanager

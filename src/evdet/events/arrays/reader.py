@@ -75,9 +75,7 @@ def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     if note:
         _log.warning("%s: %s", path, note)
     slot = layout.slots[places[0]]
-    table = _NpyTable(
-        NumberColumns(t, x, y, p), scale, slot.begin + slot.shift, slot.row_bytes
-    )
+    table = _NpyTable(NumberColumns(t, x, y, p), scale, slot.begin + slot.shift, slot.row_bytes)
     return ArrayFile(path, "npy", None, table, tail, functools.partial(open_npy, options=options))
 
 
@@ -89,9 +87,7 @@ def _columns_of(content: Any, layout: ArrayLayout) -> list[Column]:
     if not num_rows:
         return [np.empty(0, slot.dtype) for slot in layout.slots]
     return [
-        np.ndarray(
-            (num_rows,), slot.dtype, content, slot.begin + slot.shift, (slot.row_bytes,)
-        )
+        np.ndarray((num_rows,), slot.dtype, content, slot.begin + slot.shift, (slot.row_bytes,))
         for slot in layout.slots
     ]
 

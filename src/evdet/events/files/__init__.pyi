@@ -8,6 +8,7 @@ from .column_names import (
     read_column_name as read_column_name,
 )
 from .column_order import (
+    AmbiguousOrderError as AmbiguousOrderError,
     fits_order as fits_order,
     order_from_option as order_from_option,
     order_of_columns as order_of_columns,

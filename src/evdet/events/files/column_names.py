@@ -4,7 +4,15 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["NOTHING", "ROLES", "ColumnName", "find_roles", "group_columns", "missing_roles", "read_column_name"]
+__all__ = [
+    "NOTHING",
+    "ROLES",
+    "ColumnName",
+    "find_roles",
+    "group_columns",
+    "missing_roles",
+    "read_column_name",
+]
 
 ROLES = {"t": 0, "x": 1, "y": 2, "p": 3}
 """What a column can hold, and its index among t, x, y, p."""

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from evdet.events.files.column_names import NOTHING, ROLES
 
-__all__ = ["fits_order", "order_from_option", "order_of_columns"]
+__all__ = ["AmbiguousOrderError", "fits_order", "order_from_option", "order_of_columns"]
 
 _MAX_SIDE = 1 << 16
 _ENOUGH = 8  # rows from which on a column of time is told from one of pixels
@@ -32,6 +32,10 @@ Rows = Float64[np.ndarray, "N C"]
 Order = tuple[int, ...]
 
 
+class AmbiguousOrderError(ValueError):
+    """The columns can be events in several orders, or in none that is certain."""
+
+
 def order_from_option(columns: str) -> Order:
     """The roles of the columns that `ReadOptions.columns` names."""
     return tuple(ROLES.get(letter, NOTHING) for letter in columns)
@@ -49,7 +53,8 @@ def order_of_columns(rows: Rows) -> Order:
         rows: the first rows of the file; NaN is not a number. Without rows it is t x y p.
 
     Raises:
-        ValueError: they are not events, or fit several orders.
+        AmbiguousOrderError: they fit several orders.
+        ValueError: they are not events.
     """
     num_columns = rows.shape[1]
     if num_columns == 5 and len(rows) >= _ENOUGH and _counts_rows(rows[:, 0]):
@@ -72,7 +77,7 @@ def order_of_columns(rows: Rows) -> Order:
         # All events of the beginning may have one or two times.
         found = [order for order in fitting if order in _USUAL and _never_falls(rows, order)]
         if not found:
-            raise ValueError(
+            raise AmbiguousOrderError(
                 f"none of its columns goes on as time does, in the first {len(rows)} rows. "
                 f"{_ADVICE}"
             )
@@ -81,7 +86,7 @@ def order_of_columns(rows: Rows) -> Order:
     places = {order.index(_T) for order in found}
     if len(places) > 1 or (found[0] not in _USUAL and others):
         texts = [_spelled(order) for order in (*found, *others)]
-        raise ValueError(f"its columns can be {' or '.join(texts[:4])}. {_ADVICE}")
+        raise AmbiguousOrderError(f"its columns can be {' or '.join(texts[:4])}. {_ADVICE}")
     return found[0]
 
 
@@ -95,12 +100,12 @@ def _order_of_few(rows: Rows) -> Order:
     rising = [order for order in all_fit if _rises(rows[:, order.index(_T)])]
     if len(rows) > 1 and len(rising) == 1:
         return rising[0]
+    if len(rows) > 1 and rising:
+        texts = " or ".join(map(_spelled, rising[:4]))
+        raise AmbiguousOrderError(f"its columns can be {texts}. {_ADVICE}")
     if usual:
         # Early times look like polarities, later ones do not.
         return next((order for order in usual if _fits(rows[-1:], order).all()), usual[0])
-    if len(rows) > 1 and rising:
-        texts = " or ".join(map(_spelled, rising[:4]))
-        raise ValueError(f"its columns can be {texts}. {_ADVICE}")
     raise ValueError(_unfitting(rows))
 
 

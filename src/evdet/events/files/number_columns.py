@@ -1,6 +1,6 @@
 """Columns of numbers of any type -> events, up to the first row that is not one."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
@@ -101,7 +101,7 @@ def _to_microseconds(times: Column, scale: TimeScale) -> Int64[np.ndarray, " N"]
     return np.asarray(whole * 10**scale.power)
 
 
-def _always_fits(dtype: np.dtype[np.generic], smallest: int, largest: int) -> bool:
+def _always_fits(dtype: np.dtype[Any], smallest: int, largest: int) -> bool:
     if dtype.kind == "b":
         return True
     if dtype.kind not in "iu":

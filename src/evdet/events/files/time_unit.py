@@ -117,7 +117,7 @@ def _unit_of_fractions(times: Times) -> str:
             f"{_rates(step, 's', 'ms', 'us')}"
         )
     # Milliseconds have three decimals, since cameras count microseconds.
-    if step > 0 and np.abs(times * 1e3 - np.rint(times * 1e3)).max() <= _rounding(times * 1e3):
+    if step > 0 and _are_nearly_whole(times * 1e3):
         raise ValueError(
             "its times have three decimals or fewer, so they can be milliseconds of a camera, or "
             f"seconds. {_rates(step, 's', 'ms')}"
@@ -135,9 +135,10 @@ def _average_step(times: Times) -> float:
     return float((high - low) / (0.8 * len(times)))
 
 
-def _rounding(times: Times) -> float:
-    """How far a float may lie from the decimal that it stands for."""
-    return 4 * float(np.spacing(np.abs(times).max()))
+def _are_nearly_whole(numbers: Times) -> bool:
+    """Whether floats stand for whole numbers; a few others may be damage."""
+    distances = np.abs(numbers - np.rint(numbers))
+    return bool((distances <= 4 * np.spacing(np.abs(numbers))).mean() > 0.99)
 
 
 def _rates(step: float, *units: str) -> str:

@@ -174,7 +174,7 @@ def _table_layout(path: Path, file: Any, name: str, options: ReadOptions) -> Tab
 
 def _order(path: Path, table: Any, *, wide: bool) -> tuple[int, ...]:
     try:
-        return order_of_columns(readread_sample(path, table, is_wide=wide))
+        return order_of_columns(read_sample(path, table, is_wide=wide).astype(np.float64))
     except ValueError as error:
         raise RecordingError(f"{path}: {table.name} is not clear: {error}") from None
 
@@ -191,9 +191,7 @@ def _scale(
     """The unit of the times in a dataset, or in one of its fields or columns."""
     first = read_sample(path, dataset, field=field, is_wide=wide)
     try:
-        scale = choose_time_scale(
-            first.astype(np.float64), chosen=options.time_unit, named=named
-        )
+        scale = choose_time_scale(first.astype(np.float64), chosen=options.time_unit, named=named)
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
     last = read_sample(path, dataset, field=field, is_wide=wide, is_last=True)
@@ -207,5 +205,5 @@ def _offset(file: Any, group: str, scale: TimeScale) -> int:
     """What t_offset adds, in microseconds; it has the unit of the times."""
     offset = stated_number(file, "t_offset", group) or 0
     if isinstance(offset, int) and scale.power >= 0:
-        return offset * 10**scale.power
+        return int(offset * 10**scale.power)
     return round(offset * 10.0**scale.power)

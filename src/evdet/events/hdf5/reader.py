@@ -184,9 +184,9 @@ class Hdf5EventFile:
         with _naming(self.path, f"events {start} to {stop - 1} cannot be read"):
             events, problem = self.layout.read(datasets, start, stop, times)
         size = self.stated_size
-        if len(events) and size:
-            if events["x"].max() >= size.width or events["y"].max() >= size.height:
-                yield from check_blocks([events], OrderCount(), name=str(self.path), size=size)
+        width, height = int(events["x"].max(initial=0)), int(events["y"].max(initial=0))
+        if size and (width >= size.width or height >= size.height):
+            yield from check_blocks([events], OrderCount(), name=str(self.path), size=size)
         if len(events):
             yield events
         if problem is not None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import (
     NUMBER_KINDS,
     ROLES,
+    AmbiguousOrderError,
     ReadOptions,
     choose_stream,
     find_roles,
@@ -114,11 +116,13 @@ def _can_be_table(dataset: Any, options: ReadOptions) -> bool:
 def _is_table(path: Path, dataset: Any, options: ReadOptions) -> bool:
     if dataset.dtype.names is not None or options.columns is not None:
         return True
-    rows = read_sample(path, dataset, is_wide=is_wide(dataset, options))
+    rows = read_sample(path, dataset, is_wide=is_wide(dataset, options)).astype(np.float64)
     try:
         order_of_columns(rows)
-    except ValueError as error:
-        return "can be" in str(error)
+    except AmbiguousOrderError:
+        return True
+    except ValueError:
+        return False
     return len(rows) >= _FEW or dataset.name.endswith("/events")
 
 

@@ -15,7 +15,7 @@ from evdet.events.dat import (
     parse_header,
 )
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import join_events
+from evdet.events.files import AS_STATED, ReadOptions, join_events
 from evdet.events.raw import (
     BAD_TIME,
     BAD_X,
@@ -86,13 +86,20 @@ class LiveFormat(Protocol):
         """
 
 
-def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
+def open_format(
+    name: str,
+    start: bytes,
+    *,
+    is_last: bool,
+    options: ReadOptions = AS_STATED,
+) -> LiveFormat | None:
     """Detect the format of a source.
 
     Args:
         name: the source, for messages.
         start: its first bytes.
         is_last: whether the source ends with them.
+        options: how to read what the source leaves open.
 
     Returns:
         Its format; None while too few bytes have arrived.
@@ -125,7 +132,7 @@ def open_format(name: str, start: bytes, *, is_last: bool) -> LiveFormat | None:
         if len(lines) <= _NUM_LINES and len(start) < MAX_EVT_HEADER:
             return None
         lines = lines[:-1][:_NUM_LINES]
-    return _TextBody(name, find_layout(Path(name), lines), encoding)
+    return _TextBody(name, find_layout(Path(name), lines, options), encoding)
 
 
 def _has_whole_header(start: bytes) -> bool:

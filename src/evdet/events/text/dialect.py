@@ -53,13 +53,14 @@ def detect_dialect(lines: Sequence[bytes]) -> Dialect:
         return Dialect()
     if all(len(words) >= 4 and not any(map(_has_loose_comma, words)) for words in by_blanks):
         return Dialect(BLANK, _decimal(by_blanks))
-    return Dialect(ord(","))
+    quoted = [line for line in lines if b'"' in line or b"'" in line]
+    return Dialect(ord(","), _decimal([_cut(line.strip(), ord(",")) for line in quoted]))
 
 
 def read_word(word: bytes, decimal: int) -> float:
     """The number that a field stands for; NaN where it is not one."""
     if decimal == ord(","):
-        word = word.replace(b".", b"x").replace(b",", b".")
+        word = word.replace(b",", b".")
     if _NUMBER.fullmatch(word):
         return float(word)
     return _WORDS.get(word.lower(), float("nan"))

@@ -13,6 +13,7 @@ from evdet.events.files import (
     NOTHING,
     ROLES,
     SAMPLE_ROWS,
+    AmbiguousOrderError,
     ColumnName,
     ReadOptions,
     TimeScale,
@@ -93,12 +94,16 @@ def find_layout(path: Path, lines: list[bytes], options: ReadOptions = AS_STATED
     split = [dialect.split(row) for row in found.rows]
     try:
         roles = _roles(path, header, split, found, dialect, options)
-        t_column = roles.index(ROLES["t"])
-        times = _column(split, t_column, dialect)
-        named = next((name.unit for name in header or () if name.role == ROLES["t"]), None)
+    except AmbiguousOrderError as error:
+        raise RecordingError(f"{path}: {error}.") from None
+    except ValueError as error:
+        raise _refusal(path, str(error)) from None
+    times = _column(split, roles.index(ROLES["t"]), dialect)
+    named = next((name.unit for name in header or () if name.role == ROLES["t"]), None)
+    try:
         scale = choose_time_scale(times, chosen=options.time_unit, named=named)
     except ValueError as error:
-        raise _refusal(path, str(error).rstrip(".")) from None
+        raise RecordingError(f"{path}: {error}") from None
     return TextLayout(found.size, found.num_skipped, roles, scale, dialect)
 
 
@@ -150,7 +155,10 @@ def _note_comment(found: _Lines, text: bytes, num_lines: int) -> None:
 
 
 def _is_row(text: bytes, found: _Lines) -> bool:
-    if not _STARTS_AS_NUMBER.match(text) or _is_numbering(text):
+    has_names = found.header is not None and _names(found.header) is not None
+    if _is_numbering(text) or (has_names and _names(text) is not None):
+        return False
+    if not has_names and not _STARTS_AS_NUMBER.match(text):
         return False
     return found.size is not None or _SIZE.fullmatch(text) is None
 

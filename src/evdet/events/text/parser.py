@@ -111,7 +111,9 @@ def _parse_line(
         quote = data[at] if data[at] in (_QUOTE, _APOSTROPHE) else 0
         if quote:
             at = _skip_blanks(data, at + 1, separator)
-        at, mantissa, exponent = _number(data, at, decimal, role == 3)
+        # Where commas separate, they start a fraction only in quotes.
+        point = decimal if quote or decimal != separator else 46
+        at, mantissa, exponent = _number(data, at, point, role == 3)
         if at >= 0 and quote:
             at = _skip_blanks(data, at, separator)
             at = at + 1 if at < end and data[at] == quote else -1
@@ -121,7 +123,7 @@ def _parse_line(
             t = _scaled(mantissa, exponent + power, False)
             if abs(t) > _MAX_TIME:
                 return 5
-            if is_whole and _scaled(mantissa, exponent, True) == _TOO_LARGE:
+            if is_whole and _has_fraction(mantissa, exponent):
                 return 6
             event.t = t
         else:
@@ -202,6 +204,18 @@ def _boolean(data: Bytes, at: int) -> tuple[int, int]:
 
 @njit(cache=True)
 @typing.no_type_check
+def _has_fraction(mantissa: int, exponent: int) -> bool:
+    value = abs(mantissa)
+    while exponent < 0 and value > 0:
+        if value % 10:
+            return True
+        value //= 10
+        exponent += 1
+    return False
+
+
+@njit(cache=True)
+@typing.no_type_check
 def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     """Mantissa * 10 ** exponent, rounded half away from zero; out of range if not possible."""
     value = abs(mantissa)
@@ -259,10 +273,10 @@ def _skip_field(data: Bytes, at: int, separator: int) -> int:
 @njit(cache=True)
 @typing.no_type_check
 def _is_blank(byte: int, separator: int) -> bool:
-    return byte == _SPACE or byte == _RETURN or (byte == _TAB and separator != _TAB)
+    return byte in (_SPACE, _RETURN) or (byte == _TAB and separator != _TAB)
 
 
 @njit(cache=True)
 @typing.no_type_check
 def _ends_field(byte: int, separator: int) -> bool:
-    return byte == separator or byte == _NEWLINE or _is_blank(byte, separator)
+    return byte in (separator, _NEWLINE) or _is_blank(byte, separator)
