@@ -17,8 +17,8 @@ EPOCH = 1_700_000_000
 def events():
     """Columns t x y p of a camera, in whole microseconds."""
     rng = np.random.default_rng(0)
-    t = 1000 + np.sort(rng.integers(0, 10**6, 1500))
-    return t, rng.integers(0, 346, 1500), rng.integers(0, 260, 1500), rng.integers(0, 2, 1500)
+    t = 1000 + np.sort(rng.integers(0, 500_000, 500))
+    return t, rng.integers(0, 346, 500), rng.integers(0, 260, 500), rng.integers(0, 2, 500)
 
 
 def write(folder, kind, t, x, y, p):

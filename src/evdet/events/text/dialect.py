@@ -27,6 +27,12 @@ class Dialect:
     separator: int = BLANK
     decimal: int = ord(".")
 
+    def width(self, line: bytes) -> int:
+        """The number of fields of a line, empty ones at its end included."""
+        if self.separator == BLANK:
+            return len(self.split(line))
+        return len(_cut(line.strip(b" \r\n"), self.separator))
+
     def split(self, line: bytes) -> list[bytes]:
         """The fields of a line, without quotes; empty ones at its end are left out."""
         line = line.strip(b" \r\n" if self.separator == 9 else b" \t\r\n")

@@ -1,5 +1,6 @@
 """The first lines of a text file -> its sensor size, columns and unit of time."""
 
+import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -222,7 +223,7 @@ def _roles(
         return roles
     if header is not None:
         roles = tuple(name.role for name in header)
-        if rows and width < len(roles):
+        if rows and dialect.width(found.rows[0]) < len(roles):
             raise _refusal(path, f"its header has {len(roles)} columns, a line {width}")
         if width == len(roles) + 1 and _counts(_column(rows, 0, dialect)):
             return NOTHING, *roles  # R writes the number of a row without a name
@@ -236,7 +237,10 @@ def _roles(
 
 
 def _column(rows: list[list[bytes]], place: int, dialect: Dialect) -> Numbers:
-    words = (row[place] if place < len(row) else b"" for row in rows)
+    words = [row[place] if place < len(row) else b"" for row in rows]
+    if dialect.decimal == ord("."):
+        with contextlib.suppress(ValueError):  # the usual case, ten times as fast
+            return np.array(words, np.bytes_).astype(np.float64)
     return np.array([read_word(word, dialect.decimal) for word in words], np.float64)
 
 

@@ -102,9 +102,11 @@ def _parse_line(
     for column in range(len(roles)):
         if column:
             at = _skip_separator(data, at, separator)
-        if at >= end or data[at] == _NEWLINE:
-            return 1
         role = roles[column]
+        if at >= end or data[at] == _NEWLINE:
+            if role < 0 and column and data[at - 1] == separator:
+                continue  # an empty field after the last separator
+            return 1
         if role < 0:
             at = _skip_field(data, at, separator)
             continue
