@@ -2,7 +2,13 @@
 
 import pytest
 
-from evdet.events.files import ColumnName, find_roles, group_columns, missing_roles, read_column_name
+from evdet.events.files import (
+    ColumnName,
+    find_roles,
+    group_columns,
+    missing_roles,
+    read_column_name,
+)
 
 NAMES = {
     "": (-1, None), "frame": (-1, None), "t": (0, None), "ts": (0, None), "Timestamp": (0, None),
@@ -32,7 +38,9 @@ def test_events_have_each_role_once():
 
 
 def test_what_keeps_names_from_being_events_is_said():
-    assert missing_roles(["a", "", "t", "y"]) == "the columns a, (no name), t, y: no column for x, p"
+    assert (
+        missing_roles(["a", "", "t", "y"]) == "the columns a, (no name), t, y: no column for x, p"
+    )
     assert missing_roles(["t", "x", "y", "p", "ts"]).endswith("p, ts: two for t")
 
 

@@ -78,7 +78,9 @@ TABLES = {
     ),
     "words for polarity": lines(row=lambda t, x, y, p: (t, x, y, ("OFF", "ON")[p])),
     "truth in capitals": lines(row=lambda t, x, y, p: (t, x, y, ("FALSE", "TRUE")[p])),
-    "exponents and signs": lines(row=lambda t, x, y, p: (f"+{t}", f"{x:.3e}", f"{y:+d}", 2 * p - 1)),
+    "exponents and signs": lines(
+        row=lambda t, x, y, p: (f"+{t}", f"{x:.3e}", f"{y:+d}", 2 * p - 1)
+    ),
     "whole numbers as floats": lines(row=lambda *cells: map(float, cells)),
     "columns that do not count": lines(
         head="note,t,x,y,p,empty", row=lambda *cells: ('"a, b"', *cells, "")

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -27,7 +28,6 @@ from evdet.events.files import (
     AS_STATED,
     NUMBER_KINDS,
     SAMPLE_ROWS,
-    AmbiguousOrderError,
     ForwardFile,
     NumberColumns,
     OrderCount,
@@ -38,7 +38,7 @@ from evdet.events.files import (
     choose_time_scale,
     find_roles,
     group_columns,
-    order_of_columns,
+    looks_like_events,
     precision_note,
     read_column_name,
     to_events,
@@ -50,7 +50,6 @@ _log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 14  # rows
 _MAX_ROW = 1 << 12  # bytes
-_FEW = 8  # rows, of which the order of columns tells little
 _ENDING = ".npy"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # all that NumPy writes
 _ZIP_ERRORS = (
@@ -196,17 +195,9 @@ def _is_table(path: Path, header: NpyHeader, name: str, options: ReadOptions) ->
     layout = array_layout(header, options.columns)
     if layout is None or layout.names is not None or options.columns is not None:
         return layout is not None
-    if layout.num_rows < _FEW and name != "events":
-        return False
     sample = _sample(path, tuple(_Place(name, slot) for slot in layout.slots), layout.num_rows)
     rows = np.stack([as_floats(column[: min(map(len, sample))]) for column in sample], axis=1)
-    try:
-        order_of_columns(rows)
-    except AmbiguousOrderError:
-        return True
-    except ValueError:
-        return False
-    return True
+    return looks_like_events(rows) or (not len(rows) and "event" in name.lower())
 
 
 def _length(header: NpyHeader) -> int | None:
@@ -290,7 +281,7 @@ def _stated_size(archive: zipfile.ZipFile, headers: dict[str, NpyHeader]) -> Sen
     sides = []
     for name in ("height", "width"):
         header = headers.get(name)
-        if header is None or header.dtype.kind not in "iu" or _length(header) != 1:
+        if header is None or header.dtype.kind not in "iu" or math.prod(header.shape) != 1:
             return None
         with archive.open(name + _ENDING) as file:
             data = file.read(header.num_bytes + header.dtype.itemsize)[header.num_bytes :]

@@ -10,6 +10,7 @@ from .column_names import (
 from .column_order import (
     AmbiguousOrderError as AmbiguousOrderError,
     fits_order as fits_order,
+    looks_like_events as looks_like_events,
     order_from_option as order_from_option,
     order_of_columns as order_of_columns,
 )

@@ -11,7 +11,13 @@ from jaxtyping import Float64
 
 from evdet.events.files.column_names import NOTHING, ROLES
 
-__all__ = ["AmbiguousOrderError", "fits_order", "order_from_option", "order_of_columns"]
+__all__ = [
+    "AmbiguousOrderError",
+    "fits_order",
+    "looks_like_events",
+    "order_from_option",
+    "order_of_columns",
+]
 
 _MAX_SIDE = 1 << 16
 _ENOUGH = 8  # rows from which on a column of time is told from one of pixels
@@ -44,6 +50,18 @@ def order_from_option(columns: str) -> Order:
 def fits_order(rows: Rows, order: Order) -> bool:
     """Whether four columns can have this order, by the ranges of their numbers."""
     return bool(_fits(rows, order).mean() >= _FITTING)
+
+
+def looks_like_events(rows: Rows) -> bool:
+    """Whether a table beside others is one of events: enough rows, at more than one time."""
+    try:
+        order = order_of_columns(rows)
+    except AmbiguousOrderError:
+        return True
+    except ValueError:
+        return False
+    times = rows[:, order.index(_T)]
+    return len(rows) >= _ENOUGH and bool(np.ptp(times) > 0)
 
 
 def order_of_columns(rows: Rows) -> Order:

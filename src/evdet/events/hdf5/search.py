@@ -12,12 +12,11 @@ from evdet.events.dtypes import RecordingError
 from evdet.events.files import (
     NUMBER_KINDS,
     ROLES,
-    AmbiguousOrderError,
     ReadOptions,
     choose_stream,
     find_roles,
     group_columns,
-    order_of_columns,
+    looks_like_events,
 )
 from evdet.events.hdf5.attributes import is_dataset
 from evdet.events.hdf5.building import Stream, build_layout, is_wide
@@ -27,7 +26,6 @@ from evdet.events.hdf5.storage import DAMAGE, read_sample
 __all__ = ["find_layout"]
 
 _MAX_OBJECTS = 20_000
-_FEW = 8  # rows, of which the order of columns tells little
 
 
 def find_layout(path: Path, file: Any, options: ReadOptions) -> ColumnLayout | TableLayout:
@@ -98,9 +96,13 @@ def _streams(path: Path, file: Any, names: list[str], options: ReadOptions) -> l
         for place, found in groups.items()
     ]
     tables = [name for name in names if _can_be_table(file[name], options)]
-    if len(streams) + len(tables) > 1:
-        # Boxes and poses have four columns, too.
-        tables = [name for name in tables if _is_table(path, file[name], options)]
+    is_only = len(streams) + len(tables) == 1
+    # Boxes and poses have four columns, too.
+    tables = [
+        name
+        for name in tables
+        if (is_only and "event" in name.lower()) or _is_table(path, file[name], options)
+    ]
     return [*streams, *map(Stream, tables)]
 
 
@@ -117,13 +119,7 @@ def _is_table(path: Path, dataset: Any, options: ReadOptions) -> bool:
     if dataset.dtype.names is not None or options.columns is not None:
         return True
     rows = read_sample(path, dataset, is_wide=is_wide(dataset, options)).astype(np.float64)
-    try:
-        order_of_columns(rows)
-    except AmbiguousOrderError:
-        return True
-    except ValueError:
-        return False
-    return len(rows) >= _FEW or dataset.name.endswith("/events")
+    return looks_like_events(rows) or (not len(rows) and "event" in dataset.name.lower())
 
 
 def _short_names(places: list[str]) -> list[str]:

@@ -81,7 +81,8 @@ def read_sample(
     """
     needs_plugin(dataset, path)
     kind = dataset.dtype[field] if isinstance(field, str) else dataset.dtype
-    shape = (0,) if field is not None or dataset.ndim == 1 else (0, min(dataset.shape))
+    is_column = field is not None or dataset.ndim == 1
+    shape = (0,) if is_column else (0, dataset.shape[0 if is_wide else 1])
     with contextlib.suppress(*DAMAGE):
         check_chunks(dataset)
         length = num_stored(dataset, axis=int(is_wide))
