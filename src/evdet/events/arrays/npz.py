@@ -122,9 +122,9 @@ def open_npz(path: Path, options: ReadOptions = AS_STATED) -> NpzFile:
         # Boxes and poses have four columns, too.
         tables = [name for name in tables if _is_table(path, headers[name], name, options)]
     if not groups and not tables:
-        shown = [f"{name} {header.dtype} {header.shape}" for name, header in headers.items()]
-        others = [name for name in names if name.removesuffix(_ENDING) not in headers]
-        listed = ", ".join([*shown, *others][:12]) or "nothing"
+        shown = [f"{name[:60]} {header.dtype} {header.shape}" for name, header in headers.items()]
+        others = [name[:60] for name in names if name.removesuffix(_ENDING) not in headers]
+        listed = ", ".join([*shown, *others][:6]) or "nothing"
         raise RecordingError(
             f"{path} has no events: it has {listed}; arrays of Python objects are not loaded. "
             f"{REMEDY}"
@@ -306,6 +306,7 @@ def _naming(path: Path) -> Iterator[None]:
     except RecordingError:
         raise
     except _ZIP_ERRORS as error:
+        reason = str(error)[:120].rstrip(".") or type(error).__name__
         raise RecordingError(
-            f"{path} is not a complete .npz file: {error}. Copy or save it again."
+            f"{path} is not a complete .npz file: {reason}. Copy or save it again."
         ) from error
