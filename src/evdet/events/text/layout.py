@@ -34,7 +34,7 @@ from evdet.events.text.dialect import (
     shown,
 )
 
-__all__ = ["TextLayout", "find_layout", "has_events"]
+__all__ = ["TextLayout", "find_layout", "has_event_names", "has_events"]
 
 _GEOMETRY = re.compile(rb"[#%]\s*geometry\s*[:=]?\s*(\d{1,5})\s*[,x]\s*(\d{1,5})\s*", re.IGNORECASE)
 _SIZE = re.compile(rb"(\d{1,5})[\s,;]+(\d{1,5})")
@@ -106,6 +106,15 @@ def find_layout(path: Path, lines: list[bytes], options: ReadOptions = AS_STATED
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
     return TextLayout(found.size, found.num_skipped, roles, scale, dialect)
+
+
+def has_event_names(lines: list[bytes]) -> bool:
+    """Whether the first lines have a header that names t, x, y and p."""
+    try:
+        found = _sort_lines(Path(), lines)
+    except RecordingError:
+        return False
+    return found.header is not None and _names(found.header) is not None
 
 
 def has_events(lines: list[bytes]) -> bool:

@@ -17,10 +17,10 @@ from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
 from evdet.events.text.dialect import shown
 from evdet.events.text.encoding import TextEncoding, TextRecoder, detect_encoding, is_text
-from evdet.events.text.layout import TextLayout, find_layout, has_events
+from evdet.events.text.layout import TextLayout, find_layout, has_event_names, has_events
 from evdet.events.text.parser import PROBLEMS, parse_lines
 
-__all__ = ["TextEventFile", "is_event_table", "open_text"]
+__all__ = ["TextEventFile", "has_event_header", "is_event_table", "open_text"]
 
 _PIECE = 1 << 20  # bytes read at a time
 _HEAD = 1 << 20  # bytes read to detect the layout
@@ -39,6 +39,11 @@ def open_text(path: Path, options: ReadOptions = AS_STATED) -> "TextEventFile":
         raise RecordingError(f"cannot read {path}: {error.strerror}") from None
     encoding, lines = _first_lines(head, is_all=len(head) < _HEAD)
     return TextEventFile(path, encoding, find_layout(path, lines, options))
+
+
+def has_event_header(head: bytes) -> bool:
+    """Whether the first bytes of a file are text whose header names t, x, y and p."""
+    return is_text(head) and has_event_names(_first_lines(head, is_all=False)[1])
 
 
 def is_event_table(head: bytes) -> bool:
