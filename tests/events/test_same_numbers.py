@@ -93,7 +93,7 @@ def test_every_file_of_these_columns_gives_the_same_events(tmp_path, events, kin
 @pytest.mark.parametrize("kind", KINDS)
 def test_polarities_of_another_scale_are_refused(tmp_path, events, kind):
     t, x, y, p = events
-    with pytest.raises(RecordingError, match="polarity is not 0|p=255|not t, x, y and p"):
+    with pytest.raises(RecordingError, match=r"polarity is not 0|p=255|not t, x, y and p"):
         read(write(tmp_path, kind, t, x, y, p * 255))
 
 

@@ -148,11 +148,12 @@ def dialects() -> list[bytes]:
     rows = events(200)
     saved = io.BytesIO()
     np.savetxt(saved, np.array(rows))
+    tabs = "".join(f"{t}\t{x}\t{y}\t{p}\r\n" for t, x, y, p in rows)
     return [
         b"%geometry:64,48\n" + b"".join(b"%d,%d,%d,%d\n" % (x, y, p, t) for t, x, y, p in rows),
         saved.getvalue(),
         "".join(f"{t / 1e6:.6f};{x};{y};{p}\r\n".replace(".", ",") for t, x, y, p in rows).encode(),
-        ("t\tx\ty\tp\r\n" + "".join("%d\t%d\t%d\t%d\r\n" % row for row in rows)).encode("utf-16"),
+        f"t\tx\ty\tp\r\n{tabs}".encode("utf-16"),
         b",timestamp (us),x,y,polarity\n"
         + b"".join(b'%d,"%d",%d,%d,%s,\n' % (k, *row[:3], (b"False", b"True")[row[3]])
                    for k, row in enumerate(rows)),

@@ -114,7 +114,7 @@ def test_a_zip_archive_of_other_files_is_not_one_of_arrays(tmp_path, events):
 def test_an_archive_that_is_cut_is_refused(tmp_path, events):
     path = npz_of(tmp_path, **columns(events))
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(RecordingError, match="not a complete .npz file"):
+    with pytest.raises(RecordingError, match=r"not a complete .npz file"):
         open_npz(path)
 
 
@@ -166,7 +166,7 @@ def test_a_row_that_is_no_event_is_named(tmp_path, events):
 
 def test_columns_with_names_have_no_order_to_choose(tmp_path, events):
     path = npz_of(tmp_path, **columns(events))
-    with pytest.raises(RecordingError, match="columns with names.*leave --columns out"):
+    with pytest.raises(RecordingError, match=r"columns with names.*leave --columns out"):
         read(path, columns="txyp")
 
 

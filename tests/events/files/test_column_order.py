@@ -73,7 +73,7 @@ def test_a_few_rows_are_in_a_usual_order_where_that_is_possible():
     assert order_of_columns(np.array([[10.0, 1, 1, 0], [11, 1, 0, 900]])) == (X, Y, P, T)
     assert order_of_columns(np.array([[10.0, 1, 1, 0], [11, 1, 0, 1]])) == (T, X, Y, P)
     assert order_of_columns(np.array([[9.0, 5, 10, 1], [3, 4, 20, 0]])) == (X, Y, T, P)
-    with pytest.raises(AmbiguousOrderError, match="can be x(yt|ty)p or x(yt|ty)p"):
+    with pytest.raises(AmbiguousOrderError, match=r"can be x(yt|ty)p or x(yt|ty)p"):
         order_of_columns(np.array([[9.0, 5, 10, 1], [3, 7, 20, 0]]))
 
 
@@ -81,7 +81,7 @@ def test_two_columns_that_go_on_are_refused():
     rows = table((X, Y, T, P))
     rows[:, 0] = np.arange(len(rows)) // 2
     rows[:, 2] //= 10
-    with pytest.raises(AmbiguousOrderError, match="can be .*xytp.*--columns"):
+    with pytest.raises(AmbiguousOrderError, match=r"can be .*xytp.*--columns"):
         order_of_columns(rows)
 
 

@@ -1,5 +1,7 @@
 """Columns of any type to events, and the first row that is not one."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -54,11 +56,7 @@ def test_the_first_row_that_is_no_event_is_named(columns, problem):
     events, found = convert(**{"t": [5, 6], **columns})
     assert events["t"].tolist() == [5]
     assert found is not None
-    pytest.raises(ValueError, _raise, found).match(problem)
-
-
-def _raise(text):
-    raise ValueError(text)
+    assert re.search(problem, found)
 
 
 @pytest.mark.parametrize("polarity", [[True, False], [1, -1], [1.0, -1.0], [1, 0]])
@@ -81,6 +79,5 @@ def test_polarities_are_signs_or_truth(polarity):
 )
 def test_precision_that_short_floats_lost_is_noted(times, unit, note):
     found = precision_note(times, TimeScale(unit))
-    assert found is None if note is None else found is not None
-    if note is not None:
-        pytest.raises(ValueError, _raise, found).match(note)
+    assert (found is None) == (note is None)
+    assert note is None or re.search(note, str(found))

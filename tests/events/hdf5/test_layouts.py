@@ -148,14 +148,14 @@ def test_layouts_without_events_have_none(tmp_path, events, make):
 @pytest.mark.parametrize("make", [mvsec, m3ed])
 def test_of_two_cameras_none_is_taken_silently(tmp_path, events, make):
     path, start = file_of(tmp_path, make, events, ("left", "right"))
-    with pytest.raises(StreamChoiceError, match="2 streams of events: left, right.*--stream left"):
+    with pytest.raises(StreamChoiceError, match=r"2 streams of events: left, right.*--stream left"):
         open_recording(path)
     whole = "davis/right/events" if make is mvsec else "prophesee/right"
     for name in ("right", whole):
         found = read(path, stream=name)
         found["t"] -= start
         np.testing.assert_array_equal(found, events)
-    with pytest.raises(StreamChoiceError, match="no stream 'middle'.* left, right"):
+    with pytest.raises(StreamChoiceError, match=r"no stream 'middle'.* left, right"):
         open_recording(path, options=ReadOptions(stream="middle"))
 
 
@@ -219,5 +219,5 @@ def test_files_without_anything_are_refused(tmp_path):
 
 def test_options_that_columns_with_names_do_not_need_are_refused(tmp_path, events):
     path, _ = file_of(tmp_path, m3ed, events)
-    with pytest.raises(RecordingError, match="columns with names.*leave --columns out"):
+    with pytest.raises(RecordingError, match=r"columns with names.*leave --columns out"):
         open_recording(path, options=ReadOptions(columns="txyp"))

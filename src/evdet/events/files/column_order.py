@@ -5,9 +5,10 @@ comes first cannot be told: it is x.
 """
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from evdet.events.files.column_names import NOTHING, ROLES
 
@@ -49,7 +50,7 @@ def order_from_option(columns: str) -> Order:
 
 def fits_order(rows: Rows, order: Order) -> bool:
     """Whether four columns can have this order, by the ranges of their numbers."""
-    return bool(_fits(rows, order).mean() >= _FITTING)
+    return bool(_fits(_ranges(rows), order).mean() >= _FITTING)
 
 
 def looks_like_events(rows: Rows) -> bool:
@@ -86,7 +87,8 @@ def order_of_columns(rows: Rows) -> Order:
         return _USUAL[0]
     if len(rows) < _ENOUGH:
         return _order_of_few(rows)
-    fitting = [order for order in _ORDERS if fits_order(rows, order)]
+    ranges = _ranges(rows)
+    fitting = [order for order in _ORDERS if _fits(ranges, order).mean() >= _FITTING]
     if not fitting:
         raise ValueError(_unfitting(rows))
     moving = [column for column in range(4) if _goes_on(rows[:, column])]
@@ -110,11 +112,12 @@ def order_of_columns(rows: Rows) -> Order:
 
 def _order_of_few(rows: Rows) -> Order:
     """Of a few rows: a usual order if one is possible, otherwise the only one."""
-    usual = [order for order in _USUAL if _fits(rows[:1], order).all()]
+    ranges = _ranges(rows)
+    usual = [order for order in _USUAL if _fits(ranges, order)[0]]
     likely = [order for order in usual if _rises(rows[:, order.index(_T)])]
     if likely:
-        return next((order for order in likely if _fits(rows[-1:], order).all()), likely[0])
-    all_fit = [order for order in _ORDERS if _fits(rows, order).all()]
+        return next((order for order in likely if _fits(ranges, order)[-1]), likely[0])
+    all_fit = [order for order in _ORDERS if _fits(ranges, order).all()]
     rising = [order for order in all_fit if _rises(rows[:, order.index(_T)])]
     if len(rows) > 1 and len(rising) == 1:
         return rising[0]
@@ -123,18 +126,32 @@ def _order_of_few(rows: Rows) -> Order:
         raise AmbiguousOrderError(f"its columns can be {texts}. {_ADVICE}")
     if usual:
         # Early times look like polarities, later ones do not.
-        return next((order for order in usual if _fits(rows[-1:], order).all()), usual[0])
+        return next((order for order in usual if _fits(ranges, order)[-1]), usual[0])
     raise ValueError(_unfitting(rows))
 
 
-def _fits(rows: Rows, order: Order) -> Float64[np.ndarray, " N"]:
+class _Ranges(NamedTuple):
+    """For each column, which numbers can be a time, a pixel or a polarity."""
+
+    times: Bool[np.ndarray, "C N"]
+    pixels: Bool[np.ndarray, "C N"]
+    polarities: Bool[np.ndarray, "C N"]
+
+
+def _ranges(rows: Rows) -> _Ranges:
+    numbers = rows.T
+    with np.errstate(invalid="ignore"):
+        is_whole = np.rint(numbers) == numbers
+        pixels = (numbers >= 0) & (numbers < _MAX_SIDE) & is_whole
+        polarities = (np.abs(numbers) <= 1) & is_whole
+    return _Ranges(np.isfinite(numbers), pixels, polarities)
+
+
+def _fits(ranges: _Ranges, order: Order) -> Bool[np.ndarray, " N"]:
     """Whether the numbers of each row are a time, two pixels and a polarity."""
-    t, x, y, p = (rows[:, order.index(role)] for role in (_T, _X, _Y, _P))
-    fits = np.isfinite(t) & ((p == 0) | (np.abs(p) == 1))
-    for pixels in (x, y):
-        with np.errstate(invalid="ignore"):
-            fits &= (pixels >= 0) & (pixels < _MAX_SIDE) & (np.rint(pixels) == pixels)
-    return np.asarray(fits, np.float64)
+    t, x, y, p = (order.index(role) for role in (_T, _X, _Y, _P))
+    fits = ranges.times[t] & ranges.pixels[x] & ranges.pixels[y] & ranges.polarities[p]
+    return np.asarray(fits)
 
 
 def _goes_on(column: Float64[np.ndarray, " N"]) -> bool:

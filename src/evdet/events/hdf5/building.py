@@ -189,11 +189,16 @@ def _scale(
     wide: bool = False,
 ) -> TimeScale:
     """The unit of the times in a dataset, or in one of its fields or columns."""
-    first = read_sample(path, dataset, field=field, is_wide=wide)
+    first = np.empty(0)
+    if options.time_unit is None and named is None:
+        first = read_sample(path, dataset, field=field, is_wide=wide).astype(np.float64)
     try:
-        scale = choose_time_scale(first.astype(np.float64), chosen=options.time_unit, named=named)
+        scale = choose_time_scale(first, chosen=options.time_unit, named=named)
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
+    kind = dataset.dtype[field] if isinstance(field, str) else dataset.dtype
+    if kind.kind != "f" or kind.itemsize > 4:
+        return scale
     last = read_sample(path, dataset, field=field, is_wide=wide, is_last=True)
     note = precision_note(last, scale)
     if note:

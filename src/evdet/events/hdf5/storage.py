@@ -66,7 +66,7 @@ def read_sample(
     field: str | int | None = None,
     is_wide: bool = False,
     is_last: bool = False,
-) -> Shaped[np.ndarray, "N *C"]:
+) -> Shaped[np.ndarray, "..."]:
     """The first or last rows; none where they cannot be read, as reading the events says again.
 
     Args:
