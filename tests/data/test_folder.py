@@ -89,6 +89,20 @@ def test_arrays_and_tables_may_be_recordings_or_labels(root):
     }
 
 
+def test_recordings_of_other_tools_are_told_from_labels(root):
+    touch(root, "train/a.raw", "train/a_labels.txt")
+    np.savez(root / "train/a.npz", labels=np.zeros(3, BOX_DTYPE))
+    np.savez(root / "train/b.npz", t=[1], x=[2], y=[3], p=[1])
+    (root / "train/c.csv").write_text('"timestamp (us)";"px";"py";"pol"\n1;2;3;1\n')
+    (root / "train/d.txt").write_bytes("t\tx\ty\tp\r\n1\t2\t3\t1\r\n".encode("utf-16"))
+    (root / "train/e.csv").write_text("%geometry:9,9\n2,3,1,1\n")
+
+    found = pairs(open_folder(root))
+    assert {name: recording for name, (recording, _) in found.items()} == {
+        "a": "a.raw", "b": "b.npz", "c": "c.csv", "d": "d.txt", "e": "e.csv",
+    }  # fmt: skip
+
+
 def test_files_called_boxes_win_over_others_of_the_name(root, caplog):
     touch(root, "train/a.raw", "train/a.json", "train/a_bbox.npy", "train/a.bias")
 

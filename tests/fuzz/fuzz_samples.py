@@ -124,12 +124,29 @@ def evt3() -> list[bytes]:
 
 
 def npy() -> list[bytes]:
-    """Arrays (N, 4) of integers, and of records."""
+    """Arrays (N, 4) of integers, also in another order and transposed, and of records."""
     rows = np.array(events(200), np.int64)
     records = np.zeros(200, [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?")])
     for column, name in enumerate(("t", "x", "y", "p")):
         records[name] = rows[:, column]
-    return [_saved(rows), _saved(records), _saved(rows[:0])]
+    swapped = np.asarray(rows[:, [1, 2, 0, 3]], float)
+    return [_saved(rows), _saved(records), _saved(rows[:0]), _saved(swapped), _saved(rows.T.copy())]
+
+
+def npz() -> list[bytes]:
+    """Archives of four columns and of one array, compressed and not."""
+    rows = np.array(events(200), np.int64)
+    columns = dict(zip(("t", "x", "y", "p"), rows.T, strict=True))
+    made = []
+    for save, arrays in (
+        (np.savez, columns),
+        (np.savez_compressed, {"events": rows[:, [1, 2, 0, 3]], "size": np.zeros(2)}),
+        (np.savez_compressed, {f"left_{name}": column for name, column in columns.items()}),
+    ):
+        file = io.BytesIO()
+        save(file, **arrays)
+        made.append(file.getvalue())
+    return made
 
 
 def text() -> list[bytes]:
@@ -175,6 +192,23 @@ def aedat3() -> list[bytes]:
     return [body, body.replace(b"DAVIS240C", b"Mine")]
 
 
+def dialects() -> list[bytes]:
+    """Text as OpenEB, NumPy, spreadsheets and pandas write it."""
+    rows = events(200)
+    saved = io.BytesIO()
+    np.savetxt(saved, np.array(rows))
+    tabs = "".join(f"{t}\t{x}\t{y}\t{p}\r\n" for t, x, y, p in rows)
+    return [
+        b"%geometry:64,48\n" + b"".join(b"%d,%d,%d,%d\n" % (x, y, p, t) for t, x, y, p in rows),
+        saved.getvalue(),
+        "".join(f"{t / 1e6:.6f};{x};{y};{p}\r\n".replace(".", ",") for t, x, y, p in rows).encode(),
+        f"t\tx\ty\tp\r\n{tabs}".encode("utf-16"),
+        b",timestamp (us),x,y,polarity\n"
+        + b"".join(b'%d,"%d",%d,%d,%s,\n' % (k, *row[:3], (b"False", b"True")[row[3]])
+                   for k, row in enumerate(rows)),
+    ]  # fmt: skip
+
+
 def nmnist() -> list[bytes]:
     """Records of 40 bits: x, y, polarity and 23 bits of time."""
     rows = events(200, width=34, height=34)
@@ -208,6 +242,26 @@ def dsec() -> list[bytes]:
 
         made.append(_hdf5(fill))
     return made
+
+
+def layouts() -> list[bytes]:
+    """HDF5 as MVSEC, v2e and event_utils write it."""
+    rows = np.array(events(300), np.int64)
+
+    def mvsec(file: h5py.File) -> None:
+        made = rows[:, [1, 2, 0, 3]].astype(float)
+        file.create_dataset("davis/left/events", data=made / [1, 1, 1e6, 1], chunks=(64, 4))
+        file["davis/left/image_raw_ts"] = np.arange(3.0)
+
+    def v2e(file: h5py.File) -> None:
+        file.create_dataset("events", data=rows.astype("<u4"), chunks=(64, 2), compression="gzip")
+
+    def columns(file: h5py.File) -> None:
+        for column, name in enumerate(("ts", "xs", "ys", "ps")):
+            values = rows[:, column] / 1e6 if name == "ts" else rows[:, column].astype("<i2")
+            file[f"events/{name}"] = values
+
+    return [_hdf5(mvsec), _hdf5(v2e), _hdf5(columns)]
 
 
 def ecf_chunks() -> list[bytes]:
@@ -443,8 +497,11 @@ SAMPLES = {
     "ecf": Samples(".hdf5", ecf_chunks, around_chunk),
     "metavision": Samples(".hdf5", metavision),
     "dsec": Samples(".h5", dsec),
+    "layouts": Samples(".h5", layouts),
     "npy": Samples(".npy", npy),
+    "npz": Samples(".npz", npz),
     "text": Samples(".csv", text),
+    "dialects": Samples(".csv", dialects),
     "nmnist": Samples(".bin", nmnist),
     "bag": Samples(".bag", ros1_bags),
     "db3": Samples(".db3", sqlite_bags),

@@ -93,7 +93,7 @@ def test_a_file_that_is_cut_gives_what_lies_before(folder, files, name):
         path = folder / f"cut{suffix}"
         path.write_bytes(wrap(content[:length]))
         found = readable(path, format_name)
-        if name == "text" and len(found):
+        if name in ("text", "dialects") and len(found):
             found = found[:-1]  # its last number may be cut and still be a number
         np.testing.assert_array_equal(found, expected[: len(found)])
 

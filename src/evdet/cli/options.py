@@ -38,7 +38,7 @@ Flag: TypeAlias = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 """An option that is off unless it is typed."""
 FormatName = Literal[
     "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
-    "evt3", "hdf5", "nmnist", "npy", "raw", "rosbag", "text",
+    "evt3", "hdf5", "nmnist", "npy", "npz", "raw", "rosbag", "text",
 ]  # fmt: skip
 """`evdet.events.FORMAT_NAMES`."""
 ProtocolName = Literal["coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx"]
@@ -102,7 +102,7 @@ class ReadingOptions:
     ] = None
     """Unit of times in text, NumPy and HDF5 recordings."""
     columns: Annotated[str | None, default("from the file", "txyp")] = None
-    """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
+    """Order of columns in text, NumPy and HDF5 recordings, such as txyp; - skips a column."""
     stream: Annotated[str | None, default("the only one", "NAME")] = None
     """Stream, camera or topic, where a recording has several."""
     strict: Flag = False

@@ -1,13 +1,14 @@
 """The folder layouts of data sets: evdet's plain layout and published ones."""
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from evdet.data.frames_file import is_metavision_tensors
-from evdet.events import is_bag_folder
+from evdet.events import has_event_header, is_bag_folder
 from evdet.labels import LABEL_SUFFIXES, LABEL_TAIL, FolderError, is_box_npy, key_of
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 # the error of opening it names the converter.
 _RECORDINGS = (".dat", ".raw", ".h5", ".hdf5", ".aedat4", ".aedat", ".es", ".bin",
                ".bag", ".db3", ".mcap")  # fmt: skip
-_EITHER = (".npy", ".csv", ".txt")
+_EITHER = (".npy", ".npz", ".csv", ".txt")
 _NO_LABELS = re.compile(
     r"(readme|licen[cs]e|notice|changelog|classes|label_map|requirements)", re.I
 )
@@ -224,13 +225,27 @@ def _holds_events(path: Path) -> bool:
     """Whether an array or text file holds events, by its fields or first line."""
     if path.suffix.lower() == ".npy":
         return not is_box_npy(path)
+    if path.suffix.lower() == ".npz":
+        return not _has_array_of_labels(path)
     with path.open("rb") as file:
-        lines = file.read(4096).decode("latin-1").splitlines()
+        head = file.read(4096)
+    if has_event_header(head):
+        return True
+    lines = head.decode("latin-1").splitlines()
     first = next((line for line in lines if line.strip() and not line.startswith(("#", "%"))), "")
     cells = [cell for cell in re.split(r"[,;\s]+", first.strip().lower()) if cell]
     if {"x", "y"} <= set(cells):
         return bool({"p", "pol", "polarity", "on"} & set(cells))
     return len(cells) == 4 and all(re.fullmatch(r"[-+.\de]+", cell) for cell in cells)
+
+
+def _has_array_of_labels(path: Path) -> bool:
+    """Whether an archive is one of labels, as RVT's; so is one that cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "labels.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return True
 
 
 def _is_hidden(path: Path) -> bool:

@@ -46,3 +46,4 @@ from .summary import (
     RecordingSummary as RecordingSummary,
     summarize as summarize,
 )
+from .text import has_event_header as has_event_header

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evdet.events.aedat import open_aedat2, open_aedat3, open_aedat4, open_es
-from evdet.events.arrays import doubt_nmnist, open_nmnist, open_npy
+from evdet.events.arrays import doubt_nmnist, open_nmnist, open_npy, open_npz
 from evdet.events.bags import is_bag_folder, open_rosbag
 from evdet.events.dat import open_dat
 from evdet.events.dtypes import RecordingError
 from evdet.events.files import EventFile, ReadOptions
 from evdet.events.hdf5 import open_hdf5
 from evdet.events.raw import guess_payload, open_payload, open_raw
-from evdet.events.text import open_text
+from evdet.events.text import is_event_table, is_text, open_text
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
 
@@ -29,7 +29,7 @@ class Reader(NamedTuple):
 
 
 READERS = {
-    "hdf5": Reader("HDF5", open_hdf5, ("stream", "time_unit")),
+    "hdf5": Reader("HDF5", open_hdf5, ("columns", "stream", "time_unit")),
     "aedat2": Reader("AEDAT 2", open_aedat2),
     "aedat2-davis": Reader("AEDAT 2 of a DAVIS", open_aedat2),
     "aedat2-dvs128": Reader("AEDAT 2 of a DVS128", open_aedat2),
@@ -37,6 +37,7 @@ READERS = {
     "aedat4": Reader("AEDAT4", open_aedat4, ("stream",)),
     "es": Reader("ES", open_es),
     "npy": Reader("npy", open_npy, ("columns", "time_unit")),
+    "npz": Reader("npz", open_npz, ("columns", "stream", "time_unit")),
     "raw": Reader("RAW", open_raw),
     "evt2": Reader("EVT2 without a header", open_payload),
     "evt2.1": Reader("EVT2.1 without a header", open_payload),
@@ -49,8 +50,8 @@ READERS = {
 """The reader of each format, by the values of `ReadOptions.format`."""
 
 RECORDING_SUFFIXES = (
-    ".dat", ".raw", ".h5", ".hdf5", ".aedat", ".aedat4", ".es", ".npy", ".csv", ".txt", ".bin",
-    ".bag", ".db3", ".mcap",
+    ".dat", ".raw", ".h5", ".hdf5", ".aedat", ".aedat4", ".es", ".npy", ".npz", ".csv", ".txt",
+    ".bin", ".bag", ".db3", ".mcap",
 )  # fmt: skip
 """Endings of recordings' names; the content decides the format."""
 
@@ -68,10 +69,18 @@ _MAGIC = {
 _REFUSED = {
     b"#!AER-DAT1": "an AEDAT 1 file. Convert it to AEDAT4 with DV or jAER.",
     b"#!AER-DAT3.0": "an AEDAT 3.0 file (cAER before 1.1). Convert it to AEDAT4 with DV.",
+    b"MATLAB": "a MATLAB file. In MATLAB, save the events as text: "
+    "writematrix([t x y p], 'recording.csv'); or in Python load it with scipy.io.loadmat (version "
+    "7.3: h5py) and save t, x, y and p with np.savez.",
     b"PK\x03\x04": "a zip archive. Unpack it first.",
-    b"\x1f\x8b": "a gzip archive. Unpack it first.",
+    b"\x1f\x8b": "a gzip archive. Unpack it first: gunzip.",
+    b"BZh": "a bzip2 archive. Unpack it first: bunzip2.",
+    b"\xfd7zXZ\x00": "an xz archive. Unpack it first: unxz.",
     b"\x28\xb5\x2f\xfd": "compressed with zstd. Unpack it with unzstd; of a ROS 2 bag, give the "
     "folder.",
+    b"7z\xbc\xaf": "a 7-Zip archive. Unpack it first.",
+    b"Rar!": "a RAR archive. Unpack it first.",
+    b"PAR1": "a Parquet file. Save its table as CSV first: pandas.read_parquet(...).to_csv(...).",
 }
 
 
@@ -109,6 +118,8 @@ def recognize(path: Path) -> str:
     if is_bag_folder(path):
         return "rosbag"
     head = _read_head(path)
+    if _is_npz(path, head):
+        return "npz"
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             raise RecordingError(f"cannot read {path}: it is {what}")
@@ -116,10 +127,12 @@ def recognize(path: Path) -> str:
         if head.startswith(magic):
             return name
     suffix = path.suffix.lower()
+    is_raw = head.startswith(b"%") and re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE)
+    if not is_raw and is_event_table(head):
+        return "text"
     if head.startswith(b"%"):
-        is_raw = re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE) or suffix == ".raw"
-        return "raw" if is_raw else "dat"
-    if _is_text(head):
+        return "raw" if is_raw or suffix == ".raw" else "dat"
+    if is_text(head):
         return "text"
     start = _read_head(path, _LONG_HEAD)
     doubt = doubt_nmnist(start) if suffix == ".bin" else ""
@@ -150,6 +163,8 @@ def _refuse_other_header(path: Path, name: str) -> None:
     if is_bag_folder(path):
         return
     head = _read_head(path)
+    if name == "npz" and _is_npz(path, head):
+        return
     for magic, what in _REFUSED.items():
         if head.startswith(magic):
             raise RecordingError(f"cannot read {path}: it is {what}")
@@ -168,6 +183,14 @@ def _refuse_other_header(path: Path, name: str) -> None:
         )
 
 
+def _is_npz(path: Path, head: bytes) -> bool:
+    """Whether a zip archive is one of arrays: by its ending, or by its first file."""
+    if not head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return False
+    num_bytes = int.from_bytes(head[26:28], "little")
+    return path.suffix.lower() == ".npz" or head[30 : 30 + num_bytes].endswith(b".npy")
+
+
 def _read_head(path: Path, num_bytes: int = _HEAD) -> bytes:
     if path.is_dir():
         raise RecordingError(
@@ -183,11 +206,3 @@ def _read_head(path: Path, num_bytes: int = _HEAD) -> bytes:
     if not head:
         raise RecordingError(f"{path} is empty. Was it copied completely?")
     return head
-
-
-def _is_text(head: bytes) -> bool:
-    # The last character may be incomplete.
-    text = head.decode("utf-8", errors="ignore")
-    return len(text.encode()) >= len(head) - 3 and all(
-        character.isprintable() or character in "\r\n\t\ufeff" for character in text
-    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.hdf5.ecf import chunk_start, decode_chunk
-from evdet.events.hdf5.layouts import ECF_FILTER
+from evdet.events.hdf5.filters import ECF_FILTER
 from evdet.events.hdf5.reader import open_hdf5
 
 UNPACKED, XP_PACKED, YXP_PACKED = 0, 1, 2

@@ -236,22 +236,6 @@ def test_a_length_beyond_what_was_written_ends_with_an_error(tmp_path):
         list(file.blocks())
 
 
-def test_times_that_are_no_whole_numbers_are_refused(tmp_path):
-    with h5py.File(write_columns(tmp_path / "a.h5", random_events(0, 10)), "r+") as file:
-        del file["events/t"]
-        file["events/t"] = np.linspace(0, 1, 10)
-    with pytest.raises(RecordingError, match="events/t is float64"):
-        open_hdf5(tmp_path / "a.h5")
-
-
-def test_another_layout_is_refused_with_what_was_found(tmp_path):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["rectify_map"] = np.zeros(3)
-        file["data"] = np.zeros((2, 3))
-    with pytest.raises(RecordingError, match="data, rectify_map"):
-        open_hdf5(tmp_path / "a.h5")
-
-
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(RecordingError, match=r"none\.h5: .*HDF5"):
         open_hdf5(tmp_path / "none.h5")

@@ -143,6 +143,44 @@ def test_a_mark_at_the_beginning_of_text_is_passed_over():
     assert len(feed(LiveDecoder("a"), [b"\xef\xbb\xbft,x,y,p\n5,1,1,1\n6,1,1,1"])) == 2
 
 
+EVENTS = [(1234 + 517 * k + k * k % 5, k * 37 % 64, k * 53 % 48, k % 3 % 2) for k in range(90)]
+
+
+def lines(form, *, order="txyp", start="", end="\n"):
+    rows = (dict(zip("txyp", event, strict=True)) for event in EVENTS)
+    return start + "".join(form.format(*(row[name] for name in order)) + end for row in rows)
+
+
+@pytest.mark.parametrize("step", [97, 10_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        lines("{:.18e} {:.18e} {:.18e} {:.18e}").encode(),
+        lines("{},{},{},{}", order="xypt", start="%geometry:64,48\n").encode(),
+        lines("{} {} {} {}", order="xytp", start="% a comment\n% another\n").encode(),
+        lines("{}\t{}\t{}\t{}", start="t\tx\ty\tp\r\n", end="\r\n").encode("utf-16"),
+        lines("{},{},{},{}", start="timestamp (us),x,y,polarity\r", end="\r").encode(),
+    ],
+    ids=["savetxt", "geometry", "comments", "UTF-16", "CR"],
+)
+def test_text_is_read_live_as_from_a_file(tmp_path, content, step):
+    (tmp_path / "a").write_bytes(content)
+    expected, problem = read_file(tmp_path / "a")
+    decoder = LiveDecoder("a")
+    found = feed(decoder, cut(content, range(step, len(content), step)))
+    assert problem is None
+    assert decoder.problem is None
+    np.testing.assert_array_equal(found, expected)
+    assert found.tolist() == EVENTS
+
+
+def test_a_unit_that_is_not_clear_is_refused_live():
+    decoder = LiveDecoder("a")
+    content = "".join(f"{t / 1000:.3f} {x} {y} {p}\n" for t, x, y, p in EVENTS)
+    assert len(feed(decoder, [content.encode()])) == 0
+    assert "--time-unit us, ms, s or ns" in str(decoder.problem)
+
+
 @pytest.mark.parametrize("kind", ["DAT", "EVT2", "EVT3"])
 def test_what_is_cut_within_an_event_is_left_out_with_a_warning(kind, caplog):
     decoder = LiveDecoder("a")

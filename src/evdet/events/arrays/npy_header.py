@@ -1,89 +1,96 @@
-"""The header of a .npy file -> four mapped columns t x y p, without an incomplete last row."""
+"""The header of a .npy file, or of an array in a .npz file -> where its columns lie."""
 
 import ast
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float64, Shaped
 
 from evdet.events.dtypes import RecordingError
+from evdet.events.files import (
+    NUMBER_KINDS,
+    AmbiguousOrderError,
+    ReadOptions,
+    TimeScale,
+    choose_time_scale,
+    find_roles,
+    missing_roles,
+    order_from_option,
+    order_of_columns,
+)
 
-__all__ = ["Column", "NpyColumns", "read_npy_columns"]
+__all__ = [
+    "MAX_NPY_HEADER",
+    "REMEDY",
+    "ArrayLayout",
+    "Column",
+    "NpyHeader",
+    "Slot",
+    "array_layout",
+    "as_floats",
+    "choose_columns",
+    "parse_npy_header",
+]
 
-Column = Shaped[np.ndarray, " _"]
-
-_MAGIC = b"\x93NUMPY"
-_MAX_HEADER = 1 << 16
-_NAMES = {
-    "t": ("t", "ts", "time", "timestamp", "timestamps"),
-    "x": ("x",),
-    "y": ("y",),
-    "p": ("p", "pol", "polarity"),
-}
-_NUMBERS = "biuf"
-_REMEDY = (
+MAX_NPY_HEADER = 1 << 16
+"""Bytes within which a header ends."""
+REMEDY = (
     "Save the events as one array with the fields t, x, y, p, or with the columns t x y p in this "
     "order: np.save(path, np.stack([t, x, y, p], axis=1))."
 )
 
+_MAGIC = b"\x93NUMPY"
 
-class NpyColumns(NamedTuple):
-    """The columns of an array of events."""
+Column = Shaped[np.ndarray, " _"]
 
-    columns: tuple[Column, Column, Column, Column]
-    """t, x, y, p, as they are in the file."""
-    first_byte: int
-    """Offset of the first time."""
+
+class NpyHeader(NamedTuple):
+    """What a header states."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    is_fortran: bool
+    """Whether columns lie one after the other."""
+    num_bytes: int
+    """Offset of the data."""
+
+
+class Slot(NamedTuple):
+    """Where the numbers of one column lie in the bytes."""
+
+    begin: int
+    """Offset of the first row that has this column."""
     row_bytes: int
-    """Offset of the next time from it."""
-    num_stated: int
+    """From row to row."""
+    shift: int
+    """Offset within a row."""
+    dtype: np.dtype[Any]
+
+
+class ArrayLayout(NamedTuple):
+    """The columns of an array, in the order of the file."""
+
+    slots: tuple[Slot, ...]
+    names: tuple[str, ...] | None
+    """Of the fields; None without."""
+    num_rows: int
     """Rows that the header states."""
 
 
-def read_npy_columns(path: Path, content: Any) -> NpyColumns:
-    """Read the header and cut the array into columns; nothing is copied.
+def parse_npy_header(name: str, start: bytes) -> NpyHeader:
+    """Read a header.
 
     Args:
-        path: the file, for messages.
-        content: its bytes, mapped.
-
-    Returns:
-        The columns, shorter than stated where the file is truncated.
+        name: the file, for messages.
+        start: its first bytes, up to `MAX_NPY_HEADER` of them.
 
     Raises:
-        RecordingError: it is not an array of events.
+        RecordingError: it is damaged, or the array holds Python objects.
     """
-    dtype, shape, is_fortran, at = _parse(path, content)
-    if dtype.names is not None and len(shape) == 1:
-        names = _field_names(path, dtype)
-        num_rows = min(shape[0], (len(content) - at) // dtype.itemsize)
-        rows = _from_bytes(content, dtype, num_rows, at)
-        t, x, y, p = (rows[name] for name in names)
-        first = at + dtype.fields[names[0]][1] if dtype.fields else at
-        return NpyColumns((t, x, y, p), first, dtype.itemsize, shape[0])
-    if dtype.kind not in _NUMBERS or len(shape) != 2 or shape[1] != 4:
-        raise RecordingError(
-            f"{path} is not an array of events: shape {shape}, type {dtype}. {_REMEDY}"
-        )
-    item = dtype.itemsize
-    if is_fortran:
-        # One column after the other: a row is complete when its last value is there.
-        num_rows = min(shape[0], max((len(content) - at) // item - 3 * shape[0], 0))
-        starts = (at + k * shape[0] * item for k in range(4))
-        t, x, y, p = (_from_bytes(content, dtype, num_rows, start) for start in starts)
-        return NpyColumns((t, x, y, p), at, item, shape[0])
-    num_rows = min(shape[0], (len(content) - at) // (4 * item))
-    t, x, y, p = _from_bytes(content, dtype, 4 * num_rows, at).reshape(-1, 4).T
-    return NpyColumns((t, x, y, p), at, 4 * item, shape[0])
-
-
-def _parse(path: Path, content: Any) -> tuple[np.dtype[Any], tuple[int, ...], bool, int]:
-    """Type, shape, whether columns lie one after the other, and the offset of the data."""
-    start = bytes(content[:_MAX_HEADER])
     if not start.startswith(_MAGIC):
         raise RecordingError(
-            f"{path} is not a .npy file: it starts with {start[:6]!r}, not {_MAGIC!r}. "
+            f"{name} is not a .npy file: it starts with {start[:6]!r}, not {_MAGIC!r}. "
             "Is the extension wrong?"
         )
     try:
@@ -99,34 +106,105 @@ def _parse(path: Path, content: Any) -> tuple[np.dtype[Any], tuple[int, ...], bo
             raise ValueError("invalid version, length or shape")
     except Exception as error:  # a damaged literal may fail in any way, MemoryError included
         raise RecordingError(
-            f"{path}: the .npy header (from byte 0) is damaged or truncated ({error}). "
+            f"{name}: the .npy header (from byte 0) is damaged or truncated ({error}). "
             "Copy or save the file again."
         ) from error
     if dtype.hasobject:
         raise RecordingError(
-            f"cannot read {path}: the array holds Python objects ({dtype}), and loading them can "
-            f"run code. {_REMEDY}"
+            f"cannot read {name}: the array holds Python objects ({dtype}), and loading them can "
+            f"run code. {REMEDY}"
         )
-    return dtype, shape, is_fortran, end
+    return NpyHeader(dtype, shape, is_fortran, end)
 
 
-def _field_names(path: Path, dtype: np.dtype[Any]) -> list[str]:
-    """The names of t, x, y and p in this array."""
-    names = {name.lower(): name for name in dtype.names or ()}
-    found = [
-        next((names[alias] for alias in aliases if alias in names), "")
-        for aliases in _NAMES.values()
-    ]
-    for field, name in zip(_NAMES, found, strict=True):
-        if not name or dtype[name].kind not in _NUMBERS:
+def array_layout(header: NpyHeader, columns: str | None = None) -> ArrayLayout | None:
+    """Where the columns lie; None where the array cannot be a table of events.
+
+    Args:
+        header: of one array.
+        columns: the order that the user names; as many columns are needed.
+    """
+    dtype, shape, is_fortran, at = header
+    if dtype.names is not None and dtype.fields is not None and len(shape) == 1:
+        fields = [dtype.fields[name] for name in dtype.names]
+        slots = (Slot(at, dtype.itemsize, field[1], field[0]) for field in fields)
+        return ArrayLayout(tuple(slots), dtype.names, shape[0])
+    if dtype.kind not in NUMBER_KINDS or len(shape) != 2:
+        return None
+    widths = (len(columns),) if columns else (4, 5)
+    is_wide = shape[1] not in widths[:1] and shape[0] == widths[0]
+    num_rows, num_columns = shape[::-1] if is_wide else shape
+    if num_columns not in widths:
+        return None
+    item = dtype.itemsize
+    if is_fortran != is_wide:
+        # One column after the other.
+        slots = (Slot(at + k * num_rows * item, item, 0, dtype) for k in range(num_columns))
+    else:
+        slots = (Slot(at, num_columns * item, k * item, dtype) for k in range(num_columns))
+    return ArrayLayout(tuple(slots), None, num_rows)
+
+
+def choose_columns(
+    path: Path, layout: ArrayLayout, sample: list[Column], options: ReadOptions
+) -> tuple[tuple[int, int, int, int], TimeScale]:
+    """Find which of the columns are t, x, y and p, and the unit of t.
+
+    Args:
+        path: the file, for messages.
+        layout: its columns.
+        sample: the first numbers of each.
+        options: what the user says of them.
+
+    Raises:
+        RecordingError: they are not events, or can be read in several ways.
+    """
+    try:
+        roles, named = _roles(path, layout, sample, options)
+    except AmbiguousOrderError as error:
+        raise RecordingError(f"{path}: {error}.") from None
+    except ValueError as error:
+        raise RecordingError(f"{path} is not an array of events: {error}. {REMEDY}") from None
+    t, x, y, p = (roles.index(role) for role in range(4))
+    for place in (t, x, y, p):
+        if layout.slots[place].dtype.kind not in NUMBER_KINDS:
+            field = layout.names[place] if layout.names else place
             raise RecordingError(
-                f"{path} is not an array of events: no numeric field {field} (or "
-                f"{', '.join(_NAMES[field])}) among {', '.join(dtype.names or ())}. {_REMEDY}"
+                f"{path} is not an array of events: no numeric field {'txyp'[roles[place]]}, since "
+                f"{field} is {layout.slots[place].dtype}. {REMEDY}"
             )
-    return found
+    try:
+        scale = choose_time_scale(as_floats(sample[t]), chosen=options.time_unit, named=named)
+    except ValueError as error:
+        raise RecordingError(f"{path}: {error}") from None
+    return (t, x, y, p), scale
 
 
-def _from_bytes(content: Any, dtype: np.dtype[Any], count: int, offset: int) -> Column:
-    if not count:
-        return np.empty(0, dtype)
-    return np.frombuffer(content, dtype, count=count, offset=offset)
+def as_floats(column: Column) -> Float64[np.ndarray, " _"]:
+    """Numbers as floats; what overflows becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return column.astype(np.float64)
+
+
+def _roles(
+    path: Path, layout: ArrayLayout, sample: list[Column], options: ReadOptions
+) -> tuple[tuple[int, ...], str | None]:
+    """The role of each column, and the unit that the name of t states."""
+    if options.columns is not None:
+        roles = order_from_option(options.columns)
+        if len(roles) != len(layout.slots):
+            raise RecordingError(
+                f"{path} has {len(layout.slots)} columns, and --columns {options.columns} names "
+                f"{len(roles)} (- skips one)"
+            )
+        return roles, None
+    if layout.names is not None:
+        found = find_roles(layout.names)
+        if found is None:
+            raise ValueError(f"it has {missing_roles(layout.names)}")
+        unit = next((column.unit for column in found if column.role == 0), None)
+        return tuple(column.role for column in found), unit
+    num_rows = min(map(len, sample))
+    rows = np.stack([as_floats(column[:num_rows]) for column in sample], axis=1)
+    roles = order_of_columns(rows)
+    return roles, None

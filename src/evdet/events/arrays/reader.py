@@ -1,45 +1,93 @@
 """Arrays of events: .npy files."""
 
 import functools
+import logging
 import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
-from evdet.events.arrays.npy_header import Column, NpyColumns, read_npy_columns
+from evdet.events.arrays.npy_header import (
+    MAX_NPY_HEADER,
+    REMEDY,
+    ArrayLayout,
+    Column,
+    array_layout,
+    choose_columns,
+    parse_npy_header,
+)
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
+from evdet.events.files import (
+    AS_STATED,
+    MAX_STEP_BACK,
+    SAMPLE_ROWS,
+    NumberColumns,
+    ReadOptions,
+    TimeScale,
+    join_events,
+    precision_note,
+    to_events,
+)
 
 __all__ = ["ArrayFile", "map_file", "open_npy"]
 
+_log = logging.getLogger(__name__)
+
 _BLOCK = 1 << 14
-_MAX_TIME = 1 << 60  # microseconds; sums of a few such times still fit
-_MAX_SIDE = 1 << 16
 _LONG_AGO = -(1 << 62)
 
 
 def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
-    """Open an array saved by NumPy: fields t, x, y, p, or four columns in this order.
+    """Open an array saved by NumPy: fields named t, x, y, p, or four columns.
 
-    Polarity is 0 or -1 (OFF) and 1 (ON). Times are microseconds; float times that are not all
-    whole numbers are seconds, rounded to microseconds. The array is mapped, never unpickled.
+    The order of columns without names and the unit of t follow from the numbers where
+    `options` does not give them. Polarity is 0 or -1 (OFF) and 1 (ON). The array is mapped, never
+    unpickled.
 
     Raises:
-        RecordingError: the file cannot be read, or is not an array of events.
+        RecordingError: the file cannot be read, is not an array of events, or can be read in
+            several ways.
     """
     content = map_file(path)
-    found = read_npy_columns(path, content)
-    num_rows = len(found.columns[0])
+    header = parse_npy_header(str(path), bytes(content[:MAX_NPY_HEADER]))
+    layout = array_layout(header, options.columns)
+    if layout is None:
+        raise RecordingError(
+            f"{path} is not an array of events: shape {header.shape}, type {header.dtype}. {REMEDY}"
+        )
+    columns = _columns_of(content, layout)
+    num_rows = len(columns[0])
     tail = None
-    if num_rows < found.num_stated:
+    if num_rows < layout.num_rows:
         tail = (
             f"the file is truncated at byte {len(content)}, in row {num_rows} of "
-            f"{found.num_stated}. Copy it again; the rows before can be read."
+            f"{layout.num_rows}. Copy it again; the rows before can be read."
         )
-    return ArrayFile(path, "npy", None, _NpyTable(found), tail, open_npy)
+    sample = [column[:SAMPLE_ROWS] for column in columns]
+    places, scale = choose_columns(path, layout, sample, options)
+    t, x, y, p = (columns[place] for place in places)
+    note = precision_note(t[-SAMPLE_ROWS:], scale)
+    if note:
+        _log.warning("%s: %s", path, note)
+    slot = layout.slots[places[0]]
+    table = _NpyTable(NumberColumns(t, x, y, p), scale, slot.begin + slot.shift, slot.row_bytes)
+    return ArrayFile(path, "npy", None, table, tail, functools.partial(open_npy, options=options))
+
+
+def _columns_of(content: Any, layout: ArrayLayout) -> list[Column]:
+    """The columns as they are in the file, without incomplete rows; nothing is copied."""
+    num_rows = layout.num_rows
+    for slot in layout.slots:
+        num_rows = min(num_rows, max(0, (len(content) - slot.begin) // max(1, slot.row_bytes)))
+    if not num_rows:
+        return [np.empty(0, slot.dtype) for slot in layout.slots]
+    return [
+        np.ndarray((num_rows,), slot.dtype, content, slot.begin + slot.shift, (slot.row_bytes,))
+        for slot in layout.slots
+    ]
 
 
 def map_file(path: Path) -> Any:
@@ -217,54 +265,26 @@ class _Survey(NamedTuple):
 class _NpyTable:
     """Columns of any numeric type."""
 
-    def __init__(self, found: NpyColumns) -> None:
-        self._found = found
+    def __init__(
+        self, columns: NumberColumns, scale: TimeScale, first_byte: int, row_bytes: int
+    ) -> None:
+        self._columns = columns
+        self._scale = scale
+        self._first_byte = first_byte
+        self._row_bytes = row_bytes
 
     def __len__(self) -> int:
-        return len(self._found.columns[0])
+        return len(self._columns.t)
 
     def locate(self, row: int) -> str:
-        return f"row {row} (byte {self._found.first_byte + row * self._found.row_bytes})"
-
-    @functools.cached_property
-    def _is_in_seconds(self) -> bool:
-        times = self._found.columns[0]
-        if times.dtype.kind != "f":
-            return False
-        pieces = (times[low : low + _BLOCK] for low in range(0, len(times), _BLOCK))
-        return any(bool((np.isfinite(piece) & (np.rint(piece) != piece)).any()) for piece in pieces)
+        return f"row {row} (byte {self._first_byte + row * self._row_bytes})"
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        t, x, y, p = (column[low:high] for column in self._found.columns)
-        if self._is_in_seconds:
-            # The limits below refuse values out of range, and so overflows.
-            with np.errstate(over="ignore", invalid="ignore"):
-                t = np.rint(t.astype(np.float64) * 1e6)
-        limits = {
-            "t": (t, -_MAX_TIME, _MAX_TIME),
-            "x": (x, 0, _MAX_SIDE - 1),
-            "y": (y, 0, _MAX_SIDE - 1),
-            "p": (p, -1, 1),
-        }
-        events = np.empty(high - low, EVENT_DTYPE)
-        num_good, problem = high - low, None
-        for name, (column, smallest, largest) in limits.items():
-            is_good = _is_whole(column, smallest, largest)
-            if not is_good[:num_good].all():
-                num_good = int(is_good.argmin())
-                problem = (
-                    f"{self.locate(low + num_good)} has {name}={column[num_good]}, not a whole "
-                    f"number from {smallest} to {largest}. The file is damaged, or its columns "
-                    "are scaled or not in the order t x y p."
-                )
-            good = column[:num_good]
-            events[name][:num_good] = good > 0 if name == "p" else good
-        return events[:num_good], problem
-
-
-def _is_whole(column: Column, smallest: int, largest: int) -> Bool[np.ndarray, " _"]:
-    """Whether each number is whole and within these limits."""
-    if column.dtype.kind != "f":
-        return np.asarray((column >= smallest) & (column <= largest))
-    numbers = column.astype(np.float64)  # half floats do not reach the limits
-    return np.asarray((numbers >= smallest) & (numbers <= largest) & (np.rint(numbers) == numbers))
+        part = NumberColumns(*(column[low:high] for column in self._columns))
+        events, problem = to_events(part, self._scale)
+        if problem is None:
+            return events, None
+        return events, (
+            f"{self.locate(low + len(events))} has {problem}. The file is damaged, or its columns "
+            "are scaled or in another order (--columns)."
+        )

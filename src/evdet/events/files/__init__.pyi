@@ -1,3 +1,19 @@
+from .column_names import (
+    NOTHING as NOTHING,
+    ROLES as ROLES,
+    ColumnName as ColumnName,
+    find_roles as find_roles,
+    group_columns as group_columns,
+    missing_roles as missing_roles,
+    read_column_name as read_column_name,
+)
+from .column_order import (
+    AmbiguousOrderError as AmbiguousOrderError,
+    fits_order as fits_order,
+    looks_like_events as looks_like_events,
+    order_from_option as order_from_option,
+    order_of_columns as order_of_columns,
+)
 from .event_file import (
     MAX_STEP_BACK as MAX_STEP_BACK,
     EventFile as EventFile,
@@ -7,6 +23,12 @@ from .event_file import (
 )
 from .forward_file import ForwardFile as ForwardFile
 from .joining import join_events as join_events
+from .number_columns import (
+    NUMBER_KINDS as NUMBER_KINDS,
+    NumberColumns as NumberColumns,
+    precision_note as precision_note,
+    to_events as to_events,
+)
 from .read_options import (
     AS_STATED as AS_STATED,
     FORMAT_NAMES as FORMAT_NAMES,
@@ -25,4 +47,9 @@ from .slicing import (
     cut_by_count as cut_by_count,
     sort_by_time as sort_by_time,
     summarize_blocks as summarize_blocks,
+)
+from .time_unit import (
+    SAMPLE_ROWS as SAMPLE_ROWS,
+    TimeScale as TimeScale,
+    choose_time_scale as choose_time_scale,
 )

@@ -19,7 +19,7 @@ TIME_UNITS = {"ns": -3, "us": 0, "ms": 3, "s": 6}
 """Units of time; a unit is 10 ** value microseconds."""
 FORMAT_NAMES = (
     "aedat2", "aedat2-davis", "aedat2-dvs128", "aedat3", "aedat4", "dat", "es", "evt2", "evt2.1",
-    "evt3", "hdf5", "nmnist", "npy", "raw", "rosbag", "text",
+    "evt3", "hdf5", "nmnist", "npy", "npz", "raw", "rosbag", "text",
 )  # fmt: skip
 """The values of `format`."""
 _COLUMNS = frozenset("txyp")
@@ -38,7 +38,7 @@ class ReadOptions:
     time_unit: str | None = None
     """The unit of t in text, NumPy and HDF5 files: ns, us, ms or s."""
     columns: str | None = None
-    """The order of columns in text and NumPy files, such as txyp; - skips a column."""
+    """The order of columns in text, NumPy and HDF5 files, such as txyp; - skips a column."""
     stream: str | None = None
     """One of several streams, cameras or topics in one file."""
     strict: bool = False

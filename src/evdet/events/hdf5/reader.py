@@ -1,4 +1,4 @@
-"""HDF5 event files: the layouts of DSEC and of Metavision.
+"""HDF5 event files: columns or tables of events, such as those of DSEC and of Metavision.
 
 The file is reopened for each reading, which costs 0.4 ms: an `Hdf5EventFile` holds only plain
 values, can be sent to a worker process, and thousands of them keep no file open.
@@ -23,48 +23,33 @@ from evdet.events.files import (
     check_blocks,
     join_events,
 )
-from evdet.events.hdf5.layouts import (
-    ECF_FILTER,
-    ColumnLayout,
-    Datasets,
-    TableLayout,
-    find_columns,
-    find_table,
-)
+from evdet.events.hdf5.filters import import_plugin, needs_plugin
+from evdet.events.hdf5.layouts import ColumnLayout, Datasets, TableLayout
+from evdet.events.hdf5.search import find_layout
+from evdet.events.hdf5.storage import DAMAGE
 
 __all__ = ["Hdf5EventFile", "open_hdf5"]
 
 _HEAD = 1 << 20  # bytes
 _HEAP = b"GCOL\x01\0\0\0"  # starts a heap of strings in any HDF5 file
 Times = Int64[np.ndarray, " E"]
-# The exceptions that h5py raises for damaged bytes.
-_H5PY_ERRORS = (
-    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError,
-    MemoryError,
-)  # fmt: skip
 
 
 def open_hdf5(path: Path, options: ReadOptions = AS_STATED) -> "Hdf5EventFile":
     """Open an HDF5 file of events; reads only its structure.
 
-    Args:
-        path: the file. It has `CD/events` (Metavision, ECF-coded or not), or `events/t`,
-            `x`, `y`, `p` (DSEC; the columns may also lie at the root).
-        options: what the file leaves open.
+    The events are four columns or one table, wherever they lie in the file; several of them are
+    streams, of which `options.stream` chooses one.
 
     Raises:
-        RecordingError: it is damaged, has another layout, or needs a plug-in.
+        RecordingError: it is damaged, has no or several streams of events, can be read in several
+            ways, or needs a plug-in.
     """
     with _naming(path, "cannot be read as HDF5"):
         _check_strings(path)
     with _opened(path) as file:
-        layout = find_table(file) or find_columns(file)
-        if layout is None:
-            found = ", ".join(sorted(file)[:12]) or "nothing"
-            raise ValueError(
-                f"it has no events in CD/events or events/t, x, y, p; its root has: {found}"
-            )
-        num_plugins = sum(_needs_plugin(file[name], path) for name in layout.names)
+        layout = find_layout(path, file, options)
+        num_plugins = sum(needs_plugin(file[name], path) for name in layout.names)
     return Hdf5EventFile(path, layout, needs_plugin=num_plugins > 0)
 
 
@@ -186,7 +171,7 @@ class Hdf5EventFile:
     @contextmanager
     def _opened(self) -> Iterator[Datasets]:
         if self.needs_plugin:
-            _import_plugin(self.path)
+            import_plugin(self.path)
         with _opened(self.path) as file:
             # Looking one up costs as much as reading 10,000 events.
             yield {name: file[name] for name in self.layout.names}
@@ -202,11 +187,18 @@ class Hdf5EventFile:
     ) -> Iterator[Events]:
         """The events start to stop - 1, at least those before the damage."""
         with _naming(self.path, f"events {start} to {stop - 1} cannot be read"):
-            events = self.layout.read(datasets, start, stop, times)
+            events, problem = self.layout.read(datasets, start, stop, times)
         size = self.stated_size
-        if size and (events["x"].max() >= size.width or events["y"].max() >= size.height):
+        width, height = int(events["x"].max(initial=0)), int(events["y"].max(initial=0))
+        if size and (width >= size.width or height >= size.height):
             yield from check_blocks([events], OrderCount(), name=str(self.path), size=size)
-        yield events
+        if len(events):
+            yield events
+        if problem is not None:
+            raise RecordingError(
+                f"{self.path}: event {start + len(events)} has {problem}. The file is damaged, or "
+                "its columns are scaled or in another order. The events before can be read."
+            )
 
     def _unit_before(self, datasets: Datasets, since: int) -> int:
         """A unit before which no event has t >= since, near the first that has one."""
@@ -311,40 +303,10 @@ def _naming(path: Path, what: str) -> Iterator[None]:
         yield
     except RecordingError:
         raise
-    except _H5PY_ERRORS as error:
+    except DAMAGE as error:
         reason = str(error).strip().rstrip(".")
         reason = reason if isinstance(error, ValueError) else f"{reason} ({type(error).__name__})"
         raise RecordingError(
             f"{path}: {what}: {reason}. Was it copied completely? "
             "The events before the damage can be read."
         ) from error
-
-
-def _needs_plugin(dataset: Any, path: Path) -> bool:
-    """Whether a dataset has filters that need hdf5plugin; raises where that lacks one."""
-    plan = dataset.id.get_create_plist()
-    filters = {plan.get_filter(i)[0]: plan.get_filter(i)[3] for i in range(plan.get_nfilters())}
-    own = {number for number in filters if number < 256}  # reserved for HDF5 itself
-    outside = set(filters) - own - {ECF_FILTER}
-    if not outside:
-        return False
-    _import_plugin(path)
-    for number in outside:
-        if not h5py.h5z.filter_avail(number):
-            name = filters[number].decode("ascii", "replace")
-            raise RecordingError(
-                f"cannot read {path}: {dataset.name} is compressed with the filter {number} "
-                f"({name}), which hdf5plugin lacks. Rewrite the file with h5repack."
-            )
-    return True
-
-
-def _import_plugin(path: Path) -> None:
-    """Importing it registers the filters with HDF5, in this process."""
-    try:
-        import hdf5plugin  # noqa: F401 - optional: only some files need it
-    except ImportError:
-        raise RecordingError(
-            f"cannot read {path}: it is compressed with a filter (such as Blosc) of hdf5plugin "
-            "(pip install hdf5plugin)"
-        ) from None

@@ -38,13 +38,24 @@ from evdet.events.raw import (
     parse_evt_header,
     payload_header,
 )
-from evdet.events.text import PROBLEMS, TEXT_MARK, TextEventFile, look_at_lines, parse_lines
+from evdet.events.text import (
+    PROBLEMS,
+    TextEncoding,
+    TextLayout,
+    TextRecoder,
+    detect_encoding,
+    find_layout,
+    is_comment,
+    is_event_table,
+    is_text,
+    parse_lines,
+)
 
 __all__ = ["LiveFormat", "open_format"]
 
 _FOREVER = 1 << 60
 _BLOCK_EVENTS = 1 << 15
-_NUM_LINES = 32  # of text, from which the layout is detected
+_NUM_LINES = 64  # of text, from which the layout is detected
 _MAX_LINE = 1 << 20
 _LIVE = ("dat", "raw", "text")
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
@@ -121,10 +132,13 @@ def open_format(
         header = payload_header(Path(name), start, options.format)
         is_fitting = size is not None and max(size) <= 1 << COORDINATE_BITS
         return _EvtBody(name, header._replace(size=header.size or (size if is_fitting else None)))
-    if start.startswith(b"%"):
+    is_raw = re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE) is not None
+    # Lines of % also come before lines of events, as in Metavision's CSV.
+    if start.startswith(b"%") and (is_raw or not is_event_table(start)):
         if not (is_last or len(start) >= MAX_EVT_HEADER or _has_whole_header(start)):
             return None
-        is_raw = re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE) is not None
+        if not (is_raw or is_last) and is_text(start) and _has_only_comments(start):
+            return None
         if options.format in ("raw", "dat") and is_raw != (options.format == "raw"):
             stated = "RAW" if is_raw else "DAT"
             raise RecordingError(
@@ -133,18 +147,19 @@ def open_format(
         if is_raw:
             return _EvtBody(name, parse_evt_header(Path(name), start))
         return _DatBody(name, parse_header(Path(name), start))
-    if b"\0" in start:
+    encoding = detect_encoding(start)
+    if encoding.name == "utf-8" and b"\0" in start:
         raise RecordingError(
             f"cannot read {name} live: it starts with {start[:8]!r} (supported: DAT, RAW (EVT2, "
             "EVT2.1, EVT3) and text). Save it, and open the file; words without the header of a "
             "RAW file need --format evt2, evt2.1 or evt3, and --sensor-size WxH."
         )
-    lines = start.removeprefix(TEXT_MARK).split(b"\n")
+    lines = encoding.decode(start).split(b"\n")
     if not is_last:
         if len(lines) <= _NUM_LINES and len(start) < MAX_EVT_HEADER:
             return None
         lines = lines[:-1][:_NUM_LINES]
-    return _TextBody(name, look_at_lines(Path(name), lines), start.startswith(TEXT_MARK))
+    return _TextBody(name, find_layout(Path(name), lines, options), encoding)
 
 
 def _has_whole_header(start: bytes) -> bool:
@@ -164,6 +179,13 @@ def _has_whole_header(start: bytes) -> bool:
             break
     # Without a line `% end`, a few words could still be text.
     return len(start) >= at + (64 if is_raw and not has_end else 2)
+
+
+def _has_only_comments(start: bytes) -> bool:
+    """Whether complete lines are comments of a text file rather than the header of a DAT file."""
+    lines = start.split(b"\n")[:-1]
+    is_dat = re.search(rb"^% *(data|version|width|height|date)\b", start, re.MULTILINE | re.I)
+    return is_dat is None and all(not line.strip() or is_comment(line) for line in lines)
 
 
 class _EvtBody:
@@ -281,14 +303,15 @@ class _DatBody:
 class _TextBody:
     """Lines of a table."""
 
-    def __init__(self, name: str, table: TextEventFile, has_mark: bool) -> None:
+    def __init__(self, name: str, layout: TextLayout, encoding: TextEncoding) -> None:
         self.format = "text"
-        self.num_header_bytes = len(TEXT_MARK) * has_mark
-        self.size = table.stated_size
+        self.num_header_bytes = encoding.num_mark_bytes
+        self.size = layout.stated_size
         self.clock: int | None = None
         self._name = name
-        self._table = table
-        self._num_to_skip = table.num_skipped
+        self._layout = layout
+        self._recoder = TextRecoder(encoding)
+        self._num_to_skip = layout.num_skipped
         self._num_lines = 0
         self._rest = b""
 
@@ -297,7 +320,7 @@ class _TextBody:
         return 0
 
     def decode(self, data: bytes, *, is_last: bool) -> tuple[Events, RecordingError | None]:
-        data = self._rest + data
+        data = self._rest + self._recoder.feed(data)
         stop = len(data) if is_last else data.rfind(b"\n") + 1
         data, self._rest = data[:stop], data[stop:]
         if len(self._rest) > _MAX_LINE:
@@ -308,9 +331,13 @@ class _TextBody:
             _, newline, data = data.partition(b"\n")
             self._num_to_skip -= 1
             self._num_lines += len(newline)
-        table = self._table
+        layout = self._layout
         events, problem, num_lines, _ = parse_lines(
-            data, np.array(table.roles, np.int64), power=table.power, is_whole=table.is_whole
+            data,
+            np.array(layout.roles, np.int64),
+            power=layout.scale.power,
+            is_whole=layout.scale.is_whole,
+            dialect=layout.dialect,
         )
         self._num_lines += num_lines
         if len(events):
