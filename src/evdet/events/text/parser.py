@@ -4,8 +4,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import EVENT_DTYPE, Events
 
 __all__ = ["PROBLEMS", "parse_lines"]
@@ -52,7 +52,7 @@ def parse_lines(
     return events[:num_events], problem, line, at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _parse(
     data: Bytes, roles: Roles, power: int, is_whole: bool, events: Events
@@ -73,7 +73,7 @@ def _parse(
     return num_events, 0, line, at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _parse_line(
     data: Bytes, at: int, roles: Roles, power: int, is_whole: bool, event: np.void
@@ -116,7 +116,7 @@ def _parse_line(
     return 0 if at >= end or data[at] == _NEWLINE else 7
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
     """End of a number (-1: not a number), its digits, power of ten, and whether it has a point."""
@@ -160,7 +160,7 @@ def _number(data: Bytes, at: int) -> tuple[int, int, int, bool]:
     return at, -mantissa if is_negative else mantissa, exponent, has_point
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _boolean(data: Bytes, at: int) -> int:
     """1 at the word true, 0 at false, otherwise -1."""
@@ -174,7 +174,7 @@ def _boolean(data: Bytes, at: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     """Mantissa * 10 ** exponent, rounded half away from zero; out of range if not possible."""
@@ -197,7 +197,7 @@ def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     return -value if mantissa < 0 else value
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _skip_blanks(data: Bytes, at: int) -> int:
     while at < len(data) and (data[at] == 32 or data[at] == 9 or data[at] == 13):
@@ -205,7 +205,7 @@ def _skip_blanks(data: Bytes, at: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _skip_separator(data: Bytes, at: int) -> int:
     """Skip blanks and at most one comma or semicolon."""
@@ -215,7 +215,7 @@ def _skip_separator(data: Bytes, at: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _is_separator(byte: int) -> bool:
     return byte == 32 or byte == 9 or byte == 13 or byte == 10 or byte == 44 or byte == 59
