@@ -19,9 +19,12 @@ from evdet.data import (
     FrameSource,
     MixedLoader,
     RandomClips,
+    RecordingFrames,
     SequentialClips,
     StreamLoader,
     Streams,
+    TensorFrames,
+    check_objects,
     open_folder,
     open_recordings,
     open_tensors,
@@ -202,6 +205,7 @@ def build_loader(
     Raises:
         ValueError: the config is not complete, the data set does not exist, or it does not have
             these classes.
+        NoObjectsError: the split has no box to learn from or to score.
         RecordingError: a recording is damaged, and the config is strict.
     """
     config = _require_complete(config)
@@ -299,6 +303,14 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
 
 def _open_source(config: DetectionConfig, split: str) -> FrameSource:
     folder = open_folder(Path(config.dataset_path))
+    source = _frames_to_play(config, folder, split)
+    check_objects(folder, split, source.videos, source.left_out)
+    return source
+
+
+def _frames_to_play(
+    config: DetectionConfig, folder: DatasetFolder, split: str
+) -> RecordingFrames | TensorFrames:
     rules = BoxRules(
         min_box_diag=config.min_box_diag,
         min_box_side=config.min_box_side,

@@ -108,9 +108,9 @@ def frames_of(path):
 
 def test_a_recording_without_events_leaves_files_without_boxes(capsys, detector, recording):
     write_dat(recording, [], SIZE)
-    status, out, _ = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
-    assert status == 0
-    assert "0 boxes on 0" in out
+    status, _, err = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
+    assert status == 2
+    assert f"{recording} has nothing to detect in" in err[0]
     assert len(np.load("x.npy")) == 0
     assert json.loads(Path("x.json").read_text()) == []
     assert not os.path.exists("x.mp4")  # a video has at least one frame

@@ -194,6 +194,11 @@ def _conclude(
     """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
     is_interrupted = isinstance(problem, KeyboardInterrupt)
+    if problem is None and not summary.num_frames:
+        raise UnfinishedError(
+            f"{options.source} has nothing to detect in: no events, and no pictures, in the "
+            "interval that is read"
+        )
     if problem is not None and not is_interrupted and not summary.num_frames:
         raise problem
     print("\n".join(summary.lines(num_skipped=num_skipped, shows_boxes=not outputs.paths)))

@@ -23,7 +23,7 @@ from evdet.cli.options import (
     chosen_tracker,
     default,
 )
-from evdet.cli.score_table import describe_scores, describe_tracks
+from evdet.cli.score_table import check_has_truth, describe_scores, describe_tracks
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import (
@@ -107,6 +107,7 @@ def evaluate(options: EvaluateOptions) -> None:
         counts_events=options.count_events,
         deviations=deviations,
     )
+    check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
     further = measure_further(
         evaluation.recordings,
         config.class_names,

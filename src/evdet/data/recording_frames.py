@@ -47,6 +47,8 @@ class RecordingFrames:
     """Raise for a damaged recording, instead of playing empty frames."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Recordings that could not be opened, and why."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Boxes left out or changed, by reason."""
 
     def __post_init__(self) -> None:
         if self.num_tbins < 1:
@@ -233,6 +235,7 @@ def open_recordings(
         num_tbins=num_tbins,
         strict=strict,
         broken=broken,
+        left_out=+counts,
     )
 
 
