@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,6 +41,7 @@ class StandIn:
             delta_t=DELTA_T, class_names=("car", "person"), **{**layout, **spec}
         )
         self.thresholds = None
+        self.scores = (0.9, 0.8)
         self.on_frame = lambda number: None
 
     def step(self, clip, memory=None, *, thresholds):
@@ -55,7 +57,7 @@ class StandIn:
                     {
                         "boxes": torch.tensor(boxes),
                         "labels": torch.tensor([1, 2][:count]),
-                        "scores": torch.tensor([0.9, 0.8][:count]),
+                        "scores": torch.tensor(self.scores[:count]),
                     }
                 ]
             )
@@ -159,6 +161,46 @@ def test_tracks_are_numbered_and_written(capsys, detector, recording, tmp_path):
         assert set(boxes["track_id"][boxes["class_id"] == 1][-8:]) == {1}
     assert "tracks: 1" in said_by(capsys, recording, "--tracker", "sort")[1]
     assert "tracks" not in said_by(capsys, recording, "--tracker", "none")[1]
+
+
+@pytest.mark.parametrize("tracker", ["bytetrack", "ocsort", "sort"])
+def test_boxes_that_start_no_track_are_explained(capsys, detector, recording, tracker):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    status, out, _ = said_by(capsys, recording, "--tracker", tracker)
+    assert status == 0
+    assert "no tracks: the best box has score 0.45, and tracks start from score 0.6 on" in out
+    assert "lower --track-thresh" in out
+
+
+@pytest.mark.parametrize("words", [("--score-thresh", "0.2"), ("--track-thresh", "0.4")])
+@pytest.mark.parametrize("tracker", ["bytetrack", "ocsort", "sort"])
+def test_boxes_that_were_asked_for_start_tracks(capsys, detector, recording, tracker, words):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    out = said_by(capsys, recording, "--tracker", tracker, *words)[1]
+    assert re.search(rf"; tracks: [12], started from score {words[1]} on\n", out)
+    assert "no tracks" not in out
+
+
+def test_a_track_thresh_stands_above_a_low_score_thresh(capsys, detector, recording):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    words = ("--track", "--score-thresh", "0.1", "--track-thresh", "0.5")
+    assert "tracks start from score 0.5 on" in said_by(capsys, recording, *words)[1]
+
+
+def test_objects_that_are_seen_once_are_the_reason(capsys, detector, recording):
+    pytest.importorskip("trackers")
+    out = said_by(capsys, recording, "--track", "--duration", "0.01")[1]
+    assert "no tracks: no object has boxes in 2 time bins in a row" in out
+    assert "--track-thresh" not in out
+
+
+def test_a_track_thresh_without_a_tracker_is_refused(capsys, detector, recording):
+    status, _, err = said_by(capsys, recording, "--track-thresh", "0.4")
+    assert status == 2
+    assert "--track-thresh needs --track or --tracker" in err[0]
 
 
 def test_without_an_output_the_first_boxes_are_shown(capsys, detector, recording):

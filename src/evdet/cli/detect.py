@@ -19,6 +19,7 @@ from evdet.cli.options import (
     chosen_tracker,
     default,
 )
+from evdet.cli.tracker_options import chosen_start_thresh
 from evdet.detectors import open_detector
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
@@ -30,6 +31,7 @@ from evdet.tracking import Tracker
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
 
 _SECOND = 1_000_000
+_SCORE_THRESH = 0.3
 
 
 class UnfinishedError(RuntimeError):
@@ -50,11 +52,13 @@ class DetectOptions:
     """Track objects, and draw their paths."""
     tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
     """Tracker."""
+    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
+    """Lowest score in [0, 1] of a box that starts a track."""
     start: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 0.0
     """Start of the interval to process, in seconds from the start of the source."""
     duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
     """Duration of the interval to process, in seconds."""
-    score_thresh: float = 0.3
+    score_thresh: Annotated[float | None, default("0.3", "FLOAT")] = None
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as trained", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
@@ -117,14 +121,14 @@ def detect(options: DetectOptions) -> None:
     found = play(
         stream,
         detector,
-        score_thresh=options.score_thresh,
+        score_thresh=_SCORE_THRESH if options.score_thresh is None else options.score_thresh,
         nms_thresh=options.nms_thresh,
         tracker=tracker,
     )
     outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
     )
-    summary = DetectionSummary(list(label_ids.values()))
+    summary = DetectionSummary(list(label_ids.values()), tracker)
     if chosen.is_live:
         found = _until(found, options.duration)
     problem = _write_all(found, stream, outputs, summary, is_live=chosen.is_live)
@@ -132,7 +136,9 @@ def detect(options: DetectOptions) -> None:
 
 
 def _check(options: DetectOptions) -> None:
-    check_share(options, "score_thresh", "nms_thresh")
+    check_share(options, "score_thresh", "nms_thresh", "track_thresh")
+    if options.track_thresh is not None and not (options.track or options.tracker != "none"):
+        raise ValueError("--track-thresh needs --track or --tracker")
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
     check_at_least(1, options, "delta_t")
     check_above(0, options, "duration", "idle_timeout")
@@ -144,7 +150,8 @@ def _make_tracker(options: DetectOptions, delta_t: int) -> Tracker | None:
         return None
     # A track lives until its next box, however long the time bins are.
     lost_time = max(_SECOND, 2 * delta_t)
-    return Tracker(name, delta_t=delta_t, lost_time=lost_time)
+    start_thresh = chosen_start_thresh(options.track_thresh, options.score_thresh)
+    return Tracker(name, delta_t=delta_t, lost_time=lost_time, start_thresh=start_thresh)
 
 
 def _until(found: Iterator[DetectedFrame], duration: float | None) -> Iterator[DetectedFrame]:

@@ -80,7 +80,10 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
 def describe_tracks(tracks: Mapping[str, Any]) -> str:
     """Put the scores of tracks, `TrackScores.as_dict()`, into one line."""
     numbers = ", ".join(f"{name} {_plain(tracks[name])}" for name in ("HOTA", "MOTA", "IDF1"))
-    return f"tracks ({tracks['protocol']}, IoU {tracks['iou_thresh']:g}): {numbers}"
+    rules = f"{tracks['protocol']}, IoU {tracks['iou_thresh']:g}"
+    if "tracker" in tracks:
+        rules += f", {tracks['tracker']} from score {tracks['start_thresh']:g} on"
+    return f"tracks ({rules}): {numbers}"
 
 
 def _limits(rules: Mapping[str, Any]) -> str:
