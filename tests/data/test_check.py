@@ -163,8 +163,17 @@ def test_boxes_on_another_clock_or_a_larger_picture_are_problems(root):
 
     problems = texts(check_folder(root).problems)
 
-    assert "another start" in problems["boxes outside the time span", "a_bbox.npy"]
+    assert "on a clock that starts about 5.0" in problems["times of the labels", "a_bbox.npy"]
     assert "larger images" in problems["boxes outside the sensor", "b_bbox.npy"]
+
+
+def test_labels_of_some_files_in_another_unit_are_problems_of_these_files(root):
+    write_boxes(root / "train/b_bbox.npy", EVERY_BIN // 1000)
+
+    ((kind, name), text), *rest = texts(check_folder(root).findings).items()
+
+    assert (kind, name, rest) == ("times of the labels", "b_bbox.npy", [])
+    assert "They would fit if they were milliseconds" in text
 
 
 def test_unknown_classes_are_problems(root):

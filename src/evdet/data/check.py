@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 from evdet.data.augment import Augmentation
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
+from evdet.data.label_clock import judge_clock
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.data.tensors import open_tensors
 from evdet.events import RecordingError
@@ -256,14 +257,16 @@ class _Reader:
         """Report what is unusual about the boxes of a recording."""
         path, boxes = entry.boxes or entry.recording, labeled.boxes
         count = len(boxes)
-        if num_outside:
+        times = np.concatenate([boxes["t"], labeled.empty_times])
+        clock = judge_clock(times, span, self.report.delta_t)
+        if clock is not None:
+            self._note("times of the labels", path, clock.text, is_problem=clock.is_problem)
+        elif num_outside:
             text = (
                 f"{num_outside} of {count} boxes lie outside the recording's time, "
                 f"{span.start} to {span.end} us; boxes are from {boxes['t'][0]} to "
                 f"{boxes['t'][-1]} us"
             )
-            if num_outside == count:
-                text += ": do the labels have another start or another unit?"
             kind = "boxes outside the time span"
             self._note(kind, path, text, is_problem=num_outside == count)
         with np.errstate(over="ignore", invalid="ignore"):
