@@ -66,6 +66,8 @@ class DetectOptions:
     """Duration of a time bin, or time between images, in microseconds."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
     """Sensor width and height in pixels, such as 346x260."""
+    bit_depth: Annotated[int | None, default("as stated, or judged", "INT")] = None
+    """Bits of the camera, from 8 to 16, for a folder of 16-bit images."""
     label_map: Annotated[str | None, default("that of the source's data set", "FILE|none")] = None
     """JSON file with the class ids of box files; none: numbers in the detector's order."""
     follow: Flag = False
@@ -115,6 +117,7 @@ def detect(options: DetectOptions) -> None:
         start=options.start,
         duration=options.duration,
         size=size,
+        bit_depth=options.bit_depth,
         live=live,
     )
     tracker = _make_tracker(options, stream.delta_t)
@@ -141,6 +144,8 @@ def _check(options: DetectOptions) -> None:
         raise ValueError("--track-thresh needs --track or --tracker")
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
     check_at_least(1, options, "delta_t")
+    if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
+        raise ValueError(f"--bit-depth must be from 8 to 16, got {options.bit_depth}")
     check_above(0, options, "duration", "idle_timeout")
 
 

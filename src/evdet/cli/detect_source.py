@@ -121,6 +121,7 @@ def open_chosen_source(
     start: float,
     duration: float | None,
     size: SensorSize | None,
+    bit_depth: int | None,
     live: LiveOptions,
 ) -> OpenedSource:
     """Open a source for a detector.
@@ -132,6 +133,7 @@ def open_chosen_source(
         start: seconds to skip.
         duration: seconds to play; None plays all. The caller ends live sources.
         size: the sensor's size, if the recording does not state it.
+        bit_depth: bits of the camera of 16-bit images; None judges.
         live: the options of live sources.
 
     Raises:
@@ -139,6 +141,8 @@ def open_chosen_source(
         RecordingError: the source cannot be read.
     """
     path = chosen.path
+    if bit_depth is not None and (chosen.is_live or not chosen.is_pictures):
+        raise ValueError("--bit-depth is for images of 16 bits")
     spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
         _warm_up(detector, spec)
@@ -146,7 +150,10 @@ def open_chosen_source(
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
-        return OpenedSource(open_frames(path, spec, start=first, duration=length, size=size), None)
+        stream = open_frames(
+            path, spec, start=first, duration=length, size=size, bit_depth=bit_depth
+        )
+        return OpenedSource(stream, None)
     recording = open_recording(path, size=size)
     events = open_frames(recording, spec, start=first, duration=length)
     return OpenedSource(events, recording.start // events.delta_t)
