@@ -222,6 +222,17 @@ def test_label_files_without_objects_are_remarks(root):
     assert "has no boxes" in texts(check_folder(root).remarks)["no objects", "a_bbox.npy"]
 
 
+def test_splits_without_a_box_to_use_are_problems(root):
+    write_boxes(root / "train/a_bbox.npy", [])
+    write_boxes(root / "train/b_bbox.npy", [])
+
+    problems = texts(check_folder(root).problems)
+    assert problems == {("no objects", "train"): "has no box to use, so training refuses it"}
+
+    problems = texts(check_folder(root, rules=BoxRules(min_box_diag=70.0)).problems)
+    assert "(19 diagonal too short)" in problems["no objects", "val"]
+
+
 def test_missing_splits_are_problems(root):
     shutil.rmtree(root / "val")
 

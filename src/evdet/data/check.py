@@ -316,6 +316,10 @@ def _check_parts(report: CheckReport) -> None:
                 else "epochs cannot be scored. Move some whole recordings of train/ there"
             )
             report.findings.append(Finding("missing split", report.folder.path, text, True))
+        elif (use := report.splits[split]).num_recordings and not use.boxes.total():
+            lost = ", ".join(f"{n:,} {reason}" for reason, n in use.left_out.items() if n)
+            text = "has no box to use, so training refuses it" + (f" ({lost})" if lost else "")
+            report.findings.append(Finding("no objects", report.folder.path / split, text, True))
     for note in report.folder.notes:
         report.findings.append(Finding("several label files", report.folder.path, note, False))
     for paths in (report.folder.unmatched or {}).values():

@@ -25,7 +25,7 @@ class NoObjectsError(ValueError):
     """
 
     def __init__(self, counts: str, folder: Path) -> None:
-        super().__init__(f"{counts}: evdet check {folder} shows what the label files hold")
+        super().__init__(f"{counts}: `evdet check {folder}` shows what the label files hold")
         self.counts = counts
 
 

@@ -80,8 +80,8 @@ class LightningDetectionModel(pl.LightningModule):
                 problems.append(error.counts)
         if problems:
             raise TrainingError(
-                f"nothing to train with: {'; '.join(problems)}. evdet check "
-                f"{self.config.dataset_path} shows what the label files hold."
+                f"nothing to train with: {'; '.join(problems)}. `evdet check "
+                f"{self.config.dataset_path}` shows what the label files hold."
             )
         self._val_loader = loaders["val"]
         loaders["train"].set_position(*self.position)
