@@ -40,6 +40,32 @@ def walk(tracker, windows, *, start=DELTA_T):
     ]
 
 
+def test_without_boxes_there_is_no_reason_for_no_tracks():
+    tracker = Tracker("sort")
+    assert (tracker.best_score, tracker.reason_without_tracks()) == (None, None)
+    tracker.update(DELTA_T, boxes_of(DELTA_T))
+    assert (tracker.best_score, tracker.reason_without_tracks()) == (None, None)
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_the_reason_for_no_tracks_names_the_best_score(name):
+    tracker = Tracker(name)
+    walk(tracker, [[(10, 10, 20, 20, 1, score)] for score in (0.3, 0.55, 0.2)])
+    assert tracker.best_score == pytest.approx(0.55)
+    assert "score 0.55" in tracker.reason_without_tracks()
+    tracker.reset()
+    assert tracker.reason_without_tracks() is None
+    walk(tracker, [[(10, 10, 20, 20)]] * 3)
+    assert tracker.reason_without_tracks() is None
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_the_reason_for_no_tracks_can_be_the_overlap(name):
+    tracker = Tracker(name)
+    walk(tracker, [[(200 * step, 10, 20, 20)] for step in range(4)])
+    assert "2 time bins in a row" in tracker.reason_without_tracks()
+
+
 def random_stream(seed, *, num_windows=9):
     """Objects of two classes that walk and are missed, false boxes, useless boxes, gaps."""
     rng = np.random.default_rng(seed)

@@ -97,13 +97,14 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file in UTF-8; otherwise as `write_bytes`.
+    r"""Write a text file in UTF-8; otherwise as `write_bytes`.
 
     Args:
         path: the file.
-        text: of the whole file; line ends are kept.
+        text: of the whole file; line ends are kept. Bytes of file names that are no text become
+            escapes such as \udce9.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="backslashreplace"))

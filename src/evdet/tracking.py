@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from supervision import Detections
     from trackers.core.base import BaseTracker
 
-__all__ = ["TRACKERS", "Tracker", "TrackingUnavailableError", "from_supervision", "to_supervision"]
+__all__ = [
+    "START_THRESH",
+    "TRACKERS",
+    "Tracker",
+    "TrackingUnavailableError",
+    "from_supervision",
+    "to_supervision",
+]
 
 
 TRACKERS = ("bytetrack", "ocsort", "sort")
 """The available trackers."""
+START_THRESH = 0.6
+"""Lowest score of a box that starts a track, unless told otherwise."""
 
 _SECOND = 1_000_000
 
@@ -67,7 +76,7 @@ class Tracker:
         *,
         delta_t: int = 50_000,
         lost_time: int | None = None,
-        start_thresh: float = 0.6,
+        start_thresh: float = START_THRESH,
         extend_thresh: float | None = None,
         min_windows: int = 2,
         iou_thresh: float = 0.2,
@@ -89,8 +98,37 @@ class Tracker:
         """Forget all tracks, as before a new recording: ids start at 1 again, time anywhere."""
         self._class_trackers: dict[int, _ClassTracker] = {}
         self._num_tracks = 0
+        self._best_score: float | None = None
         self._first: int | None = None
         self._last: int | None = None
+
+    @property
+    def start_thresh(self) -> float:
+        """Lowest score of a box that starts a track."""
+        return self._start_thresh
+
+    @property
+    def best_score(self) -> float | None:
+        """Highest score of all boxes since the start or `reset`; None without boxes."""
+        return self._best_score
+
+    def reason_without_tracks(self) -> str | None:
+        """Say why none of the boxes so far has a track.
+
+        Returns:
+            The reason, in words; None if there are tracks, or no boxes.
+        """
+        if self._num_tracks or self._best_score is None:
+            return None
+        if self._best_score < self._start_thresh:
+            return (
+                f"the best box has score {self._best_score:.2g}, and tracks start from score "
+                f"{self._start_thresh:g} on"
+            )
+        return (
+            f"no object has boxes in {self._min_windows} time bins in a row that overlap with an "
+            f"IoU of {self._iou_thresh:g} or more"
+        )
 
     def update(self, t: int, boxes: BoxEvents) -> BoxEvents:
         """Track the boxes of the next time bin.
@@ -107,7 +145,11 @@ class Tracker:
             ValueError: `t` is not later than before, or a box has another time than `t`.
         """
         seconds = self._pass_time(t, boxes)
-        usable = _is_usable(boxes) & (boxes["class_confidence"] >= self._extend_thresh)
+        usable = _is_usable(boxes)
+        if usable.any():
+            best = float(boxes["class_confidence"][usable].max())
+            self._best_score = best if self._best_score is None else max(best, self._best_score)
+        usable &= boxes["class_confidence"] >= self._extend_thresh
         tracked = boxes.copy()
         tracked["track_id"] = 0
         # The tracks of a class also age in time bins without a box of that class.

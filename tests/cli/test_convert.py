@@ -44,6 +44,15 @@ def test_a_recording_is_written_and_measured(capsys, tmp_path, source):
     assert f"{source.stat().st_size:,} bytes before, {target.stat().st_size:,} after" in said
 
 
+def test_a_conversion_that_writes_no_event_says_so(caplog, tmp_path, source):
+    convert(ConvertOptions(source=source, output=tmp_path / "gap.dat", start=5e-5, duration=5e-5))
+    assert "gap.dat has no events: the options remove all" in caplog.text
+    nothing = tmp_path / "nothing_td.dat"
+    nothing.write_bytes(HEADER)
+    convert(ConvertOptions(source=nothing, output=tmp_path / "copy.dat"))
+    assert f"copy.dat has no events: {nothing} has none" in caplog.text
+
+
 def test_hot_pixels_and_noise_are_removed_and_counted(capsys, tmp_path, source):
     target = tmp_path / "clean.h5"
     convert(ConvertOptions(source=source, output=target, remove_hot_pixels=True))

@@ -1,17 +1,20 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
@@ -40,6 +43,7 @@ class StandIn:
             delta_t=DELTA_T, class_names=("car", "person"), **{**layout, **spec}
         )
         self.thresholds = None
+        self.scores = (0.9, 0.8)
         self.on_frame = lambda number: None
 
     def step(self, clip, memory=None, *, thresholds):
@@ -55,7 +59,7 @@ class StandIn:
                     {
                         "boxes": torch.tensor(boxes),
                         "labels": torch.tensor([1, 2][:count]),
-                        "scores": torch.tensor([0.9, 0.8][:count]),
+                        "scores": torch.tensor(self.scores[:count]),
                     }
                 ]
             )
@@ -66,7 +70,7 @@ class StandIn:
 def detector(monkeypatch):
     """What every checkpoint is in these tests; its frames can be changed."""
     stand_in = StandIn()
-    monkeypatch.setattr("evdet.cli.detect.open_detector", lambda path, *, device: stand_in)
+    monkeypatch.setattr("evdet.cli.detect.command.open_detector", lambda path, *, device: stand_in)
     return stand_in
 
 
@@ -108,9 +112,9 @@ def frames_of(path):
 
 def test_a_recording_without_events_leaves_files_without_boxes(capsys, detector, recording):
     write_dat(recording, [], SIZE)
-    status, out, _ = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
-    assert status == 0
-    assert "0 boxes on 0" in out
+    status, _, err = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
+    assert status == 2
+    assert f"{recording} has nothing to detect in" in err[0]
     assert len(np.load("x.npy")) == 0
     assert json.loads(Path("x.json").read_text()) == []
     assert not os.path.exists("x.mp4")  # a video has at least one frame
@@ -159,6 +163,46 @@ def test_tracks_are_numbered_and_written(capsys, detector, recording, tmp_path):
         assert set(boxes["track_id"][boxes["class_id"] == 1][-8:]) == {1}
     assert "tracks: 1" in said_by(capsys, recording, "--tracker", "sort")[1]
     assert "tracks" not in said_by(capsys, recording, "--tracker", "none")[1]
+
+
+@pytest.mark.parametrize("tracker", ["bytetrack", "ocsort", "sort"])
+def test_boxes_that_start_no_track_are_explained(capsys, detector, recording, tracker):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    status, out, _ = said_by(capsys, recording, "--tracker", tracker)
+    assert status == 0
+    assert "no tracks: the best box has score 0.45, and tracks start from score 0.6 on" in out
+    assert "lower --track-thresh" in out
+
+
+@pytest.mark.parametrize("words", [("--score-thresh", "0.2"), ("--track-thresh", "0.4")])
+@pytest.mark.parametrize("tracker", ["bytetrack", "ocsort", "sort"])
+def test_boxes_that_were_asked_for_start_tracks(capsys, detector, recording, tracker, words):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    out = said_by(capsys, recording, "--tracker", tracker, *words)[1]
+    assert re.search(rf"; tracks: [12], started from score {words[1]} on\n", out)
+    assert "no tracks" not in out
+
+
+def test_a_track_thresh_stands_above_a_low_score_thresh(capsys, detector, recording):
+    pytest.importorskip("trackers")
+    detector.scores = (0.45, 0.4)
+    words = ("--track", "--score-thresh", "0.1", "--track-thresh", "0.5")
+    assert "tracks start from score 0.5 on" in said_by(capsys, recording, *words)[1]
+
+
+def test_objects_that_are_seen_once_are_the_reason(capsys, detector, recording):
+    pytest.importorskip("trackers")
+    out = said_by(capsys, recording, "--track", "--duration", "0.01")[1]
+    assert "no tracks: no object has boxes in 2 time bins in a row" in out
+    assert "--track-thresh" not in out
+
+
+def test_a_track_thresh_without_a_tracker_is_refused(capsys, detector, recording):
+    status, _, err = said_by(capsys, recording, "--track-thresh", "0.4")
+    assert status == 2
+    assert "--track-thresh needs --track or --tracker" in err[0]
 
 
 def test_without_an_output_the_first_boxes_are_shown(capsys, detector, recording):
@@ -248,6 +292,65 @@ def test_a_video_is_detected_in_and_drawn_on(capsys, detector, recording):
     assert np.load("x.npy")[0].tolist() == pytest.approx((80_000, 8, 16, 40, 40, 0, 0, 0.9))
 
 
+def times_of(path):
+    """Times of the frames of a video in seconds, from its first on."""
+    with av.open(str(path)) as video:
+        times = [float(frame.time) for frame in video.decode(video.streams.video[0])]
+    return [time - times[0] for time in times]
+
+
+def write_uneven(path, times, *, codec="libx264"):
+    """A video whose frames have these times in milliseconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, t in enumerate(times):
+            picture = np.full((48, 64, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = t, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv", "film.mov"])
+@pytest.mark.parametrize("first", [0, 4000])
+def test_a_video_of_uneven_times_keeps_them(capsys, detector, recording, name, first):
+    detector.frame_spec = StandIn(preprocess="none", in_channels=3).frame_spec
+    times = [0, 33, 66, 100, 600, 633, 667, 1700, 1733]
+    write_uneven(name, [first + t for t in times])
+    assert said_by(capsys, name, "--output", "x.mp4", "x.npy")[0] == 0
+    assert times_of("x.mp4") == pytest.approx([t / 1000 for t in times], abs=0.002)
+    assert np.unique(np.load("x.npy")["t"]) / 1000 == pytest.approx(times, abs=1)
+
+
+def test_an_interval_of_a_video_of_uneven_times_keeps_them(capsys, detector, recording):
+    detector.frame_spec = StandIn(preprocess="none", in_channels=3).frame_spec
+    write_uneven("film.mp4", [0, 33, 66, 100, 600, 633, 667, 1700, 1733])
+    assert said_by(capsys, "film.mp4", "--start", "0.5", "--output", "x.mp4")[0] == 0
+    times = [0, 0.033, 0.067, 1.1, 1.133]
+    assert times_of("x.mp4") == pytest.approx(times, abs=0.002)
+
+
+def test_a_gif_of_uneven_times_keeps_them(capsys, detector, recording):
+    detector.frame_spec = StandIn(preprocess="none", in_channels=3).frame_spec
+    first, *others = [Image.new("RGB", (64, 48), (40 * number, 9, 9)) for number in range(4)]
+    durations = [100, 500, 50, 100]
+    first.save("film.gif", save_all=True, append_images=others, duration=durations)
+    assert said_by(capsys, "film.gif", "--output", "x.mp4")[0] == 0
+    assert times_of("x.mp4") == pytest.approx([0, 0.1, 0.6, 0.65], abs=0.002)
+
+
+@pytest.mark.parametrize("delta_t", [33_333, 100_000, 7_000])
+def test_a_video_of_a_recording_has_the_times_of_its_bins(capsys, detector, recording, delta_t):
+    assert said_by(capsys, recording, "--delta-t", delta_t, "--output", "x.mp4")[0] == 0
+    times = times_of("x.mp4")
+    # Of very short bins every n-th is drawn.
+    every = -(-1_000_000 // 60 // delta_t)
+    np.testing.assert_allclose(times, np.arange(len(times)) * every * delta_t / 1e6, atol=1e-5)
+    assert len(times) > 5
+
+
 def test_a_folder_of_images_is_detected_in(capsys, detector, recording, tmp_path):
     detector.frame_spec = StandIn(preprocess="none", in_channels=3).frame_spec
     (tmp_path / "images").mkdir()
@@ -256,7 +359,7 @@ def test_a_folder_of_images_is_detected_in(capsys, detector, recording, tmp_path
         (tmp_path / "images" / f"{number}.png").write_bytes(encode_png(picture))
     assert said_by(capsys, "images", "--delta-t", "100000", "--output", "x.npy", "x.mp4")[0] == 0
     assert np.load("x.npy")["t"].tolist() == [0, 100_000, 100_000, 200_000]
-    assert len(frames_of("x.mp4")) == 3
+    assert times_of("x.mp4") == pytest.approx([0, 0.1, 0.2])
 
 
 # --- what ends early -----------------------------------------------------------------------------
@@ -302,11 +405,11 @@ def test_ctrl_c_waits_until_a_frame_is_written(capsys, detector, recording, tmp_
 
     write = VideoWriter.write
 
-    def interrupted_write(self, picture, number):
-        if number == 5:
+    def interrupted_write(self, picture, t):
+        if t == (FIRST_BIN + 6) * DELTA_T:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.01)
-        write(self, picture, number)
+        write(self, picture, t)
 
     monkeypatch.setattr(VideoWriter, "write", interrupted_write)
     status, _, (message,) = said_by(capsys, recording, "--output", "x.mp4", *BOX_FILES)

@@ -92,14 +92,10 @@ def test_a_checkpoint_is_scored_and_its_numbers_kept_with_their_protocol(
 
 def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, checkpoint):
     words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--no-count-events"]
-    assert main([*words, "--protocol", "rvt-gen1"]) == 0
-    shown = capsys.readouterr().out
-    assert "classes    car, pedestrian" in shown
-    assert "deviation: ranked by score" in shown
-    # What lies in the first half second, and that is all, is skipped.
-    kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
-    assert (kept["num_frames"], kept["mAP"]) == (0, None)
-    assert kept["curves"]["by_num_events"] is None
+    assert main([*words, "--protocol", "rvt-gen1"]) == 2
+    # All are smaller than what this protocol scores.
+    assert "test has 0 boxes in 2 recordings" in capsys.readouterr().err
+    assert not (tmp_path / "evaluation").exists()
 
 
 def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, checkpoint, dataset):

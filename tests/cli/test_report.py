@@ -2,6 +2,7 @@ import pytest
 
 from evdet.cli import main
 from evdet.config import DetectionConfig, write_config
+from evdet.runs import RunFolder, TrainingRecord
 
 
 @pytest.fixture
@@ -10,9 +11,21 @@ def make_run(tmp_path):
         folder = tmp_path.joinpath(*parts)
         folder.mkdir(parents=True)
         write_config(DetectionConfig(), folder / "config.yaml")
+        RunFolder(folder).write_training(
+            TrainingRecord(num_frames=80, seconds=1.0, frames_per_second=80.0, environment={})
+        )
         return folder
 
     return make
+
+
+def test_a_run_without_training_and_scores_has_nothing_to_report(make_run, capsys):
+    run = make_run("first")
+    RunFolder(run).training_file.unlink()
+
+    assert main(["report", str(run)]) == 2
+    assert "has nothing to report yet" in capsys.readouterr().err
+    assert not (run / "report.html").exists()
 
 
 def test_one_run_has_a_report_in_its_folder(make_run, capsys):

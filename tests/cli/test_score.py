@@ -53,6 +53,22 @@ def test_two_files_are_scored(capsys, files):
     assert set(content["per_class"]) == {"car", "pedestrian"}
 
 
+@pytest.mark.parametrize("protocol", ["coco", "perot2020-gen1"])
+def test_without_ground_truth_there_is_nothing_to_score(capsys, tmp_path, protocol):
+    boxes = np.zeros(3, BOX_DTYPE)
+    boxes["t"], boxes["class_confidence"] = [50_000, 100_000, 150_000], [0.5, 0.6, 0.7]
+    boxes["w"], boxes["h"] = 10, 10
+    np.save(tmp_path / "found.npy", boxes)
+    # The protocol of Gen1 counts no box of the first half second.
+    np.save(tmp_path / "truth.npy", boxes[:0] if protocol == "coco" else boxes)
+    numbers = tmp_path / "numbers.json"
+    words = ["--detections", tmp_path / "found.npy", "--boxes", tmp_path / "truth.npy"]
+    status, said = refused(capsys, [*words, "--protocol", protocol, "--json", numbers])
+    assert status == 2
+    assert "nothing to score" in said
+    assert not numbers.exists()
+
+
 def test_two_folders_are_scored_together(capsys, files):
     folders = ["--detections", str(files / "found"), "--boxes", str(files / "boxes")]
     (files / "found" / "b_detections.npy").rename(files / "found" / "c_detections.npy")

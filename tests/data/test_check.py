@@ -164,8 +164,17 @@ def test_boxes_on_another_clock_or_a_larger_picture_are_problems(root):
 
     problems = texts(check_folder(root).problems)
 
-    assert "another start" in problems["boxes outside the time span", "a_bbox.npy"]
+    assert "on a clock that starts about 5.0" in problems["times of the labels", "a_bbox.npy"]
     assert "larger images" in problems["boxes outside the sensor", "b_bbox.npy"]
+
+
+def test_labels_of_some_files_in_another_unit_are_problems_of_these_files(root):
+    write_boxes(root / "train/b_bbox.npy", EVERY_BIN // 1000)
+
+    ((kind, name), text), *rest = texts(check_folder(root).findings).items()
+
+    assert (kind, name, rest) == ("times of the labels", "b_bbox.npy", [])
+    assert "They would fit if they were milliseconds" in text
 
 
 def test_unknown_classes_are_problems(root):
@@ -245,6 +254,17 @@ def test_a_recording_that_ends_within_an_event_is_a_remark(root, caplog):
     assert not caplog.records, "it is said once"
     strict = check_folder(root, options=ReadOptions(strict=True))
     assert "ends within event" in texts(strict.problems)["broken recording", "a_td.dat"]
+
+
+def test_splits_without_a_box_to_use_are_problems(root):
+    write_boxes(root / "train/a_bbox.npy", [])
+    write_boxes(root / "train/b_bbox.npy", [])
+
+    problems = texts(check_folder(root).problems)
+    assert problems == {("no objects", "train"): "has no box to use, so training refuses it"}
+
+    problems = texts(check_folder(root, rules=BoxRules(min_box_diag=70.0)).problems)
+    assert "(19 diagonal too short)" in problems["no objects", "val"]
 
 
 def test_missing_splits_are_problems(root):

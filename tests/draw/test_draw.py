@@ -276,7 +276,7 @@ def gray(value):
 def test_a_growing_video_is_an_ordinary_one_in_the_end(tmp_path):
     writer = draw.VideoWriter(tmp_path / "x.mp4", 20)
     for number, value in enumerate(range(20, 220, 20)):
-        writer.write(gray(value), number)
+        writer.write(gray(value), 7_000_000 + number * 50_000)
     writer.close()
     writer.close()
 
@@ -290,12 +290,51 @@ def test_a_growing_video_is_an_ordinary_one_in_the_end(tmp_path):
 
 def test_a_growing_video_shows_a_frame_until_the_next_one_is_due(tmp_path):
     writer = draw.VideoWriter(tmp_path / "x.mp4", 10)
-    for number, value in ((0, 50), (1, 100), (8, 200)):
-        writer.write(gray(value), number)
+    for t, value in ((0, 50), (100_000, 100), (800_000, 200)):
+        writer.write(gray(value), t)
     writer.close()
 
     times = [time for time, _ in decoded_frames(tmp_path / "x.mp4")]
     np.testing.assert_allclose(times, [0, 0.1, 0.8], atol=1e-3)
+
+
+@settings(max_examples=10)
+@given(
+    steps=st.lists(st.integers(1, 3_000_000), max_size=12),
+    first=st.integers(0, 10**15),
+    fps=st.sampled_from([1e-9, 0.5, 25, 29.97, 60]),
+)
+def test_a_growing_video_keeps_the_times_of_its_frames(tmp_path_factory, steps, first, fps):
+    path = tmp_path_factory.mktemp("times") / "x.mp4"
+    times = first + np.cumsum([0, *steps])
+    writer = draw.VideoWriter(path, fps)
+    for t in times.tolist():
+        writer.write(gray(50), t)
+    writer.close()
+
+    shown = [time for time, _ in decoded_frames(path)]
+    np.testing.assert_allclose(shown, (times - first) / 1e6, atol=2e-6)
+
+
+def test_the_last_frame_of_a_growing_video_is_shown_for_a_usual_time(tmp_path):
+    writer = draw.VideoWriter(tmp_path / "x.mp4", 10)
+    for t in (0, 33_000, 2_000_000):
+        writer.write(gray(50), t)
+    writer.close()
+
+    with av.open(str(tmp_path / "x.mp4")) as video:
+        assert video.duration == 2_100_000
+
+
+def test_a_pause_of_hours_in_a_growing_video_lasts_as_long(tmp_path):
+    writer = draw.VideoWriter(tmp_path / "x.mp4", 10)
+    for t, value in ((0, 50), (7_200_000_000, 200)):
+        writer.write(gray(value), t)
+    writer.close()
+
+    frames = decoded_frames(tmp_path / "x.mp4")
+    assert frames[-1][0] == 7200
+    assert [mean > 100 for _, mean in frames] == [*[False] * (len(frames) - 1), True]
 
 
 def test_a_growing_video_without_frames_is_no_file(tmp_path):
@@ -326,7 +365,7 @@ if limit:
 rng = np.random.default_rng(0)
 writer = VideoWriter(path, 20)
 for number in range(150):
-    writer.write(rng.integers(0, 100, (64, 80, 3), np.uint8) + np.uint8(number), number)
+    writer.write(rng.integers(0, 100, (64, 80, 3), np.uint8) + np.uint8(number), number * 50_000)
 if closes:
     writer.close()
 else:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, get_type_hints
 
 import evdet
+from evdet.cli.signs import allow_any_encoding
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
 
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line; a command may have a status of its own.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    allow_any_encoding()
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -130,6 +132,11 @@ def _message_of(error: Exception) -> str:
     """The message; of an error of the system without its number."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f"a name has bytes that are no text in the system's encoding, in {error.object!r}: "
+            "rename the file or folder"
+        )
     return str(error)
 
 

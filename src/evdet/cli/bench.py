@@ -17,6 +17,7 @@ import tyro
 from evdet.atomic_file import write_text
 from evdet.build import build_detector, complete_config
 from evdet.cli.options import ReadingOptions, TrackerName, check_at_least, check_share, default
+from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
 from evdet.detectors import load_network, resolve_device
@@ -69,6 +70,8 @@ class BenchOptions:
     """Batch sizes for the throughput of network and selection."""
     tracker: TrackerName = "sort"
     """Tracker of the last stage."""
+    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
+    """Lowest score in [0, 1] of a box that starts a track."""
     score_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
     """Score threshold in [0, 1]; 0 measures the worst case of non-maximum suppression."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
@@ -85,7 +88,7 @@ def bench(options: BenchOptions) -> None:
     """
     check_at_least(1, options, "threads", "time_bins")
     check_at_least(0, options, "warm_up")
-    check_share(options, "score_thresh")
+    check_share(options, "score_thresh", "track_thresh")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
@@ -94,7 +97,7 @@ def bench(options: BenchOptions) -> None:
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
         detector, weights, windows = _open(options, device, folder)
-        tracker, notes = _open_tracker(options.tracker, windows.delta_t)
+        tracker, notes = _open_tracker(options, windows.delta_t)
         report = measure_speed(
             detector.to(device).eval(),
             windows,
@@ -107,6 +110,8 @@ def bench(options: BenchOptions) -> None:
             tell=lambda what: print(f"measuring: {what}", file=sys.stderr),
         )
     environment = {**describe_environment(), **_versions_of(_OPTIONAL)}
+    without = None if tracker is None else line_without_tracks(tracker)
+    notes += [] if without is None else [f"{'':18}{without}"]
     lines = [f"{'model':18}{options.model}: {weights}", *notes]
     lines += [f"{name:18}{value}" for name, value in environment.items()]
     print("\n".join([*lines, describe_speed(report)]))
@@ -189,11 +194,14 @@ def _thresholds(detector: Detector, options: BenchOptions) -> SelectionThreshold
     return spec.thresholds.but(score_thresh=options.score_thresh)
 
 
-def _open_tracker(name: str, delta_t: int) -> tuple[Tracker | None, list[str]]:
+def _open_tracker(options: BenchOptions, delta_t: int) -> tuple[Tracker | None, list[str]]:
     """The tracker and its line; without its library None, and a line with the remedy."""
+    name = options.tracker
     if name == "none":
         return None, []
+    start_thresh = chosen_start_thresh(options.track_thresh, options.score_thresh)
     try:
-        return Tracker(name, delta_t=delta_t), [f"{'tracker':18}{name}"]
+        tracker = Tracker(name, delta_t=delta_t, start_thresh=start_thresh)
     except TrackingUnavailableError as error:
         return None, [f"{'tracker':18}{error}"]
+    return tracker, [f"{'tracker':18}{name}, tracks start from score {start_thresh:g} on"]

@@ -1,5 +1,6 @@
 """`evdet convert`: a recording of any format -> DAT, RAW or HDF5, cut and filtered on the way."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ from evdet.events import (
 from evdet.sources import NoiseRemoval
 
 __all__ = ["ConvertOptions", "convert"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,9 @@ def convert(options: ConvertOptions) -> None:
             progress=bar.update,
         )
     print("\n".join(_describe(options, conversion, num_bytes)))
+    if not conversion.num_written and conversion.problem is None:
+        reason = "the options remove all" if len(recording) else f"{options.source} has none"
+        _LOG.warning("%s has no events: %s", options.output, reason)
     if conversion.problem is not None:
         raise RecordingError(
             f"{conversion.problem} {options.output} has the "

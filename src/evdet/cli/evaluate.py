@@ -24,7 +24,8 @@ from evdet.cli.options import (
     chosen_tracker,
     default,
 )
-from evdet.cli.score import describe_scores, describe_tracks
+from evdet.cli.score import check_has_truth, describe_scores, describe_tracks
+from evdet.cli.tracker_options import chosen_start_thresh
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import (
@@ -69,6 +70,8 @@ class EvaluateOptions:
     """Track the detections, and score the tracks: HOTA, MOTA and IDF1."""
     tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
     """Tracker."""
+    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
+    """Lowest score in [0, 1] of a box that starts a track."""
     count_events: bool = True
     """Count the events in every box, for the curve over them; reads recordings twice."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -86,11 +89,13 @@ def evaluate(options: EvaluateOptions) -> None:
         ValueError: an option is out of range, or does not fit the checkpoint.
     """
     check_at_least(1, options, "frames")
-    check_share(options, "score_thresh", "nms_thresh")
+    check_share(options, "score_thresh", "nms_thresh", "track_thresh")
     protocol = get_protocol(options.protocol)
     tracker = chosen_tracker(options.tracker, track=options.track)
     if tracker is not None:
         Tracker(tracker)  # refuses a missing library before the evaluation
+    elif options.track_thresh is not None:
+        raise ValueError("--track-thresh needs --track or --tracker")
     evaluated = open_evaluated(
         options.checkpoint, dataset_path=options.dataset_path, device=options.device
     )
@@ -110,6 +115,7 @@ def evaluate(options: EvaluateOptions) -> None:
         counts_events=options.count_events,
         deviations=deviations,
     )
+    check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
     further = measure_further(
         evaluation.recordings,
         config.class_names,
@@ -118,6 +124,7 @@ def evaluate(options: EvaluateOptions) -> None:
         delta_t=evaluation.delta_t,
         scores_tracks=tracker is not None,
         tracker=tracker,
+        start_thresh=chosen_start_thresh(options.track_thresh, options.score_thresh),
     )
     run = RunFolder.of_checkpoint(evaluated.path)
     if options.output_dir is not None:

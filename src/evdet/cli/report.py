@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from evdet.cli.options import default, required
-from evdet.report import read_run, write_comparison, write_report
+from evdet.report import RunReport, read_run, write_comparison, write_report
 from evdet.runs import RunFolder
 
 __all__ = ["ReportOptions", "report"]
@@ -34,15 +34,31 @@ def report(options: ReportOptions) -> None:
     if not options.runs:
         raise ValueError("no run given: evdet report RUN [RUN ...]")
     folders = [RunFolder(path) for path in options.runs]
-    runs = [read_run(folder) for folder in folders]
+    names = _names(options.runs)
+    runs = [_read(folder) for folder in folders]
     if len(runs) == 1:
         path = options.output or folders[0].report
         write_report(path, runs[0])
         print(f"report: {path}")
         return
     path = options.output or folders[0].comparison
-    write_comparison(path, runs, _names(options.runs))
+    write_comparison(path, runs, names)
     print(f"comparison: {path}")
+
+
+def _read(folder: RunFolder) -> RunReport:
+    """Read a run.
+
+    Raises:
+        ValueError: it has a configuration, and nothing was done with it.
+    """
+    run = read_run(folder)
+    if not (run.scores or run.speed or run.scalars or run.num_frames):
+        raise ValueError(
+            f"{folder.path} has nothing to report yet: it holds a configuration without training, "
+            "scores or measured speed. evdet train --config FILE --root-dir DIR trains"
+        )
+    return run
 
 
 def _names(folders: tuple[Path, ...]) -> list[str]:

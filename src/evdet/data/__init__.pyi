@@ -18,11 +18,15 @@ from .frames_file import is_metavision_tensors as is_metavision_tensors
 from .lanes import LanePlan as LanePlan, assign_lanes as assign_lanes
 from .mixed_loader import MixedLoader as MixedLoader
 from .random_clips import RandomClips as RandomClips
-from .recording_frames import open_recordings as open_recordings
+from .recording_frames import (
+    RecordingFrames as RecordingFrames,
+    open_recordings as open_recordings,
+)
 from .sequential_clips import SequentialClips as SequentialClips
 from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as plan_split
+from .split_recordings import NoObjectsError as NoObjectsError, check_objects as check_objects
 from .stream_loader import (
     StreamLoader as StreamLoader,
     Streams as Streams,
 )
-from .tensors import open_tensors as open_tensors
+from .tensors import TensorFrames as TensorFrames, open_tensors as open_tensors

@@ -13,6 +13,7 @@ from jaxtyping import Shaped
 from evdet.data.augment import Augmentation
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
+from evdet.data.label_clock import judge_clock
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.data.tensors import open_tensors
 from evdet.events import AS_STATED, ReadOptions, RecordingError
@@ -266,14 +267,16 @@ class _Reader:
         """Report what is unusual about the boxes of a recording."""
         path, boxes = entry.boxes or entry.recording, labeled.boxes
         count = len(boxes)
-        if num_outside:
+        times = np.concatenate([boxes["t"], labeled.empty_times])
+        clock = judge_clock(times, span, self.report.delta_t)
+        if clock is not None:
+            self._note("times of the labels", path, clock.text, is_problem=clock.is_problem)
+        elif num_outside:
             text = (
                 f"{num_outside} of {count} boxes lie outside the recording's time, "
                 f"{span.start} to {span.end} us; boxes are from {boxes['t'][0]} to "
                 f"{boxes['t'][-1]} us"
             )
-            if num_outside == count:
-                text += ": do the labels have another start or another unit?"
             kind = "boxes outside the time span"
             self._note(kind, path, text, is_problem=num_outside == count)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -323,6 +326,10 @@ def _check_parts(report: CheckReport) -> None:
                 else "epochs cannot be scored. Move some whole recordings of train/ there"
             )
             report.findings.append(Finding("missing split", report.folder.path, text, True))
+        elif (use := report.splits[split]).num_recordings and not use.boxes.total():
+            lost = ", ".join(f"{n:,} {reason}" for reason, n in use.left_out.items() if n)
+            text = "has no box to use, so training refuses it" + (f" ({lost})" if lost else "")
+            report.findings.append(Finding("no objects", report.folder.path / split, text, True))
     for note in report.folder.notes:
         report.findings.append(Finding("several label files", report.folder.path, note, False))
     for paths in (report.folder.unmatched or {}).values():

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
 from evdet.data.clips import BinFrame, BinGrid, LabeledRecording, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
+from evdet.data.label_clock import judge_clock
 from evdet.data.split_recordings import entries_of, log_labels
 from evdet.events import Recording, RecordingError, SensorSize, TimeBin, open_recording
 from evdet.events.representations import get_representation
@@ -47,6 +48,8 @@ class RecordingFrames:
     """Raise for a damaged recording, instead of playing empty frames."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Recordings that could not be opened, and why."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Boxes left out or changed, by reason."""
 
     def __post_init__(self) -> None:
         if self.num_tbins < 1:
@@ -210,12 +213,11 @@ def open_recordings(
     delta_t = spec.delta_t
     videos: list[LabeledRecording] = []
     broken: dict[str, str] = {}
+    doubts: list[str] = []
     for entry in entries_of(folder, split, "events"):
         try:
             recording = open_recording(entry.recording, size=sensor_size, options=folder.options)
-            if strict and recording.incomplete_end:
-                remedy = "Copy it again, or leave strict out."
-                raise RecordingError(f"{recording.incomplete_end} {remedy}")
+            _check_end(recording, strict=strict)
             size, num_bins = recording.size, _count_bins(recording, delta_t)
             hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
         except RecordingError as error:
@@ -227,6 +229,9 @@ def open_recordings(
         if recording.incomplete_end:
             _log.warning("%s It is left out; the events before are used.", recording.incomplete_end)
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
+        clock = judge_clock(_times_of(labeled), recording, delta_t)
+        if clock is not None and clock.is_problem:
+            doubts.append(f"{entry.name}: {clock.text}")
         grid = _grid_of(recording, labeled, num_bins, delta_t)
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
         counts.update(changes)
@@ -242,21 +247,38 @@ def open_recordings(
                 options=folder.options,
             )
         )
+    _warn_of_doubts(split, doubts)
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),
         spec=spec,
         num_tbins=num_tbins,
         strict=strict,
         broken=broken,
+        left_out=+counts,
     )
+
+
+def _check_end(recording: Recording, *, strict: bool) -> None:
+    if strict and recording.incomplete_end:
+        remedy = "Copy it again, or leave strict out."
+        raise RecordingError(f"{recording.incomplete_end} {remedy}")
+
+
+def _warn_of_doubts(split: str, doubts: Sequence[str]) -> None:
+    if doubts:
+        more = f" ({len(doubts):,} such recordings: evdet check lists them)"
+        _log.warning("%s: the labels of %s%s", split, doubts[0], more if len(doubts) > 1 else "")
 
 
 def _grid_of(recording: Recording, labeled: LabeledTimes, num_bins: int, delta_t: int) -> BinGrid:
     """The bins up to that of the last label: later ones have nothing to train on."""
-    times = np.concatenate([labeled.boxes["t"], labeled.empty_times])
-    last = int(bins_of(times, delta_t).max(initial=-1))
+    last = int(bins_of(_times_of(labeled), delta_t).max(initial=-1))
     first = recording.start // delta_t
     return BinGrid(first, max(0, min(num_bins, last + 1 - first)), delta_t)
+
+
+def _times_of(labeled: LabeledTimes) -> Int64[np.ndarray, " _"]:
+    return np.concatenate([labeled.boxes["t"], labeled.empty_times])
 
 
 def _count_bins(recording: Recording, delta_t: int) -> int:

@@ -1,15 +1,32 @@
-"""The recordings of one split, and those of them that have labels."""
+"""The recordings of one split, those of them that have labels, and whether any has an object."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from evdet.data.clips import LabeledRecording
 from evdet.data.folder import DatasetFolder
 from evdet.data.folder_layouts import RecordingEntry
 
-__all__ = ["entries_of", "log_labels"]
+__all__ = ["NoObjectsError", "check_objects", "entries_of", "log_labels"]
 
 _log = logging.getLogger(__name__)
+
+# Counts that are not of boxes left out.
+_NO_LOSSES = ("clipped", "hot pixels")
+
+
+class NoObjectsError(ValueError):
+    """A split has no box to learn from or to score.
+
+    Args:
+        counts: how many recordings and labels there are, and why none of the boxes is used.
+        folder: the data set.
+    """
+
+    def __init__(self, counts: str, folder: Path) -> None:
+        super().__init__(f"{counts}: `evdet check {folder}` shows what the label files hold")
+        self.counts = counts
 
 
 def entries_of(folder: DatasetFolder, split: str, kind: str) -> tuple[RecordingEntry, ...]:
@@ -60,3 +77,34 @@ def log_labels(
             ", ".join(without[:5]) + (" ..." if len(without) > 5 else ""),
         )
     return played
+
+
+def check_objects(
+    folder: DatasetFolder,
+    split: str,
+    videos: Sequence[LabeledRecording],
+    left_out: Mapping[str, int],
+) -> None:
+    """Refuse a split without a single box.
+
+    Args:
+        folder: the data set.
+        split: train, val or test.
+        videos: its recordings that have a labelled bin.
+        left_out: boxes left out or changed, by reason.
+
+    Raises:
+        NoObjectsError: there is no box.
+    """
+    if any(len(video.labels.boxes) for video in videos):
+        return
+    num_recordings = len(folder.splits.get(split, ()))
+    num_labeled = sum(int(video.labels.is_labeled.sum()) for video in videos)
+    lost = {what: n for what, n in sorted(left_out.items()) if n and what not in _NO_LOSSES}
+    reasons = "; ".join(f"{what}: {count:,}" for what, count in lost.items())
+    raise NoObjectsError(
+        f"{split} has 0 boxes in {num_recordings:,} recording{'s' * (num_recordings != 1)}, of "
+        f"which {len(videos):,} have labels, in {num_labeled:,} time bins"
+        + (f" (boxes left out: {reasons})" if reasons else ""),
+        folder.path,
+    )

@@ -50,6 +50,8 @@ class TensorFrames:
     """Raise for a damaged file, instead of playing empty frames."""
     broken: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be opened, and why."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Boxes left out or changed, by reason."""
 
     @property
     def has_events(self) -> bool:
@@ -167,6 +169,7 @@ def open_tensors(
         delta_t=files[0].delta_t,
         strict=strict,
         broken=broken,
+        left_out=+counts,
     )
 
 

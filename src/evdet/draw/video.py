@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["VideoUnavailableError", "VideoWriter", "check_video_available", "write_video"]
 
 
+_SECOND = 1_000_000
+_MICROSECOND = Fraction(1, _SECOND)
+# The container holds the time from frame to frame in 31 bits.
+_LONGEST = 1000 * _SECOND
+
+
 class VideoUnavailableError(RuntimeError):
     """Videos cannot be written; the message is one line with the reason."""
 
@@ -46,10 +52,11 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: fl
         raise ValueError(f"a video needs at least one frame, got none for {path}")
     with replacing(path) as part:
         # faststart: the index comes first, so that playing starts before the download ends.
-        encoder = _Encoder(part, first.shape, fps, flags="faststart")
+        rate = _rate(fps)
+        encoder = _Encoder(part, first.shape, rate, 1 / rate, flags="faststart")
         try:
             for index, frame in enumerate(itertools.chain([first], iterator)):
-                encoder.add(frame, index)
+                encoder.add(frame, index, 1)
         finally:
             encoder.finish()
 
@@ -57,12 +64,13 @@ def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], fps: fl
 class VideoWriter:
     """An MP4 file (H.264) that plays at any time: while it is written, finished, or truncated.
 
-    Until it is closed it consists of fragments, one per frame, that need no index. `close` appends
+    Frames have times, evenly spaced or not, and each is shown until the next. Until the file is
+    closed it consists of fragments, one per frame, that need no index. `close` appends
     an index. The encoder delays frames by up to two seconds.
 
     Args:
         path: the file; it appears with the first frame, and replaces an older one.
-        fps: frames per second.
+        fps: usual frames per second; the last frame is shown for one of them.
 
     Raises:
         VideoUnavailableError: PyAV is missing, or it has no H.264 encoder.
@@ -73,14 +81,16 @@ class VideoWriter:
         self.path = Path(path)
         self._fps = fps
         self._encoder: _Encoder | None = None
+        self._first = self._last = 0
+        self._picture: Picture = np.zeros((0, 0, 3), np.uint8)
 
-    def write(self, picture: Picture, index: int) -> None:
+    def write(self, picture: Picture, t: int) -> None:
         """Add a frame.
 
         Args:
             picture: RGB, of the same size as the one before; odd sizes are padded.
-            index: index of the video's frame, from 0, increasing; the previous picture is shown
-                until then.
+            t: its time in microseconds, later than the one before; the video starts at the time of
+                its first frame.
 
         Raises:
             ValueError: the picture has another size.
@@ -90,12 +100,21 @@ class VideoWriter:
             flags = "hybrid_fragmented+frag_every_frame"
             with replacing(self.path):
                 pass  # an empty new file: programs that have the older one open keep it
-            self._encoder = _Encoder(self.path, picture.shape, self._fps, flags=flags)
+            self._encoder = _Encoder(
+                self.path, picture.shape, _rate(self._fps), _MICROSECOND, flags=flags
+            )
+            self._first = self._last = t
+            self._picture = picture
+        duration = min(max(1, round(_SECOND / self._fps)), _LONGEST)
         try:
-            self._encoder.add(picture, index)
+            # The picture before is repeated in a long pause.
+            for time in range(self._last + _LONGEST, t, _LONGEST):
+                self._encoder.add(self._picture, time - self._first, duration)
+            self._encoder.add(picture, t - self._first, duration)
         except OSError as error:
             self._give_up()
             raise write_error(self.path, error) from error
+        self._last, self._picture = t, picture
 
     def close(self) -> None:
         """Finish the file; without frames it is not created. Closing again does nothing.
@@ -124,29 +143,34 @@ class VideoWriter:
 class _Encoder:
     """H.264 pictures in an MP4 container."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...], fps: float | int, *, flags: str) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], rate: Fraction, time_base: Fraction, *, flags: str
+    ) -> None:
         import av
+
+        self._time_base = time_base
 
         self._shape = shape
         height, width = shape[:2]
         self._container: OutputContainer = av.open(
             str(path), "w", format="mp4", options={"movflags": flags}
         )
-        rate = Fraction(fps).limit_denominator(1001)
         self._stream: VideoStream = self._container.add_stream("libx264", rate=rate)
+        self._stream.codec_context.time_base = time_base
         self._stream.height, self._stream.width = height + height % 2, width + width % 2
         self._stream.pix_fmt = "yuv420p"
         # bf: frames that depend on later ones need a time shift, which fragments do not have.
         self._stream.options = {"crf": "20", "preset": "veryfast", "bf": "0"}
 
-    def add(self, picture: Picture, index: int) -> None:
+    def add(self, picture: Picture, pts: int, duration: int) -> None:
+        """Add a picture; both times are in units of the time base."""
         import av
 
         if picture.shape != self._shape:
             raise ValueError(f"frames differ in size: {self._shape}, then {picture.shape}")
         even = ((0, self._shape[0] % 2), (0, self._shape[1] % 2), (0, 0))
         frame = av.VideoFrame.from_ndarray(np.pad(picture, even), format="rgb24")
-        frame.pts = index
+        frame.pts, frame.time_base, frame.duration = pts, self._time_base, duration
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
@@ -158,6 +182,11 @@ class _Encoder:
     def close(self) -> None:
         """Close the file without the frames that the encoder still holds."""
         self._container.close()
+
+
+def _rate(fps: float | int) -> Fraction:
+    """Frames per second as videos state them; slower ones have times all the same."""
+    return max(Fraction(fps).limit_denominator(1001), Fraction(1, 1001))
 
 
 def check_video_available() -> None:

@@ -14,7 +14,7 @@ from evdet.metrics import (
     track_scores,
     without_ignored,
 )
-from evdet.tracking import Tracker
+from evdet.tracking import START_THRESH, Tracker
 
 __all__ = ["FurtherScores", "measure_further", "track_recording"]
 
@@ -40,6 +40,7 @@ def measure_further(
     delta_t: int,
     scores_tracks: bool = False,
     tracker: str | None = None,
+    start_thresh: float = START_THRESH,
 ) -> FurtherScores:
     """Compute the curves and optionally the track scores.
 
@@ -54,6 +55,7 @@ def measure_further(
         delta_t: duration of a time bin in microseconds; 0 if unknown.
         scores_tracks: score tracks.
         tracker: track the detections with this tracker first; None takes the tracks they have.
+        start_thresh: lowest score of a box that starts a track of that tracker.
     """
     # Boxes that do not count change neither curves nor tracks.
     recordings = [without_ignored(one, delta_t=delta_t) for one in recordings]
@@ -67,26 +69,39 @@ def measure_further(
         note = "no track scores: the labels have no tracks, track_id is 0 everywhere"
         return FurtherScores(curves=curves, notes=(note,))
     if tracker is not None:
-        tracked = [track_recording(one, tracker, delta_t) for one in recordings]
+        tracked = [
+            track_recording(one, tracker, delta_t, start_thresh=start_thresh) for one in recordings
+        ]
         counted = [keep_counted(one, protocol, delta_t=delta_t) for one in tracked]
         if not any(one.detections["track_id"].any() for one in counted):
-            note = f"no track scores: {tracker} found no tracks, which start with high scores"
+            best = max(one.detections["class_confidence"].max(initial=0) for one in recordings)
+            note = (
+                f"no track scores: {tracker} found no tracks, which start from score "
+                f"{start_thresh:g} on (--track-thresh); the best detection has {best:.2g}"
+            )
             return FurtherScores(curves=curves, notes=(note,))
     try:
         tracks = track_scores(counted, class_names, delta_t=max(1, delta_t))
     except ValueError as error:
         return FurtherScores(curves=curves, notes=(f"no track scores: {error}",))
-    named = {} if tracker is None else {"tracker": tracker}
+    named = {} if tracker is None else {"tracker": tracker, "start_thresh": start_thresh}
     return FurtherScores(curves=curves, tracks={**named, **tracks.as_dict()})
 
 
-def track_recording(recording: ScoredRecording, tracker: str, delta_t: int) -> ScoredRecording:
+def track_recording(
+    recording: ScoredRecording,
+    tracker: str,
+    delta_t: int,
+    *,
+    start_thresh: float = START_THRESH,
+) -> ScoredRecording:
     """Track the detections of a recording; returns a copy with their `track_id`.
 
     Args:
         recording: detections stamped with the ends of time bins.
         tracker: one of `TRACKERS`.
         delta_t: duration of a bin in microseconds.
+        start_thresh: lowest score of a box that starts a track.
 
     Raises:
         TrackingUnavailableError: the libraries are not installed.
@@ -94,7 +109,7 @@ def track_recording(recording: ScoredRecording, tracker: str, delta_t: int) -> S
     found = recording.detections
     if not len(found):
         return recording
-    follow = Tracker(tracker, delta_t=delta_t)
+    follow = Tracker(tracker, delta_t=delta_t, start_thresh=start_thresh)
     # Tracks also age in bins without detections.
     ends = np.arange(found["t"][0], found["t"][-1] + 1, delta_t)
     cuts = np.searchsorted(found["t"], np.append(ends, ends[-1] + 1))

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
 from evdet.events.representations import check_count, count_per_pixel, frame_grid
@@ -181,7 +181,7 @@ def _third_most_around(counts: Int64[np.ndarray, "H W"]) -> Int64[np.ndarray, "H
     return third
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _keep_supported(events, height, width, max_age, latest, kept):
     """Fill `kept` and update `latest`; return the numbers of events kept and outside."""
@@ -211,7 +211,7 @@ def _keep_supported(events, height, width, max_age, latest, kept):
     return num_kept, num_outside
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _keep_unmasked(events, mask, kept):
     """Fill `kept`; return the numbers of events kept and outside."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import Events, RecordingError
 from evdet.events.recording import Recording
 
@@ -212,7 +212,7 @@ class _Tally:
         return RateOverTime(edges, self.bins[:, :num_bins].copy())
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _extent(events: Events) -> tuple[int, int, int, int]:
     """Earliest and latest time, largest x and y."""
@@ -226,7 +226,7 @@ def _extent(events: Events) -> tuple[int, int, int, int]:
     return first, last, x, y
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _count(
     events: Events,

@@ -234,9 +234,8 @@ class Outputs:
         scale = max(1, -(-_WIDTH // self._stream.size.width))
 
         def write(found: DetectedFrame, index: int) -> None:
-            position, rest = divmod(index - (self._first_index or 0), every)
-            if not rest:
-                writer.write(self._picture(found, index, scale), position)
+            if not (index - (self._first_index or 0)) % every:
+                writer.write(self._picture(found, index, scale), found.t)
 
         return _Writer(write, writer.close)
 
@@ -255,7 +254,10 @@ class Outputs:
         drawn = draw_tracks(
             plain, found.boxes, self._label_map, self._trails, t=found.t, scale=scale
         )
-        return draw_caption(drawn, f"{index * self._stream.delta_t / 1e6:.3f} s")
+        # Pictures have their own times; a time bin is named by its start, from that of the first.
+        is_photo = found.frame.picture is not None
+        time = found.t if is_photo else index * self._stream.delta_t
+        return draw_caption(drawn, f"{time / 1e6:.3f} s")
 
     def _index(self, found: DetectedFrame) -> int:
         """Index of a frame, from 0 at the start of its source, as label files count."""

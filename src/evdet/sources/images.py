@@ -1,6 +1,7 @@
 """Images -> frames for a detector trained on pictures; OpenCV decodes and scales them."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,19 +11,30 @@ from jaxtyping import Float32, Shaped, UInt8
 from evdet.events import RecordingError, SensorSize
 from evdet.opencv import cv2
 from evdet.shapes import Picture
+from evdet.sources.bit_depth import (
+    Pixels,
+    judge_white,
+    to_bytes,
+    white_of_depth,
+    white_stated_in,
+)
 from evdet.sources.frame import StreamedFrame
 from evdet.sources.frame_layout import FrameLayout, LaidOut, fit_pictures
 
 __all__ = ["ImageSource", "picture_to_frame", "read_image"]
 
 
+_LOG = logging.getLogger(__name__)
+
+_NUM_JUDGED = 16  # images of a folder that decide on the bit depth of all
 _JPEG = b"\xff\xd8"  # magic number; a JPEG has no transparency
 
 
 class ImageSource(LaidOut):
     """Images as frames; a `FrameStream`. `open_frames` makes it.
 
-    The image with index i has the time i·delta_t.
+    The image with index i has the time i·delta_t. Images of 16 bits have one value of white: that
+    of `bit_depth`, or that their files state, or that of their values, judged from some of them.
 
     Args:
         path: the image or folder, for messages.
@@ -31,9 +43,11 @@ class ImageSource(LaidOut):
         delta_t: time between images, in microseconds.
         start: time of the first image to read, in microseconds.
         duration: in microseconds from `start` on; None reads all.
+        bit_depth: bits of the camera, from 8 to 16, for images of 16 bits; None judges.
 
     Raises:
-        ValueError: no image from `start` on.
+        ValueError: the bit depth does not fit the images, or there is no image from
+            `start` on.
         RecordingError: the first image cannot be read.
     """
 
@@ -46,6 +60,7 @@ class ImageSource(LaidOut):
         delta_t: int,
         start: int = 0,
         duration: int | None = None,
+        bit_depth: int | None = None,
     ) -> None:
         first = -(-start // delta_t)
         stop = len(images) if duration is None else -(-(start + duration) // delta_t)
@@ -59,7 +74,17 @@ class ImageSource(LaidOut):
         self._images = images
         self._numbers = range(first, min(stop, len(images)))
         self._num_channels, *frame_size = frame_shape
-        height, width, _ = read_image(images[first]).shape
+        self._path = path
+        self._is_clipped = False
+        pixels = _read_pixels(images[first])
+        height, width = pixels.values.shape[:2]
+        self._white: int | None = None if bit_depth is None else white_of_depth(bit_depth)
+        if pixels.values.dtype == np.uint16 and bit_depth is None:
+            self._white = judge_white(self._some_pixels(), path)
+        elif pixels.values.dtype != np.uint16 and bit_depth not in (None, 8):
+            raise ValueError(
+                f"{images[first]} has 8 bits, not {bit_depth}: omit --bit-depth (bit_depth)"
+            )
         super().__init__(
             fit_pictures(path.name, SensorSize(height, width), SensorSize(*frame_size))
         )
@@ -78,7 +103,7 @@ class ImageSource(LaidOut):
         """
         for index in self._numbers:
             path = self._images[index]
-            picture = read_image(path)
+            picture = self._to_picture(_read_pixels(path), path)
             size = SensorSize(*picture.shape[:2])
             if size != self.size:
                 raise RecordingError(
@@ -88,15 +113,46 @@ class ImageSource(LaidOut):
             frame = picture_to_frame(picture, self._layout, self._num_channels)
             yield StreamedFrame(index * self.delta_t, self.delta_t, frame, picture=picture)
 
+    def _some_pixels(self) -> Iterator[Pixels]:
+        """Images of 16 bits over the whole source, so that each interval of it is as bright."""
+        last = len(self._images) - 1
+        for index in np.unique(np.linspace(0, last, _NUM_JUDGED).astype(int)).tolist():
+            with contextlib.suppress(RecordingError):  # it is raised when the image is read
+                pixels = _read_pixels(self._images[index])
+                if pixels.values.dtype == np.uint16:
+                    yield pixels
+
+    def _to_picture(self, pixels: Pixels, path: Path) -> Picture:
+        if pixels.values.dtype != np.uint16:
+            return _to_rgb(pixels, white=pixels.stated_white or 255)
+        if self._white is None:  # the first image has 8 bits
+            self._white = judge_white([pixels], path)
+        if not self._is_clipped and int(pixels.values[..., :3].max(initial=0)) > self._white:
+            self._is_clipped = True
+            _LOG.warning(
+                "%s has values up to %d, and white is %d in %s: brighter values become white. "
+                "--bit-depth (bit_depth) sets the bits of the camera",
+                path, int(pixels.values.max()), self._white, self._path,
+            )  # fmt: skip
+        return _to_rgb(pixels, white=self._white)
+
 
 def read_image(path: Path) -> Picture:
     """Read an image of any common format as RGB.
 
-    Grey images have three equal channels; transparent pixels become black; 16 bits become 8.
+    Grey images have three equal channels; transparent pixels become black; 16 bits become 8, by
+    the value of white that the file states or that is judged from its pixels.
 
     Raises:
         RecordingError: the file cannot be read.
     """
+    pixels = _read_pixels(path)
+    if pixels.values.dtype == np.uint16:
+        return _to_rgb(pixels, white=judge_white([pixels], path))
+    return _to_rgb(pixels, white=pixels.stated_white or 255)
+
+
+def _read_pixels(path: Path) -> Pixels:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
@@ -108,12 +164,22 @@ def read_image(path: Path) -> Picture:
             f"cannot decode {path}: it is truncated, or not an image. Copy or record it again, or "
             "remove it from its folder."
         )
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.shape[2:] == (4,):
-        alpha = image[..., 3:].astype(np.uint16)
-        image = ((image[..., :3] * alpha + 127) // 255).astype(np.uint8)
-    rgb: Picture = np.ascontiguousarray(image[..., ::-1])
+    if image.dtype not in (np.uint8, np.uint16):
+        raise RecordingError(
+            f"{path}: its pixels are {image.dtype}, and evdet reads 8 and 16 bits: convert it"
+        )
+    return Pixels(image, white_stated_in(data, image))
+
+
+def _to_rgb(pixels: Pixels, *, white: int) -> Picture:
+    values = pixels.values if pixels.values.ndim == 3 else pixels.values[..., None]
+    image = to_bytes(values[..., :3], white)
+    if values.shape[2] == 4:
+        is_as_deep = int(values[..., 3].max(initial=0)) <= white
+        opaque = white if is_as_deep else np.iinfo(values.dtype).max
+        alpha = to_bytes(values[..., 3:], int(opaque)).astype(np.uint16)
+        image = ((image * alpha + 127) // 255).astype(np.uint8)
+    rgb: Picture = np.ascontiguousarray(np.broadcast_to(image[..., ::-1], (*image.shape[:2], 3)))
     return rgb
 
 
@@ -143,12 +209,15 @@ def picture_to_frame(
     return frame
 
 
-def _decode(data: UInt8[np.ndarray, " N"]) -> Shaped[np.ndarray, "h w _"] | None:
+def _decode(data: UInt8[np.ndarray, " N"]) -> Shaped[np.ndarray, "h w *_"] | None:
     """Blue, green, red, and opacity if present; None if it is not an image."""
     if data[:2].tobytes() != _JPEG:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        if image is None or image.shape[2:] == (4,):
+        if image is None or image.shape[2:] == (4,) or image.dtype not in (np.uint8, np.uint16):
             return image
+        if image.dtype == np.uint16:
+            # Converts to 3 channels of its own type, and applies the EXIF orientation.
+            return cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     # Converts to 3 x 8 bits, and applies the EXIF orientation.
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 

@@ -33,6 +33,7 @@ def open_frames(
     duration: int | None = None,
     size: SensorSize | None = None,
     options: ReadOptions = AS_STATED,
+    bit_depth: int | None = None,
 ) -> FrameStream:
     """Open a source of frames for a detector.
 
@@ -48,6 +49,8 @@ def open_frames(
         duration: in microseconds from `start` on; None reads all.
         size: the sensor's size, where a recording does not state it or states it incorrectly.
         options: what the file of a recording leaves open.
+        bit_depth: bits of the camera, from 8 to 16, where images of 16 bits do not state them; None
+            judges from their values.
 
     Raises:
         ValueError: the detector was not trained on this kind of source, or a value is out of
@@ -56,6 +59,8 @@ def open_frames(
     """
     check_times(start, duration)
     if isinstance(source, Recording):
+        if bit_depth is not None:
+            raise ValueError(f"cannot set a bit depth for {source.path}: it is an event recording")
         if size is not None and size != source.size:
             raise ValueError(
                 f"{source.path} is open, with the size {source.size}: give the size {size} to "
@@ -63,12 +68,16 @@ def open_frames(
             )
         return RecordingSource(source, spec, start=start, duration=duration)
     path = Path(source)
+    if bit_depth is not None and (is_video(path) or not is_pictures(path)):
+        raise ValueError(
+            f"cannot set a bit depth for {path}: --bit-depth (bit_depth) is for images"
+        )
     if not is_pictures(path):
         recording = open_recording(path, size=size, options=options)
         return RecordingSource(recording, spec, start=start, duration=duration)
     if size is not None:
         raise ValueError(f"cannot set a sensor size for {path}: it is not an event recording")
-    return _open_pictures(path, spec, start=start, duration=duration)
+    return _open_pictures(path, spec, start=start, duration=duration, bit_depth=bit_depth)
 
 
 def is_video(path: Path) -> bool:
@@ -89,6 +98,7 @@ def _open_pictures(
     *,
     start: int,
     duration: int | None,
+    bit_depth: int | None,
 ) -> FrameStream:
     images = [] if is_video(path) else _find_images(path)
     what = f"{path} is {'a video' if is_video(path) else 'a source of images'}"
@@ -122,6 +132,7 @@ def _open_pictures(
         delta_t=spec.delta_t,
         start=start,
         duration=duration,
+        bit_depth=bit_depth,
     )
 
 

@@ -73,7 +73,7 @@ def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemo
     if on_accelerator:
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
-        _RESET.write_text(_RESET_PEAK)
+        _RESET.write_text(_RESET_PEAK, encoding="ascii")
     before = _read_status("VmRSS") or _peak_since_start()
     work()
     peak = _read_status("VmHWM") or _peak_since_start()
@@ -84,7 +84,7 @@ def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemo
 def _read_status(name: str) -> int | None:
     """A value from the process status, in bytes; None where the system has no such file."""
     try:
-        lines = _STATUS.read_text().splitlines()
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
     kilobytes = [line.split()[1] for line in lines if line.startswith(f"{name}:")]

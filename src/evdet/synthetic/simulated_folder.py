@@ -154,8 +154,10 @@ def write_simulated_folder(
         for name in _run(partial(_write_recording, plan, unfinished), jobs, workers):
             on_recording(name)
         names = dict(enumerate(classes_of(plan.scenes.kind)))
-        (unfinished / LABEL_MAP_FILE).write_text(json.dumps(names, indent=1) + "\n")
-        (unfinished / SIMULATION_FILE).write_text(_describe(plan))
+        (unfinished / LABEL_MAP_FILE).write_text(
+            json.dumps(names, indent=1) + "\n", encoding="utf-8"
+        )
+        (unfinished / SIMULATION_FILE).write_text(_describe(plan), encoding="utf-8")
         _publish(unfinished, out)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -122,6 +122,11 @@ def train(
         if trainer.is_global_zero:
             run.write_config(config)  # `--config` reads it
         _fit(trainer, model, checkpoint_path)
+    if trainer.is_global_zero and not run.last_checkpoint.exists():
+        raise TrainingError(
+            f"no step was trained, so there is no checkpoint in {run.checkpoints}: is the training "
+            "split shorter than one batch?"
+        )
     return TrainResult(
         root_dir=run.path,
         last_checkpoint=run.last_checkpoint,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evdet.build import build_detector, build_loader, complete_config
 from evdet.config import DetectionConfig, config_from_params
-from evdet.data import Batch, MixedLoader, StreamLoader
+from evdet.data import Batch, MixedLoader, NoObjectsError, StreamLoader
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.models import keep_memory
 from evdet.runs import RunFolder
@@ -59,20 +59,37 @@ class LightningDetectionModel(pl.LightningModule):
         self._results = FrameResults()
         self._last_step: tuple[Batch, Memory | None, Tensor] | None = None
         self._has_labels = False
+        self._val_loader: StreamLoader | MixedLoader | None = None
         self._to_restore: dict[str, Any] | None = None
         self._post_mortem: dict[str, Any] | None = None
 
     # --- data ---
 
     def train_dataloader(self) -> StreamLoader | MixedLoader:
-        """Make the training loader, which starts at `position`."""
-        loader = self._build_loader("train")
-        loader.set_position(*self.position)
-        return loader
+        """Make the training loader, which starts at `position`, and the validation loader.
+
+        Raises:
+            TrainingError: a split has no objects, so there is nothing to learn from or to score.
+        """
+        loaders, problems = {}, []
+        # Both before the first step: Lightning asks for the validation's after an epoch.
+        for split in ("train", "val"):
+            try:
+                loaders[split] = self._build_loader(split)
+            except NoObjectsError as error:
+                problems.append(error.counts)
+        if problems:
+            raise TrainingError(
+                f"nothing to train with: {'; '.join(problems)}. `evdet check "
+                f"{self.config.dataset_path}` shows what the label files hold."
+            )
+        self._val_loader = loaders["val"]
+        loaders["train"].set_position(*self.position)
+        return loaders["train"]
 
     def val_dataloader(self) -> StreamLoader | MixedLoader:
-        """Make the validation loader."""
-        return self._build_loader("val")
+        """The validation loader, made with the training loader or now."""
+        return self._build_loader("val") if self._val_loader is None else self._val_loader
 
     def _build_loader(self, split: str) -> StreamLoader | MixedLoader:
         trainer = self.trainer

@@ -1,2 +1,6 @@
 from .command import ScoreOptions as ScoreOptions, score as score
-from .table import describe_scores as describe_scores, describe_tracks as describe_tracks
+from .table import (
+    check_has_truth as check_has_truth,
+    describe_scores as describe_scores,
+    describe_tracks as describe_tracks,
+)

@@ -7,10 +7,31 @@ from typing import Any
 from evdet.cli.options import counted
 from evdet.metrics import AveragePrecision
 
-__all__ = ["describe_rules", "describe_scores", "describe_tracks"]
+__all__ = ["check_has_truth", "describe_rules", "describe_scores", "describe_tracks"]
 
 _MOST_CLASSES = 12
 _PIXELS = {"frame": "frame", "sensor": "sensor", "half sensor": "sensor at half its resolution"}
+
+
+def check_has_truth(scores: AveragePrecision, where: str) -> None:
+    """Refuse scores without ground truth: they are undefined.
+
+    Args:
+        scores: of any protocol.
+        where: the source of the ground truth, in words.
+
+    Raises:
+        ValueError: no object was counted; the message names the rules.
+    """
+    if scores.num_truths:
+        return
+    classes = ", ".join(scores.per_class) or "none"
+    raise ValueError(
+        f"nothing to score: {where} has no object that protocol {scores.protocol} counts "
+        f"(classes: {classes}; boxes: {_limits(scores.rules)}), in "
+        f"{counted(scores.num_frames, 'labelled frame')} with "
+        f"{counted(scores.num_detections, 'detection')}"
+    )
 
 
 def describe_scores(scores: AveragePrecision) -> str:
@@ -37,15 +58,10 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
     """Put the rules of a protocol, `scores.rules`, and the deviations from it into lines."""
     if not rules:
         return []
-    limits = []
-    if rules["skip_until"] is not None:
-        limits.append(f"t > {rules['skip_until'] / 1e6:g} s")
-    if rules["min_diag"] or rules["min_side"]:
-        limits.append(f"diagonal >= {rules['min_diag']:g}, sides >= {rules['min_side']:g}")
     edge = "; ground truth clipped to the frame" if rules["clips_truth"] else ""
     thresholds = rules["iou_thresholds"]
     lines = {
-        "boxes": f"{', '.join(limits) or 'all'}, in pixels of the {_PIXELS[rules['pixels']]}{edge}",
+        "boxes": f"{_limits(rules)}, in pixels of the {_PIXELS[rules['pixels']]}{edge}",
         "times": _times(rules),
         "frames": "all, frames without objects included"
         if rules["counts_empty"]
@@ -64,7 +80,19 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
 def describe_tracks(tracks: Mapping[str, Any]) -> str:
     """Put the scores of tracks, `TrackScores.as_dict()`, into one line."""
     numbers = ", ".join(f"{name} {_plain(tracks[name])}" for name in ("HOTA", "MOTA", "IDF1"))
-    return f"tracks ({tracks['protocol']}, IoU {tracks['iou_thresh']:g}): {numbers}"
+    rules = f"{tracks['protocol']}, IoU {tracks['iou_thresh']:g}"
+    if "tracker" in tracks:
+        rules += f", {tracks['tracker']} from score {tracks['start_thresh']:g} on"
+    return f"tracks ({rules}): {numbers}"
+
+
+def _limits(rules: Mapping[str, Any]) -> str:
+    limits = []
+    if rules["skip_until"] is not None:
+        limits.append(f"t > {rules['skip_until'] / 1e6:g} s")
+    if rules["min_diag"] or rules["min_side"]:
+        limits.append(f"diagonal >= {rules['min_diag']:g}, sides >= {rules['min_side']:g}")
+    return ", ".join(limits) or "all"
 
 
 def _times(rules: Mapping[str, Any]) -> str:

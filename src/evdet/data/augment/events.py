@@ -4,8 +4,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Int64
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events import EVENT_DTYPE, Events, SensorSize
 
 __all__ = [
@@ -102,7 +102,7 @@ def reverse_events(events: Events, start: int, delta_t: int) -> Events:
     return reverse
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _keep(events: Events, draws: np.ndarray, share: float, kept: Events) -> int:
     num_kept = 0
@@ -113,7 +113,7 @@ def _keep(events: Events, draws: np.ndarray, share: float, kept: Events) -> int:
     return num_kept
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _count_placed(events: Events, columns: Borders, rows: Borders) -> int:
     count = 0
@@ -125,7 +125,7 @@ def _count_placed(events: Events, columns: Borders, rows: Borders) -> int:
     return count
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _place(events: Events, columns: Borders, rows: Borders, placed: Events) -> None:
     i = 0

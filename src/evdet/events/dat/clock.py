@@ -10,8 +10,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Int64, Shaped
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.files import MAX_STEP_BACK
 
 __all__ = [
@@ -109,7 +109,7 @@ def latest_time(records: Records, zones: Zones, num_sound: int) -> int:
     return int(_latest_time(records, zones, num_sound))
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def unwrap(low_bits, clock):
     """Time of a record from its 32 bits and the time of the record before."""
@@ -121,7 +121,7 @@ def unwrap(low_bits, clock):
     return time
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _time_at(records, zones, index):
     low_bits = np.int64(records[index].t)
@@ -137,7 +137,7 @@ def _time_at(records, zones, index):
     return low_bits + num_turns * TURN
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _scan_turn(records, at, clock, turn):
     """Scan from record `at`, whose time is `clock`, until the time `turn` is safely past.
@@ -159,7 +159,7 @@ def _scan_turn(records, at, clock, turn):
     return crossed, len(records), False
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _find_zones(records, stride):
     num_records = len(records)
@@ -190,7 +190,7 @@ def _find_zones(records, stride):
     return zones[:num_zones], num_records
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _lower_bound(records, zones, num_sound, target):
     """A record at or after `target` whose predecessor is before it; -1: not in order."""
@@ -212,7 +212,7 @@ def _lower_bound(records, zones, num_sound, target):
     return high
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _find_interval(records, zones, num_sound, first, end):
     low = _lower_bound(records, zones, num_sound, first - MAX_STEP_BACK)
@@ -227,7 +227,7 @@ def _find_interval(records, zones, num_sound, first, end):
     return low, max(low, high)
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _earliest_time(records):
     clock = np.int64(records[0].t)
@@ -242,7 +242,7 @@ def _earliest_time(records):
     return earliest
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _latest_time(records, zones, num_sound):
     latest = _time_at(records, zones, num_sound - 1)

@@ -3,8 +3,8 @@
 import typing
 
 import numpy as np
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dat.clock import HALF_TURN, TURN, Records, unwrap
 from evdet.events.dtypes import EVENT_DTYPE, Events
 from evdet.events.files import MAX_STEP_BACK
@@ -72,7 +72,7 @@ def decode(
     return Decoded(events[:count], stop, flaw, clock, latest)
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode(records, low, high, clock, latest, first, end, width, height, events):
     """Decode in pieces, with the fast loop where a piece is in order and within bounds."""
@@ -98,7 +98,7 @@ def _decode(records, low, high, clock, latest, first, end, width, height, events
     return count, low, flaw, clock, latest
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_plain(records, low, high, turn, width, height, events):
     """Decode all; return whether all lie within the sensor and in order of time."""
@@ -119,7 +119,7 @@ def _decode_plain(records, low, high, turn, width, height, events):
     return signs >= 0
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_odd(records, low, high, clock, latest, first, end, width, height, events):
     """Decode and check every record; return where and why it ended, and the number kept."""

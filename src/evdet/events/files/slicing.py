@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import Events, RecordingError, SensorSize, TimeBin
 from evdet.events.files.event_file import MAX_STEP_BACK
 from evdet.events.files.joining import join_events
@@ -249,7 +249,7 @@ def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) 
     return f"time steps back by {latest - t} us, from t={latest} us to t={t} us. {remedy}"
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _is_sorted(events: Events) -> bool:
     for i in range(1, len(events)):  # noqa: SIM110 - numba compiles no generators
@@ -258,7 +258,7 @@ def _is_sorted(events: Events) -> bool:
     return True
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _scan(
     events: Events, latest: int, previous: int, height: int, width: int, most_back: int

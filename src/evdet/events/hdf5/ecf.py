@@ -9,8 +9,8 @@ import typing
 
 import numpy as np
 from jaxtyping import UInt8
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import EVENT_DTYPE, Events
 
 __all__ = ["MAX_CHUNK_EVENTS", "chunk_start", "decode_chunk"]
@@ -74,7 +74,7 @@ def decode_chunk(chunk: bytes, max_events: int) -> Events:
     return events
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode(data: Bytes, start: int, packing: int, events: Events) -> tuple[int, int, int, int]:
     """Fill `events`; return the problem (0: none), and its part, byte and event."""
@@ -97,7 +97,7 @@ def _decode(data: Bytes, start: int, packing: int, events: Events) -> tuple[int,
     return problem, 4, at, i
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_times(data: Bytes, start: int, events: Events) -> tuple[int, int, int]:
     num_bytes = len(data)
@@ -131,7 +131,7 @@ def _decode_times(data: Bytes, start: int, events: Events) -> tuple[int, int, in
     return _DONE, at, i
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_rows(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -154,7 +154,7 @@ def _decode_rows(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     return _DONE, at, i
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_columns(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -175,7 +175,7 @@ def _decode_columns(data: Bytes, at: int, events: Events) -> tuple[int, int, int
     return _DONE, at, i
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_polarities(data: Bytes, at: int, events: Events) -> tuple[int, int, int]:
     i = 0
@@ -197,7 +197,7 @@ def _decode_polarities(data: Bytes, at: int, events: Events) -> tuple[int, int, 
     return _DONE, at, i
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_packed(data: Bytes, at: int, quarter: int, events: Events) -> tuple[int, int, int]:
     """Four fields (y x p or x p) of three quarters of a word each, in every three words.

@@ -3,8 +3,8 @@
 import typing
 
 import numpy as np
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import Events
 from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.state import (
@@ -91,7 +91,7 @@ def decode_words(
 # outside `out`. Words are only read at 0 <= i < len(words).
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_evt2(words, state, out, first, limits):
     n, room, width, height = limits
@@ -127,7 +127,7 @@ def _decode_evt2(words, state, out, first, limits):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_evt21(words, state, out, first, limits, swap):
     n, room, width, height = limits
@@ -151,7 +151,7 @@ def _decode_evt21(words, state, out, first, limits, swap):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_dense_evt3(words, state, out, first, limits):
     n, room, width, height = limits
@@ -203,7 +203,7 @@ def _decode_dense_evt3(words, state, out, first, limits):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _decode_sparse_evt3(words, state, out, first, limits):
     n, room, width, height = limits
@@ -269,7 +269,7 @@ def _decode_sparse_evt3(words, state, out, first, limits):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _write_mask(out, n, mask, t, x, y, p):
     """Write an event for each set bit of a mask whose first bit is column x."""

@@ -8,8 +8,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Int64, Shaped
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.files import MAX_STEP_BACK
 
 __all__ = [
@@ -129,7 +129,7 @@ def new_state() -> State:
     return state
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def unwrap(state, bits, high, high_time, num_bits, shift):
     """Time of a TIME_HIGH of `bits` after one of `high`, whose time was `high_time`."""
@@ -140,7 +140,7 @@ def unwrap(state, bits, high, high_time, num_bits, shift):
     return bits, (wraps << (num_bits + shift)) + (bits << shift)
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def keep_valid(out, state, begin, end, width, height, drops_rows):
     """Keep the valid records from `begin` to `end`; stop at the first damage."""

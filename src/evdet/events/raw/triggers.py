@@ -6,8 +6,8 @@ The kernels that decode events stay as fast as they are: they pass over the word
 import typing
 
 import numpy as np
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import TRIGGER_DTYPE, Triggers
 from evdet.events.raw.state import HIGH, HIGH_TIME, TIME_HIGH, EvtFormat, Words, new_state, unwrap
 
@@ -42,7 +42,7 @@ def find_triggers(words: Words, encoding: EvtFormat) -> Triggers:
     return out[: int(num)]
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _find_in_evt2(words, state, out, first, step):
     high_time, high, n = state[HIGH_TIME], state[HIGH], 0
@@ -59,7 +59,7 @@ def _find_in_evt2(words, state, out, first, step):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _find_in_evt3(words, state, out):
     high_time, high, n = state[HIGH_TIME], state[HIGH], 0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int64
-from numba import njit
 
 from evdet.atomic_file import replacing
+from evdet.compiled import kernel
 from evdet.events.bounds import raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.files import MAX_STEP_BACK
@@ -130,7 +130,7 @@ def _refusal(events: Events, state: Int64[np.ndarray, " S"], size: SensorSize) -
 # that much longer than `room`. Events are only read at DONE <= i, j < len(events).
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _encode_evt3(events, state, words, width, height):
     """Write words until the events or the room are exhausted; return their number."""
@@ -177,7 +177,7 @@ def _encode_evt3(events, state, words, width, height):
     return n
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _problem_of(t, x, y, p, high, latest, width, height):
     if x >= width or y >= height or p > 1:
@@ -193,7 +193,7 @@ def _problem_of(t, x, y, p, high, latest, width, height):
     return _OK
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _encode_run(events, i, words, n, width):
     """Write event i and those after it that fit into one vector of up to 32 columns."""

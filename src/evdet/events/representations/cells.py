@@ -11,8 +11,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64, Integer, UInt8
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.bounds import raise_if_out_of_time, raise_if_outside, readable
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.representations.grid import FrameGrid
@@ -153,7 +153,7 @@ def divide_cells(
     return frame.reshape(-1, *grid.size)
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _count(events, rows, columns, polarity_stride, off_weight, cells):
     """Return the number of events outside, like every loop here."""
@@ -168,7 +168,7 @@ def _count(events, rows, columns, polarity_stride, off_weight, cells):
     return num_refused
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _count_in_micro_bins(
     events, rows, columns, start, edges, bin_stride, polarity_stride, stop_at, cells
@@ -194,7 +194,7 @@ def _count_in_micro_bins(
     return num_refused
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _keep_latest(events, rows, columns, start, edges, polarity_stride, cells):
     height, width, num_refused = len(rows), len(columns), 0
@@ -215,7 +215,7 @@ def _keep_latest(events, rows, columns, start, edges, polarity_stride, cells):
     return num_refused
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _share(events, rows, columns, start, delta_t, num_bins, line, strides, off_sign, cells):
     height, width, num_refused = len(rows), len(columns), 0
@@ -243,7 +243,7 @@ def _share(events, rows, columns, start, delta_t, num_bins, line, strides, off_s
     return num_refused
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _divide(cells, lowest, highest, divisor, frame):
     for i in range(len(cells)):

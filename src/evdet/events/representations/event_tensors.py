@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Int16, Int32, Int64, UInt8
-from numba import njit
 from torch import Tensor
 
+from evdet.compiled import kernel
 from evdet.events.bounds import raise_if_out_of_time, raise_if_outside, readable
 from evdet.events.dtypes import SensorSize, TimeBin
 from evdet.events.representations.grid import check_count
@@ -82,7 +82,7 @@ def _split(buffer: UInt8[Tensor, " bytes"], num_slices: int, total: int) -> Even
     )
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _pack(events, start, delta_t, width, height, t, x, y, p):
     """Return the number of events outside."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32, Int64, Shaped
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
 
 __all__ = ["PixelRates", "PixelState", "first_wait", "watch"]
@@ -147,7 +147,7 @@ def _unpack(packed: Int64[np.ndarray, " E"], start: int, size: SensorSize) -> Ev
 # typing.no_type_check: numba cannot compile what the tests' type checks have wrapped.
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _watch(
     frames: np.ndarray,
@@ -221,7 +221,7 @@ def _watch(
     return found[0], found[1], noise_t, noise_n, -1
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _advance(
     found: _Found,
@@ -266,7 +266,7 @@ def _advance(
     return found
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray) -> float:
     """A pixel's brightness relative to the reference if it has not fired before t."""
@@ -278,7 +278,7 @@ def _offset_at(t: float, pixel: int, line: _Line, leak: float, state: np.ndarray
     return offset
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _foresee(pixel: int, leak: float, state: np.ndarray, thresholds: np.ndarray) -> None:
     """Set the time of the next leak event of a pixel at rest."""
@@ -286,7 +286,7 @@ def _foresee(pixel: int, leak: float, state: np.ndarray, thresholds: np.ndarray)
     state[_DUE, pixel] = state[_SINCE, pixel] + wait
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _random(seed: int, index: int, draw: int) -> float:
     """A number in [0, 1) that depends only on the arguments (SplitMix64)."""
@@ -298,14 +298,14 @@ def _random(seed: int, index: int, draw: int) -> float:
     return np.float64(z >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _wait(seed: int, index: int, rate: float) -> float:
     """Microseconds to the next candidate of a Poisson process."""
     return -np.log(1 - _random(seed, index, np.int64(0))) / rate if rate > 0 else np.inf
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _append(found: _Found, t: float, pixel: int, polarity: int, code: tuple[int, int]) -> _Found:
     packed, count = found
@@ -318,7 +318,7 @@ def _append(found: _Found, t: float, pixel: int, polarity: int, code: tuple[int,
     return packed, count + 1
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _shift_of(num_pixels: int) -> int:
     """Bits for a pixel's index and its polarity."""

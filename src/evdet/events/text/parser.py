@@ -4,8 +4,8 @@ import typing
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from numba import njit
 
+from evdet.compiled import kernel
 from evdet.events.dtypes import EVENT_DTYPE, Events
 from evdet.events.text.dialect import Dialect
 
@@ -58,7 +58,7 @@ def parse_lines(
     return events[:num_events], problem, line, at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _parse(
     data: Bytes,
@@ -86,7 +86,7 @@ def _parse(
     return num_events, 0, line, at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _parse_line(
     data: Bytes,
@@ -147,7 +147,7 @@ def _parse_line(
     return 0 if at >= end or data[at] == _NEWLINE else 7
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _number(data: Bytes, at: int, decimal: int, is_polarity: bool) -> tuple[int, int, int]:
     """End of a number (-1: not a number), its digits and its power of ten."""
@@ -190,7 +190,7 @@ def _number(data: Bytes, at: int, decimal: int, is_polarity: bool) -> tuple[int,
     return at, -mantissa if is_negative else mantissa, exponent
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _boolean(data: Bytes, at: int) -> tuple[int, int]:
     """The value of a word, and its length; 0 where it is not one."""
@@ -204,7 +204,7 @@ def _boolean(data: Bytes, at: int) -> tuple[int, int]:
     return 0, 0
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _has_fraction(mantissa: int, exponent: int) -> bool:
     value = abs(mantissa)
@@ -216,7 +216,7 @@ def _has_fraction(mantissa: int, exponent: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     """Mantissa * 10 ** exponent, rounded half away from zero; out of range if not possible."""
@@ -238,7 +238,7 @@ def _scaled(mantissa: int, exponent: int, must_be_whole: bool) -> int:
     return -value if mantissa < 0 else value
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _skip_blanks(data: Bytes, at: int, separator: int) -> int:
     while at < len(data) and _is_blank(data[at], separator):
@@ -246,7 +246,7 @@ def _skip_blanks(data: Bytes, at: int, separator: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _skip_separator(data: Bytes, at: int, separator: int) -> int:
     """Skip blanks and at most one separator."""
@@ -256,7 +256,7 @@ def _skip_separator(data: Bytes, at: int, separator: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _skip_field(data: Bytes, at: int, separator: int) -> int:
     """Skip a field that does not count, up to its separator; blanks may be in it."""
@@ -272,13 +272,13 @@ def _skip_field(data: Bytes, at: int, separator: int) -> int:
     return at
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _is_blank(byte: int, separator: int) -> bool:
     return byte in (_SPACE, _RETURN) or (byte == _TAB and separator != _TAB)
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _ends_field(byte: int, separator: int) -> bool:
     return byte in (separator, _NEWLINE) or _is_blank(byte, separator)

@@ -121,7 +121,7 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
         if path.is_dir():
             names = [str(file.relative_to(path)) for file in path.rglob("*.bin")]
             table = path / "labels.txt"
-            text = table.read_text() if table.exists() else ""
+            text = table.read_text(encoding="utf-8") if table.exists() else ""
         else:
             with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if name.endswith(".bin")]

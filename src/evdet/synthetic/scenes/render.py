@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int32
-from numba import njit
+
+from evdet.compiled import kernel
 
 __all__ = ["INK_THRESH", "SceneObject", "cover_of", "draw_frames"]
 
@@ -81,7 +82,7 @@ def draw_frames(
     return frames, changed
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _draw(
     background: np.ndarray,
@@ -123,7 +124,7 @@ def _draw(
                 )  # fmt: skip
 
 
-@njit(cache=True)
+@kernel
 @typing.no_type_check
 def _paint(
     frame: np.ndarray,

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.detect_source import LiveOptions, choose_source, open_chosen_source
-from evdet.cli.detect_summary import DetectionSummary
+from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_source
+from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
@@ -21,6 +21,7 @@ from evdet.cli.options import (
     counted,
     default,
 )
+from evdet.cli.tracker_options import chosen_start_thresh
 from evdet.detectors import open_detector
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
@@ -32,6 +33,7 @@ from evdet.tracking import Tracker
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
 
 _SECOND = 1_000_000
+_SCORE_THRESH = 0.3
 
 
 class UnfinishedError(RuntimeError):
@@ -52,11 +54,13 @@ class DetectOptions:
     """Track objects, and draw their paths."""
     tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
     """Tracker."""
+    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
+    """Lowest score in [0, 1] of a box that starts a track."""
     start: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 0.0
     """Start of the interval to process, in seconds from the start of the source."""
     duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
     """Duration of the interval to process, in seconds."""
-    score_thresh: float = 0.3
+    score_thresh: Annotated[float | None, default("0.3", "FLOAT")] = None
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as trained", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
@@ -68,6 +72,8 @@ class DetectOptions:
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
+    bit_depth: Annotated[int | None, default("as stated, or judged", "INT")] = None
+    """Bits of the camera, from 8 to 16, for a folder of 16-bit images."""
     label_map: Annotated[str | None, default("that of the source's data set", "FILE|none")] = None
     """JSON file with the class ids of box files; none: numbers in the detector's order."""
     follow: Flag = False
@@ -118,13 +124,14 @@ def detect(options: DetectOptions) -> None:
         duration=options.duration,
         size=size,
         reading=options.reading.options(),
+        bit_depth=options.bit_depth,
         live=live,
     )
     tracker = _make_tracker(options, stream.delta_t)
     found = play(
         stream,
         detector,
-        score_thresh=options.score_thresh,
+        score_thresh=_SCORE_THRESH if options.score_thresh is None else options.score_thresh,
         nms_thresh=options.nms_thresh,
         agnostic=options.agnostic_nms,
         tracker=tracker,
@@ -132,7 +139,7 @@ def detect(options: DetectOptions) -> None:
     outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
     )
-    summary = DetectionSummary(list(label_ids.values()))
+    summary = DetectionSummary(list(label_ids.values()), tracker)
     if chosen.is_live:
         found = _until(found, options.duration)
     problem = _write_all(found, stream, outputs, summary, is_live=chosen.is_live)
@@ -140,9 +147,13 @@ def detect(options: DetectOptions) -> None:
 
 
 def _check(options: DetectOptions) -> None:
-    check_share(options, "score_thresh", "nms_thresh")
+    check_share(options, "score_thresh", "nms_thresh", "track_thresh")
+    if options.track_thresh is not None and not (options.track or options.tracker != "none"):
+        raise ValueError("--track-thresh needs --track or --tracker")
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
     check_at_least(1, options, "delta_t")
+    if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
+        raise ValueError(f"--bit-depth must be from 8 to 16, got {options.bit_depth}")
     check_above(0, options, "duration", "idle_timeout")
 
 
@@ -152,7 +163,8 @@ def _make_tracker(options: DetectOptions, delta_t: int) -> Tracker | None:
         return None
     # A track lives until its next box, however long the time bins are.
     lost_time = max(_SECOND, 2 * delta_t)
-    return Tracker(name, delta_t=delta_t, lost_time=lost_time)
+    start_thresh = chosen_start_thresh(options.track_thresh, options.score_thresh)
+    return Tracker(name, delta_t=delta_t, lost_time=lost_time, start_thresh=start_thresh)
 
 
 def _until(found: Iterator[DetectedFrame], duration: float | None) -> Iterator[DetectedFrame]:
@@ -202,6 +214,11 @@ def _conclude(
     """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
     is_interrupted = isinstance(problem, KeyboardInterrupt)
+    if problem is None and not summary.num_frames:
+        raise UnfinishedError(
+            f"{options.source} has nothing to detect in: no events, and no pictures, in the "
+            "interval that is read"
+        )
     if problem is not None and not is_interrupted and not summary.num_frames:
         raise problem
     print("\n".join(summary.lines(num_skipped=num_skipped, shows_boxes=not outputs.paths)))

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from evdet.cli.options import counted
+from evdet.cli.tracker_options import line_without_tracks
 from evdet.draw import box_texts
 from evdet.pipeline import DetectedFrame
+from evdet.tracking import Tracker
 
 __all__ = ["DetectionSummary"]
 
@@ -23,9 +25,11 @@ class DetectionSummary:
 
     Args:
         class_names: the detector's classes, without background.
+        tracker: the tracker of the boxes, if they are tracked.
     """
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    def __init__(self, class_names: Sequence[str], tracker: Tracker | None = None) -> None:
+        self._tracker = tracker
         self.num_frames = 0
         self._label_map = ["background", *class_names]
         self._began = time.monotonic()
@@ -96,7 +100,11 @@ class DetectionSummary:
             text += f" ({', '.join(counts)})"
         if self._num_tracks:
             text += f"; tracks: {self._num_tracks:,}"
+        if self._num_tracks and self._tracker is not None:
+            text += f", started from score {self._tracker.start_thresh:g} on"
         lines.append(text)
+        without = None if self._tracker is None else line_without_tracks(self._tracker)
+        lines += [] if without is None else [without]
         if shows_boxes and self._first:
             lines += ["first boxes (x, y, width, height in pixels):", *self._first]
         return lines

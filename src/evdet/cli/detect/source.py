@@ -122,6 +122,7 @@ def open_chosen_source(
     duration: float | None,
     size: SensorSize | None,
     reading: ReadOptions,
+    bit_depth: int | None,
     live: LiveOptions,
 ) -> OpenedSource:
     """Open a source for a detector.
@@ -134,6 +135,7 @@ def open_chosen_source(
         duration: seconds to play; None plays all. The caller ends live sources.
         size: the sensor's size, if the recording does not state it.
         reading: how to read the recording.
+        bit_depth: bits of the camera of 16-bit images; None judges.
         live: the options of live sources.
 
     Raises:
@@ -141,6 +143,8 @@ def open_chosen_source(
         RecordingError: the source cannot be read.
     """
     path = chosen.path
+    if bit_depth is not None and (chosen.is_live or not chosen.is_pictures):
+        raise ValueError("--bit-depth is for images of 16 bits")
     spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
         _warm_up(detector, spec)
@@ -148,7 +152,10 @@ def open_chosen_source(
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
-        return OpenedSource(open_frames(path, spec, start=first, duration=length, size=size), None)
+        stream = open_frames(
+            path, spec, start=first, duration=length, size=size, bit_depth=bit_depth
+        )
+        return OpenedSource(stream, None)
     recording = open_recording(path, size=size, options=reading)
     events = open_frames(recording, spec, start=first, duration=length)
     return OpenedSource(events, recording.start // events.delta_t)

@@ -1,0 +1,5 @@
+"""`evdet detect`: a source -> boxes, tracks and a video; its source and its summary."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

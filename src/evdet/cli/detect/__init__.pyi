@@ -1,0 +1,5 @@
+from .command import (
+    DetectOptions as DetectOptions,
+    UnfinishedError as UnfinishedError,
+    detect as detect,
+)
