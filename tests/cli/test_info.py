@@ -152,9 +152,9 @@ def test_a_short_recording_has_fewer_columns_than_the_terminal():
 def test_the_topics_of_a_bag_are_listed_and_one_is_chosen(capsys, tmp_path):
     topics = {"/left/events": [array(EVENTS[:9])], "/right/events": [array(EVENTS)]}
     path = write_ros1(tmp_path / "drive.bag", topics)
-    with pytest.raises(RecordingError, match="1 of 1 recording not read"):
-        info(InfoOptions(files=(path,)))
-    assert "2 streams of events: /left/events, /right/events. Choose" in capsys.readouterr().out
+    both = shown(capsys, path)
+    assert "/left/events (1 of 2)" in both
+    assert "/right/events (2 of 2)" in both
     reading = ReadingOptions(stream="/right/events")
     assert "/right/events, dvs_msgs/EventArray" in shown(capsys, path, reading=reading)
 

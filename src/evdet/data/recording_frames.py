@@ -226,8 +226,6 @@ def open_recordings(
             broken[entry.name] = str(error)
             _log.warning("%s is left out. %s", entry.name, error)
             continue
-        if recording.incomplete_end:
-            _log.warning("%s It is left out; the events before are used.", recording.incomplete_end)
         labeled = read_labels(entry, folder, recording, frame_period=frame_period)
         clock = judge_clock(_times_of(labeled), recording, delta_t)
         if clock is not None and clock.is_problem:
@@ -236,17 +234,8 @@ def open_recordings(
         labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
-        videos.append(
-            LabeledRecording(
-                entry.name,
-                entry.recording,
-                size,
-                grid.first_bin,
-                labels,
-                hot,
-                options=folder.options,
-            )
-        )
+        kept = entry.name, entry.recording, size, grid.first_bin, labels, hot, folder.options
+        videos.append(LabeledRecording(*kept))
     _warn_of_doubts(split, doubts)
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),
@@ -259,9 +248,12 @@ def open_recordings(
 
 
 def _check_end(recording: Recording, *, strict: bool) -> None:
-    if strict and recording.incomplete_end:
+    if not recording.incomplete_end:
+        return
+    if strict:
         remedy = "Copy it again, or leave strict out."
         raise RecordingError(f"{recording.incomplete_end} {remedy}")
+    _log.warning("%s It is left out; the events before are used.", recording.incomplete_end)
 
 
 def _warn_of_doubts(split: str, doubts: Sequence[str]) -> None:

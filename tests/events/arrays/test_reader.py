@@ -125,7 +125,7 @@ def test_whole_float_times_are_microseconds(tmp_path):
 
 
 def test_versions_of_the_header_are_read(tmp_path):
-    events = at_times([3, 5])
+    events = at_times([3, 5, 9])
     for version in [(1, 0), (2, 0), (3, 0)]:
         content = io.BytesIO()
         np.lib.format.write_array(content, columns_of(events), version=version)

@@ -71,7 +71,8 @@ def test_all_events_at_one_time_are_in_a_usual_order():
 
 def test_a_few_rows_are_in_a_usual_order_where_that_is_possible():
     assert order_of_columns(np.array([[10.0, 1, 1, 0], [11, 1, 0, 900]])) == (X, Y, P, T)
-    assert order_of_columns(np.array([[10.0, 1, 1, 0], [11, 1, 0, 1]])) == (T, X, Y, P)
+    with pytest.raises(AmbiguousOrderError, match="can be txyp or xypt"):
+        order_of_columns(np.array([[10.0, 1, 1, 0], [11, 1, 0, 1]]))
     assert order_of_columns(np.array([[9.0, 5, 10, 1], [3, 4, 20, 0]])) == (X, Y, T, P)
     with pytest.raises(AmbiguousOrderError, match=r"can be x(yt|ty)p or x(yt|ty)p"):
         order_of_columns(np.array([[9.0, 5, 10, 1], [3, 7, 20, 0]]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings, strategies as st
 
-from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events import AS_STATED, EVENT_DTYPE, ReadOptions, RecordingError, SensorSize
 from evdet.events.text.reader import open_text
 
 EVENT = st.tuples(
@@ -16,10 +16,10 @@ EVENT = st.tuples(
 FILES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def open_lines(tmp_path, content):
+def open_lines(tmp_path, content, options=AS_STATED):
     path = tmp_path / "a.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_text(path)
+    return open_text(path, options)
 
 
 def read_all(file):
@@ -46,9 +46,26 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path):
 def test_reading_gives_what_was_written(tmp_path, events, separator, end, header):
     events = sorted(events)
     lines = [separator.join(map(str, event)) for event in events]
-    file = open_lines(tmp_path, end.join((["t x y p"] if header else []) + lines))
+    # Small numbers without a header can be in several orders.
+    options = ReadOptions() if header else ReadOptions(columns="txyp")
+    file = open_lines(tmp_path, end.join((["t x y p"] if header else []) + lines), options)
     assert read_all(file).tolist() == events
     assert (file.num_events, file.start, file.end) == (len(events), events[0][0], events[-1][0])
+
+
+@given(
+    st.lists(EVENT, min_size=2, max_size=30, unique_by=lambda event: event[0]),
+    st.sampled_from(["txyp", "xypt"]),
+)
+@FILES
+def test_without_a_header_the_order_is_right_or_asked_for(tmp_path, events, order):
+    events = sorted(events)
+    columns = ["txyp".index(letter) for letter in order]
+    lines = ["".join(f"{event[column]} " for column in columns) for event in events]
+    found = None
+    with contextlib.suppress(RecordingError):
+        found = read_all(open_lines(tmp_path, "\n".join(lines))).tolist()
+    assert found in (None, events)
 
 
 @given(st.integers(-(10**15), 10**15), st.sampled_from(["plain", "exponent"]))
@@ -98,7 +115,8 @@ def test_a_header_names_the_columns_and_their_unit(tmp_path, header, line, event
 
 def test_x_y_p_t_is_known_where_only_that_can_be_right(tmp_path):
     assert rows(tmp_path, "10,1,1,0\n11,1,0,900\n") == [(0, 10, 1, 1), (900, 11, 1, 0)]
-    assert rows(tmp_path, "10,1,1,0\n11,1,0,1\n") == [(10, 1, 1, 0), (11, 1, 0, 1)]
+    with pytest.raises(RecordingError, match=r"can be txyp or xypt.*--columns"):
+        rows(tmp_path, "10,1,1,0\n11,1,0,1\n")
 
 
 def test_comments_and_empty_lines_are_passed_over(tmp_path):

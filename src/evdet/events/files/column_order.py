@@ -5,6 +5,7 @@ comes first cannot be told: it is x.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +59,7 @@ def looks_like_events(rows: Rows) -> bool:
     try:
         order = order_of_columns(rows)
     except AmbiguousOrderError:
-        return True
+        return len(rows) >= _ENOUGH
     except ValueError:
         return False
     times = rows[:, order.index(_T)]
@@ -105,29 +106,37 @@ def order_of_columns(rows: Rows) -> Order:
     others = [order for order in fitting if order in _USUAL and _never_falls(rows, order)]
     places = {order.index(_T) for order in found}
     if len(places) > 1 or (found[0] not in _USUAL and others):
-        texts = [_spelled(order) for order in (*found, *others)]
-        raise AmbiguousOrderError(f"its columns can be {' or '.join(texts[:4])}. {_ADVICE}")
+        raise AmbiguousOrderError(f"its columns can be {_either((*found, *others))}. {_ADVICE}")
     return found[0]
 
 
 def _order_of_few(rows: Rows) -> Order:
     """Of a few rows: a usual order if one is possible, otherwise the only one."""
     ranges = _ranges(rows)
+    all_fit = [order for order in _ORDERS if _fits(ranges, order).all()]
+    both = [order for order in _USUAL if order in all_fit and _never_falls(rows, order)]
+    if len(rows) > 1 and len(both) > 1:
+        strict = [order for order in both if (np.diff(rows[:, order.index(_T)]) > 0).all()]
+        if len(strict) != 1:
+            raise AmbiguousOrderError(f"its columns can be {_either(both)}. {_ADVICE}")
+        return strict[0]
     usual = [order for order in _USUAL if _fits(ranges, order)[0]]
     likely = [order for order in usual if _rises(rows[:, order.index(_T)])]
     if likely:
         return next((order for order in likely if _fits(ranges, order)[-1]), likely[0])
-    all_fit = [order for order in _ORDERS if _fits(ranges, order).all()]
     rising = [order for order in all_fit if _rises(rows[:, order.index(_T)])]
     if len(rows) > 1 and len(rising) == 1:
         return rising[0]
     if len(rows) > 1 and rising:
-        texts = " or ".join(map(_spelled, rising[:4]))
-        raise AmbiguousOrderError(f"its columns can be {texts}. {_ADVICE}")
+        raise AmbiguousOrderError(f"its columns can be {_either(rising)}. {_ADVICE}")
     if usual:
         # Early times look like polarities, later ones do not.
         return next((order for order in usual if _fits(ranges, order)[-1]), usual[0])
     raise ValueError(_unfitting(rows))
+
+
+def _either(orders: Sequence[Order]) -> str:
+    return " or ".join(map(_spelled, orders[:4]))
 
 
 class _Ranges(NamedTuple):
