@@ -402,3 +402,14 @@ def test_a_video_whose_process_is_killed_plays_what_was_written(tmp_path):
     assert write_noise(tmp_path / "x.mp4", end="kill").returncode == -9
     # The encoder looks ahead some frames.
     assert 150 - 60 < len(decoded_frames(tmp_path / "x.mp4")) < 150
+
+
+def test_the_brightest_of_each_square_stays_in_a_reduced_picture():
+    picture = np.zeros((5, 4, 3), np.uint8)
+    picture[1, 1], picture[4, 3] = (9, 0, 0), (0, 0, 7)
+    reduced = draw.reduce_by_maximum(picture, 2)
+    assert reduced.shape == (3, 2, 3)
+    assert reduced[0, 0].tolist() == [9, 0, 0]
+    assert reduced[2, 1].tolist() == [0, 0, 7]
+    with pytest.raises(ValueError, match="factor must be at least 1"):
+        draw.reduce_by_maximum(picture, 0)

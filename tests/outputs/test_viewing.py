@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 
 import numpy as np
@@ -5,6 +6,8 @@ import pytest
 
 from evdet.boxes import BOX_DTYPE
 from evdet.draw import draw_caption
+from evdet.events import EVENT_DTYPE, SensorSize
+from evdet.events.dat import write_dat
 from evdet.events.recording import open_recording
 from evdet.labels.binning import LabeledTimes
 from evdet.outputs import HOLD, View, bins_to_show, contact_sheet, show_boxes, view_frames
@@ -117,6 +120,26 @@ def test_without_boxes_the_moments_are_spread_evenly(recording):
     opened = open_recording(recording)
     assert contact_sheet(opened, shown, VIEW, num_pictures=100).shape[0] == 3 * 48 + 2 * 2
     assert contact_sheet(opened, shown, VIEW, num_pictures=1).shape == (48, 64, 3)
+
+
+def test_without_boxes_a_part_is_shown_where_it_has_the_most_events(tmp_path):
+    events = np.zeros(101, EVENT_DTYPE)
+    events["t"] = [0, *[7 * DELTA_T] * 99, 10 * DELTA_T - 1]
+    events["x"][1:100] = np.arange(99) % 64
+    path = tmp_path / "burst.dat"
+    write_dat(path, [events], SensorSize(48, 64))
+    sheet = contact_sheet(open_recording(path), show_boxes(LabeledTimes(boxes_at()), {}),
+                          View(delta_t=DELTA_T), num_pictures=1)  # fmt: skip
+    assert (sheet[0].max(axis=1) > 60).sum() == 64
+
+
+def test_a_reduced_picture_keeps_single_events(recording):
+    shown = show_boxes(LabeledTimes(boxes_at()), {})
+    opened = open_recording(recording)
+    whole = contact_sheet(opened, shown, VIEW, num_pictures=1)
+    half = contact_sheet(opened, shown, dataclasses.replace(VIEW, reduction=2), num_pictures=1)
+    assert half.shape == (24, 32, 3)
+    assert half.max() == whole.max()
 
 
 def test_classes_without_a_name_are_called_by_their_id_on_disk():

@@ -55,7 +55,8 @@ from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
 
-# The least width of a picture in pixels: boxes and names need the room.
+# The least width of a picture in pixels: boxes and names need the room. On a .png, which has
+# several, larger sensors are reduced to about this width.
 _WIDTH = 600
 # Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
@@ -94,7 +95,10 @@ class ViewOptions:
     """Duration of the interval to render, in seconds."""
     pictures: int = 9
     """Time bins on a .png, evenly spread over those with boxes, or over all without boxes."""
-    scale: Annotated[int | None, default("small sensors fill 600 pixels", "INT")] = None
+    scale: Annotated[
+        int | None,
+        default("small sensors fill 600 pixels; large ones are reduced on a .png", "INT"),
+    ] = None
     """Enlargement factor."""
     force: Flag = False
     """With --frames: overwrite files that exist."""
@@ -131,12 +135,14 @@ def _open(options: ViewOptions) -> Recording:
 def _write_view(options: ViewOptions, output: Path) -> None:
     recording = _open(options)
     shown = _boxes_of(recording, options)
+    is_video = output.suffix.lower() == ".mp4"
     start = round(options.start * 1e6)
     shown_view = View(
         delta_t=options.delta_t,
         start=start,
         end=None if options.duration is None else start + max(1, round(options.duration * 1e6)),
         scale=options.scale or max(1, -(-_WIDTH // recording.size.width)),
+        reduction=1 if options.scale or is_video else max(1, recording.size.width // _WIDTH),
     )
     if output.suffix.lower() == ".png":
         sheet = contact_sheet(recording, shown, shown_view, num_pictures=options.pictures)

@@ -14,6 +14,7 @@ from .images import (
     encode_gif as encode_gif,
     encode_png as encode_png,
     image_grid as image_grid,
+    reduce_by_maximum as reduce_by_maximum,
     upscale as upscale,
 )
 from .rerun_file import RerunWriter as RerunWriter, check_rerun_available as check_rerun_available

@@ -8,7 +8,15 @@ from jaxtyping import Shaped, UInt8
 
 from evdet.opencv import cv2
 
-__all__ = ["decode_png", "encode_gif", "encode_jpeg", "encode_png", "image_grid", "upscale"]
+__all__ = [
+    "decode_png",
+    "encode_gif",
+    "encode_jpeg",
+    "encode_png",
+    "image_grid",
+    "reduce_by_maximum",
+    "upscale",
+]
 
 Image = Shaped[np.ndarray, "H W C"]
 
@@ -20,6 +28,22 @@ def upscale(image: Image, factor: int) -> Shaped[np.ndarray, "bigH bigW C"]:
     if factor < 1:
         raise ValueError(f"factor must be at least 1, got {factor}")
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def reduce_by_maximum(image: Image, factor: int) -> Shaped[np.ndarray, "smallH smallW C"]:
+    """Reduce a picture by a whole factor; every pixel is the brightest of its square.
+
+    Raises:
+        ValueError: the factor is below 1.
+    """
+    if factor < 1:
+        raise ValueError(f"factor must be at least 1, got {factor}")
+    height, width, channels = image.shape
+    spare = -height % factor, -width % factor
+    padded = np.pad(image, ((0, spare[0]), (0, spare[1]), (0, 0)))
+    squares = padded.reshape(-(-height // factor), factor, -(-width // factor), factor, channels)
+    smaller: Image = squares.max(axis=(1, 3))
+    return smaller
 
 
 def image_grid(

@@ -8,7 +8,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.boxes import BOX_DTYPE
-from evdet.draw import draw_box_events, draw_caption, image_grid, scale_box_events, upscale
+from evdet.draw import (
+    draw_box_events,
+    draw_caption,
+    image_grid,
+    reduce_by_maximum,
+    scale_box_events,
+    upscale,
+)
 from evdet.events import Recording, TimeBin, events_to_picture
 from evdet.labels import BinnedBoxes, LabeledTimes, bin_boxes, bins_of
 from evdet.shapes import BoxEvents, Picture
@@ -28,6 +35,8 @@ HOLD = 250_000
 
 # Time bins per call of `bin_boxes`.
 _BINS_AT_ONCE = 512
+# Time bins of which the one with the most events is shown.
+_CANDIDATES = 5
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,9 @@ class View:
     """End of the interval, exclusive, in microseconds after the recording's start; None is all."""
     scale: int = 1
     """Magnification, in pixels of the picture per sensor pixel."""
+    reduction: int = 1
+    """Sensor pixels per pixel of the picture, in each direction; the brightest of them is shown,
+    since the mean of single events is black."""
 
 
 def show_boxes(labeled: LabeledTimes, label_map: Mapping[int, str]) -> ShownBoxes:
@@ -119,7 +131,7 @@ def contact_sheet(
         shown: the boxes to draw.
         view: the interval and the scale.
         num_pictures: largest number of time bins, evenly spread over the bins with boxes if there
-            are any, else over all bins.
+            are any; else the one with the most events of some bins in each part of the recording.
 
     Returns:
         One RGB picture.
@@ -185,10 +197,21 @@ def _moments(recording: Recording, shown: ShownBoxes, view: View, num_pictures: 
     labeled = np.intersect1d(bins, bins_of(shown.labeled.boxes["t"], view.delta_t))
     chosen = labeled if len(labeled) else bins
     num_pictures = min(num_pictures, len(chosen))
-    # The middles of `num_pictures` equal parts.
-    middles = (2 * np.arange(num_pictures) + 1) * len(chosen) // (2 * num_pictures)
-    moments: list[int] = chosen[middles].tolist()
-    return moments
+    tries = 1 if len(labeled) else _CANDIDATES
+    parts = np.array_split(chosen, num_pictures)
+    candidates = [_spread(part, min(tries, len(part))) for part in parts]
+    return [max(part, key=lambda k: _num_events(recording, k, view)) for part in candidates]
+
+
+def _spread(bins: Int64[np.ndarray, " _"], count: int) -> list[int]:
+    """The middles of `count` equal parts."""
+    middles = (2 * np.arange(count) + 1) * len(bins) // (2 * count)
+    found: list[int] = bins[middles].tolist()
+    return found
+
+
+def _num_events(recording: Recording, k: int, view: View) -> int:
+    return len(recording.slice(k * view.delta_t, (k + 1) * view.delta_t))
 
 
 def _draw(
@@ -200,8 +223,9 @@ def _draw(
     *,
     dimmed: bool = False,
 ) -> Picture:
-    plain = upscale(events_to_picture(time_bin.events, recording.size), view.scale)
-    boxes = scale_box_events(boxes, view.scale)
+    whole = events_to_picture(time_bin.events, recording.size)
+    plain = upscale(reduce_by_maximum(whole, view.reduction), view.scale)
+    boxes = scale_box_events(boxes, view.scale / view.reduction)
     picture = draw_box_events(plain, boxes, names, draw_score=False, thickness=2)
     if dimmed:
         picture = (plain.astype(np.uint16) + picture.astype(np.uint16) + 1 >> 1).astype(np.uint8)
