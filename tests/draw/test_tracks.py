@@ -55,6 +55,22 @@ def test_the_box_is_drawn_in_scaled_pixels():
     assert not drawn[60, 40].any()
 
 
+def test_a_box_without_a_track_is_thin_and_has_no_label():
+    drawn = draw_tracks(black(), boxes_at((50, 40, 60, 40, 1, 0)), LABEL_MAP, Trails())
+    assert tuple(drawn[40, 60]) == class_color(0)
+    assert not drawn[41, 60].any()
+    assert not drawn[:39].any()
+
+
+def test_a_box_without_events_is_dashed():
+    boxes = boxes_at((20, 40, 60, 40, 1, 7), (100, 40, 60, 40, 1, 8))
+    is_still = np.array([True, False])
+    drawn = draw_tracks(black(), boxes, LABEL_MAP, Trails(), is_still=is_still)
+    edge = drawn[79].any(axis=1)
+    assert 0.3 < edge[20:80].mean() < 0.8
+    assert edge[100:160].all()
+
+
 def test_a_trail_leads_to_where_the_track_is_and_fades_behind_it():
     trails = moved(Trails())
     drawn = draw_tracks(black(), boxes_at(), LABEL_MAP, trails, t=900_000)

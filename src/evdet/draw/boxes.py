@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -11,6 +12,7 @@ from evdet.opencv import cv2
 from evdet.shapes import BoxEvents, Size
 
 __all__ = [
+    "BoxStyle",
     "check_names",
     "class_color",
     "draw_box_events",
@@ -19,6 +21,18 @@ __all__ = [
     "draw_labeled_boxes",
     "scale_box_events",
 ]
+
+
+class BoxStyle(NamedTuple):
+    """How a box is drawn."""
+
+    color: Sequence[int]
+    """Red, green, blue."""
+    thickness: int = 1
+    """Width of its lines, in pixels."""
+    is_dashed: bool = False
+    """Whether its lines are dashed."""
+
 
 Image = Shaped[np.ndarray, "H W C"]
 Color = tuple[int, int, int]
@@ -45,6 +59,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT = 22
 _CAPTION_PLATE, _CAPTION_INK = (0, 0, 0), (235, 235, 235)
 _CAPTION_PAD = 3
+_DASH = 4  # length of a dash, in widths of the line
 
 
 def class_color(class_id: int) -> Color:
@@ -85,8 +100,7 @@ def draw_box_events(
         frame,
         box_events,
         names,
-        [_color(event, force_color) for event in box_events],
-        thickness=thickness,
+        [BoxStyle(_color(event, force_color), thickness) for event in box_events],
         at_bottom=force_color is not None,
     )
 
@@ -95,9 +109,8 @@ def draw_labeled_boxes(
     frame: Image,
     box_events: BoxEvents,
     texts: Sequence[str],
-    colors: Sequence[Sequence[int]],
+    styles: Sequence[BoxStyle],
     *,
-    thickness: int = 1,
     at_bottom: bool = False,
 ) -> Image:
     """Draw boxes with any labels on a copy of a frame.
@@ -105,9 +118,8 @@ def draw_labeled_boxes(
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
         box_events: `BOX_DTYPE` records; may be empty.
-        texts: the label of each.
-        colors: red, green, blue of each.
-        thickness: width of the lines, in pixels.
+        texts: the label of each; an empty one is not drawn.
+        styles: how each is drawn.
         at_bottom: put the labels at the lower edges, if there is room.
 
     Raises:
@@ -124,12 +136,12 @@ def draw_labeled_boxes(
     visible = [i for i, event in enumerate(box_events) if _is_visible(event, frame.shape)]
     visible.sort(key=lambda i: float(box_events[i]["class_confidence"]))
     for i in visible:
-        x1, y1, x2, y2 = _pixels(box_events[i], frame.shape)
-        cv2.rectangle(canvas, (x1, y1), (x2, y2), colors[i], thickness)
+        _draw_rectangle(canvas, _pixels(box_events[i], frame.shape), styles[i])
     plates: list[Rectangle] = []
     for i in reversed(visible):
-        box = _pixels(box_events[i], frame.shape)
-        plates.append(_draw_label(canvas, texts[i], box, colors[i], plates, at_bottom))
+        if texts[i]:
+            box = _pixels(box_events[i], frame.shape)
+            plates.append(_draw_label(canvas, texts[i], box, styles[i].color, plates, at_bottom))
     # A float frame keeps its exact values outside the drawing.
     return np.where(canvas != before, canvas, frame).astype(frame.dtype)
 
@@ -166,6 +178,20 @@ def _pixels(event: np.void, shape: tuple[int, ...]) -> Rectangle:
 
 def _color(event: np.void, force_color: Sequence[int] | None) -> Sequence[int]:
     return class_color(int(event["class_id"])) if force_color is None else list(force_color)
+
+
+def _draw_rectangle(canvas: UInt8[np.ndarray, "H W 3"], box: Rectangle, style: BoxStyle) -> None:
+    x1, y1, x2, y2 = box
+    if not style.is_dashed:
+        cv2.rectangle(canvas, (x1, y1), (x2, y2), style.color, style.thickness)
+        return
+    step = _DASH * style.thickness
+    for x in range(x1, x2 + 1, 2 * step):
+        for y in (y1, y2):
+            cv2.line(canvas, (x, y), (min(x + step - 1, x2), y), style.color, style.thickness)
+    for y in range(y1, y2 + 1, 2 * step):
+        for x in (x1, x2):
+            cv2.line(canvas, (x, y), (x, min(y + step - 1, y2)), style.color, style.thickness)
 
 
 def _draw_label(

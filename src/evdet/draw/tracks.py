@@ -4,7 +4,16 @@ import itertools
 from collections import deque
 from collections.abc import Sequence
 
-from evdet.draw.boxes import check_names, class_color, draw_labeled_boxes, scale_box_events
+import numpy as np
+from jaxtyping import Bool
+
+from evdet.draw.boxes import (
+    BoxStyle,
+    check_names,
+    class_color,
+    draw_labeled_boxes,
+    scale_box_events,
+)
 from evdet.opencv import cv2
 from evdet.shapes import BoxEvents, Picture
 
@@ -48,6 +57,7 @@ def draw_tracks(
     *,
     t: int = 0,
     scale: float | int = 1,
+    is_still: Bool[np.ndarray, " N"] | None = None,
 ) -> Picture:
     """Draw boxes with class, score and track id, and the trails of the tracks.
 
@@ -56,20 +66,28 @@ def draw_tracks(
         boxes: `BOX_DTYPE` records in pixels before scaling; may be empty.
         label_map: class names by class_id, beginning with 'background'.
         trails: past positions of the tracks. With them, each track has its own colour, and boxes
-            without a track are grey; without, each class has its colour.
+            without a track are thin, grey and without a label; without, each class has its
+            colour.
         t: time of the picture in microseconds: trails fade with age.
         scale: size of a pixel of the boxes in pixels of the picture.
+        is_still: boxes that are dashed, since their time bin has hardly an event there.
     """
     canvas = picture.copy()
     if trails is not None:
         for track_id, points in trails.points.items():
             _draw_trail(canvas, list(points), track_id, t, trails.duration, scale)
+    texts, styles = box_texts(boxes, label_map), []
+    colors = box_colors(boxes, by_track=trails is not None)
+    for i, (box, color) in enumerate(zip(boxes, colors, strict=True)):
+        is_faint = trails is not None and not box["track_id"]
+        texts[i] = "" if is_faint else texts[i]
+        is_dashed = is_still is not None and bool(is_still[i])
+        styles.append(BoxStyle(color, 1 if is_faint else _THICKNESS, is_dashed))
     drawn: Picture = draw_labeled_boxes(
         canvas,
         scale_box_events(boxes, scale),
-        box_texts(boxes, label_map),
-        box_colors(boxes, by_track=trails is not None),
-        thickness=_THICKNESS,
+        texts,
+        styles,
     )
     return drawn
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int64, Shaped
+from jaxtyping import Int64
 
 from evdet.data import DatasetFolder, LabeledRecording, RecordingEntry, read_labels
 from evdet.events import (
     AS_STATED,
-    Events,
     ReadOptions,
     RecordingError,
     SensorSize,
+    count_events_inside,
     open_recording,
 )
 from evdet.labels import BoxRules, LabeledTimes, apply_classes, apply_rules, bins_of, choose_classes
@@ -155,34 +155,13 @@ def count_events(
             index = time_bin.start // delta_t
             low, high = np.searchsorted(bins, [index, index + 1])
             if high > low:
-                counts[low:high] = _count_inside(time_bin.events, boxes[low:high], recording.size)
+                inside = boxes[low:high]
+                counts[low:high] = count_events_inside(time_bin.events, inside, recording.size)
             if index >= last:
                 break
     except RecordingError:
         return None
     return counts
-
-
-def _count_inside(events: Events, boxes: BoxEvents, size: SensorSize) -> Int64[np.ndarray, " _"]:
-    # An integral image: each box takes four look-ups, for any number of events.
-    pixels = events["y"].astype(np.int64) * size.width + events["x"]
-    on_sensor: Bool[np.ndarray, " _"] = (events["x"] < size.width) & (events["y"] < size.height)
-    sums = np.zeros((size.height + 1, size.width + 1), np.int64)
-    per_pixel = np.bincount(pixels[on_sensor], minlength=size.height * size.width)
-    sums[1:, 1:] = per_pixel.reshape(size).cumsum(axis=0).cumsum(axis=1)
-    left, top = _edge(boxes["x"], size.width), _edge(boxes["y"], size.height)
-    right = _edge(boxes["x"].astype(np.float64) + boxes["w"], size.width)
-    bottom = _edge(boxes["y"].astype(np.float64) + boxes["h"], size.height)
-    counts: Int64[np.ndarray, " _"] = (
-        sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    )
-    return counts
-
-
-def _edge(positions: Shaped[np.ndarray, " _"], end: int) -> Int64[np.ndarray, " _"]:
-    """The first pixel at or after a position."""
-    edge: Int64[np.ndarray, " _"] = np.ceil(np.clip(positions, 0, end)).astype(np.int64)
-    return edge
 
 
 def _with_field(boxes: BoxEvents, name: str, values: Int64[np.ndarray, " _"]) -> BoxEvents:

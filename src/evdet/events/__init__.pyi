@@ -1,4 +1,5 @@
 from .bags import is_bag_folder as is_bag_folder
+from .box_counts import count_events_inside as count_events_inside
 from .convert import (
     Conversion as Conversion,
     check_output as check_output,

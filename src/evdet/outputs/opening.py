@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from evdet.draw import (
     RerunWriter,
@@ -24,7 +25,7 @@ from evdet.draw import (
     draw_tracks,
     upscale,
 )
-from evdet.events import events_to_picture
+from evdet.events import count_events_inside, events_to_picture
 from evdet.labels import BOX_SUFFIXES, BoxWriter
 from evdet.outputs.unbroken import UnbrokenWrites
 from evdet.pipeline import DetectedFrame
@@ -41,6 +42,10 @@ OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
 _WIDTH = 600
 # For shorter time bins every n-th is drawn.
 _MAX_FRAMES_PER_SECOND = 60
+# Events per pixel of a box and time bin: noise has fewer, and what moves has more.
+_STILL_DENSITY = 0.02
+_LEGEND = "   dashed: no events, from memory"
+_LEGEND_OF_TRACKS = "   grey: no track"
 
 
 class OutputError(RuntimeError):
@@ -251,13 +256,23 @@ class Outputs:
 
     def _picture(self, found: DetectedFrame, index: int, scale: int) -> Picture:
         plain = upscale(_plain_picture(found, self._stream), scale)
+        is_still = _is_still(found, self._stream)
         drawn = draw_tracks(
-            plain, found.boxes, self._label_map, self._trails, t=found.t, scale=scale
+            plain,
+            found.boxes,
+            self._label_map,
+            self._trails,
+            t=found.t,
+            scale=scale,
+            is_still=is_still,
         )
         # Pictures have their own times; a time bin is named by its start, from that of the first.
         is_photo = found.frame.picture is not None
         time = found.t if is_photo else index * self._stream.delta_t
-        return draw_caption(drawn, f"{time / 1e6:.3f} s")
+        legend = "" if is_still is None else _LEGEND
+        if self._trails is not None:
+            legend += _LEGEND_OF_TRACKS
+        return draw_caption(drawn, f"{time / 1e6:.3f} s{legend}")
 
     def _index(self, found: DetectedFrame) -> int:
         """Index of a frame, from 0 at the start of its source, as label files count."""
@@ -302,6 +317,16 @@ def _plain_picture(found: DetectedFrame, stream: FrameStream) -> Picture:
     if found.frame.events is None:
         raise ValueError("a frame without events or a picture cannot be drawn")
     return events_to_picture(found.frame.events, stream.size)
+
+
+def _is_still(found: DetectedFrame, stream: FrameStream) -> Bool[np.ndarray, " N"] | None:
+    """The boxes that hold hardly an event, so that memory keeps them; None for pictures."""
+    if found.frame.events is None:
+        return None
+    boxes = found.boxes
+    counts = count_events_inside(found.frame.events, boxes, stream.size)
+    is_still: Bool[np.ndarray, " N"] = counts < _STILL_DENSITY * boxes["w"] * boxes["h"]
+    return is_still
 
 
 def _absolute(paths: Sequence[Path]) -> list[Path]:
