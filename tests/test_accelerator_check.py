@@ -37,6 +37,7 @@ def test_a_table_is_headed_by_the_device_and_a_failure_has_its_reason(tmp_path):
     assert [check["outcome"] for check in read["checks"]] == ["pass", "FAIL"]
 
 
+@pytest.mark.slow
 def test_a_check_that_does_not_end_is_stopped_and_the_next_one_runs(tmp_path):
     done = run("--output", tmp_path, "--minutes", "0.001", "--only", "selection", "resume")
     assert done.returncode == 0

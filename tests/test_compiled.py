@@ -57,6 +57,7 @@ def test_other_errors_of_numba_are_not_taken_for_a_missing_folder(monkeypatch):
         kernel(len)
 
 
+@pytest.mark.slow
 def test_a_folder_that_the_user_names_is_used(recording, tmp_path):
     folder = tmp_path / "compiled"
     done = run(INFO, "info", recording, env={"NUMBA_CACHE_DIR": str(folder)})
@@ -69,6 +70,7 @@ def test_a_folder_that_the_user_names_is_used(recording, tmp_path):
     not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("setpriv") is None,
     reason="only root can run a process as another user",
 )
+@pytest.mark.slow
 def test_a_user_without_name_and_home_reads_a_recording(recording):
     # Reading everything, as in an image; writing nothing.
     reading = "+dac_read_search"
