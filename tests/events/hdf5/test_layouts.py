@@ -221,3 +221,15 @@ def test_options_that_columns_with_names_do_not_need_are_refused(tmp_path, event
     path, _ = file_of(tmp_path, m3ed, events)
     with pytest.raises(RecordingError, match=r"columns with names.*leave --columns out"):
         open_recording(path, options=ReadOptions(columns="txyp"))
+
+
+def test_groups_that_hold_one_another_are_searched_once(tmp_path):
+    path = tmp_path / "circle.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("camera/events")
+        for name in "txyp":
+            group[name] = np.arange(20) % 2 if name == "p" else np.arange(20)
+        group["again"] = file["camera"]
+        file["alias"] = h5py.SoftLink("/camera")
+        file["other"] = h5py.ExternalLink("nowhere.h5", "/")
+    assert len(open_recording(path)) == 20

@@ -1,6 +1,7 @@
 """An open HDF5 file -> the layout of its events, wherever they lie in it."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,21 +60,32 @@ def find_layout(path: Path, file: Any, options: ReadOptions) -> ColumnLayout | T
 def _dataset_names(file: Any) -> list[str]:
     """The datasets of a file, by their paths."""
     names: list[str] = []
-    num_seen = 0
-
-    def visit(name: str, found: Any) -> bool | None:
-        nonlocal num_seen
-        num_seen += 1
-        if isinstance(found, h5py.Dataset):
-            names.append(name)
-        return True if num_seen >= _MAX_OBJECTS else None
-
     try:
-        file.visititems(visit)
+        for path, found in itertools.islice(_objects(file, "", set()), _MAX_OBJECTS):
+            if isinstance(found, h5py.Dataset):
+                names.append(path)
     except DAMAGE:
         # What is damaged may be something else than the events.
         names = [name for place in ("", "events", "CD") for name in _readable(file, place)]
     return sorted(names)
+
+
+def _objects(group: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """The objects in a group and in those below, each once, in order of their paths.
+
+    `visititems` never returns from some damaged groups; here the number of links is known before.
+    """
+    for name in itertools.islice(group, len(group)):
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        found = group[name]
+        address = h5py.h5o.get_info(found.id).addr
+        if address in seen:
+            continue
+        seen.add(address)
+        yield f"{place}{name}", found
+        if isinstance(found, h5py.Group):
+            yield from _objects(found, f"{place}{name}/", seen)
 
 
 def _readable(file: Any, place: str) -> Iterator[str]:
