@@ -86,3 +86,16 @@ def test_any_lines_are_read_or_refused(tmp_path_factory, text):
     except LabelError as error:
         refusal = str(error)
     assert not refusal or "drive.txt" in refusal
+
+
+def test_values_may_be_separated_by_spaces_or_tabs(tmp_path):
+    for mark in (" ", "\t", ", "):
+        line = mark.join(["1", "5", "11", "21", "30", "40", "1", "0", "1"])
+        assert len(read(tmp_path, f"{line}\n").boxes) == 1
+
+
+def test_lines_that_end_as_those_of_visdrone_are_refused(tmp_path):
+    text = "1,0,593,43,174,190,0,0,0,0\n1,1,11,21,30,40,1,4,0,1\n"
+    with pytest.raises(LabelError, match="as they seem to here: leave out the last value"):
+        read(tmp_path, text)
+    assert len(read(tmp_path, "1,1,11,21,30,40,1,-1,-1,-1\n", {0: "car"}).boxes) == 1

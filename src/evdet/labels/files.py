@@ -12,11 +12,11 @@ import numpy as np
 from evdet.labels.annotation_tools import find_tool_reader
 from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
-from evdet.labels.csv import read_csv
 from evdet.labels.frame_files import read_voc, read_yolo
 from evdet.labels.mot import read_mot
 from evdet.labels.npy import read_npy, save_npy
 from evdet.labels.source import BoxRows, LabelError, LabelSource, RecordingFacts
+from evdet.labels.table import read_csv
 from evdet.shapes import BoxEvents
 
 __all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
@@ -144,7 +144,19 @@ def _reader_of_text(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
     with source.path.open("rb") as file:
         lines = file.read(4096).splitlines()
     first = next((line for line in lines if line.strip()), b"")
-    has_letters = first[:1].isalpha() or first[:1] in (b'"', b"\xef", b"\xff", b"\xfe")
-    if has_letters and any(mark in first for mark in (b",", b";", b"\t")):
+    is_named = first.lstrip(b"#% ")[:1].isalpha() or first[:1] in (b'"', b"\xef", b"\xff", b"\xfe")
+    if is_named and any(mark in first for mark in (b",", b";", b"\t")):
         return read_csv
-    return read_mot if b"," in first else read_yolo
+    return read_mot if b"," in first or _is_mot_with_spaces(first) else read_yolo
+
+
+def _is_mot_with_spaces(line: bytes) -> bool:
+    """Nine or ten numbers, of which one is not a share of the picture as all of YOLO's are."""
+    cells = line.split()
+    if len(cells) not in (9, 10):
+        return False
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    return max(map(abs, values[1:])) > 1
