@@ -687,3 +687,19 @@ def test_a_table_may_have_flags(tmp_path):
     labeled = read(write(tmp_path / "a.csv", text + "90,1,2,3,4,car,0,1\n"))
     assert labeled.counts == {"crowd regions": 1, "difficult objects": 1}
     assert labeled.empty_times.tolist() == [90]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "t,x1,y1,x2,y2,class\n20,0.1,0.1,0.3,0.4,car\n40,0,0,1,1,car\n"),
+        ("a.txt", "1,1,0.1,0.1,0.3,0.4,1,0,1\n"),
+    ],
+)
+def test_boxes_in_shares_of_the_picture_are_refused(tmp_path, name, text):
+    refused(write(tmp_path / name, text), "all boxes are smaller than a pixel")
+
+
+def test_boxes_of_one_pixel_are_read(tmp_path):
+    text = "t,x,y,w,h,class\n20,0,0,1,1,car\n"
+    assert len(read(write(tmp_path / "a.csv", text)).boxes) == 1

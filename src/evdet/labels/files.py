@@ -64,6 +64,7 @@ def read_boxes(
         boxes, ignored, rows.counts = read_npy(source)
     else:
         boxes, ignored = rows.boxes(), rows.ignored()
+    _check_pixels(source, boxes)
     boxes, ignored = _in_memory(source, boxes), _in_memory(source, ignored)
     only_ignored = np.setdiff1d(ignored["t"], boxes["t"])
     empty = np.concatenate([np.array(rows.empty_times, np.int64), only_ignored])
@@ -95,6 +96,19 @@ def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, 
         ValueError: a box is background, or its class is not in the label map.
     """
     save_coco(path, labeled, label_map)
+
+
+def _check_pixels(source: LabelSource, boxes: BoxEvents) -> None:
+    """Refuse boxes that all lie in the first pixel: they are shares of the picture."""
+    sides = np.stack([boxes[name] for name in "xywh"])
+    # One pixel less where pixels count from 1.
+    if not sides.size or not (np.abs(sides) <= 1.001).all() or (sides == np.round(sides)).all():
+        return
+    shown = ", ".join(f"{value:g}" for value in sides[:, 0])
+    raise source.error(
+        f"all boxes are smaller than a pixel (the first is x, y, w, h = {shown}): they seem to be "
+        "shares of the picture's width and height; multiply them by the size of the sensor"
+    )
 
 
 def _in_memory(source: LabelSource, boxes: BoxEvents) -> BoxEvents:
