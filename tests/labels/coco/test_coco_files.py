@@ -128,7 +128,7 @@ def test_results_refer_to_the_ids_of_the_truth(tmp_path):
     [
         ([result(8)], r"result 0: `image_id` is 8, .* must be the id of one of its images, 7, 9"),
         ([result(7, 1)], r"`category_id` is 1, .* must be the id of one of its categories, 18, 44"),
-        ([result("a")], "`image_id` is 'a', not a whole number"),
+        ([result("a")], r"`image_id` is 'a', and truth\.json has no `file_name`"),
     ],
 )
 def test_ids_that_the_truth_does_not_have_are_refused(tmp_path, results, message):
@@ -204,3 +204,13 @@ def test_frame_index_counts_frames_and_not_the_name(tmp_path):
     for image, frame in zip(content["images"], (0, 30), strict=True):
         image["frame_index"] = frame
     assert read(write(tmp_path / "a.json", content)).boxes["t"].tolist() == [31 * 50]
+
+
+def test_results_may_name_pictures_in_place_of_ids(tmp_path):
+    """ultralytics writes the name as `image_id`, or as `file_name` beside a count."""
+    path = write(tmp_path / "truth.json", truth({"image_id": 7}))
+    found = [result("frame_000001"), {**result(0), "file_name": "images/frame_000000.jpg"}]
+    labeled = read(write(tmp_path / "found.json", found), truth=path)
+    assert labeled.boxes["t"].tolist() == [50, 100]
+    with pytest.raises(LabelError, match="the name of a picture, which the COCO ground truth"):
+        read(tmp_path / "found.json")
