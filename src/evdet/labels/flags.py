@@ -1,6 +1,5 @@
 """Flags of annotations, as the tools spell them: which boxes do not count, or are left out."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +27,9 @@ def why_ignored(values: Mapping[str, Any]) -> str:
         values: values by name: the fields of an annotation, the attributes that a tool keeps for
             it, or the cells of a row. `is_crowd`, `IsGroupOf` and the like are recognised.
     """
-    found = {re.sub("[^a-z]", "", name.lower()) for name, value in values.items() if is_true(value)}
-    return next((why for name, why in _REASONS.items() if name in found), "")
+    plain = {name: name.lower().replace("_", "").replace(" ", "") for name in values}
+    found = {plain[name] for name in values if plain[name] in _REASONS and is_true(values[name])}
+    return next((why for name, why in _REASONS.items() if name in found), "") if found else ""
 
 
 def is_true(value: Any) -> bool:

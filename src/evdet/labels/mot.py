@@ -1,5 +1,6 @@
 """MOT text: one line per box, `frame,id,x,y,w,h,conf,class,visibility`."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -88,8 +89,7 @@ class _Line(NamedTuple):
 def _cells_of(text: str) -> list[str]:
     """The values of a line, which some tools separate by spaces or tabs."""
     text = text.strip()
-    parts = text.rstrip(",").split(",") if "," in text else text.split()
-    return [part.strip() for part in parts]
+    return text.rstrip(",").split(",") if "," in text else text.split()
 
 
 def _parse(source: LabelSource, cells: list[str], where: str) -> _Line:
@@ -99,21 +99,28 @@ def _parse(source: LabelSource, cells: list[str], where: str) -> _Line:
         )
     frame = to_time(cells[0])
     if frame is None:
-        raise source.error(f"{cells[0]!r} is not a frame index", where)
-    values = [number(cell) for cell in cells[1:]]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        bad = next(cell for cell in cells[1:] if number(cell) is None)
-        raise source.error(f"{bad!r} is not a number", where)
+        raise source.error(f"{cells[0].strip()!r} is not a frame index", where)
+    known = _numbers(source, cells[1:], where)
     track, x, y, w, h, *rest = known
     if not -1 <= track < 2**32 or not track.is_integer():
-        raise source.error(f"{cells[1]!r} is not a track id", where)
+        raise source.error(f"{cells[1].strip()!r} is not a track id", where)
     # Ten values are a detection: world coordinates follow the confidence, not a class, except in
     # ground truth of 3D, which has both.
     class_id = rest[1] if len(rest) > 1 and len(cells) < 10 else _NO_CLASS
     confidence = rest[0] if rest else -1.0
     last_three = tuple(rest[1:]) if len(cells) == 10 else ()
     return _Line(where, frame, max(int(track), 0), (x, y, w, h), confidence, class_id, last_three)
+
+
+def _numbers(source: LabelSource, cells: Sequence[str], where: str) -> list[float]:
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        bad = next(cell for cell in cells if number(cell) is None)
+        raise source.error(f"{bad.strip()!r} is not a number", where)
+    return values
 
 
 def _check_ten_values(source: LabelSource, lines: Sequence[_Line]) -> None:

@@ -1,6 +1,7 @@
 """The input, output and error of all readers of label files."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -228,13 +229,15 @@ class BoxRows:
 
 def number(text: Any) -> float | None:
     """Text or a number as a finite float, or None."""
+    if type(text) is float:
+        return text if math.isfinite(text) else None
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return None
     try:
         value = float(text)
     except (ValueError, OverflowError):
         return None
-    return value if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def to_time(text: Any) -> int | None:
