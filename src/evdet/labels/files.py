@@ -65,6 +65,7 @@ def read_boxes(
     else:
         boxes, ignored = rows.boxes(), rows.ignored()
     _check_pixels(source, boxes)
+    _check_sizes(source, boxes)
     boxes, ignored = _in_memory(source, boxes), _in_memory(source, ignored)
     only_ignored = np.setdiff1d(ignored["t"], boxes["t"])
     empty = np.concatenate([np.array(rows.empty_times, np.int64), only_ignored])
@@ -109,6 +110,22 @@ def _check_pixels(source: LabelSource, boxes: BoxEvents) -> None:
         f"all boxes are smaller than a pixel (the first is x, y, w, h = {shown}): they seem to be "
         "shares of the picture's width and height; multiply them by the size of the sensor"
     )
+
+
+def _check_sizes(source: LabelSource, boxes: BoxEvents) -> None:
+    """Refuse boxes whose width and height are the second corner: they reach beyond the sensor."""
+    if source.recording is None or not len(boxes):
+        return
+    size = source.recording.size
+    x, y, w, h = (boxes[name].astype(np.float64) for name in "xywh")
+    is_beyond = (x + w > 1.05 * size.width) | (y + h > 1.05 * size.height)
+    in_picture = (w <= size.width + 1) & (h <= size.height + 1) & (x >= 0) & (y >= 0)
+    if (in_picture & (w > x) & (h > y)).all() and 2 * is_beyond.sum() > len(boxes):
+        raise source.error(
+            f"{int(is_beyond.sum()):,} of {len(boxes):,} boxes reach beyond the sensor, {size}, "
+            "and all could be two corners, x1 y1 x2 y2, in place of x, y, width and height: write "
+            "width and height, or a table with the columns x1, y1, x2, y2"
+        )
 
 
 def _in_memory(source: LabelSource, boxes: BoxEvents) -> BoxEvents:
@@ -156,12 +173,16 @@ def _reader_of_folder(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
 def _reader_of_text(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
     """MOT has commas, YOLO has spaces, a table has column names in its first line."""
     with source.path.open("rb") as file:
-        lines = file.read(4096).splitlines()
+        start = file.read(4096)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        start = start.decode("utf-16", errors="ignore").encode()
+    lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
     first = next((line for line in lines if line.strip()), b"")
-    is_named = first.lstrip(b"#% ")[:1].isalpha() or first[:1] in (b'"', b"\xef", b"\xff", b"\xfe")
-    if is_named and any(mark in first for mark in (b",", b";", b"\t")):
+    has_marks = any(mark in first for mark in (b",", b";", b"\t"))
+    if has_marks and (first.lstrip(b"#% ")[:1].isalpha() or first[:1] == b'"'):
         return read_csv
-    return read_mot if b"," in first or _is_mot_with_spaces(first) else read_yolo
+    is_mot = b"," in first or first.count(b";") > 4 or _is_mot_with_spaces(first)
+    return read_mot if is_mot else read_yolo
 
 
 def _is_mot_with_spaces(line: bytes) -> bool:

@@ -21,8 +21,8 @@ def read_mot(source: LabelSource) -> BoxRows:
     subtracted from x and y, except in files of CVAT and where the smallest x or y is 0. The class
     is an id of the label map; where it is missing or -1, the label map must have only one class.
     Beside a `labels.txt`, as CVAT writes it, the class is the line of its name there, from 1.
-    Lines with confidence 0 do not count. Other frames without lines are not annotated. Values are
-    separated by commas, or by spaces or tabs.
+    Lines with confidence 0 do not count. Other frames without lines are not annotated. Tracks may
+    count from 0. Values are separated by commas, semicolons, spaces or tabs.
 
     Returns:
         The boxes, ids as on disk.
@@ -57,6 +57,8 @@ def read_mot_cells(source: LabelSource, table: Iterable[tuple[str, Sequence[str]
     first_frame = 0 if any(line.frame == 0 for line in lines) else 1
     if not first_frame:
         rows.notes.append("frame numbers count from 0: there is a frame 0")
+    first_track = _first_track(lines)
+    _check_classes(source, lines, names)
     first_pixel = _first_pixel(lines, rows, is_of_cvat=bool(names))
     for line in lines:
         x, y, w, h = line.xywh
@@ -65,7 +67,7 @@ def read_mot_cells(source: LabelSource, table: Iterable[tuple[str, Sequence[str]
             source.frame_time(line.frame - first_frame, line.where),
             (x - first_pixel, y - first_pixel, w, h),
             _class_of(source, line, names),
-            track_id=line.track,
+            track_id=max(line.track + 1 - first_track, 0),
             confidence=line.confidence if line.confidence >= 0 else 1.0,
             ignored="ignored rows" if is_ignored else "",
         )
@@ -77,6 +79,7 @@ class _Line(NamedTuple):
     frame: int
     """As in the file."""
     track: int
+    """-1 for none."""
     xywh: tuple[float, float, float, float]
     confidence: float
     """Also the flag of ground truth; negative for none."""
@@ -89,6 +92,8 @@ class _Line(NamedTuple):
 def _cells_of(text: str) -> list[str]:
     """The values of a line, which some tools separate by spaces or tabs."""
     text = text.strip()
+    if ";" in text:  # spreadsheets write it, with decimal commas
+        return text.rstrip(";").replace(",", ".").split(";")
     return text.rstrip(",").split(",") if "," in text else text.split()
 
 
@@ -109,7 +114,7 @@ def _parse(source: LabelSource, cells: list[str], where: str) -> _Line:
     class_id = rest[1] if len(rest) > 1 and len(cells) < 10 else _NO_CLASS
     confidence = rest[0] if rest else -1.0
     last_three = tuple(rest[1:]) if len(cells) == 10 else ()
-    return _Line(where, frame, max(int(track), 0), (x, y, w, h), confidence, class_id, last_three)
+    return _Line(where, frame, int(track), (x, y, w, h), confidence, class_id, last_three)
 
 
 def _numbers(source: LabelSource, cells: Sequence[str], where: str) -> list[float]:
@@ -137,6 +142,27 @@ def _check_ten_values(source: LabelSource, lines: Sequence[_Line]) -> None:
             "eighth of nine is the class, an id of the label map",
             lines[0].where,
         )
+
+
+def _first_track(lines: Sequence[_Line]) -> int:
+    """The first track's number: 1, or 0 where 0 is on no frame twice, and there are others."""
+    zeros = [line.frame for line in lines if line.track == 0]
+    has_others = any(line.track > 0 for line in lines)
+    return 0 if has_others and zeros and len(zeros) == len(set(zeros)) else 1
+
+
+def _check_classes(source: LabelSource, lines: Sequence[_Line], names: Sequence[str]) -> None:
+    """Refuse classes from 1 where the label map counts from 0."""
+    used = {line.class_id for line in lines if line.confidence != 0} - {_NO_CLASS}
+    known = set(source.label_map)
+    if names or not known or used <= known or not {class_id - 1 for class_id in used} <= known:
+        return
+    shown = ", ".join(f"{class_id:g}" for class_id in sorted(used))
+    raise source.error(
+        f"the classes are {shown}, and the label map has {', '.join(map(str, sorted(known)))}: if "
+        "the file counts classes from 1, let the label map do so too, "
+        f'such as {{"1": "{next(iter(source.label_map.values()))}"}}'
+    )
 
 
 def _first_pixel(lines: Sequence[_Line], rows: BoxRows, *, is_of_cvat: bool) -> int:

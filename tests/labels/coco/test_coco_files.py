@@ -214,3 +214,11 @@ def test_results_may_name_pictures_in_place_of_ids(tmp_path):
     assert labeled.boxes["t"].tolist() == [50, 100]
     with pytest.raises(LabelError, match="the name of a picture, which the COCO ground truth"):
         read(tmp_path / "found.json")
+
+
+@pytest.mark.parametrize("score", ["null", "NaN", '"high"'])
+def test_a_score_that_is_no_number_is_not_taken_for_one(tmp_path, score):
+    text = json.dumps([result(0)]).replace("0.5", score)
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LabelError, match=r"result 0: `score` is .*, not a number"):
+        read(tmp_path / "a.json")

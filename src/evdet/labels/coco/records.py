@@ -57,8 +57,9 @@ def load_json(source: LabelSource) -> dict[str, Any] | list[Any]:
             ", ".join(list(content)[:8]) if isinstance(content, dict) else type(content).__name__
         )
         raise source.error(
-            "COCO-video JSON is an object with `images`, `annotations` and `categories`; this has "
-            f"{there or 'nothing'}. Rename a JSON file that is not labels."
+            "COCO is an object with `images`, `annotations` and `categories`; this has "
+            f"{there or 'nothing'}, as no export of CVAT, Label Studio, Datumaro or supervision "
+            "has. Export as COCO, or rename a JSON file that is not labels."
         )
     return content
 

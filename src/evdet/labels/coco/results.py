@@ -18,7 +18,7 @@ from evdet.labels.coco.records import (
     time_of,
     whole_of,
 )
-from evdet.labels.source import BoxRows, LabelSource, to_time
+from evdet.labels.source import BoxRows, LabelSource, number, to_time
 
 __all__ = ["read_results"]
 
@@ -47,6 +47,8 @@ def read_results(source: LabelSource, results: list[Any]) -> BoxRows:
         if not isinstance(result, dict):
             what = f"{str(result)[:40]!r} has no `bbox` and `score`"
             raise source.error(what, f"result {i}")
+        if "score" in result and number(result["score"]) is None:
+            raise source.error(f"`score` is {result['score']!r:.40}, not a number", f"result {i}")
     find_time, find_class = _own_ids(source)
     truth = _truth_of(source)
     if truth is not None and results and not all(_has_time(result) for result in results):

@@ -128,9 +128,11 @@ class _Columns:
             if not there
         ]
         if missing:
+            is_mot = 6 <= len(names) <= 10 and all(number(name) is not None for name in names)
+            hint = ". MOT text, without names, has the ending .txt" if is_mot else ""
             raise source.error(
                 f"no column for {'; '.join(missing)}. The first row names the columns; it has "
-                f"{', '.join(names)}",
+                f"{', '.join(names)}{hint}",
                 "line 1",
             )
 
