@@ -181,3 +181,24 @@ def test_a_coco_pair_is_scored_by_its_own_ids_and_names(capsys, tmp_path):
     status, said = refused(capsys, [*files, *words])
     assert status == 2
     assert "`image_id` is 1" in said
+
+
+def test_folders_of_coco_files_and_of_frames_need_no_label_map(capsys, tmp_path):
+    categories = [{"id": 3, "name": "car"}]
+    image = {"id": 5, "file_name": "frame_000000.png"}
+    box = {"image_id": 5, "category_id": 3, "bbox": [80, 40, 40, 20]}
+    truth = {"images": [image], "annotations": [{"id": 1, **box}], "categories": categories}
+    for folder in ("truth", "found", "yolo"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "truth" / "a.json").write_text(json.dumps(truth))
+    (tmp_path / "found" / "a_detections.json").write_text(json.dumps([{**box, "score": 0.5}]))
+    (tmp_path / "yolo" / "frame_0.txt").write_text("0 0.5 0.5 0.2 0.2 0.5\n")
+    size = ("--sensor-size", "200x100", "--frame-period", "50000")
+    for found, boxes in (("found", "truth"), ("yolo", "truth/a.json"), ("yolo", "yolo")):
+        names = [] if boxes != "yolo" else ["--label-map", str(tmp_path / "map.json")]
+        (tmp_path / "map.json").write_text('{"0": "car"}')
+        words = ["--detections", str(tmp_path / found), "--boxes", str(tmp_path / boxes)]
+        assert main(["score", *words, *size, *names]) == 0
+        shown = capsys.readouterr().out
+        assert "mAP 1.000" in shown
+        assert "recordings: 1\n" in shown

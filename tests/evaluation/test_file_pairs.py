@@ -58,3 +58,40 @@ def test_what_cannot_be_paired_is_said(tmp_path):
     write(folder / "two_labels.npy")
     with pytest.raises(ValueError, match="are both of two: move one of them away"):
         match_files(folder, folder)
+
+
+def write_frames(folder, names=("frame_0", "frame_2"), line="0 0.5 0.5 0.1 0.1\n"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.txt").write_text(line)
+    return folder
+
+
+def test_a_folder_with_a_file_per_frame_is_one_recording(tmp_path):
+    boxes, found = write_frames(tmp_path / "boxes"), write_frames(tmp_path / "found", ["frame_2"])
+    assert match_files(found, boxes) == ([("boxes", boxes, found)], [])
+    one = write(tmp_path / "one.npy")
+    assert match_files(one, boxes) == ([("boxes", boxes, one)], [])
+    assert match_files(boxes, one) == ([("one", one, boxes)], [])
+
+
+def test_such_folders_may_lie_in_a_folder_of_recordings(tmp_path):
+    for name in "ab":
+        write_frames(tmp_path / "boxes" / name)
+        write_frames(tmp_path / "found" / name)
+    pairs, notes = match_files(tmp_path / "found", tmp_path / "boxes")
+    assert [(pair.name, pair.boxes.name) for pair in pairs] == [("a", "a"), ("b", "b")]
+    assert notes == []
+    with pytest.raises(ValueError, match=r"is a folder with a file per frame and .* recordings"):
+        match_files(tmp_path / "found" / "a", tmp_path / "boxes")
+
+
+def test_files_of_recordings_are_not_taken_for_frames(tmp_path):
+    mot = "1,1,11,21,30,40,1,0,1\n"
+    for folder, names, line in (
+        ("mot", ("drive_1", "drive_2"), mot),
+        ("named", ("first", "second"), "0 0.5 0.5 0.1 0.1\n"),
+    ):
+        write_frames(tmp_path / folder, names, line)
+        pairs, _ = match_files(tmp_path / folder, tmp_path / folder)
+        assert [pair.name for pair in pairs] == sorted(names)

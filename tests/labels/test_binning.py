@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.boxes import BOX_DTYPE
-from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of
+from evdet.labels.binning import LabeledTimes, bin_boxes, bins_of, describe_counts
 
 DT = 50
 TIMES = st.lists(st.integers(-20, 520), max_size=30)
@@ -136,3 +136,18 @@ def test_bins_need_a_duration():
 
 def test_no_times_are_in_no_bins():
     assert len(bins_of(np.zeros(0, np.int64), DT)) == 0
+
+
+def test_counts_agree_with_what_they_count():
+    counts = {
+        "rotated boxes": 1,
+        "shapes that are not boxes (polygon)": 1,
+        "boxes of confidence 0": 1,
+        "ignored rows": 2,
+    }
+    assert describe_counts(counts) == [
+        "1 rotated box is not counted",
+        "1 shape that is not a box (polygon) is not counted",
+        "1 box of confidence 0 is not counted",
+        "2 ignored rows are not counted",
+    ]

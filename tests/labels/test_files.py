@@ -687,3 +687,32 @@ def test_a_table_may_have_flags(tmp_path):
     labeled = read(write(tmp_path / "a.csv", text + "90,1,2,3,4,car,0,1\n"))
     assert labeled.counts == {"crowd regions": 1, "difficult objects": 1}
     assert labeled.empty_times.tolist() == [90]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "t,x1,y1,x2,y2,class\n20,0.1,0.1,0.3,0.4,car\n40,0,0,1,1,car\n"),
+        ("a.txt", "1,1,0.1,0.1,0.3,0.4,1,0,1\n"),
+    ],
+)
+def test_boxes_in_shares_of_the_picture_are_refused(tmp_path, name, text):
+    refused(write(tmp_path / name, text), "all boxes are smaller than a pixel")
+
+
+def test_boxes_of_one_pixel_are_read(tmp_path):
+    text = "t,x,y,w,h,class\n20,0,0,1,1,car\n"
+    assert len(read(write(tmp_path / "a.csv", text)).boxes) == 1
+
+
+def test_two_corners_in_place_of_a_corner_and_a_size_are_refused(tmp_path):
+    """The sensor has 200x100 pixels."""
+    corners = "1,1,111,51,141,81,1,0,1\n2,1,112,52,142,81,1,0,1\n"
+    refused(write(tmp_path / "a.txt", corners), "2 of 2 boxes reach beyond the sensor")
+    rows = "".join(f"20,{x},50,{x + 30},80,car\n" for x in (110, 120))
+    refused(write(tmp_path / "b.csv", f"t,x,y,w,h,class\n{rows}"), "all could be two corners")
+    assert len(read(write(tmp_path / "c.csv", f"t,x1,y1,x2,y2,class\n{rows}")).boxes) == 2
+
+
+def test_mot_text_in_a_file_of_a_table_is_named(tmp_path):
+    refused(write(tmp_path / "a.csv", "1,1,11,21,30,40,1,0,1\n"), "MOT text, without names, has")

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
+from evdet.events.dtypes import SensorSize
 from evdet.labels.frame_numbers import frame_numbers, note_first_frame
-from evdet.labels.source import LabelError, LabelSource
+from evdet.labels.source import LabelError, LabelSource, RecordingSpan
 
 SOURCE = LabelSource(Path("drive"), {})
 
@@ -80,7 +81,11 @@ def test_a_name_alone_is_read_by_what_stands_before_its_numbers(name, number):
         (["cam1_v2.txt"], "it is not clear which"),
         (["1_5", "2_7"], "2 numbers differ between the names .* 1_5 and 2_7"),
         (["a1b2", "c3d4"], "it is not clear which"),
-        (["x" + "9" * 30], "is too large"),
+        (["x" + "9" * 30], "seems to be a time"),
+        (["1581956422.216331", "1581956422.266331"], "seems to be a time"),
+        (["2024-05-01_12-30-45", "2024-05-01_12-30-46"], "differ in a date or a time of day"),
+        (["v_2024.05.01 12.30.45", "v_2024.05.01 12.31.45"], "differ in a date or a time of day"),
+        (["2024-05-01.png", "2024-05-02.png"], "differ in a date or a time of day"),
         (["²"], "has no frame number"),
     ],
 )
@@ -110,3 +115,12 @@ def test_numbers_that_run_from_one_are_noted():
     assert note_first_frame([]) == note_first_frame([0, 1]) == note_first_frame([1, 5]) == ()
     [note] = note_first_frame([2, 1, 3])
     assert "run from 1" in note
+
+
+def test_numbers_that_are_all_far_beyond_the_recording_are_refused():
+    span = RecordingSpan(SensorSize(10, 10), 0, 999_999)
+    source = LabelSource(Path("drive"), {}, recording=span, frame_period=50_000)
+    with pytest.raises(LabelError, match="far beyond the recording, which has 20 frames of 50000"):
+        frame_numbers(source, ["0000050000.txt", "0000100000.txt"])
+    # Frames after the end of a recording that was cut are dropped and counted later.
+    assert frame_numbers(source, ["3.txt", "5000.txt"]) == [3, 5000]

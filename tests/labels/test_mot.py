@@ -86,3 +86,41 @@ def test_any_lines_are_read_or_refused(tmp_path_factory, text):
     except LabelError as error:
         refusal = str(error)
     assert not refusal or "drive.txt" in refusal
+
+
+def test_values_may_be_separated_by_other_signs(tmp_path):
+    for mark in (" ", "\t", ", ", ";"):
+        line = mark.join(["1", "5", "11", "21", "30", "40", "1", "0", "1"])
+        assert len(read(tmp_path, f"{line}\n").boxes) == 1
+
+
+def test_lines_that_end_as_those_of_visdrone_are_refused(tmp_path):
+    text = "1,0,593,43,174,190,0,0,0,0\n1,1,11,21,30,40,1,4,0,1\n"
+    with pytest.raises(LabelError, match="as they seem to here: leave out the last value"):
+        read(tmp_path, text)
+    assert len(read(tmp_path, "1,1,11,21,30,40,1,-1,-1,-1\n", {0: "car"}).boxes) == 1
+
+
+def test_a_byte_order_mark_before_mot_text_is_skipped(tmp_path):
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / "a.txt").write_text("1,5,11,21,30,40,1,0,1\n", encoding=encoding)
+        labeled = read_boxes(tmp_path / "a.txt", {0: "car"}, recording=SPAN, frame_period=50)
+        assert len(labeled.boxes) == 1
+
+
+def test_tracks_that_count_from_zero_are_kept(tmp_path):
+    def tracks(*pairs):
+        text = "".join(f"{frame},{track},11,21,30,40,1,0,1\n" for frame, track in pairs)
+        return read(tmp_path, text, {0: "car"}).boxes["track_id"].tolist()
+
+    assert tracks((1, 0), (1, 1), (2, 0)) == [1, 2, 1]
+    assert tracks((1, 0), (2, 0)) == [0, 0]
+    assert tracks((1, 0), (1, 0), (2, 3)) == [0, 0, 3]
+    assert tracks((1, -1), (1, 1), (2, 2)) == [0, 1, 2]
+
+
+def test_classes_that_count_from_one_are_refused_and_the_advice_works(tmp_path):
+    text = "1,1,11,21,30,40,1,1,1\n1,2,11,21,30,40,1,2,1\n"
+    with pytest.raises(LabelError, match=r'the classes are 1, 2, .* such as \{"1": "car"\}'):
+        read(tmp_path, text, {0: "car", 1: "bus"})
+    assert read(tmp_path, text, {1: "car", 2: "bus"}).boxes["class_id"].tolist() == [2, 3]

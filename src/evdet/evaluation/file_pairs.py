@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from evdet.labels import LABEL_MAP_FILE, LABEL_SUFFIXES, is_box_npy, key_of
+from evdet.labels import LABEL_MAP_FILE, LABEL_SUFFIXES, is_box_npy, is_frame_folder, key_of
 
 __all__ = ["MatchedFiles", "match_files"]
 
@@ -24,7 +24,8 @@ class MatchedFiles(NamedTuple):
 def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list[str]]:
     """Match two files, or the files of two folders and all folders below by their names.
 
-    Names are compared without extension and without a tail such as `_bbox` or `_detections`.
+    Names are compared without extension and without a tail such as `_bbox` or `_detections`. A
+    folder of YOLO or VOC files, one per frame, is one recording: it is matched like a file.
 
     Args:
         detections: a file or a folder.
@@ -41,13 +42,15 @@ def match_files(detections: Path, boxes: Path) -> tuple[list[MatchedFiles], list
     for path in (detections, boxes):
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist")
-    if detections.is_dir() != boxes.is_dir():
-        one, other = sorted((detections, boxes), key=lambda path: path.is_dir())
+    are_sets = [path.is_dir() and not is_frame_folder(path) for path in (detections, boxes)]
+    if are_sets[0] != are_sets[1]:
+        one, other = (boxes, detections) if are_sets[0] else (detections, boxes)
+        kind = "a folder with a file per frame" if one.is_dir() else "a file"
         raise ValueError(
-            f"{one} is a file and {other} a folder: give two files or two folders; `evdet labels` "
-            "makes one file of a folder with a file per frame"
+            f"{one} is {kind} and {other} a folder of recordings: give two files or two folders; a "
+            "folder with a YOLO or VOC file per frame, numbered by frame, counts as a file"
         )
-    if not boxes.is_dir():
+    if not are_sets[1]:
         return [MatchedFiles(_key(boxes), boxes, detections)], []
     found, truth = _files_of(detections), _files_of(boxes)
     if not found.keys() & truth.keys():
@@ -79,7 +82,12 @@ def _key(path: Path) -> str:
 
 def _files_of(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
+    folders = [path for path in sorted(folder.rglob("*")) if is_frame_folder(path)]
+    for path in folders:
+        files[str(path.relative_to(folder))] = path
     for path in sorted(folder.rglob("*")):
+        if path.parent in folders:
+            continue
         is_boxes = path.suffix.lower() in LABEL_SUFFIXES and path.name != LABEL_MAP_FILE
         # A folder of a data set has the recordings beside the labels.
         if not is_boxes or not path.is_file() or _is_events(path):

@@ -29,6 +29,7 @@ from .files import (
     read_boxes as read_boxes,
     write_boxes_npy as write_boxes_npy,
 )
+from .frame_files import is_frame_folder as is_frame_folder
 from .label_ids import OWN_IDS as OWN_IDS, choose_label_ids as choose_label_ids
 from .label_map import (
     LABEL_MAP_FILE as LABEL_MAP_FILE,

@@ -140,11 +140,18 @@ def describe_counts(counts: Mapping[str, int]) -> list[str]:
         ['3 crowd regions are not counted', '1 difficult object is not counted']
     """
     return [
-        f"{n:,} {reason} are not counted"
-        if n != 1
-        else f"1 {NOT_COUNTED.get(reason, reason)} is not counted"
+        f"{n:,} {reason} are not counted" if n != 1 else f"1 {_of_one(reason)} is not counted"
         for reason, n in counts.items()
     ]
+
+
+def _of_one(reason: str) -> str:
+    """A reason in the plural -> of one box: those of `NOT_COUNTED`, and shapes that are dropped."""
+    if reason in NOT_COUNTED:
+        return NOT_COUNTED[reason]
+    return reason.replace("shapes that are not boxes", "shape that is not a box").replace(
+        "boxes", "box"
+    )
 
 
 def to_disk_ids(boxes: BoxEvents) -> BoxEvents:

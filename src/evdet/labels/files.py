@@ -12,11 +12,11 @@ import numpy as np
 from evdet.labels.annotation_tools import find_tool_reader
 from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
-from evdet.labels.csv import read_csv
 from evdet.labels.frame_files import read_voc, read_yolo
 from evdet.labels.mot import read_mot
 from evdet.labels.npy import read_npy, save_npy
 from evdet.labels.source import BoxRows, LabelError, LabelSource, RecordingFacts
+from evdet.labels.table import read_csv
 from evdet.shapes import BoxEvents
 
 __all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
@@ -64,6 +64,8 @@ def read_boxes(
         boxes, ignored, rows.counts = read_npy(source)
     else:
         boxes, ignored = rows.boxes(), rows.ignored()
+    _check_pixels(source, boxes)
+    _check_sizes(source, boxes)
     boxes, ignored = _in_memory(source, boxes), _in_memory(source, ignored)
     only_ignored = np.setdiff1d(ignored["t"], boxes["t"])
     empty = np.concatenate([np.array(rows.empty_times, np.int64), only_ignored])
@@ -95,6 +97,35 @@ def write_boxes_coco(path: Path, labeled: LabeledTimes, label_map: Mapping[int, 
         ValueError: a box is background, or its class is not in the label map.
     """
     save_coco(path, labeled, label_map)
+
+
+def _check_pixels(source: LabelSource, boxes: BoxEvents) -> None:
+    """Refuse boxes that all lie in the first pixel: they are shares of the picture."""
+    sides = np.stack([boxes[name] for name in "xywh"])
+    # One pixel less where pixels count from 1.
+    if not sides.size or not (np.abs(sides) <= 1.001).all() or (sides == np.round(sides)).all():
+        return
+    shown = ", ".join(f"{value:g}" for value in sides[:, 0])
+    raise source.error(
+        f"all boxes are smaller than a pixel (the first is x, y, w, h = {shown}): they seem to be "
+        "shares of the picture's width and height; multiply them by the size of the sensor"
+    )
+
+
+def _check_sizes(source: LabelSource, boxes: BoxEvents) -> None:
+    """Refuse boxes whose width and height are the second corner: they reach beyond the sensor."""
+    if source.recording is None or not len(boxes):
+        return
+    size = source.recording.size
+    x, y, w, h = (boxes[name].astype(np.float64) for name in "xywh")
+    is_beyond = (x + w > 1.05 * size.width) | (y + h > 1.05 * size.height)
+    in_picture = (w <= size.width + 1) & (h <= size.height + 1) & (x >= 0) & (y >= 0)
+    if (in_picture & (w > x) & (h > y)).all() and 2 * is_beyond.sum() > len(boxes):
+        raise source.error(
+            f"{int(is_beyond.sum()):,} of {len(boxes):,} boxes reach beyond the sensor, {size}, "
+            "and all could be two corners, x1 y1 x2 y2, in place of x, y, width and height: write "
+            "width and height, or a table with the columns x1, y1, x2, y2"
+        )
 
 
 def _in_memory(source: LabelSource, boxes: BoxEvents) -> BoxEvents:
@@ -142,9 +173,25 @@ def _reader_of_folder(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
 def _reader_of_text(source: LabelSource) -> Callable[[LabelSource], BoxRows]:
     """MOT has commas, YOLO has spaces, a table has column names in its first line."""
     with source.path.open("rb") as file:
-        lines = file.read(4096).splitlines()
+        start = file.read(4096)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        start = start.decode("utf-16", errors="ignore").encode()
+    lines = start.removeprefix(b"\xef\xbb\xbf").splitlines()
     first = next((line for line in lines if line.strip()), b"")
-    has_letters = first[:1].isalpha() or first[:1] in (b'"', b"\xef", b"\xff", b"\xfe")
-    if has_letters and any(mark in first for mark in (b",", b";", b"\t")):
+    has_marks = any(mark in first for mark in (b",", b";", b"\t"))
+    if has_marks and (first.lstrip(b"#% ")[:1].isalpha() or first[:1] == b'"'):
         return read_csv
-    return read_mot if b"," in first else read_yolo
+    is_mot = b"," in first or first.count(b";") > 4 or _is_mot_with_spaces(first)
+    return read_mot if is_mot else read_yolo
+
+
+def _is_mot_with_spaces(line: bytes) -> bool:
+    """Nine or ten numbers, of which one is not a share of the picture as all of YOLO's are."""
+    cells = line.split()
+    if len(cells) not in (9, 10):
+        return False
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    return max(map(abs, values[1:])) > 1

@@ -19,6 +19,14 @@ _MAX_DIGITS = 15
 _ADVICE = "rename the files so that one number counts the frames, as in frame_000012"
 
 
+_TIME_ADVICE = "number the files by frame, or write a COCO file or a table with times `t`"
+# 2024-05-01, and the time of day after it: the numbers of a date have one sign between them.
+_DATE = re.compile(r"(?:19|20)\d\d")
+_SIGN = re.compile(r"[-_.:T hms]{1,2}")
+# Numbers of frames may go on after the end of a recording that was cut, but not all, and so far.
+_TIMES_LONGER, _MORE = 10, 1000
+
+
 class _Name(NamedTuple):
     """A name, cut into text and numbers."""
 
@@ -58,8 +66,11 @@ def frame_numbers(source: LabelSource, names: Sequence[str], *, what: str = "fil
     for name, parts in zip(names, split, strict=True):
         index = columns[0] if columns else _index_alone(source, name, parts, what, len(patterns))
         digits = parts.numbers[index]
-        if len(digits.lstrip("0")) > _MAX_DIGITS:
-            raise source.error(f"the number {digits[:20]} of the {what} {name} is too large")
+        if len(digits.lstrip("0")) > _MAX_DIGITS or _is_fraction(parts, index):
+            raise source.error(
+                f"the number {digits[:20]} of the {what} {name} is not that of a frame but seems "
+                f"to be a time: {_TIME_ADVICE}"
+            )
         number = int(digits)
         if number in seen:
             raise source.error(
@@ -67,6 +78,7 @@ def frame_numbers(source: LabelSource, names: Sequence[str], *, what: str = "fil
             )
         seen[number] = name
         numbers.append(number)
+    _check_in_recording(source, numbers, names, what)
     return numbers
 
 
@@ -77,6 +89,22 @@ def note_first_frame(numbers: Sequence[int]) -> tuple[str, ...]:
             "frame numbers run from 1; they are taken as counted from 0, so frame 0 has no labels",
         )
     return ()
+
+
+def _check_in_recording(
+    source: LabelSource, numbers: Sequence[int], names: Sequence[str], what: str
+) -> None:
+    """Refuse numbers that are all far beyond the recording, such as those of times."""
+    recording, period = source.recording, source.frame_period
+    if not numbers or recording is None or recording.end is None or not period or period < 0:
+        return
+    num_frames = recording.end // period - (recording.start or 0) // period + 1
+    if min(numbers) > num_frames * _TIMES_LONGER + _MORE:
+        raise source.error(
+            f"the {what} {names[0]} is frame {numbers[0]:,}, far beyond the recording, which has "
+            f"{num_frames:,} frames of {period} us: is the number a time, or --frame-period wrong? "
+            f"If it is a time, {_TIME_ADVICE}"
+        )
 
 
 def _stems(names: Sequence[str]) -> list[str]:
@@ -110,6 +138,7 @@ def _column(source: LabelSource, split: Sequence[_Name], names: Sequence[str], w
         k for i, k in enumerate(varying) if values[k] not in [values[j] for j in varying[:i]]
     ]
     if len(different) == 1:
+        _check_no_clock(source, split[0], different[0], names, what)
         return different[0]
     after_word = [k for k in different if _FRAME_WORD.search(text[k])]
     if len(after_word) == 1:
@@ -118,6 +147,30 @@ def _column(source: LabelSource, split: Sequence[_Name], names: Sequence[str], w
         f"{len(different)} numbers differ between the names of the {what}s, such as {names[0]} and "
         f"{names[-1]}: {_ADVICE}"
     )
+
+
+def _check_no_clock(
+    source: LabelSource, parts: _Name, index: int, names: Sequence[str], what: str
+) -> None:
+    """Refuse the seconds of a time of day, as in 2024-05-01_12-30-45."""
+    text, numbers = parts
+    for first, year in enumerate(numbers):
+        if not _DATE.fullmatch(year) or not first < index <= first + 5:
+            continue
+        # A number after the date alone may count frames: 2024-05-01_03.
+        last = min(max(index, first + 4), len(numbers) - 1)
+        signs, two = text[first + 1 : last + 1], numbers[first + 1 : last + 1]
+        is_clock = len(two) >= 4 and all(len(number) == 2 for number in two)
+        if (is_clock or index <= first + 2) and all(map(_SIGN.fullmatch, signs)):
+            raise source.error(
+                f"the names of the {what}s differ in a date or a time of day, such as "
+                f"{names[0]}: {_TIME_ADVICE}"
+            )
+
+
+def _is_fraction(parts: _Name, index: int) -> bool:
+    """Whether a number is the decimals of a time in seconds since 1970."""
+    return index > 0 and parts.text[index] == "." and len(parts.numbers[index - 1]) >= 9
 
 
 def _index_alone(source: LabelSource, name: str, parts: _Name, what: str, num_patterns: int) -> int:

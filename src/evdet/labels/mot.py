@@ -1,12 +1,13 @@
 """MOT text: one line per box, `frame,id,x,y,w,h,conf,class,visibility`."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
 
-__all__ = ["read_mot"]
+__all__ = ["read_mot", "read_mot_cells"]
 
 # The reserved last part of a detection line, and what some tools write for "none".
 _NO_CLASS = -1
@@ -20,7 +21,8 @@ def read_mot(source: LabelSource) -> BoxRows:
     subtracted from x and y, except in files of CVAT and where the smallest x or y is 0. The class
     is an id of the label map; where it is missing or -1, the label map must have only one class.
     Beside a `labels.txt`, as CVAT writes it, the class is the line of its name there, from 1.
-    Lines with confidence 0 do not count. Other frames without lines are not annotated.
+    Lines with confidence 0 do not count. Other frames without lines are not annotated. Tracks may
+    count from 0. Values are separated by commas, semicolons, spaces or tabs.
 
     Returns:
         The boxes, ids as on disk.
@@ -32,16 +34,31 @@ def read_mot(source: LabelSource) -> BoxRows:
         "File format" on https://motchallenge.net/instructions/; CVAT's "MOT" on
         https://docs.cvat.ai/docs/dataset_management/formats/format-mot/.
     """
+    lines = enumerate(read_text(source).splitlines(), start=1)
+    return read_mot_cells(
+        source, [(f"line {i}", _cells_of(text)) for i, text in lines if text.strip()]
+    )
+
+
+def read_mot_cells(source: LabelSource, table: Iterable[tuple[str, Sequence[str]]]) -> BoxRows:
+    """Read boxes whose lines are cut into values, as `read_mot`.
+
+    Args:
+        source: the file.
+        table: each line's place in the file, and its values.
+
+    Raises:
+        LabelError: a line is invalid.
+    """
     names = _class_names(source)
-    lines = [
-        _parse(source, text, f"line {i}")
-        for i, text in enumerate(read_text(source).splitlines(), start=1)
-        if text.strip()
-    ]
+    lines = [_parse(source, list(cells), where) for where, cells in table]
+    _check_ten_values(source, lines)
     rows = BoxRows()
     first_frame = 0 if any(line.frame == 0 for line in lines) else 1
     if not first_frame:
         rows.notes.append("frame numbers count from 0: there is a frame 0")
+    first_track = _first_track(lines)
+    _check_classes(source, lines, names)
     first_pixel = _first_pixel(lines, rows, is_of_cvat=bool(names))
     for line in lines:
         x, y, w, h = line.xywh
@@ -50,7 +67,7 @@ def read_mot(source: LabelSource) -> BoxRows:
             source.frame_time(line.frame - first_frame, line.where),
             (x - first_pixel, y - first_pixel, w, h),
             _class_of(source, line, names),
-            track_id=line.track,
+            track_id=max(line.track + 1 - first_track, 0),
             confidence=line.confidence if line.confidence >= 0 else 1.0,
             ignored="ignored rows" if is_ignored else "",
         )
@@ -62,35 +79,89 @@ class _Line(NamedTuple):
     frame: int
     """As in the file."""
     track: int
+    """-1 for none."""
     xywh: tuple[float, float, float, float]
     confidence: float
     """Also the flag of ground truth; negative for none."""
     class_id: float
     """-1 for none."""
+    last_three: tuple[float, ...]
+    """The end of a line of ten values."""
 
 
-def _parse(source: LabelSource, text: str, where: str) -> _Line:
-    cells = [cell.strip() for cell in text.rstrip().rstrip(",").split(",")]
+def _cells_of(text: str) -> list[str]:
+    """The values of a line, which some tools separate by spaces or tabs."""
+    text = text.strip()
+    if ";" in text:  # spreadsheets write it, with decimal commas
+        return text.rstrip(";").replace(",", ".").split(";")
+    return text.rstrip(",").split(",") if "," in text else text.split()
+
+
+def _parse(source: LabelSource, cells: list[str], where: str) -> _Line:
     if not 6 <= len(cells) <= 10:
         raise source.error(
             f"{len(cells)} values instead of frame,id,x,y,w,h,conf,class,visibility", where
         )
     frame = to_time(cells[0])
     if frame is None:
-        raise source.error(f"{cells[0]!r} is not a frame index", where)
-    values = [number(cell) for cell in cells[1:]]
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        bad = next(cell for cell in cells[1:] if number(cell) is None)
-        raise source.error(f"{bad!r} is not a number", where)
+        raise source.error(f"{cells[0].strip()!r} is not a frame index", where)
+    known = _numbers(source, cells[1:], where)
     track, x, y, w, h, *rest = known
     if not -1 <= track < 2**32 or not track.is_integer():
-        raise source.error(f"{cells[1]!r} is not a track id", where)
+        raise source.error(f"{cells[1].strip()!r} is not a track id", where)
     # Ten values are a detection: world coordinates follow the confidence, not a class, except in
     # ground truth of 3D, which has both.
     class_id = rest[1] if len(rest) > 1 and len(cells) < 10 else _NO_CLASS
-    return _Line(
-        where, frame, max(int(track), 0), (x, y, w, h), rest[0] if rest else -1.0, class_id
+    confidence = rest[0] if rest else -1.0
+    last_three = tuple(rest[1:]) if len(cells) == 10 else ()
+    return _Line(where, frame, int(track), (x, y, w, h), confidence, class_id, last_three)
+
+
+def _numbers(source: LabelSource, cells: Sequence[str], where: str) -> list[float]:
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        bad = next(cell for cell in cells if number(cell) is None)
+        raise source.error(f"{bad.strip()!r} is not a number", where)
+    return values
+
+
+def _check_ten_values(source: LabelSource, lines: Sequence[_Line]) -> None:
+    """Refuse lines that end like VisDrone's: class, truncation and occlusion."""
+    ends = [line.last_three for line in lines]
+    if not all(ends) or not any(sum(end) for end in ends):
+        return
+    classes, truncations, occlusions = (set(values) for values in zip(*ends, strict=True))
+    is_small = all(value.is_integer() and 0 <= value <= 100 for value in classes)
+    if is_small and truncations <= {0, 1} and occlusions <= {0, 1, 2}:
+        raise source.error(
+            "ten values end with coordinates of the world in MOT, and with class, truncation and "
+            "occlusion in VisDrone, as they seem to here: leave out the last value, so that the "
+            "eighth of nine is the class, an id of the label map",
+            lines[0].where,
+        )
+
+
+def _first_track(lines: Sequence[_Line]) -> int:
+    """The first track's number: 1, or 0 where 0 is on no frame twice, and there are others."""
+    zeros = [line.frame for line in lines if line.track == 0]
+    has_others = any(line.track > 0 for line in lines)
+    return 0 if has_others and zeros and len(zeros) == len(set(zeros)) else 1
+
+
+def _check_classes(source: LabelSource, lines: Sequence[_Line], names: Sequence[str]) -> None:
+    """Refuse classes from 1 where the label map counts from 0."""
+    used = {line.class_id for line in lines if line.confidence != 0} - {_NO_CLASS}
+    known = set(source.label_map)
+    if names or not known or used <= known or not {class_id - 1 for class_id in used} <= known:
+        return
+    shown = ", ".join(f"{class_id:g}" for class_id in sorted(used))
+    raise source.error(
+        f"the classes are {shown}, and the label map has {', '.join(map(str, sorted(known)))}: if "
+        "the file counts classes from 1, let the label map do so too, "
+        f'such as {{"1": "{next(iter(source.label_map.values()))}"}}'
     )
 
 
@@ -127,7 +198,9 @@ def _class_of(source: LabelSource, line: _Line, names: Sequence[str]) -> int:
         if len(label_map) != 1:
             raise source.error(
                 f"the line names no class, and the label map has {len(label_map)}: "
-                "write the id of the label map as the eighth value",
+                "write nine values, the eighth the id of the label map, "
+                "frame,id,x,y,w,h,conf,class,visibility; of ten values the last three are "
+                "coordinates",
                 line.where,
             )
         return next(iter(label_map))

@@ -1,6 +1,7 @@
 """The input, output and error of all readers of label files."""
 
 import difflib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -140,8 +141,36 @@ class LabelSource:
             LabelError: it was not given.
         """
         if self.recording is None:
-            raise self.error("these labels can only be read with their recording", where)
+            raise self.error(
+                "these labels can only be read with their recording: give it (--recording), or "
+                "--sensor-size WxH where it starts at 0",
+                where,
+            )
         return self.recording
+
+    def check_picture(self, width: Any, height: Any, where: str, path: Path | None = None) -> None:
+        """Check that the labelled picture has the sensor's size, so that boxes are in its pixels.
+
+        Args:
+            width: as the file states it; anything but a positive number is not checked.
+            height: likewise.
+            where: location in the file, for the error.
+            path: the file, where the labels are a folder.
+
+        Raises:
+            LabelError: it has another size.
+        """
+        sides = (number(height), number(width))
+        if self.recording is None or not sides[0] or not sides[1]:
+            return
+        size = self.recording.size
+        if sides != tuple(size):
+            raise self.error(
+                f"the labelled picture is {sides[1]:g}x{sides[0]:g}, the sensor is {size}: scale "
+                "the boxes, or label pictures of the sensor's size (`evdet view --frames`)",
+                where,
+                path,
+            )
 
 
 @dataclass
@@ -200,13 +229,15 @@ class BoxRows:
 
 def number(text: Any) -> float | None:
     """Text or a number as a finite float, or None."""
+    if type(text) is float:
+        return text if math.isfinite(text) else None
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return None
     try:
         value = float(text)
     except (ValueError, OverflowError):
         return None
-    return value if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
 def to_time(text: Any) -> int | None:

@@ -306,3 +306,23 @@ def test_voc_is_still_read_as_voc(tmp_path):
     path = tmp_path / "frame_000001.xml"
     path.write_text("<!-- <annotations> --><annotation><size/></annotation>")
     assert read(path).empty_times.tolist() == [999]
+
+
+# --- flags ---
+
+
+def test_attributes_that_say_do_not_count_are_honoured(tmp_path):
+    """CVAT's exports to VOC and COCO take the attributes `difficult` and `is_crowd` for them."""
+
+    def flagged(value, name="difficult"):
+        return f'<attribute name="{name}">{value}</attribute></box>'
+
+    boxes = [
+        box(0, 1).replace("</box>", flagged("false")),
+        box(1, 2).replace("</box>", flagged("true")),
+        box(3, 4).replace("</box>", flagged("false")),
+    ]
+    labeled = read(write(tmp_path, track(boxes), head=meta(size=4)))
+    assert labeled.boxes["t"].tolist() == times(0, 3)
+    assert labeled.ignored["t"].tolist() == times(1, 2)
+    assert labeled.counts == {"difficult objects": 2}

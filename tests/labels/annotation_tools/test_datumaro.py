@@ -93,3 +93,12 @@ def test_a_wrong_item_is_named(tmp_path, one, message):
 def test_two_items_of_one_frame_are_refused(tmp_path):
     with pytest.raises(LabelError, match="'a' and 'b' both are frame 3"):
         read(write(tmp_path, item("a", 3), item("b", 3)))
+
+
+def test_attributes_that_say_do_not_count_are_honoured(tmp_path):
+    """Datumaro keeps COCO's iscrowd, VOC's difficult and MOT's ignored as attributes."""
+    annotations = (box(is_crowd=True), box(difficult=True), box(ignored=True), box(is_crowd=False))
+    labeled = read(write(tmp_path, item("frame_000001", 0, *annotations)))
+    assert len(labeled.boxes) == 1
+    counts = {"crowd regions": 1, "difficult objects": 1, "ignored rows": 1}
+    assert labeled.counts == counts

@@ -128,7 +128,7 @@ def test_results_refer_to_the_ids_of_the_truth(tmp_path):
     [
         ([result(8)], r"result 0: `image_id` is 8, .* must be the id of one of its images, 7, 9"),
         ([result(7, 1)], r"`category_id` is 1, .* must be the id of one of its categories, 18, 44"),
-        ([result("a")], "`image_id` is 'a', not a whole number"),
+        ([result("a")], r"`image_id` is 'a', and truth\.json has no `file_name`"),
     ],
 )
 def test_ids_that_the_truth_does_not_have_are_refused(tmp_path, results, message):
@@ -162,3 +162,63 @@ def test_ids_that_may_count_from_one_are_refused_without_a_coco_truth(tmp_path):
             read(write(tmp_path / "found.json", [result(1, 1), result(2, 1)]), **options)
     found = read(write(tmp_path / "found.json", [result(0, 1), result(2, 1)]))
     assert found.boxes["t"].tolist() == [50, 150]
+
+
+def test_pictures_of_another_size_than_the_sensor_are_refused(tmp_path):
+    """Roboflow scales pictures to 640x640 by default."""
+    content = truth({"image_id": 9})
+    content["images"][1].update(width=640, height=640)
+    with pytest.raises(LabelError, match=r"image 1: the labelled picture is 640x640, the sensor"):
+        read(write(tmp_path / "a.json", content))
+
+
+def test_boxes_that_cvat_has_rotated_are_dropped_and_counted(tmp_path):
+    upright = {"occluded": False, "rotation": 0.0}
+    content = truth(
+        {"image_id": 7, "attributes": upright},
+        {"image_id": 7, "attributes": {**upright, "rotation": 30.0}},
+    )
+    labeled = read(write(tmp_path / "a.json", content))
+    assert len(labeled.boxes) == 1
+    assert labeled.counts == {"rotated boxes": 1}
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ({"isGroupOf": 1}, "crowd regions"),
+        ({"attributes": {"is_crowd": True}}, "crowd regions"),
+        ({"attributes": {"difficult": "true"}}, "difficult objects"),
+        ({"iscrowd": 0, "ignored": True}, "ignored rows"),
+    ],
+)
+def test_other_spellings_of_flags_are_honoured(tmp_path, flags, reason):
+    labeled = read(write(tmp_path / "a.json", truth({"image_id": 7, **flags}, {"image_id": 7})))
+    assert len(labeled.boxes) == 1
+    assert labeled.counts == {reason: 1}
+
+
+def test_frame_index_counts_frames_and_not_the_name(tmp_path):
+    """TAO: the picture of frame 30 is frame0031.jpg."""
+    content = truth({"image_id": 9}, images=((7, "v/frame0001.jpg"), (9, "v/frame0031.jpg")))
+    for image, frame in zip(content["images"], (0, 30), strict=True):
+        image["frame_index"] = frame
+    assert read(write(tmp_path / "a.json", content)).boxes["t"].tolist() == [31 * 50]
+
+
+def test_results_may_name_pictures_in_place_of_ids(tmp_path):
+    """ultralytics writes the name as `image_id`, or as `file_name` beside a count."""
+    path = write(tmp_path / "truth.json", truth({"image_id": 7}))
+    found = [result("frame_000001"), {**result(0), "file_name": "images/frame_000000.jpg"}]
+    labeled = read(write(tmp_path / "found.json", found), truth=path)
+    assert labeled.boxes["t"].tolist() == [50, 100]
+    with pytest.raises(LabelError, match="the name of a picture, which the COCO ground truth"):
+        read(tmp_path / "found.json")
+
+
+@pytest.mark.parametrize("score", ["null", "NaN", '"high"'])
+def test_a_score_that_is_no_number_is_not_taken_for_one(tmp_path, score):
+    text = json.dumps([result(0)]).replace("0.5", score)
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(LabelError, match=r"result 0: `score` is .*, not a number"):
+        read(tmp_path / "a.json")

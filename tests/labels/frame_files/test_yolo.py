@@ -70,7 +70,7 @@ def test_the_files_of_a_folder_decide_together_what_a_sixth_value_is(tmp_path):
         (f"{BOX} 0.5\n{BOX} 87", "sixth value is (0.5|87), neither"),
         (f"{BOX} -1", "sixth value is -1"),
         (f"{BOX} 1.5 3", "the confidence is 1.5, not from 0 to 1"),
-        (f"{BOX} 0.5 3.5", "7 values: are these outlines"),
+        (f"{BOX} 0.5 3.5", "7 values, and the last is not a track number: are these outlines"),
         ("0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9", "9 values .* outlines"),
         ("0 0.5 0.5 -0.1 0.2", "w is -0.1, which is not a share"),
         ("0 1.2 0.5 0.1 0.2", "cx is 1.2, .* from 0 to 1"),
@@ -107,3 +107,21 @@ def test_other_files_of_the_tools_are_no_frames(tmp_path):
     others = dict.fromkeys(("README.roboflow.txt", "classes.txt", "train.txt", "readme.txt"), "x")
     files = {**others, "frame_000001_jpg.rf.0a9.txt": BOX}
     assert read(folder(tmp_path / "a", files)).boxes["t"].tolist() == [100]
+
+
+def test_classes_may_be_whole_floats(tmp_path):
+    """numpy.savetxt writes them."""
+    line = "1.000000000000000000e+00 0.5 0.5 0.1 0.2"
+    assert read(folder(tmp_path, {"frame_3.txt": line})).boxes["class_id"].tolist() == [2]
+
+
+def test_corners_in_place_of_a_centre_are_refused(tmp_path):
+    corners = "0 0.1 0.1 0.9 0.9\n0 0.6 0.6 0.9 0.95"
+    refused(
+        folder(tmp_path, {"frame_3.txt": corners}), "each line could be the two corners x1 y1 x2 y2"
+    )
+
+
+def test_a_box_at_the_edge_is_not_taken_for_corners(tmp_path):
+    for k, lines in enumerate(("0 0.05 0.05 0.12 0.13", "0 0.1 0.1 0.9 0.9\n0 0.6 0.6 0.2 0.2")):
+        assert len(read(folder(tmp_path / str(k), {"frame_3.txt": lines})).boxes) == k + 1

@@ -15,7 +15,14 @@ from evdet.cli.options import Flag, ProtocolName, check_at_least, default
 from evdet.cli.score.table import check_has_truth, describe_scores, describe_tracks
 from evdet.evaluation import measure_further, read_box_files
 from evdet.events import parse_size
-from evdet.labels import class_names_in, find_label_map, published_classes, read_label_map
+from evdet.labels import (
+    LABEL_SUFFIXES,
+    class_names_in,
+    find_label_map,
+    is_frame_folder,
+    published_classes,
+    read_label_map,
+)
 from evdet.metrics import Protocol, ScoredRecording, get_protocol, score_recordings
 from evdet.runs import RunFolder
 
@@ -27,7 +34,7 @@ class ScoreOptions:
     """Score a file of detections against a file of boxes, or the files of two folders."""
 
     detections: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
-    """Detections in any label format: a file, or a folder of files."""
+    """Detections in any label format: a file, a folder of files, or one with a file per frame."""
     boxes: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
     """Ground truth: a file, or a folder of files with the same names."""
     protocol: ProtocolName = "coco"
@@ -118,8 +125,19 @@ def _label_map(given: Path | None, boxes: Path, protocol: Protocol) -> Mapping[i
     published = published_classes([], protocol.classes) if protocol.classes else ()
     if published:
         return dict(enumerate(published))
-    is_coco = boxes.is_file() and boxes.suffix.lower() == ".json"
-    return class_names_in(boxes) if is_coco else None
+    return _own_names(boxes)
+
+
+def _own_names(boxes: Path) -> Mapping[int, str] | None:
+    """The names in COCO files, or beside a folder of YOLO files; None where ids are not theirs."""
+    if is_frame_folder(boxes):
+        return None if any(boxes.glob("*.xml")) else class_names_in(boxes)
+    files = [boxes] if boxes.is_file() else [path for path in boxes.rglob("*") if path.is_file()]
+    files = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES]
+    if not files or any(path.suffix.lower() != ".json" for path in files):
+        return None
+    named = [class_names_in(path) for path in files]
+    return named[0] if all(names == named[0] for names in named) else None
 
 
 def _extent(recordings: Sequence[ScoredRecording]) -> tuple[int, int]:

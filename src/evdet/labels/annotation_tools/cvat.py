@@ -11,8 +11,8 @@ from evdet.labels.annotation_tools.keyframes import (
     last_frame,
 )
 from evdet.labels.annotation_tools.picture_names import check_distinct, frames_of_names
-from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
 from evdet.labels.annotation_tools.xml_file import read_xml
+from evdet.labels.flags import count_dropped, note_occluded, why_ignored
 from evdet.labels.label_map import key_of
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
 
@@ -124,17 +124,19 @@ def _read_images(source: LabelSource, images: list[Element], rows: BoxRows) -> N
                 count_dropped(rows, "rotated boxes")
                 continue
             class_id = source.class_id_of(_label(source, shape, where), where)
-            rows.add(t, _xywh(source, shape, where), class_id)
+            rows.add(t, _xywh(source, shape, where), class_id, ignored=_why_ignored(shape))
         if len(rows.rows) == num_before:
             rows.empty_times.append(t)
 
 
 def _read_tracks(source: LabelSource, tracks: list[Element], task: _Task, rows: BoxRows) -> None:
     ids = TrackIds([node.get("id", f"unnamed {i}") for i, node in enumerate(tracks)])
-    keyframes = []
+    keyframes, ignored = [], []
     for i, track in enumerate(tracks):
         where = f"track {track.get('id', i)}"
-        keyframes.append([_keyframe(source, box, where) for box in _boxes_of(track, rows)])
+        boxes = _boxes_of(track, rows)
+        keyframes.append([_keyframe(source, box, where) for box in boxes])
+        ignored.append([_why_ignored(box) for box in boxes])
     start = task.start
     every = [keyframe.frame for keys in keyframes for keyframe in keys]
     if any(frame < start or (frame - start) % task.step for frame in every):
@@ -151,13 +153,18 @@ def _read_tracks(source: LabelSource, tracks: list[Element], task: _Task, rows: 
         class_id = source.class_id_of(_label(source, track, where), where)
         track_id = ids[track.get("id", f"unnamed {i}")]
         end = _end_of(track, keys, task, last)
+        whys = ignored[i]
+        flags = {key.frame: why for key, why in zip(keys, whys, strict=True)} if any(whys) else {}
         for frame, xywh, is_rotated in fill_frames(
             source, keys, last=end, step=task.step, where=where
         ):
             if is_rotated:
                 count_dropped(rows, "rotated boxes")
                 continue
-            rows.add(source.frame_time(frame, where), xywh, class_id, track_id=track_id)
+            # An attribute keeps its value up to the next box of the track.
+            why = flags[max(known for known in flags if known <= frame)] if flags else ""
+            t = source.frame_time(frame, where)
+            rows.add(t, xywh, class_id, track_id=track_id, ignored=why)
     if task.last is not None:
         add_empty_frames(source, rows, range(start, task.last + 1, task.step))
 
@@ -180,6 +187,13 @@ def _boxes_of(node: Element, rows: BoxRows) -> list[Element]:
         if shape.tag in _SHAPES and shape.get("outside") not in _TRUE:
             count_dropped(rows, f"shapes that are not boxes ({shape.tag})")
     return node.findall("box")
+
+
+def _why_ignored(box: Element) -> str:
+    """Attributes that the annotator's label may have, as CVAT's VOC and COCO exports take them."""
+    return why_ignored(
+        {node.get("name", ""): (node.text or "").strip() for node in box.findall("attribute")}
+    )
 
 
 def _keyframe(source: LabelSource, box: Element, where: str) -> Keyframe:
@@ -241,17 +255,8 @@ def _whole(source: LabelSource, node: Element, name: str, missing: int) -> int:
 
 def _check_size(source: LabelSource, node: Element, prefix: str, where: str) -> None:
     """Check that the labelled picture has the sensor's size, so that boxes are in its pixels."""
-    texts = (
-        node.findtext(f"{prefix}{name}") if prefix else node.get(name)
+    width, height = (
+        (node.findtext(f"{prefix}{name}") or "").strip() if prefix else node.get(name)
         for name in ("width", "height")
     )
-    width, height = (number((text or "").strip()) for text in texts)
-    if source.recording is None or not width or not height:
-        return
-    size = source.recording.size
-    if (height, width) != tuple(size):
-        raise source.error(
-            f"the labelled picture is {width:g}x{height:g}, the sensor is {size}: "
-            "scale the boxes, or label pictures of the sensor's size (`evdet view --frames`)",
-            where,
-        )
+    source.check_picture(width, height, where)

@@ -5,7 +5,7 @@ from typing import Any
 from evdet.labels.annotation_tools.json_file import read_json, records_of, value_of, whole_of
 from evdet.labels.annotation_tools.keyframes import TrackIds
 from evdet.labels.annotation_tools.picture_names import check_distinct, frames_of_names
-from evdet.labels.annotation_tools.remarks import count_dropped, note_occluded
+from evdet.labels.flags import count_dropped, note_occluded, why_ignored
 from evdet.labels.source import BoxRows, LabelSource, number
 
 __all__ = ["read_datumaro"]
@@ -56,7 +56,9 @@ def read_datumaro(source: LabelSource) -> BoxRows:
                 class_ids[label] = source.class_id_of(names[label], where)
             track = _track(one)
             box = _box(source, one, where)
-            rows.add(t, box, class_ids[label], track_id=ids[track] if track else 0)
+            track_id = ids[track] if track else 0
+            why = why_ignored(_attributes(one))
+            rows.add(t, box, class_ids[label], track_id=track_id, ignored=why)
         if len(rows.rows) == num_before:
             rows.empty_times.append(t)
     every = [one for of_item in annotations for one in of_item if one.get("type") == "bbox"]
@@ -125,16 +127,8 @@ def _attributes(annotation: dict[str, Any]) -> dict[str, Any]:
 
 def _check_size(source: LabelSource, item: dict[str, Any], where: str) -> None:
     """Check that the labelled picture has the sensor's size, so that boxes are in its pixels."""
-    for name in ("image", "media"):
+    for name in ("image", "media", "video_frame"):
         picture = item.get(name)
         size = picture.get("size") if isinstance(picture, dict) else None
-        if source.recording is None or not isinstance(size, list) or len(size) != 2:
-            continue
-        height, width = number(size[0]), number(size[1])
-        if height and width and (height, width) != tuple(source.recording.size):
-            raise source.error(
-                f"the labelled picture is {width:g}x{height:g}, the sensor is "
-                f"{source.recording.size}: label pictures of the sensor's size "
-                "(`evdet view --frames`)",
-                where,
-            )
+        if isinstance(size, list) and len(size) == 2:
+            source.check_picture(size[1], size[0], where)

@@ -15,7 +15,7 @@ from evdet.labels.annotation_tools.keyframes import (
     last_frame,
 )
 from evdet.labels.annotation_tools.picture_names import frames_of_names
-from evdet.labels.annotation_tools.remarks import count_dropped
+from evdet.labels.flags import count_dropped
 from evdet.labels.label_map import key_of
 from evdet.labels.source import BoxRows, LabelSource, number
 

@@ -6,14 +6,14 @@ from evdet.labels.coco.records import (
     category_names,
     confidence_of,
     image_times,
-    is_flagged,
     load_json,
     number_tracks,
     records_of,
     whole_of,
 )
 from evdet.labels.coco.results import read_results
-from evdet.labels.source import BoxRows, LabelSource
+from evdet.labels.flags import count_dropped, why_ignored
+from evdet.labels.source import BoxRows, LabelSource, number
 
 __all__ = ["read_coco"]
 
@@ -24,7 +24,8 @@ def read_coco(source: LabelSource) -> BoxRows:
     An image has a time in microseconds (`t` or `timestamp`), a `frame_id` from 0, or a frame number
     in its `file_name`. An image without annotations is a time without objects. Categories are
     matched to the label map by name, not by id. Of several videos, the one with the file's name is
-    read. Annotations with `iscrowd` do not count.
+    read. Annotations with `iscrowd`, `difficult`, `ignore` or `isGroupOf` do not count. Boxes that
+    CVAT has rotated are dropped and counted.
 
     Args:
         source: the file, with the recording where images have no times.
@@ -57,6 +58,9 @@ def read_coco(source: LabelSource) -> BoxRows:
         t = times[image]
         if t is None:  # of another video
             continue
+        if (number(_attributes(annotation).get("rotation")) or 0) % 360:
+            count_dropped(rows, "rotated boxes")
+            continue
         used.add(image)
         category = whole_of(source, annotation, "category_id", where)
         if category not in names:
@@ -76,9 +80,10 @@ def read_coco(source: LabelSource) -> BoxRows:
 
 
 def _why_ignored(annotation: Record) -> str:
-    # Converters from VOC write its `difficult`, or `ignore` for the same.
-    if is_flagged(annotation, "difficult"):
-        return "difficult objects"
-    if is_flagged(annotation, "iscrowd"):
-        return "crowd regions"
-    return "ignored rows" if is_flagged(annotation, "ignore") else ""
+    return why_ignored({**_attributes(annotation), **annotation})
+
+
+def _attributes(annotation: Record) -> Record:
+    """What CVAT and Datumaro keep beside the fields of COCO."""
+    attributes = annotation.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}

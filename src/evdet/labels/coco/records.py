@@ -16,7 +16,6 @@ __all__ = [
     "category_names",
     "confidence_of",
     "image_times",
-    "is_flagged",
     "load_json",
     "number_tracks",
     "records_of",
@@ -26,6 +25,8 @@ __all__ = [
 
 Record = Mapping[str, Any]
 _TIMES = ("t", "timestamp", "t_us", "time_us", "timestamp_us")
+# TAO counts in frame_index, and its pictures are numbered otherwise.
+_FRAMES = ("frame_id", "frame_index")
 _TRACKS = ("track_id", "instance_id")
 _CONFIDENCES = ("score", "confidence", "class_confidence")
 _PARTS = {"images", "annotations", "categories"}
@@ -56,8 +57,9 @@ def load_json(source: LabelSource) -> dict[str, Any] | list[Any]:
             ", ".join(list(content)[:8]) if isinstance(content, dict) else type(content).__name__
         )
         raise source.error(
-            "COCO-video JSON is an object with `images`, `annotations` and `categories`; this has "
-            f"{there or 'nothing'}. Rename a JSON file that is not labels."
+            "COCO is an object with `images`, `annotations` and `categories`; this has "
+            f"{there or 'nothing'}, as no export of CVAT, Label Studio, Datumaro or supervision "
+            "has. Export as COCO, or rename a JSON file that is not labels."
         )
     return content
 
@@ -91,7 +93,8 @@ def image_times(
 ) -> tuple[dict[int, int | None], tuple[str, ...]]:
     """The time of each image by its id, None for those of other videos; and notes.
 
-    An image has a time, or a `frame_id` from 0, or a frame number in its `file_name`.
+    An image has a time, or a `frame_id` or `frame_index` from 0, or a frame number in its
+    `file_name`.
 
     Raises:
         LabelError: an image has none of them, or two have the same id.
@@ -109,6 +112,7 @@ def image_times(
         times[image_id] = None
         if video is not None and image.get("video_id") != video:
             continue
+        source.check_picture(image.get("width"), image.get("height"), where)
         times[image_id] = time_of(source, image, where)
         if times[image_id] is None:
             if not isinstance(image.get("file_name"), str):
@@ -119,7 +123,7 @@ def image_times(
                 )
             unnumbered[image_id] = image["file_name"]
         elif not any(image.get(name) is not None for name in _TIMES):
-            frame_ids.append(whole_of(source, image, "frame_id", where))
+            frame_ids += [whole_of(source, image, name, where) for name in _frame_name(image)]
     numbers = frame_numbers(source, list(unnumbered.values()), what="image")
     for image_id, frame in zip(unnumbered, numbers, strict=True):
         times[image_id] = source.frame_time(frame, f"the image {unnumbered[image_id]}")
@@ -127,7 +131,7 @@ def image_times(
 
 
 def time_of(source: LabelSource, record: Record, where: str) -> int | None:
-    """The time of an image or a result that states it or a `frame_id`; None without.
+    """The time of an image or a result that states it or its frame; None without.
 
     Raises:
         LabelError: the value is not a whole number.
@@ -140,9 +144,9 @@ def time_of(source: LabelSource, record: Record, where: str) -> int | None:
                     f"`{name}` is {record[name]!r}, not a whole number of microseconds", where
                 )
             return t
-    if record.get("frame_id") is None:
-        return None
-    return source.frame_time(whole_of(source, record, "frame_id", where), where)
+    for name in _frame_name(record):
+        return source.frame_time(whole_of(source, record, name, where), where)
+    return None
 
 
 def whole_of(source: LabelSource, record: Record, name: str, where: str) -> int:
@@ -177,12 +181,6 @@ def confidence_of(record: Record) -> float:
     return next((value for value in values if value is not None), 1.0)
 
 
-def is_flagged(record: Record, name: str) -> bool:
-    """Whether a record has a flag: true, 1, or the text of either."""
-    value = record.get(name)
-    return value is True or number(value) == 1 or str(value).strip().lower() == "true"
-
-
 def number_tracks(
     records: Sequence[Record], images: Sequence[Hashable], *, zero_is_none: bool = False
 ) -> list[int]:
@@ -212,6 +210,11 @@ def number_tracks(
     if all(value is None or (isinstance(value, int) and 0 <= value <= largest) for value in values):
         return [0 if value is None else int(value) + shift for value in values]
     return [0 if value is None else known.setdefault(value, len(known) + shift) for value in values]
+
+
+def _frame_name(record: Record) -> list[str]:
+    """The field that numbers the frame, from 0."""
+    return [name for name in _FRAMES if record.get(name) is not None][:1]
 
 
 def _track_in(record: Any) -> int | str | None:

@@ -1,7 +1,9 @@
 """COCO results: a list of boxes that refer to the images and categories of a ground truth."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from evdet.labels.coco.records import (
@@ -12,10 +14,11 @@ from evdet.labels.coco.records import (
     image_times,
     load_json,
     number_tracks,
+    records_of,
     time_of,
     whole_of,
 )
-from evdet.labels.source import BoxRows, LabelSource
+from evdet.labels.source import BoxRows, LabelSource, number, to_time
 
 __all__ = ["read_results"]
 
@@ -29,7 +32,8 @@ def read_results(source: LabelSource, results: list[Any]) -> BoxRows:
     """Read a list of results.
 
     Results with times `t`, as evdet writes them, have category ids one above those of the label
-    map. Others refer to the ground truth `source.truth`: images and categories have its ids.
+    map. Others refer to the ground truth `source.truth`: images and categories have its ids,
+    or images the names of its pictures, which count if both are given.
     Without a COCO ground truth, `image_id` is the frame number from 0.
 
     Args:
@@ -43,6 +47,8 @@ def read_results(source: LabelSource, results: list[Any]) -> BoxRows:
         if not isinstance(result, dict):
             what = f"{str(result)[:40]!r} has no `bbox` and `score`"
             raise source.error(what, f"result {i}")
+        if "score" in result and number(result["score"]) is None:
+            raise source.error(f"`score` is {result['score']!r:.40}, not a number", f"result {i}")
     find_time, find_class = _own_ids(source)
     truth = _truth_of(source)
     if truth is not None and results and not all(_has_time(result) for result in results):
@@ -102,8 +108,18 @@ def _truth_of(source: LabelSource) -> tuple[_FindTime, _FindClass] | None:
         return None
     times, _ = image_times(truth, content)
     names = category_names(truth, content)
+    image_of = _images_by_name(truth, content)
 
     def find_time(result: Record, where: str) -> int | None:
+        beside, name = _stem_of(result.get("file_name")), _name_in_id(result)
+        if name and name not in image_of:
+            raise source.error(
+                f"`image_id` is {name[:60]!r}, and {truth.path.name} has no `file_name`, or "
+                "several, of this name: it must be the id or the name of one of its images",
+                where,
+            )
+        if beside in image_of or name:
+            return times[image_of[name or beside]]
         image = whole_of(source, result, "image_id", where)
         if image not in times:
             raise source.error(
@@ -126,10 +142,39 @@ def _truth_of(source: LabelSource) -> tuple[_FindTime, _FindClass] | None:
     return find_time, find_class
 
 
+def _images_by_name(source: LabelSource, content: dict[str, Any]) -> dict[str, int]:
+    """The id of each image by the name of its file, without folder and ending."""
+    images = records_of(source, content, "images")
+    names = [_stem_of(image.get("file_name")) for image in images]
+    counts = Counter(names)
+    return {
+        name: whole_of(source, image, "id", f"image {i}")
+        for i, (image, name) in enumerate(zip(images, names, strict=True))
+        if name and counts[name] == 1
+    }
+
+
+def _name_in_id(result: Record) -> str:
+    """The name of the picture, which ultralytics writes in place of an id."""
+    image = result.get("image_id")
+    return _stem_of(image) if isinstance(image, str) and to_time(image) is None else ""
+
+
+def _stem_of(name: Any) -> str:
+    return PurePosixPath(name.replace("\\", "/")).stem if isinstance(name, str) else ""
+
+
 def _check_frames(source: LabelSource, results: list[Any]) -> None:
     """Refuse ids that need not be frame numbers from 0: those of pictures often start at 1."""
     if any(_has_time(result) or result.get("frame_id") is not None for result in results):
         return
+    named = next((i for i, result in enumerate(results) if _name_in_id(result)), None)
+    if named is not None:
+        raise source.error(
+            f"`image_id` is {_name_in_id(results[named])[:60]!r}, the name of a picture, which the "
+            f"COCO ground truth must have as a `file_name`; {_CONVENTION}",
+            f"result {named}",
+        )
     ids = [whole_of(source, result, "image_id", f"result {i}") for i, result in enumerate(results)]
     if ids and min(ids) > 0:
         raise source.error(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from evdet.labels.flags import why_ignored
 from evdet.labels.frame_files.folder import files_of_frames, find_frames
 from evdet.labels.source import BoxRows, LabelSource, number
 from evdet.labels.text import read_text
@@ -51,7 +52,7 @@ def read_voc(source: LabelSource) -> BoxRows:
                 t,
                 (x - first, y - first, max(right - x + first, 0), max(bottom - y + first, 0)),
                 one.class_id,
-                ignored="difficult objects" if one.is_difficult else "",
+                ignored=one.ignored,
             )
         if not objects:
             rows.empty_times.append(t)
@@ -62,7 +63,8 @@ class _Object(NamedTuple):
     class_id: int
     corners: tuple[float, ...]
     """xmin ymin xmax ymax as in the file."""
-    is_difficult: bool
+    ignored: str
+    """Why it does not count."""
 
 
 def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], int | None]:
@@ -73,7 +75,8 @@ def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], int 
         raise source.error(f"not valid XML: {error}", path=path) from error
     if root.tag != "annotation":
         raise source.error(f"the XML is <{root.tag}>, not <annotation> as in PASCAL VOC", path=path)
-    _check_size(source, root, path)
+    width, height = ((root.findtext(f"size/{name}") or "").strip() for name in ("width", "height"))
+    source.check_picture(width, height, "", path)
     objects = []
     for i, node in enumerate(root.findall("object"), start=1):
         where = f"object {i}"
@@ -87,8 +90,8 @@ def _read_file(source: LabelSource, path: Path) -> tuple[Sequence[_Object], int 
                 path,
             )
         name = (node.findtext("name") or "").strip()
-        is_difficult = (node.findtext("difficult") or "").strip().lower() in ("1", "true")
-        objects.append(_Object(source.class_id_of(name, where, path), corners, is_difficult))
+        ignored = why_ignored({child.tag: (child.text or "").strip() for child in node})
+        objects.append(_Object(source.class_id_of(name, where, path), corners, ignored))
     return objects, _first_pixel(root)
 
 
@@ -111,19 +114,3 @@ def _side(
     if value is None:
         raise source.error(f"<bndbox> has {text!r} for <{name}>, not a number", where, path)
     return value
-
-
-def _check_size(source: LabelSource, root: ElementTree.Element, path: Path) -> None:
-    """Check that the labelled picture has the sensor's size, so that boxes are in its pixels."""
-    width, height = (
-        number((root.findtext(f"size/{name}") or "").strip()) for name in ("width", "height")
-    )
-    if source.recording is None or not width or not height:
-        return
-    size = source.recording.size
-    if (height, width) != tuple(size):
-        raise source.error(
-            f"the labelled picture is {width:g}x{height:g}, the sensor is {size}: "
-            "scale the boxes, or label pictures of the sensor's size",
-            path=path,
-        )

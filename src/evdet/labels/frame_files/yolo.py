@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evdet.labels.frame_files.folder import files_of_frames, find_frames
-from evdet.labels.source import BoxRows, LabelSource, number
+from evdet.labels.source import BoxRows, LabelSource, number, to_time
 from evdet.labels.text import read_text
 
 __all__ = ["read_yolo"]
 
 # Rounding may put a border a little beyond the picture.
 _TOLERANCE = 1e-3
+# Models and annotators may put one farther.
+_BEYOND = 0.02
 
 
 def read_yolo(source: LabelSource) -> BoxRows:
@@ -35,6 +37,7 @@ def read_yolo(source: LabelSource) -> BoxRows:
     """
     paths = files_of_frames(source, ".txt")
     lines = [line for i, path in enumerate(paths) for line in _lines_of(source, path, i)]
+    _check_centres(source, paths, lines)
     sixth = _meaning_of_sixth(source, paths, lines)
     is_run = source.path.name == "labels" or any(len(line.values) > 4 for line in lines)
     first = int(source.path.is_dir() and is_run and _are_of_ultralytics(paths))
@@ -85,15 +88,22 @@ def _lines_of(source: LabelSource, path: Path, file: int) -> list[_Line]:
 
 def _parse(source: LabelSource, text: str, where: str, path: Path, file: int) -> _Line:
     cells = text.split()
-    if not 5 <= len(cells) <= 7:
+    # numpy.savetxt writes 0.000000e+00.
+    class_id = to_time(cells[0]) if re.fullmatch("[0-9.eE+-]+", cells[0]) else None
+    if class_id is None or not 0 <= class_id < 10**9:
         raise source.error(
-            f"{len(cells)} values instead of `class cx cy w h`"
-            + (": are these outlines? Export boxes" if len(cells) > 7 else ""),
+            f"the class is {cells[0][:40]!r}, not an id of the label map, and YOLO's lines are "
+            "`class cx cy w h`, separated by spaces",
             where,
             path,
         )
-    if not re.fullmatch("[0-9]{1,9}", cells[0]):
-        raise source.error(f"the class is {cells[0]!r}, not an id of the label map", where, path)
+    if not 5 <= len(cells) <= 7:
+        values_are = "value" if len(cells) == 1 else "values"
+        raise source.error(
+            f"{len(cells)} {values_are} instead of `class cx cy w h`{_of_more(len(cells))}",
+            where,
+            path,
+        )
     values: list[float] = []
     for cell in cells[1:]:
         value = number(cell)
@@ -101,7 +111,12 @@ def _parse(source: LabelSource, text: str, where: str, path: Path, file: int) ->
             raise source.error(f"{cell!r} is not a number", where, path)
         values.append(value)
     if len(values) == 6 and not _is_track(values[5]):
-        raise source.error("7 values: are these outlines? Export boxes", where, path)
+        raise source.error(
+            "7 values, and the last is not a track number: are these outlines or keypoints? Export "
+            "boxes",
+            where,
+            path,
+        )
     for name, value in zip(("cx", "cy", "w", "h"), values, strict=False):
         if not -_TOLERANCE <= value <= 1 + _TOLERANCE:
             hint = ": are these pixels?" if value > 1 else ""
@@ -113,7 +128,33 @@ def _parse(source: LabelSource, text: str, where: str, path: Path, file: int) ->
             )
     if len(values) == 6 and not 0 <= values[4] <= 1:
         raise source.error(f"the confidence is {values[4]:g}, not from 0 to 1", where, path)
-    return _Line(file, where, int(cells[0]), tuple(values))
+    return _Line(file, where, class_id, tuple(values))
+
+
+def _of_more(num_values: int) -> str:
+    if num_values <= 7:
+        return ""
+    kitti = " KITTI's lines have 15 values, or 17 with a frame and a track."
+    return ": are these outlines or keypoints? Export boxes." + (
+        kitti if num_values in (15, 16, 17, 18) else ""
+    )
+
+
+def _check_centres(source: LabelSource, paths: Sequence[Path], lines: Sequence[_Line]) -> None:
+    """Refuse corners in place of a centre and a size: boxes then reach beyond the picture."""
+    if not all(
+        line.values[2] > line.values[0] and line.values[3] > line.values[1] for line in lines
+    ):
+        return
+    for line in lines:
+        cx, cy, w, h = line.values[:4]
+        if min(cx - w / 2, cy - h / 2) < -_BEYOND or max(cx + w / 2, cy + h / 2) > 1 + _BEYOND:
+            raise source.error(
+                "the box reaches beyond the picture, and each line could be the two corners x1 y1 "
+                "x2 y2: write the centre and the size, `class cx cy w h`, or clip the boxes",
+                line.where,
+                paths[line.file],
+            )
 
 
 def _is_track(value: float) -> bool:

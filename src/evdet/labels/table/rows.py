@@ -1,11 +1,13 @@
-"""A table of boxes (CSV): one box per row, columns by name."""
+"""The rows of a table of boxes: one box per row, columns by name."""
 
 import csv
-import io
 from collections.abc import Mapping
 
+from evdet.labels.flags import why_ignored
 from evdet.labels.frame_numbers import frame_numbers, note_first_frame
+from evdet.labels.mot import read_mot_cells
 from evdet.labels.source import BoxRows, LabelSource, number, to_time
+from evdet.labels.table.header import is_mot_header, open_table
 from evdet.labels.text import read_text
 
 __all__ = ["read_csv"]
@@ -16,7 +18,7 @@ _TIMES = {
     **dict.fromkeys(("t_s", "time_s", "timestamp_s", "seconds"), 1_000_000),
 }
 """Names of the time column, and its unit in microseconds."""
-_FRAMES = ("frame", "frame_id", "frame_number")
+_FRAMES = ("frame", "frame_id", "frame_number", "frame_index")
 _NAMES = ("filename", "file_name", "image", "image_name", "image_path", "frame_name")
 _CORNER_AND_END = (
     (("x1", "y1"), ("x2", "y2")),
@@ -24,19 +26,28 @@ _CORNER_AND_END = (
     (("x_min", "y_min"), ("x_max", "y_max")),
     (("left", "top"), ("right", "bottom")),
 )
-_CORNER = (("x", "y"), *(corner for corner, _ in _CORNER_AND_END))
+# Before x and y: MOT's coordinates of the world have these names.
+_CORNER = (
+    ("bb_left", "bb_top"),
+    ("bbox_x", "bbox_y"),
+    ("bbox_left", "bbox_top"),
+    ("x", "y"),
+    *(corner for corner, _ in _CORNER_AND_END),
+)
 _SIZE = (
+    ("bb_width", "bb_height"),
     ("w", "h"),
-    ("width", "height"),
     ("box_width", "box_height"),
     ("bbox_width", "bbox_height"),
+    ("bbox_w", "bbox_h"),
+    ("width", "height"),
 )
 _PICTURE = (("width", "height"), ("image_width", "image_height"), ("img_width", "img_height"))
 _CLASSES = ("class", "class_id", "class_name", "label", "category", "name")
 _TRACKS = ("track_id", "track", "object_id", "id")
-_FLAGS = {"iscrowd": "crowd regions", "difficult": "difficult objects", "ignore": "ignored rows"}
-"""Columns of 1 and 0, and why the box does not count."""
-_CONFIDENCES = ("class_confidence", "confidence", "score")
+_CONFIDENCES = ("class_confidence", "confidence", "conf", "score")
+# What pandas, numpy and databases write for a cell without a value.
+_NONE = ("nan", "none", "null", "<na>", "na", "n/a")
 
 
 def read_csv(source: LabelSource) -> BoxRows:
@@ -46,7 +57,10 @@ def read_csv(source: LabelSource) -> BoxRows:
     from 0, or the `filename` of a picture with a frame number; `x y w h` or `x1 y1 x2 y2`, in
     pixels from 0, or their longer names; `class`, a name or an id of the label map; optionally
     `track_id` and `confidence`. Beside both corners, or beside `w h`, `width height` are those of
-    the picture. Other columns are skipped. A row with a time and no box is a time without objects.
+    the picture. Of columns with ids and with names of classes the names count. Columns `iscrowd`,
+    `difficult` and `ignore` mark boxes that do not count. Other columns are skipped. A row with a
+    time and no box is a time without objects. A table with the columns of MOT text in its order is
+    read as MOT text.
 
     Args:
         source: the file, with commas, semicolons (and decimal commas) or tabs.
@@ -57,28 +71,20 @@ def read_csv(source: LabelSource) -> BoxRows:
     Raises:
         LabelError: a column is missing or a cell is invalid.
     """
-    text = read_text(source)
-    header, _, _ = text.lstrip("\r\n").partition("\n")
-    delimiter = max(";\t,", key=header.count)
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     rows = BoxRows()
-    columns: _Columns | None = None
+    line = 1
     try:
-        for cells in table:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if columns is None:
-                # A cell in quotes may hold line breaks, and messages are one line.
-                names = [" ".join(cell.split()).lower()[:40] for cell in cells]
-                columns = _Columns(source, names, delimiter)
-            else:
-                columns.read(cells, f"line {table.line_num}", rows)
-        if columns is not None:
-            columns.finish(rows)
+        table = open_table(read_text(source))
+        if table is None:
+            raise source.error("the file is empty; its first row must name the columns")
+        if is_mot_header(table.names):
+            return read_mot_cells(source, [(f"line {i}", cells) for i, cells in table.rows])
+        columns = _Columns(source, table.names, table.delimiter)
+        for line, cells in table.rows:
+            columns.read(cells, f"line {line}", rows)
+        columns.finish(rows)
     except csv.Error as error:
-        raise source.error(f"not a table: {error}", f"line {table.line_num}") from error
-    if columns is None:
-        raise source.error("the file is empty; its first row must name the columns")
+        raise source.error(f"not a table: {error}", f"line {line}") from error
     return rows
 
 
@@ -97,6 +103,7 @@ class _Columns:
         self.frame = self._first(_FRAMES)
         self.name = self._first(_NAMES)
         self.by_name: dict[str, list[_Row]] = {}
+        self.frames: set[int] = set()
         both = next((b for b in _CORNER_AND_END if {*b[0], *b[1]} <= set(self.column_of)), None)
         self.corner: tuple[str, ...] = both[0] if both else self._pair(_CORNER)
         self.end: tuple[str, ...] = both[1] if both else ()
@@ -104,7 +111,7 @@ class _Columns:
         self.picture = next(
             (p for p in _PICTURE if p != self.size and set(p) <= set(self.column_of)), ()
         )
-        self.class_ = self._first(_CLASSES)
+        self.classes = [name for name in _CLASSES if name in self.column_of]
         self.track = self._first(_TRACKS)
         self.confidence = self._first(_CONFIDENCES)
         missing = [
@@ -116,23 +123,25 @@ class _Columns:
                 ),
                 ("x, y (or x1, y1)", self.corner),
                 ("w, h (or x2, y2)", self.size or self.end),
-                ("class", self.class_ or len(source.label_map) == 1),
+                ("class", self.classes or len(source.label_map) == 1),
             )
             if not there
         ]
         if missing:
+            is_mot = 6 <= len(names) <= 10 and all(number(name) is not None for name in names)
+            hint = ". MOT text, without names, has the ending .txt" if is_mot else ""
             raise source.error(
                 f"no column for {'; '.join(missing)}. The first row names the columns; it has "
-                f"{', '.join(names)}",
+                f"{', '.join(names)}{hint}",
                 "line 1",
             )
 
     def read(self, cells: list[str], where: str, rows: BoxRows) -> None:
         """Add one row."""
-        row = {
-            name: cells[i].strip() if i < len(cells) else "" for name, i in self.column_of.items()
-        }
-        self._check_picture(row, where)
+        row = {name: cells[i] if i < len(cells) else "" for name, i in self.column_of.items()}
+        if self.picture:
+            width, height = (row[name] for name in self.picture)
+            self.source.check_picture(width, height, where)
         box = self._box(row, where)
         if self.time or self.frame:
             self._add(rows, self._time(row, where), box)
@@ -148,7 +157,7 @@ class _Columns:
             t = self.source.frame_time(frame)
             for box in boxes:
                 self._add(rows, t, box)
-        rows.notes += note_first_frame(numbers)
+        rows.notes += note_first_frame(numbers or sorted(self.frames))
 
     def _add(self, rows: BoxRows, t: int, box: _Row) -> None:
         if box is None:
@@ -159,7 +168,7 @@ class _Columns:
 
     def _box(self, row: Mapping[str, str], where: str) -> _Row:
         sides = (*self.corner, *(self.size or self.end))
-        if not any(row[name] for name in (*sides, *([self.class_] if self.class_ else []))):
+        if all(_is_none(row[name]) for name in (*sides, *self.classes)):
             return None
         x, y, third, fourth = (self._number(row, name, where) for name in sides)
         if self.end and (third < x or fourth < y):
@@ -170,21 +179,8 @@ class _Columns:
             )
         size = (third, fourth) if self.size else (third - x, fourth - y)
         confidence = self._confidence(row, where)
-        why = next((why for name, why in _FLAGS.items() if number(row.get(name, "")) == 1), "")
+        why = why_ignored(row)
         return (x, y, *size), self._class(row, where), self._track(row, where), confidence, why
-
-    def _check_picture(self, row: Mapping[str, str], where: str) -> None:
-        """Check that boxes are in pixels of the sensor."""
-        if not self.picture or self.source.recording is None:
-            return
-        width, height = (number(row[name]) for name in self.picture)
-        size = self.source.recording.size
-        if width and height and (height, width) != tuple(size):
-            raise self.source.error(
-                f"the labelled picture is {width:g}x{height:g}, the sensor is {size}: scale the "
-                "boxes, or label pictures of the sensor's size",
-                where,
-            )
 
     def _first(self, names: tuple[str, ...]) -> str:
         return next((name for name in names if name in self.column_of), "")
@@ -219,6 +215,7 @@ class _Columns:
         whole = to_time(row[name])
         if whole is not None:
             if not self.time:
+                self.frames.add(whole)
                 return self.source.frame_time(whole, where)
             return self._on_clock(whole * unit, where)
         value = self._number(row, name, where)
@@ -233,18 +230,31 @@ class _Columns:
         return t
 
     def _class(self, row: Mapping[str, str], where: str) -> int:
-        if not self.class_:
+        """The class, by its name where a column has names: ids may be those of another program."""
+        if not self.classes:
             return next(iter(self.source.label_map))
-        text = row[self.class_]
-        # A class may have the name 7: names take precedence over ids.
-        if text.isdecimal() and text not in self.source.label_map.values():
-            return self.source.checked_class_id(int(text[:20]), where)
-        return self.source.class_id_of(text, where)
+        names = self.source.label_map.values()
+        texts = [row[name] for name in self.classes if row[name]]
+        named = [text for text in texts if text in names]
+        if named:
+            return self.source.class_id_of(named[0], where)
+        # Columns `name` may have names of objects, and of files.
+        unknown = [text for text in texts if text.replace(" ", "").isalpha()]
+        if unknown or not texts:
+            return self.source.class_id_of(unknown[0] if unknown else "", where)
+        whole = to_time(texts[0])
+        if whole is None or whole < 0:
+            return self.source.class_id_of(texts[0], where)
+        return self.source.checked_class_id(whole, where)
 
     def _track(self, row: Mapping[str, str], where: str) -> int:
-        if not self.track or not row[self.track]:
+        if not self.track or _is_none(row[self.track]):
             return 0
         track = to_time(row[self.track])
         if track is None or not -1 <= track < 2**32:
             raise self.source.error(f"{self.track} is {row[self.track]!r}, not a number", where)
         return max(track, 0)
+
+
+def _is_none(text: str) -> bool:
+    return not text or text.lower() in _NONE
