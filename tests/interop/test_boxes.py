@@ -178,7 +178,6 @@ def test_data_sets_of_supervision_are_read(tmp_path, name):
     np.testing.assert_allclose(np.stack([x1, y1, x1 + w, y1 + h], -1), expected, atol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="the columns of supervision's tables are not read yet")
 def test_tables_of_supervision_are_read(tmp_path):
     sv = pytest.importorskip("supervision")
     frames = make_boxes()

@@ -110,6 +110,25 @@ def test_the_geometry_of_openeb_is_the_size_and_the_order(tmp_path):
     assert np.concatenate(list(recording.blocks())).tolist() == [(7, 1, 1, 0), (8, 1, 1, 1)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("header", "size"), [("t,x@640,y@480,on", (480, 640)), ("t,x@34,y@48,on", (48, 34))]
+)
+def test_the_sensor_size_in_faerys_header_is_read(tmp_path, header, size, end):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"{header}{end}7,1,2,0{end}8,33,1,1{end}".encode())
+    recording = open_recording(path)
+    assert recording.size == SensorSize(*size)
+    assert np.concatenate(list(recording.blocks())).tolist() == [(7, 1, 2, 0), (8, 33, 1, 1)]
+
+
+def test_an_event_outside_the_size_of_the_header_is_damage(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t,x@20,y@48,on\n7,1,2,0\n8,33,1,1\n")
+    with pytest.raises(RecordingError, match=r"outside the sensor 20x48.*--sensor-size WxH"):
+        list(open_recording(path).blocks())
+
+
 def test_openebs_file_without_events_has_none(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("%geometry:640,480\n")

@@ -136,7 +136,7 @@ def _order_of_few(rows: Rows) -> Order:
 
 
 def _either(orders: Sequence[Order]) -> str:
-    return " or ".join(map(_spelled, orders[:4]))
+    return " or ".join(map(_spelled, list(dict.fromkeys(orders))[:4]))
 
 
 class _Ranges(NamedTuple):

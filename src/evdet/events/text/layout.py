@@ -24,6 +24,7 @@ from evdet.events.files import (
     missing_roles,
     order_from_option,
     order_of_columns,
+    size_in_names,
 )
 from evdet.events.text.dialect import (
     BLANK,
@@ -202,6 +203,7 @@ def _header(
             dialect = Dialect(ord("\t"), dialect.decimal)
     names = names or _names(text)
     columns = find_roles(names) if names else None
+    found.size = found.size or (size_in_names(names) if names else None)
     if names is None or columns is None:
         split = next((s for s in _SEPARATORS if len(Dialect(s).split(text)) > 1), BLANK)
         words = [word.decode("utf-8", "replace") for word in Dialect(split).split(text)]
