@@ -196,5 +196,18 @@ def _unfitting(rows: Rows) -> str:
     shown = " ".join(f"{number:g}" for number in rows[0])
     return (
         f"the row {shown} is not t, x, y and p in any order (x and y are whole numbers from 0 to "
-        "65535, p is 0, 1 or -1)"
+        f"65535, p is 0, 1 or -1){_other_polarities(rows)}"
     )
+
+
+def _other_polarities(rows: Rows) -> str:
+    """What to do with a column that has two values, of another kind."""
+    for column in rows.T:
+        values = np.unique(column[np.isfinite(column)])
+        if len(values) == 2 and np.abs(values).max() > 1 and len(rows) >= _ENOUGH:
+            low, high = values
+            return (
+                f". If the column of {low:g} and {high:g} is the polarity, write it as 0 and 1 "
+                "first"
+            )
+    return ""
