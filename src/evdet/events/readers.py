@@ -72,7 +72,8 @@ _REFUSED = {
     b"MATLAB": "a MATLAB file. In MATLAB, save the events as text: "
     "writematrix([t x y p], 'recording.csv'); or in Python load it with scipy.io.loadmat (version "
     "7.3: h5py) and save t, x, y and p with np.savez.",
-    b"PK\x03\x04": "a zip archive. Unpack it first.",
+    b"PK\x03\x04": "a zip archive. Unpack it first; save a spreadsheet as CSV, and a PyTorch "
+    "tensor with np.save.",
     b"\x1f\x8b": "a gzip archive. Unpack it first: gunzip.",
     b"BZh": "a bzip2 archive. Unpack it first: bunzip2.",
     b"\xfd7zXZ\x00": "an xz archive. Unpack it first: unxz.",

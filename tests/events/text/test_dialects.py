@@ -247,3 +247,21 @@ def test_other_polarities_are_refused_and_the_remedy_named(tmp_path, off, on):
     path.write_text("t x y p\n" + lines)
     with pytest.raises(RecordingError, match=r"write others, such as 1 and 2, as 0 and 1 first"):
         list(open_recording(path).blocks())
+
+
+@pytest.mark.parametrize("header", ["", "t|x|y|p\n", " t | x | y | p \n"])
+def test_bars_separate_columns(tmp_path, header):
+    path = tmp_path / "a.txt"
+    rows = [(1000 + 10 * k, 7 * k % 64, 5 * k % 48, k % 2) for k in range(40)]
+    mark = " | " if header.startswith(" ") else "|"
+    path.write_text(header + "".join(mark.join(map(str, row)) + "\n" for row in rows))
+    assert np.concatenate(list(open_recording(path).blocks())).tolist() == rows
+
+
+def test_columns_that_nothing_separates_are_refused_and_separators_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{1000 + 10 * k}:{k}:{k}:1\n" for k in range(40)))
+    with pytest.raises(
+        RecordingError, match=r"one column\. Separate .* by commas, semicolons, tabs"
+    ):
+        open_recording(path)

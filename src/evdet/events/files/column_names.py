@@ -28,9 +28,10 @@ _TIME_NAMES = (
 )  # fmt: skip
 _NAMES = {
     **dict.fromkeys(_TIME_NAMES, 0),
-    **dict.fromkeys(("x", "xs", "px", "pos_x", "x_pos", "x_coord", "x_coordinate", "col",
-                     "column"), 1),
-    **dict.fromkeys(("y", "ys", "py", "pos_y", "y_pos", "y_coord", "y_coordinate", "row"), 2),
+    **dict.fromkeys(("x", "xs", "px", "pos_x", "x_pos", "x_coord", "x_coords", "x_coordinate",
+                     "x_coordinates", "col", "cols", "column"), 1),
+    **dict.fromkeys(("y", "ys", "py", "pos_y", "y_pos", "y_coord", "y_coords", "y_coordinate",
+                     "y_coordinates", "row", "rows"), 2),
     **dict.fromkeys(("p", "ps", "pol", "pols", "polarity", "polarities", "on", "is_on",
                      "sign"), 3),
 }  # fmt: skip

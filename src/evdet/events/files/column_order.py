@@ -79,6 +79,10 @@ def order_of_columns(rows: Rows) -> Order:
     num_columns = rows.shape[1]
     if num_columns == 5 and len(rows) >= _ENOUGH and _counts_rows(rows[:, 0]):
         return (NOTHING, *order_of_columns(rows[:, 1:]))
+    if num_columns == 1:
+        raise ValueError(
+            "a row has one column. Separate the columns by commas, semicolons, tabs or blanks"
+        )
     if num_columns != 4:
         raise ValueError(
             f"a row has {num_columns} columns, not four. Name those that count, such as "

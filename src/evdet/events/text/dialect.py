@@ -63,6 +63,8 @@ def detect_dialect(lines: Sequence[bytes]) -> Dialect:
     text = b"\n".join(lines)
     if b";" in text:
         return Dialect(ord(";"), _decimal([line.split(b";") for line in lines]))
+    if b"|" in text:
+        return Dialect(ord("|"), _decimal([line.split(b"|") for line in lines]))
     by_blanks = [line.split() for line in lines]
     if b"," not in text:
         return Dialect()

@@ -40,7 +40,7 @@ __all__ = ["TextLayout", "find_layout", "has_event_names", "has_events"]
 
 _GEOMETRY = re.compile(rb"[#%]\s*geometry\s*[:=]?\s*(\d{1,5})\s*[,x]\s*(\d{1,5})\s*", re.IGNORECASE)
 _SIZE = re.compile(rb"(\d{1,5})[\s,;]+(\d{1,5})")
-_SEPARATORS = (ord(","), ord(";"), ord("\t"), BLANK)
+_SEPARATORS = (ord(","), ord(";"), ord("|"), ord("\t"), BLANK)
 _STARTS_AS_NUMBER = re.compile(rb"[\s\"']*[+-]?\.?\d")
 _METAVISION = (1, 2, 3, 0)  # x y p t
 
