@@ -55,3 +55,16 @@ def test_classes_are_chosen_by_name(root):
     assert check(CheckOptions(folder=root, classes=("car=vehicle",), clip_boxes=False)) == 0
     with pytest.raises(ValueError, match="'cat'"):
         check(CheckOptions(folder=root, classes=("cat",)))
+
+
+def test_the_size_of_recordings_with_a_wrong_one_can_be_given(root, capsys):
+    for path in root.glob("*/*_td.dat"):
+        content = path.read_bytes()
+        start = content.index(b"% Width")
+        stop = content.index(b"\x0c\x08")
+        path.write_bytes(content[:start] + b"% Width 2\n% Height 2\n" + content[stop:])
+    assert check(CheckOptions(folder=root)) == 1
+    assert "outside the sensor 2x2" in capsys.readouterr().out
+    assert check(CheckOptions(folder=root, sensor_size="64x48")) == 0
+    with pytest.raises(ValueError, match="--sensor-size"):
+        check(CheckOptions(folder=root, sensor_size="wide"))

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.cli import main
 from evdet.config import DetectionConfig
+from evdet.events import open_recording
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
 
@@ -112,6 +114,25 @@ def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, ch
     assert list(kept["per_class"]) == ["pedestrian"]
     assert kept["num_truths"] == 4
     assert kept["per_class"]["pedestrian"]["num_detections"] == kept["num_detections"]
+
+
+def test_recordings_that_leave_something_open_are_evaluated_as_the_user_says(
+    caplog, tmp_path, checkpoint, dataset
+):
+    shutil.copytree(dataset, tmp_path / "set")
+    for path in (tmp_path / "set/test").glob("*_td.dat"):
+        events = np.concatenate(list(open_recording(path).blocks()))
+        rows = np.stack([events[name].astype(np.int64) for name in "txyp"], axis=1)
+        rows[:, 0] *= 1000
+        np.save(path.with_suffix(".npy"), rows)
+        path.unlink()
+    words = ["evaluate", str(checkpoint), "--dataset-path", str(tmp_path / "set")]
+    words += ["--classes", "person=pedestrian", "--output-dir", str(tmp_path), "--no-count-events"]
+    assert main(words) != 0
+    assert "--time-unit us, ms, s or ns" in caplog.text
+    assert main([*words, "--time-unit", "ns", "--sensor-size", "48x32"]) == 0
+    kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert kept["num_truths"] == 4
 
 
 def test_tracks_are_scored_where_they_are_asked_for(capsys, tmp_path, checkpoint):

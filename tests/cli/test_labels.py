@@ -67,6 +67,23 @@ def test_the_recording_gives_size_and_clock(capsys):
     assert (image["t"], image["frame_id"], image["width"]) == (1_050_000, 0, 64)
 
 
+def test_a_recording_that_leaves_stream_and_unit_open_is_read_as_the_user_says(capsys):
+    times = 1_020_000 + 1000 * np.arange(400)
+    columns = {"t": times * 1000, "x": np.arange(400) * 7 % 64, "y": np.arange(400) * 5 % 48}
+    both = {f"{name}_{field}": c for name in ("left", "right") for field, c in columns.items()}
+    np.savez("drive.npz", **both, left_p=columns["x"] % 2, right_p=columns["x"] % 2)
+    Path("drive.txt").write_text("1,1,2,3,10,10,1,0,1\n")
+    words = ["drive.txt", "drive.json", "--recording", "drive.npz", "--frame-period", "50000"]
+    status, said = run(capsys, *words)
+    assert (status, "--stream left" in said) == (2, True)
+    status, said = run(capsys, *words, "--stream", "left")
+    assert (status, "--time-unit us, ms, s or ns" in said) == (2, True)
+    status, said = run(capsys, *words, "--stream", "left", "--time-unit", "ns")
+    assert status == 0, said
+    [image] = json.loads(Path("drive.json").read_text())["images"]
+    assert (image["t"], image["width"]) == (1_050_000, 64)
+
+
 def test_names_in_the_labels_themselves_are_used(capsys, tmp_path):
     (tmp_path / "a.csv").write_text("t,x,y,w,h,class\n50000,1,2,3,4,tram\n50000,1,2,3,4,bus\n")
     (tmp_path / "gt").mkdir()

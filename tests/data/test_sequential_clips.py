@@ -306,6 +306,20 @@ def test_what_cannot_be_opened_is_left_out_and_told(maker, caplog):
         open_streams(maker, strict=True)
 
 
+def test_a_recording_whose_first_event_is_damaged_is_left_out_for_that_reason(maker, caplog):
+    add_three(maker)
+    path = maker.path / "train" / "b_td.dat"
+    path.unlink()
+    header = b"% evt 2.0\n% geometry 8x8\n% end\n"
+    words = np.array([0x8 << 28 | 5_000_700 >> 6, 20 << 11 | 3], "<u4")
+    path.with_suffix(".raw").write_bytes(header + words.tobytes())
+    assert list(open_streams(maker).source.broken) == ["b"]
+    assert "outside the sensor 8x8" in caplog.text
+    assert "--sensor-size WxH" in caplog.text
+    caplog.clear()
+    assert open_streams(maker, sensor_size=maker.size).source.broken == {}
+
+
 def test_a_file_that_ends_within_an_event_is_used_with_one_warning(maker, caplog):
     path = maker.add("a", 0, 8999, [9000])
     whole = list(open_streams(maker).clips(0, 0, 0))

@@ -53,7 +53,6 @@ def test_event_stream_files_of_faery_count_rows_from_the_bottom(tmp_path):
     assert differences(found, events) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="a header with sizes, t,x@1280,y@720,on, is not read yet")
 @pytest.mark.parametrize("kind", ["spread", "rows"])
 def test_csv_of_faery_is_read(tmp_path, kind):
     events = make_events(kind)

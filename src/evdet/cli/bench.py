@@ -16,7 +16,14 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import build_detector, complete_config
-from evdet.cli.options import ReadingOptions, TrackerName, check_at_least, check_share, default
+from evdet.cli.options import (
+    ReadingOptions,
+    TrackerName,
+    asked_size,
+    check_at_least,
+    check_share,
+    default,
+)
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
@@ -74,6 +81,8 @@ class BenchOptions:
     """Lowest score in [0, 1] of a box that starts a track."""
     score_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
     """Score threshold in [0, 1]; 0 measures the worst case of non-maximum suppression."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recording."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -154,7 +163,9 @@ def _open(
         return detector, weights, picture_bins(spec, device=device)
     source = options.source or _recording_for(spec, folder)
     reading = AS_STATED if options.source is None else options.reading.options()
-    return detector, weights, open_time_bins(source, spec, device=device, options=reading)
+    size = None if options.source is None else asked_size(options.sensor_size)
+    bins = open_time_bins(source, spec, device=device, options=reading, size=size)
+    return detector, weights, bins
 
 
 def _fill_in(config: DetectionConfig, options: BenchOptions) -> DetectionConfig:
@@ -176,7 +187,8 @@ def _fill_in(config: DetectionConfig, options: BenchOptions) -> DetectionConfig:
 def _size_of(options: BenchOptions) -> SensorSize:
     if options.source is None:
         return open_recording(sample_recording()).size
-    return open_recording(options.source, options=options.reading.options()).size
+    size = asked_size(options.sensor_size)
+    return open_recording(options.source, size=size, options=options.reading.options()).size
 
 
 def _recording_for(spec: FrameSpec, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, ReadingOptions, default
+from evdet.cli.options import Flag, ReadingOptions, asked_size, default
 from evdet.data import CheckReport, Finding, check_folder
 from evdet.labels import BoxRules
 
@@ -37,6 +37,8 @@ class CheckOptions:
     """Clip boxes to the sensor, and ignore boxes outside it."""
     frame_period: Annotated[int | None, default("--delta-t", "US")] = None
     """Frame period in microseconds, for labels numbered by frame."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, where recordings state none or a wrong one."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recordings."""
     show_all: Flag = False
@@ -61,6 +63,7 @@ def check(options: CheckOptions) -> int:
         ),
         frame_period=options.frame_period,
         options=options.reading.options(),
+        size=asked_size(options.sensor_size),
         progress=lambda entries: tqdm(entries, desc="Checking", unit="recording", leave=False),
     )
     print(describe_report(report, num_shown=None if options.show_all else _NUM_SHOWN))

@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,7 +18,9 @@ from evdet.build import build_loader, read_options
 from evdet.cli.options import (
     Flag,
     ProtocolName,
+    ReadingOptions,
     TrackerName,
+    asked_size,
     check_at_least,
     check_share,
     chosen_tracker,
@@ -72,6 +74,10 @@ class EvaluateOptions:
     """Tracker."""
     track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
     """Lowest score in [0, 1] of a box that starts a track."""
+    sensor_size: Annotated[str | None, default("that of the training, or as stated", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recordings; by default as the training did, if --dataset-path is left out."""
     count_events: bool = True
     """Count the events in every box, for the curve over them; reads recordings twice."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -164,6 +170,7 @@ def _config_for(
     config = evaluated.config
     if options.dataset_path is not None:
         config = dataclasses.replace(config, dataset_path=str(options.dataset_path))
+    config = _reading_as_asked(options, config)
     classes = _classes(options, evaluated, protocol)
     # The same box rules hold for pictures and confusion matrix, which come from the loader.
     pixels = 2 if protocol.pixels == "half sensor" else 1
@@ -182,6 +189,23 @@ def _config_for(
     if protocol.classes and config.class_names != protocol.classes:
         deviations.append(f"other classes than {', '.join(protocol.classes)}")
     return config, deviations
+
+
+def _reading_as_asked(options: EvaluateOptions, config: DetectionConfig) -> DetectionConfig:
+    """The configuration with what the options say of the recordings."""
+    asked_size(options.sensor_size)  # refuses what is no size
+    asked = options.reading.options()
+    # What the training says of its recordings does not hold for those of another folder.
+    trained = config if options.dataset_path is None else DetectionConfig()
+    return dataclasses.replace(
+        config,
+        format=asked.format or trained.format,
+        time_unit=asked.time_unit or trained.time_unit,
+        columns=asked.columns or trained.columns,
+        stream=asked.stream or trained.stream,
+        sensor_size=options.sensor_size or trained.sensor_size,
+        strict=asked.strict or config.strict,
+    )
 
 
 def _or(given: float | None, configured: float) -> float:

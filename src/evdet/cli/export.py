@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import tyro
 
-from evdet.cli.options import Flag, check_at_least, default
+from evdet.cli.options import Flag, ReadingOptions, asked_size, check_at_least, default
 from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
 from evdet.export import (
     OPSET,
@@ -43,6 +43,10 @@ class ExportOptions:
     """Fix the batch size to 1 and the frame size to that of the training."""
     source: Annotated[Path | None, default("a simulated recording", "FILE|DIR")] = None
     """Event recording, video or folder of images for the comparison."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recording."""
     time_bins: int = 24
     """Number of time bins for the comparison, with the memory carried on."""
 
@@ -131,6 +135,7 @@ def _frames(options: ExportOptions, spec: FrameSpec) -> Iterator[np.ndarray]:
     if options.source is None:
         yield from simulated_windows(spec, options.time_bins)
         return
-    stream = open_frames(options.source, spec)
+    size = asked_size(options.sensor_size)
+    stream = open_frames(options.source, spec, size=size, options=options.reading.options())
     for streamed in itertools.islice(stream, options.time_bins):
         yield streamed.frame[None].astype(np.float32)

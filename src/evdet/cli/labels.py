@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from evdet.cli.options import Flag, check_at_least, counted, default
-from evdet.events import SensorSize, open_recording, parse_size
+from evdet.cli.options import (
+    Flag,
+    ReadingOptions,
+    asked_size,
+    check_at_least,
+    counted,
+    default,
+)
+from evdet.events import SensorSize, open_recording
 from evdet.labels import (
     LabeledTimes,
     RecordingSpan,
@@ -37,6 +44,14 @@ class LabelsOptions:
     """Format to write; auto takes the ending of OUT; yolo and voc are folders."""
     recording: Annotated[Path | None, default("none", "FILE")] = None
     """Labelled recording, for its sensor size and its clock."""
+    time_unit: Annotated[
+        Literal["ns", "us", "ms", "s"] | None, default("from the file", "us|ms|s|ns")
+    ] = None
+    """Unit of times of --recording, if it is a text, NumPy or HDF5 file."""
+    columns: Annotated[str | None, default("from the file", "txyp")] = None
+    """Order of columns of --recording, if it is a text, NumPy or HDF5 file."""
+    stream: Annotated[str | None, default("the only one", "NAME")] = None
+    """Stream, camera or topic of --recording, if it has several."""
     frame_period: Annotated[int | None, default("none", "US")] = None
     """Frame period in microseconds, for formats that number frames."""
     sensor_size: Annotated[str | None, default("that of --recording", "WxH")] = None
@@ -118,10 +133,12 @@ def _check_output(options: LabelsOptions) -> None:
 
 def _span_of(options: LabelsOptions) -> RecordingSpan | None:
     """The facts of the recording, as far as they are known."""
-    stated = options.sensor_size
-    size = None if stated is None else parse_size(stated, name="--sensor-size")
+    size = asked_size(options.sensor_size)
     if options.recording is not None:
-        recording = open_recording(options.recording, size=size)
+        reading = ReadingOptions(
+            time_unit=options.time_unit, columns=options.columns, stream=options.stream
+        ).options()
+        recording = open_recording(options.recording, size=size, options=reading)
         return RecordingSpan(recording.size, recording.start, recording.end)
     return None if size is None else RecordingSpan(SensorSize(*size), 0, None)
 

@@ -10,7 +10,7 @@ import tyro
 
 from evdet.config import DetectionConfig
 from evdet.configs import find_config, shipped_config
-from evdet.events import ReadOptions
+from evdet.events import ReadOptions, SensorSize, parse_size
 from evdet.runs import RunFolder
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "ProtocolName",
     "ReadingOptions",
     "TrackerName",
+    "asked_size",
     "check_above",
     "check_at_least",
     "check_share",
@@ -124,6 +125,15 @@ class ReadingOptions:
             )
         except ValueError as error:
             raise ValueError(f"--{error}") from None
+
+
+def asked_size(text: str | None) -> SensorSize | None:
+    """The size that `--sensor-size` gives; None where it is left out.
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    return None if text is None else parse_size(text, name="--sensor-size")
 
 
 def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summary: str) -> Options:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,9 +10,9 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, ReadingOptions, counted
+from evdet.cli.options import Flag, ReadingOptions, asked_size, counted, default
 from evdet.data import RecordingEntry, SplitPlan, do_split, is_metavision_tensors, plan_split
-from evdet.events import ReadOptions, RecordingError, is_bag_folder, open_recording
+from evdet.events import Recording, RecordingError, is_bag_folder, open_recording
 from evdet.labels import LABEL_MAP_FILE, LabelError, read_boxes, read_label_map
 
 __all__ = ["SplitOptions", "describe_plan", "split"]
@@ -35,6 +36,8 @@ class SplitOptions:
     """Random seed."""
     how: Literal["move", "link", "copy"] = "move"
     """Move the files, hard-link them, or copy them."""
+    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recordings."""
     dry_run: Flag = False
@@ -43,13 +46,14 @@ class SplitOptions:
 
 def split(options: SplitOptions) -> None:
     """Split a folder and print the plan."""
-    reading = options.reading.options()
+    size = asked_size(options.sensor_size)
+    opened = partial(open_recording, size=size, options=options.reading.options())
     plan = plan_split(
         options.folder,
         shares={"train": options.train, "val": options.val, "test": options.test},
         seed=options.seed,
-        count_boxes=_box_counter(options.folder, reading),
-        weigh=(lambda path: _duration(path, reading)) if options.by == "duration" else None,
+        count_boxes=_box_counter(options.folder, opened),
+        weigh=(lambda path: _duration(path, opened)) if options.by == "duration" else None,
         progress=lambda entries: tqdm(entries, desc="Reading", unit="recording", leave=False),
     )
     if not options.dry_run:
@@ -96,7 +100,7 @@ def _describe_classes(plan: SplitPlan) -> list[str]:
 
 
 def _box_counter(
-    folder: Path, options: ReadOptions
+    folder: Path, opened: Callable[[Path], Recording]
 ) -> Callable[[RecordingEntry], Mapping[str, int]] | None:
     """A function that counts a recording's boxes by class; None without a label map."""
     if not (folder / LABEL_MAP_FILE).exists():
@@ -107,7 +111,7 @@ def _box_counter(
         if entry.boxes is None or entry.kind == "frames":
             return {}
         try:
-            recording = open_recording(entry.recording, options=options)
+            recording = opened(entry.recording)
             # Times do not matter here, so that any period of frames will do.
             labeled = read_boxes(entry.boxes, label_map, recording=recording, frame_period=50_000)
         except (LabelError, RecordingError):
@@ -119,10 +123,10 @@ def _box_counter(
     return count
 
 
-def _duration(path: Path, options: ReadOptions) -> int:
+def _duration(path: Path, opened: Callable[[Path], Recording]) -> int:
     """Duration of a recording; ready-made frames count by their size."""
     if path.is_dir() and not is_bag_folder(path):
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     if path.suffix.lower() in (".h5", ".hdf5") and is_metavision_tensors(path):
         return path.stat().st_size
-    return open_recording(path, options=options).duration
+    return opened(path).duration

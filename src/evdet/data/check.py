@@ -16,7 +16,7 @@ from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.label_clock import judge_clock
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.data.tensors import open_tensors
-from evdet.events import AS_STATED, ReadOptions, RecordingError
+from evdet.events import AS_STATED, ReadOptions, RecordingError, SensorSize
 from evdet.labels import (
     BoxRules,
     ClassChoice,
@@ -97,6 +97,7 @@ def check_folder(
     rules: BoxRules | None = None,
     frame_period: int | None = None,
     options: ReadOptions = AS_STATED,
+    size: SensorSize | None = None,
     progress: Callable[[Sequence[RecordingEntry]], Iterable[RecordingEntry]] = iter,
 ) -> CheckReport:
     """Read every recording and every label file of a data set once.
@@ -109,6 +110,7 @@ def check_folder(
         frame_period: microseconds from frame to frame, for labels numbered by frame; by default
             the duration of a bin.
         options: what the files of the recordings leave open.
+        size: the sensor's size where the recordings state none or a wrong one.
         progress: wraps the recordings of all splits while they are read.
 
     Raises:
@@ -120,7 +122,7 @@ def check_folder(
     folder = open_folder(path, options=options)
     choice = choose_classes(folder.label_map, classes)
     report = CheckReport(folder, choice.names, delta_t)
-    reader = _Reader(report, choice, classes, rules or BoxRules(), frame_period or delta_t)
+    reader = _Reader(report, choice, classes, rules or BoxRules(), frame_period or delta_t, size)
     split_of = {
         entry.recording: split for split, entries in folder.splits.items() for entry in entries
     }
@@ -142,12 +144,14 @@ class _Reader:
         wanted: Sequence[str],
         rules: BoxRules,
         frame_period: int,
+        size: SensorSize | None,
     ) -> None:
         self.report = report
         self.choice = choice
         self.wanted = wanted
         self.rules = rules
         self.frame_period = frame_period
+        self.size = size
 
     def read(self, entry: RecordingEntry, use: SplitUse) -> None:
         """Read a recording and its labels."""
@@ -157,7 +161,7 @@ class _Reader:
         if entry.kind == "frames":
             self._read_frames(entry, use)
             return
-        scan = scan_recording(entry.recording, self.report.folder.options)
+        scan = scan_recording(entry.recording, self.report.folder.options, size=self.size)
         self._look_at_events(entry.recording, scan)
         if not scan.num_events:
             return

@@ -219,6 +219,8 @@ def open_recordings(
             recording = open_recording(entry.recording, size=sensor_size, options=folder.options)
             _check_end(recording, strict=strict)
             size, num_bins = recording.size, _count_bins(recording, delta_t)
+            if not num_bins:
+                next(recording.blocks(), None)  # raises what is wrong with its first event
             hot = find_hot_mask(recording, delta_t) if spec.remove_hot_pixels else None
         except RecordingError as error:
             if strict:

@@ -32,26 +32,29 @@ class RecordingScan:
     """What is wrong with the file; empty if it could be read to its end."""
 
 
-def scan_recording(path: Path, options: ReadOptions = AS_STATED) -> RecordingScan:
+def scan_recording(
+    path: Path, options: ReadOptions = AS_STATED, *, size: SensorSize | None = None
+) -> RecordingScan:
     """Read a recording to its end or its first damage; an unreadable one has an error.
 
     Args:
         path: the file.
         options: what the file leaves open.
+        size: the sensor's size where the file states none or a wrong one.
     """
     pass_ = _Pass()
     error, recording = "", None
     try:
-        recording = open_recording(path, options=options, reports_end=False)
+        recording = open_recording(path, size=size, options=options, reports_end=False)
         for block in recording.blocks():
             if len(block):
                 pass_.take(block)
-        size = recording.size if pass_.num_events else SensorSize(0, 0)
+        found_size = recording.size if pass_.num_events else SensorSize(0, 0)
     except (RecordingError, OSError) as damage:
         error = str(damage)
-        size = SensorSize(pass_.height, pass_.width)
+        found_size = SensorSize(pass_.height, pass_.width)
     return RecordingScan(
-        span=RecordingSpan(size, pass_.start, pass_.end),
+        span=RecordingSpan(found_size, pass_.start, pass_.end),
         num_events=pass_.num_events,
         longest_gap=pass_.longest_gap,
         gap_start=pass_.gap_start,

@@ -72,7 +72,8 @@ _REFUSED = {
     b"MATLAB": "a MATLAB file. In MATLAB, save the events as text: "
     "writematrix([t x y p], 'recording.csv'); or in Python load it with scipy.io.loadmat (version "
     "7.3: h5py) and save t, x, y and p with np.savez.",
-    b"PK\x03\x04": "a zip archive. Unpack it first.",
+    b"PK\x03\x04": "a zip archive. Unpack it first; save a spreadsheet as CSV, and a PyTorch "
+    "tensor with np.save.",
     b"\x1f\x8b": "a gzip archive. Unpack it first: gunzip.",
     b"BZh": "a bzip2 archive. Unpack it first: bunzip2.",
     b"\xfd7zXZ\x00": "an xz archive. Unpack it first: unxz.",
@@ -83,6 +84,8 @@ _REFUSED = {
     b"PAR1": "a Parquet file. Save its table as CSV first: pandas.read_parquet(...).to_csv(...).",
 }
 
+_RAW_LINE = re.compile(rb"^% *(evt|format)[ \t]", re.MULTILINE)
+_DAT_LINE = re.compile(rb"^% *(data file|version|width|height)\b", re.MULTILINE | re.IGNORECASE)
 
 _HEAD = 4096  # bytes that are read to recognise a format
 _LONG_HEAD = 5 << 14  # and where that takes more; whole records of N-MNIST
@@ -127,11 +130,11 @@ def recognize(path: Path) -> str:
         if head.startswith(magic):
             return name
     suffix = path.suffix.lower()
-    is_raw = head.startswith(b"%") and re.search(rb"^% *(evt|format)[ \t]", head, re.MULTILINE)
+    is_raw = head.startswith(b"%") and _RAW_LINE.search(head)
     if not is_raw and is_event_table(head):
         return "text"
     if head.startswith(b"%"):
-        return "raw" if is_raw or suffix == ".raw" else "dat"
+        return "raw" if is_raw or (suffix == ".raw" and not _DAT_LINE.search(head)) else "dat"
     if is_text(head):
         return "text"
     start = _read_head(path, _LONG_HEAD)
@@ -175,12 +178,33 @@ def _refuse_other_header(path: Path, name: str) -> None:
                 f"{path} is {READERS[stated].name}, not {READERS[name].name}. Leave --format "
                 f"{name} out."
             )
+    if name == "npz" or (family in _MAGIC.values() and not _has_magic(path, head, family)):
+        raise RecordingError(
+            f"{path} has no header of {READERS[name].name}: it starts with {head[:8]!r}. Leave "
+            f"--format {name} out."
+        )
+    if name in ("raw", "dat") and head.startswith(b"%"):
+        is_raw = _RAW_LINE.search(head) is not None
+        if is_raw != (name == "raw") and (is_raw or _DAT_LINE.search(head)):
+            raise RecordingError(
+                f"{path} has the header of a {'RAW' if is_raw else 'DAT'} file. Leave --format "
+                f"{name} out."
+            )
     # The others look at such a line themselves; pixels can look like its first byte.
     if name == "nmnist" and re.match(rb"%[ -~\t]*\r?\n", head):
         raise RecordingError(
             f"{path} has the header of a RAW or DAT file, so it is not {READERS[name].name}. Leave "
             f"--format {name} out."
         )
+
+
+def _has_magic(path: Path, head: bytes, family: str) -> bool:
+    if family == "hdf5":
+        # Programs may keep a block of their own in front, of a power of two from 512 bytes on.
+        start = _read_head(path, _LONG_HEAD)
+        places = (0, *(512 << k for k in range(8)))
+        return any(start.startswith(b"\x89HDF\r\n\x1a\n", place) for place in places)
+    return any(head.startswith(magic) for magic, name in _MAGIC.items() if name == family)
 
 
 def _is_npz(path: Path, head: bytes) -> bool:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from evdet.events import AS_STATED, ReadOptions, TimeBin, open_recording
+from evdet.events import AS_STATED, ReadOptions, SensorSize, TimeBin, open_recording
 from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
     events_to_tensors,
@@ -60,6 +60,7 @@ def open_time_bins(
     device: torch.device = CPU,
     delta_t: int | None = None,
     options: ReadOptions = AS_STATED,
+    size: SensorSize | None = None,
 ) -> TimeBins:
     """Open a recording, a video or a folder of images.
 
@@ -70,6 +71,7 @@ def open_time_bins(
             a hundredth of the bytes; the frames are the same.
         delta_t: duration of a time bin, in microseconds; None takes that of the training.
         options: what the file of a recording leaves open.
+        size: the sensor's size where the file states none or a wrong one.
 
     Returns:
         Its time bins. For a video or images, reading is decoding and scaling.
@@ -82,7 +84,7 @@ def open_time_bins(
     if is_pictures(path):
         return _picture_files(path, spec, device)
     check_event_detector(f"{path} is an event recording", spec.preprocess)
-    size = open_recording(path, options=options).size
+    size = open_recording(path, size=size, options=options).size
     frames = EventFrames(path.name, size, spec)
 
     def play() -> Iterator[TimeBin]:

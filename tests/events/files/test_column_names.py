@@ -2,12 +2,14 @@
 
 import pytest
 
+from evdet.events import SensorSize
 from evdet.events.files import (
     ColumnName,
     find_roles,
     group_columns,
     missing_roles,
     read_column_name,
+    size_in_names,
 )
 
 NAMES = {
@@ -20,7 +22,8 @@ NAMES = {
     "x [px]": (1, None), "x_px": (1, None), "y_pos": (2, None), "row": (2, None), "Py": (2, None),
     "pol": (3, None), "Polarity": (3, None), "on": (3, None), "polarity (1=ON)": (3, None),
     "ms_to_idx": (-1, None), "x_us": (-1, None), "width": (-1, None), "t_offset": (-1, None),
-    "track_id": (-1, None), "us": (-1, None),
+    "track_id": (-1, None), "us": (-1, None), "x@1280": (1, None), "Y@720": (2, None),
+    "x_coords": (1, None), "y_coordinates": (2, None), "rows": (2, None),
 }  # fmt: skip
 
 
@@ -51,3 +54,11 @@ def test_columns_that_lie_together_are_a_group():
     assert list(group_columns(names)) == ["left", "right"]
     nested = [f"a/b/{field}" for field in ("t", "x", "y", "p", "ms_map_idx")]
     assert list(group_columns(nested)) == ["a/b"]
+
+
+def test_a_size_behind_the_names_needs_both_sides():
+    assert size_in_names([]) is None
+    assert size_in_names(["t", "x", "y", "on"]) is None
+    assert size_in_names(["t", "x@64", "y", "on"]) is None
+    assert size_in_names(["t", "x@64", "y@0", "on"]) is None
+    assert size_in_names(["on", " Y@48 ", '"x@64"', "t"]) == SensorSize(height=48, width=64)

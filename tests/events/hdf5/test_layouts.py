@@ -233,3 +233,20 @@ def test_groups_that_hold_one_another_are_searched_once(tmp_path):
         file["alias"] = h5py.SoftLink("/camera")
         file["other"] = h5py.ExternalLink("nowhere.h5", "/")
     assert len(open_recording(path)) == 20
+
+
+@pytest.mark.parametrize("chunks", [None, True])
+@pytest.mark.parametrize("shape", [(NUM, 1), (1, NUM)])
+def test_columns_of_matlab_have_a_second_axis_of_one(tmp_path, events, shape, chunks):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        for name in "txyp":
+            column = events[name].astype(np.float64).reshape(shape)
+            file.create_dataset(f"events/{name}", data=column, chunks=chunks)
+    np.testing.assert_array_equal(read(path), events)
+    assert len(open_recording(path)) == NUM
+    with h5py.File(path, "a") as file:
+        del file["events/p"]
+        file["events/p"] = events["p"][: NUM - 10].reshape([min(side, NUM - 10) for side in shape])
+    with pytest.raises(RecordingError, match=f"events/p {NUM - 10}"):
+        read(path)

@@ -110,6 +110,25 @@ def test_the_geometry_of_openeb_is_the_size_and_the_order(tmp_path):
     assert np.concatenate(list(recording.blocks())).tolist() == [(7, 1, 1, 0), (8, 1, 1, 1)]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("header", "size"), [("t,x@640,y@480,on", (480, 640)), ("t,x@34,y@48,on", (48, 34))]
+)
+def test_the_sensor_size_in_faerys_header_is_read(tmp_path, header, size, end):
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"{header}{end}7,1,2,0{end}8,33,1,1{end}".encode())
+    recording = open_recording(path)
+    assert recording.size == SensorSize(*size)
+    assert np.concatenate(list(recording.blocks())).tolist() == [(7, 1, 2, 0), (8, 33, 1, 1)]
+
+
+def test_an_event_outside_the_size_of_the_header_is_damage(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t,x@20,y@48,on\n7,1,2,0\n8,33,1,1\n")
+    with pytest.raises(RecordingError, match=r"outside the sensor 20x48.*--sensor-size WxH"):
+        list(open_recording(path).blocks())
+
+
 def test_openebs_file_without_events_has_none(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("%geometry:640,480\n")
@@ -163,3 +182,86 @@ def test_dates_and_archives_are_refused_for_what_they_are(tmp_path):
     assert "a gzip archive. Unpack it first: gunzip" in refusal(
         tmp_path, gzip.compress(lines().encode())
     )
+
+
+@pytest.mark.parametrize("header", ["Time (s)\tX\tY\tP", "Time (s) X Y P", "Time [s]  x  y  p"])
+def test_a_unit_in_brackets_belongs_to_its_name_in_any_header(tmp_path, header):
+    path = tmp_path / "a.tsv"
+    mark = "\t" if "\t" in header else " "
+    rows = [mark.join(["0.000007", "1", "2", "0"]), mark.join(["0.000008", "3", "4", "1"])]
+    path.write_text("\n".join([header, *rows]) + "\n")
+    assert np.concatenate(list(open_recording(path).blocks())).tolist() == [
+        (7, 1, 2, 0),
+        (8, 3, 4, 1),
+    ]
+
+
+def test_a_header_of_tabs_over_lines_of_blanks_names_their_columns(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("p\tt (us)\tx\ty\n0 7 1 2\n1 8 3 4\n")
+    assert np.concatenate(list(open_recording(path).blocks())).tolist() == [
+        (7, 1, 2, 0),
+        (8, 3, 4, 1),
+    ]
+
+
+@pytest.mark.parametrize("form", ['"{:,}",{},{},{}', "{:,};{};{};{}", "german"])
+@pytest.mark.parametrize("start", [900, 5_000_000])
+def test_times_grouped_by_thousands_are_not_taken_for_fractions(tmp_path, form, start):
+    path = tmp_path / "a.csv"
+    mark = "," if form.startswith('"') else ";"
+    lines = [f"t_us{mark}x{mark}y{mark}p"]
+    for k in range(50):
+        t = start + 100 * k
+        line = f"{t:,};{k};{k};1".replace(",", ".") if form == "german" else form.format(t, k, k, 1)
+        lines.append(line)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(RecordingError, match=r"grouped by thousands.*without separators"):
+        open_recording(path)
+
+
+def test_times_of_three_decimals_are_no_thousands_where_they_are_milliseconds(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("t_ms,x,y,p\n1.228,1,2,0\n2.000,3,4,1\n")
+    events = np.concatenate(list(open_recording(path).blocks()))
+    assert events["t"].tolist() == [1228, 2000]
+
+
+@pytest.mark.parametrize("line", ['{"t":7,"x":1,"y":2,"p":0}', "(7, 1, 2, 0)"])
+def test_the_first_line_that_is_no_event_is_shown(tmp_path, line):
+    path = tmp_path / "a.txt"
+    path.write_text(f"{line}\n{line[:-1]} \n")
+    with pytest.raises(RecordingError) as caught:
+        open_recording(path)
+    assert f"a line is {line!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("off", "on"), [(1, 2), (0, 255), (0, 2)])
+def test_other_polarities_are_refused_and_the_remedy_named(tmp_path, off, on):
+    rows = [(1000 + 10 * k, 7 * k % 64, 5 * k % 48, on if k % 2 else off) for k in range(40)]
+    lines = "".join(" ".join(map(str, row)) + "\n" for row in rows)
+    path = tmp_path / "a.txt"
+    path.write_text(lines)
+    with pytest.raises(RecordingError, match=rf"column of {off} and {on} is the polarity.*0 and 1"):
+        open_recording(path)
+    path.write_text("t x y p\n" + lines)
+    with pytest.raises(RecordingError, match=r"write others, such as 1 and 2, as 0 and 1 first"):
+        list(open_recording(path).blocks())
+
+
+@pytest.mark.parametrize("header", ["", "t|x|y|p\n", " t | x | y | p \n"])
+def test_bars_separate_columns(tmp_path, header):
+    path = tmp_path / "a.txt"
+    rows = [(1000 + 10 * k, 7 * k % 64, 5 * k % 48, k % 2) for k in range(40)]
+    mark = " | " if header.startswith(" ") else "|"
+    path.write_text(header + "".join(mark.join(map(str, row)) + "\n" for row in rows))
+    assert np.concatenate(list(open_recording(path).blocks())).tolist() == rows
+
+
+def test_columns_that_nothing_separates_are_refused_and_separators_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{1000 + 10 * k}:{k}:{k}:1\n" for k in range(40)))
+    with pytest.raises(
+        RecordingError, match=r"one column\. Separate .* by commas, semicolons, tabs"
+    ):
+        open_recording(path)

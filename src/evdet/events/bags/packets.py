@@ -21,6 +21,7 @@ from evdet.events.raw import (
     WORD,
     EvtFormat,
     decode_words,
+    decoded_size,
     new_state,
 )
 
@@ -46,11 +47,19 @@ class MessageDecoder:
     Args:
         message_type: the type of the topic's messages.
         is_ros1: how they are serialized.
+        asked_size: the sensor's size, whatever the messages state.
     """
 
-    def __init__(self, message_type: MessageType, *, is_ros1: bool) -> None:
+    def __init__(
+        self,
+        message_type: MessageType,
+        *,
+        is_ros1: bool,
+        asked_size: SensorSize | None = None,
+    ) -> None:
         self._type = message_type
         self._is_ros1 = is_ros1
+        self._asked_size = asked_size
         self._state = new_state()
         self._next_word = 0
         self._last_seq: int | None = None
@@ -131,7 +140,8 @@ class MessageDecoder:
         words = np.frombuffer(payload, _EVT3.dtype, num)
         state, first = self._state, self._next_word
         largest = 1 << COORDINATE_BITS
-        height, width = (min(side, largest) for side in self.size or (largest, largest))
+        size = decoded_size(self.size, self._asked_size) or (largest, largest)
+        height, width = (min(side, largest) for side in size)
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
         while state[WORD] < first + num:
             kept = decode_words(
@@ -144,7 +154,7 @@ class MessageDecoder:
                 if state[STATUS] == OUTSIDE:
                     raise WireError(
                         f"an event at x={x}, y={y}, t={t} us lies outside the sensor "
-                        f"{SensorSize(height, width)}"
+                        f"{SensorSize(height, width)} (--sensor-size WxH says what it is)"
                     )
                 raise WireError(f"time steps back from {int(state[LATEST])} to {t} us")
         self._next_word = first + num

@@ -83,12 +83,14 @@ class RosbagFile:
         format: for display.
         topic: the topic's name.
         stated_size: the sensor's size in the first message.
+        asked_size: the sensor's size, whatever the messages state.
     """
 
     path: Path
     format: str
     topic: str
     stated_size: SensorSize | None
+    asked_size: SensorSize | None = None
     _has_warned: bool = field(default=False, init=False, repr=False)
 
     @property
@@ -120,6 +122,10 @@ class RosbagFile:
     def incomplete_end(self) -> str:
         """Empty: a message that ends within an event is damaged."""
         return ""
+
+    def with_size(self, size: SensorSize) -> "RosbagFile":
+        """The same topic as of a sensor of this size, whatever its messages state."""
+        return RosbagFile(self.path, self.format, self.topic, size, size)
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Read the events in the order of the messages, in blocks of bounded size.
@@ -158,8 +164,11 @@ class RosbagFile:
     def _find(self, bag: Bag) -> tuple[Topic, MessageDecoder]:
         for topic in bag.event_topics():
             if topic.name == self.topic:
-                return topic, MessageDecoder(topic.message_type, is_ros1=bag.is_ros1)
+                return topic, self._decoder(topic, bag)
         raise RecordingError(f"{self.path} has changed: it has no topic {self.topic} now")
+
+    def _decoder(self, topic: Topic, bag: Bag) -> MessageDecoder:
+        return MessageDecoder(topic.message_type, is_ros1=bag.is_ros1, asked_size=self.asked_size)
 
     def _decode(self, bag: Bag, topic: Topic, decoder: MessageDecoder) -> Iterator[Events]:
         for number, data in enumerate(bag.messages(topic), 1):

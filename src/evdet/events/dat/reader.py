@@ -74,17 +74,27 @@ class DatFile:
         path: the file.
         header: its header.
         mapped: all its bytes.
+        asked_size: the sensor's size, whatever the header states.
     """
 
-    def __init__(self, path: Path, header: DatHeader, mapped: mmap.mmap) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: DatHeader,
+        mapped: mmap.mmap,
+        *,
+        asked_size: SensorSize | None = None,
+    ) -> None:
         num_bytes = len(mapped) - header.num_bytes
         self.path = path
         self.format = "DAT"
-        self.stated_size = header.size
+        self.stated_size = asked_size or header.size
         self.num_events, self._num_spare_bytes = divmod(num_bytes, _RECORD_BYTES)
         self.num_dropped = 0
         self.is_mapped = True
+        self._header = header
         self._mapped = mapped
+        self._asked_size = asked_size
         self._num_header_bytes = header.num_bytes
         self._records: Records = np.frombuffer(
             mapped, RECORD_DTYPE, count=self.num_events, offset=header.num_bytes
@@ -93,7 +103,11 @@ class DatFile:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the path, not the gigabytes behind it."""
-        return open_dat, (self.path,)
+        return _reopen, (self.path, self._asked_size)
+
+    def with_size(self, size: SensorSize) -> "DatFile":
+        """The same file as of a sensor of this size, whatever its header states."""
+        return DatFile(self.path, self._header, self._mapped, asked_size=size)
 
     @functools.cached_property
     def start(self) -> int | None:
@@ -234,11 +248,13 @@ class DatFile:
             self._raise_step_back(block.stop, block.clock, block.latest)
         if block.flaw == OUTSIDE:
             word = int(self._records["word"][block.stop])
+            origin = "that was asked for" if self._asked_size else "of the header"
             raise RecordingError(
                 f"{self.path}: {self._describe(block.stop)} lies at x={word % MAX_DAT_SIDE}, "
                 f"y={(word >> 14) % MAX_DAT_SIDE}, t={block.clock} us, outside the sensor "
-                f"{self.stated_size} of the header. Correct its Width and Height lines if they are "
-                "wrong; otherwise the file is damaged: copy it again, or use the events before."
+                f"{self.stated_size} {origin}. If that size is wrong, give the right one "
+                "(--sensor-size WxH); otherwise the file is damaged: copy it again, or use the "
+                "events before."
             )
 
     def _raise_step_back(self, index: int, time: int, latest: int) -> None:
@@ -254,6 +270,11 @@ class DatFile:
             latest = self._order().latest
             time = latest // TURN * TURN + int(self._records["t"][stop])
             self._raise_step_back(stop, time - TURN if time > latest else time, latest)
+
+
+def _reopen(path: Path, asked_size: SensorSize | None) -> DatFile:
+    file = open_dat(path)
+    return file if asked_size is None else file.with_size(asked_size)
 
 
 class _Order(NamedTuple):

@@ -6,6 +6,7 @@ from .column_names import (
     group_columns as group_columns,
     missing_roles as missing_roles,
     read_column_name as read_column_name,
+    size_in_names as size_in_names,
 )
 from .column_order import (
     AmbiguousOrderError as AmbiguousOrderError,

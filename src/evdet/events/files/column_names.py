@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from evdet.events.dtypes import SensorSize
+
 __all__ = [
     "NOTHING",
     "ROLES",
@@ -12,6 +14,7 @@ __all__ = [
     "group_columns",
     "missing_roles",
     "read_column_name",
+    "size_in_names",
 ]
 
 ROLES = {"t": 0, "x": 1, "y": 2, "p": 3}
@@ -25,9 +28,10 @@ _TIME_NAMES = (
 )  # fmt: skip
 _NAMES = {
     **dict.fromkeys(_TIME_NAMES, 0),
-    **dict.fromkeys(("x", "xs", "px", "pos_x", "x_pos", "x_coord", "x_coordinate", "col",
-                     "column"), 1),
-    **dict.fromkeys(("y", "ys", "py", "pos_y", "y_pos", "y_coord", "y_coordinate", "row"), 2),
+    **dict.fromkeys(("x", "xs", "px", "pos_x", "x_pos", "x_coord", "x_coords", "x_coordinate",
+                     "x_coordinates", "col", "cols", "column"), 1),
+    **dict.fromkeys(("y", "ys", "py", "pos_y", "y_pos", "y_coord", "y_coords", "y_coordinate",
+                     "y_coordinates", "row", "rows"), 2),
     **dict.fromkeys(("p", "ps", "pol", "pols", "polarity", "polarities", "on", "is_on",
                      "sign"), 3),
 }  # fmt: skip
@@ -40,6 +44,7 @@ _UNITS = {
 }  # fmt: skip
 _JOINED_UNITS = {"ns": "ns", "us": "us", "µs": "us", "μs": "us", "ms": "ms"}
 _BRACKETS = re.compile(r"[\[({](.*?)[\])}]")
+_SIDE = re.compile(r"@(\d{1,5})$")  # faery puts the sensor's width or height behind x and y
 _BREAKS = re.compile(r"[\s_./:-]+")
 
 
@@ -53,8 +58,8 @@ class ColumnName(NamedTuple):
 
 
 def read_column_name(text: str) -> ColumnName:
-    """Read one name, such as `timestamp (us)`, `"t_ns"`, `time [s]` or `Polarity`."""
-    name = text.strip().strip("\"'").strip().lower()
+    """Read one name, such as `timestamp (us)`, `"t_ns"`, `time [s]`, `Polarity` or `x@1280`."""
+    name = _SIDE.sub("", text.strip().strip("\"'").strip().lower())
     unit = None
     bracket = _BRACKETS.search(name)
     if bracket:
@@ -76,6 +81,17 @@ def read_column_name(text: str) -> ColumnName:
     if len(words) > 1 and words[-1] in ("px", "pixel", "pixels"):
         return _named(_NAMES.get("_".join(words[:-1]), NOTHING), None)
     return ColumnName(NOTHING)
+
+
+def size_in_names(names: Sequence[str]) -> SensorSize | None:
+    """The sensor's size where the names of x and y have it, as in `x@1280,y@720`."""
+    sides = {
+        read_column_name(name).role: int(side[1])
+        for name in names
+        if (side := _SIDE.search(name.strip().strip("\"'").strip()))
+    }
+    width, height = sides.get(ROLES["x"], 0), sides.get(ROLES["y"], 0)
+    return SensorSize(height, width) if width and height else None
 
 
 def find_roles(names: Sequence[str]) -> tuple[ColumnName, ...] | None:

@@ -79,6 +79,10 @@ def order_of_columns(rows: Rows) -> Order:
     num_columns = rows.shape[1]
     if num_columns == 5 and len(rows) >= _ENOUGH and _counts_rows(rows[:, 0]):
         return (NOTHING, *order_of_columns(rows[:, 1:]))
+    if num_columns == 1:
+        raise ValueError(
+            "a row has one column. Separate the columns by commas, semicolons, tabs or blanks"
+        )
     if num_columns != 4:
         raise ValueError(
             f"a row has {num_columns} columns, not four. Name those that count, such as "
@@ -136,7 +140,7 @@ def _order_of_few(rows: Rows) -> Order:
 
 
 def _either(orders: Sequence[Order]) -> str:
-    return " or ".join(map(_spelled, orders[:4]))
+    return " or ".join(map(_spelled, list(dict.fromkeys(orders))[:4]))
 
 
 class _Ranges(NamedTuple):
@@ -196,5 +200,18 @@ def _unfitting(rows: Rows) -> str:
     shown = " ".join(f"{number:g}" for number in rows[0])
     return (
         f"the row {shown} is not t, x, y and p in any order (x and y are whole numbers from 0 to "
-        "65535, p is 0, 1 or -1)"
+        f"65535, p is 0, 1 or -1){_other_polarities(rows)}"
     )
+
+
+def _other_polarities(rows: Rows) -> str:
+    """What to do with a column that has two values, of another kind."""
+    for column in rows.T:
+        values = np.unique(column[np.isfinite(column)])
+        if len(values) == 2 and np.abs(values).max() > 1 and len(rows) >= _ENOUGH:
+            low, high = values
+            return (
+                f". If the column of {low:g} and {high:g} is the polarity, write it as 0 and 1 "
+                "first"
+            )
+    return ""

@@ -102,10 +102,10 @@ class SeekableEventFile(EventFile, Protocol):
 
 @runtime_checkable
 class SizedEventFile(EventFile, Protocol):
-    """A file that does not say of what sensor it is."""
+    """A file whose events are checked against the size of its sensor."""
 
     def with_size(self, size: SensorSize) -> EventFile:
-        """The same file as of a sensor of this size; itself where it states a size after all."""
+        """The same file as of a sensor of this size, whatever it states."""
 
 
 @runtime_checkable

@@ -1,17 +1,24 @@
 """An event file without random access: each reading starts at the beginning."""
 
+import dataclasses
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from typing import Any, TypeVar, cast
 
-from evdet.events.dtypes import Events
+from evdet.events.dtypes import Events, SensorSize
 from evdet.events.files.slicing import BlockSummary, summarize_blocks
 
 __all__ = ["ForwardFile"]
 
+_File = TypeVar("_File", bound="ForwardFile")
+
 
 class ForwardFile(ABC):
-    """Base of an `EventFile` without random access; the path, format and size are its own."""
+    """Base of an `EventFile` without random access; the path, format and size are its own.
+
+    A subclass is a dataclass with the field `stated_size`, or has its own `with_size`.
+    """
 
     @abstractmethod
     def _read(self) -> Iterator[Events]:
@@ -57,6 +64,10 @@ class ForwardFile(ABC):
             RecordingError: the file is damaged; the events before the damage are delivered first.
         """
         return self._read()
+
+    def with_size(self: _File, size: SensorSize) -> _File:
+        """The same file as of a sensor of this size, whatever it states."""
+        return cast(_File, dataclasses.replace(cast(Any, self), stated_size=size))
 
     @functools.cached_property
     def _summary(self) -> BlockSummary:

@@ -127,7 +127,10 @@ def _problem(name: str, value: np.generic, limits: tuple[int, int], scale: TimeS
     smallest, largest = limits
     said = f"{name}={value}"
     if name == "p":
-        return f"{said}, not a whole number from -1 to 1 (1 is ON, 0 or -1 OFF)"
+        return (
+            f"{said}, not a whole number from -1 to 1 (1 is ON, 0 or -1 OFF; write other "
+            "polarities, such as 1 and 2 or 0 and 255, as 0 and 1 first)"
+        )
     if name != "t":
         return f"{said}, not a whole number from {smallest} to {largest}"
     if scale.is_whole and smallest <= float(value) <= largest:

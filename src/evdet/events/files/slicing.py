@@ -233,7 +233,8 @@ def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) 
     if size is not None and (x >= size.width or y >= size.height):
         return (
             f"the event at t={t} us lies at x={x}, y={y}, outside the sensor {size}. "
-            "Are width and height swapped, or is the size another sensor's?"
+            "Are width and height swapped, or is the size another sensor's? --sensor-size WxH says "
+            "what it is."
         )
     if t > latest:
         return (

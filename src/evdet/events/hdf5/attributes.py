@@ -7,12 +7,21 @@ import numpy as np
 
 from evdet.events.dtypes import SensorSize
 
-__all__ = ["is_dataset", "millisecond_index", "stated_number", "stated_size"]
+__all__ = ["is_dataset", "long_axis", "millisecond_index", "stated_number", "stated_size"]
 
 
 def is_dataset(file: Any, name: str) -> bool:
     """Whether a path of an open file is a dataset."""
     return name in file and hasattr(file[name], "dtype")
+
+
+def long_axis(dataset: Any) -> int | None:
+    """The axis along which a column lies; None where the dataset is not one column."""
+    if dataset.ndim == 1:
+        return 0
+    if dataset.ndim != 2 or 1 not in dataset.shape:
+        return None
+    return int(dataset.shape[0] == 1)
 
 
 def millisecond_index(file: Any, group: str) -> tuple[str, int] | None:

@@ -20,7 +20,12 @@ from evdet.events.files import (
     precision_note,
     read_column_name,
 )
-from evdet.events.hdf5.attributes import millisecond_index, stated_number, stated_size
+from evdet.events.hdf5.attributes import (
+    long_axis,
+    millisecond_index,
+    stated_number,
+    stated_size,
+)
 from evdet.events.hdf5.ecf import MAX_CHUNK_EVENTS
 from evdet.events.hdf5.filters import ECF_FILTER, filters_of
 from evdet.events.hdf5.layouts import ColumnLayout, TableLayout
@@ -80,14 +85,19 @@ def _column_layout(path: Path, file: Any, stream: Stream, options: ReadOptions) 
         )
     for name in stream.columns:
         check_chunks(file[name])
-    lengths = [num_stored(file[name]) for name in stream.columns]
-    chunk = (file[t].chunks or (_MIN_UNIT,))[0]
+    axes = [long_axis(file[name]) or 0 for name in stream.columns]
+    lengths = [
+        num_stored(file[name], axis=axis) for name, axis in zip(stream.columns, axes, strict=True)
+    ]
+    chunk = (file[t].chunks or (_MIN_UNIT, _MIN_UNIT))[axes[0]]
     index = millisecond_index(file, stream.place)
     is_known = index is not None and file[t].dtype.kind in "iu"
     named = read_column_name(t.rpartition("/")[2]).unit or ("us" if is_known else None)
-    scale = _scale(path, file[t], options, named)
+    field = None if file[t].ndim == 1 else 0
+    scale = _scale(path, file[t], options, named, field=field, wide=axes[0] == 1)
     return ColumnLayout(
         columns=(t, x, y, p),
+        axes=(axes[0], axes[1], axes[2], axes[3]),
         num_events=min(lengths),
         missing=missing_events(file, stream.columns, min(lengths)),
         unit=min(chunk * -(-_MIN_UNIT // chunk), _MAX_UNIT),

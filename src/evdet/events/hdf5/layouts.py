@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Num
+from jaxtyping import Num, Shaped
 
 from evdet.events.dtypes import Events, SensorSize
 from evdet.events.files import NumberColumns, TimeScale, to_events
@@ -39,6 +39,7 @@ class ColumnLayout:
         stated_size: the sensor's size where the file states it.
         index: the dataset ms_to_idx, and the millisecond of its first entry.
         format: name of the layout, for display.
+        axes: the axis along which the events of each column lie: MATLAB writes (1, N) or (N, 1).
     """
 
     columns: tuple[str, str, str, str]
@@ -50,6 +51,7 @@ class ColumnLayout:
     stated_size: SensorSize | None
     index: tuple[str, int] | None
     format: str = "HDF5 (columns, as in DSEC)"
+    axes: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,25 +62,19 @@ class ColumnLayout:
         self, datasets: Datasets, first: int, stop: int, times: Column | None = None
     ) -> Reading:
         """The events first to stop - 1; `times` are theirs if known."""
-        columns = []
-        for name in self.columns[1:] if times is not None else self.columns:
-            check_is_stored(datasets[name], first)
-            columns.append(datasets[name][first:stop])
+        wanted = range(1 if times is not None else 0, 4)
+        columns = [self._part(datasets, number, first, stop) for number in wanted]
         if times is None:
             return to_events(NumberColumns(*columns), self.scale, offset=self.t_offset)
         return to_events(NumberColumns(times, *columns), TimeScale("us"))
 
     def times(self, datasets: Datasets, first: int, stop: int) -> Column:
         """The times of the events first to stop - 1."""
-        name = self.columns[0]
-        check_is_stored(datasets[name], first)
-        return self._in_microseconds(datasets[name][first:stop])
+        return self._in_microseconds(self._part(datasets, 0, first, stop))
 
     def first_time(self, datasets: Datasets, index: int) -> int:
         """Time of the event at `index`."""
-        check_is_stored(datasets[self.columns[0]], index)
-        value = datasets[self.columns[0]][index : index + 1]
-        return int(self._in_microseconds(value)[0])
+        return int(self.times(datasets, index, index + 1)[0])
 
     def guess_index(self, datasets: Datasets, time: int) -> int | None:
         """The index that ms_to_idx gives."""
@@ -87,6 +83,15 @@ class ColumnLayout:
         name, first_ms = self.index
         at = (time - self.t_offset) // 1000 - first_ms
         return int(datasets[name][at]) if 0 <= at < len(datasets[name]) else None
+
+    def _part(
+        self, datasets: Datasets, number: int, first: int, stop: int
+    ) -> Shaped[np.ndarray, " E"]:
+        """The numbers first to stop - 1 of a column."""
+        dataset, axis = datasets[self.columns[number]], self.axes[number]
+        check_is_stored(dataset, first, axis=axis)
+        part = dataset[:, first:stop] if axis else dataset[first:stop]
+        return np.asarray(part).reshape(-1)
 
     def _in_microseconds(self, values: Column) -> Column:
         zeros = np.broadcast_to(np.uint8(0), values.shape)

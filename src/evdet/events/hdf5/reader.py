@@ -6,7 +6,7 @@ values, can be sent to a worker process, and thousands of them keep no file open
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,11 @@ class Hdf5EventFile:
     def stated_size(self) -> SensorSize | None:
         """From `geometry`, or `width` and `height`; None where the file has neither."""
         return self.layout.stated_size
+
+    def with_size(self, size: SensorSize) -> "Hdf5EventFile":
+        """The same file as of a sensor of this size, whatever it states."""
+        layout = replace(self.layout, stated_size=size)
+        return Hdf5EventFile(self.path, layout, needs_plugin=self.needs_plugin)
 
     @property
     def num_events(self) -> int:

@@ -19,7 +19,7 @@ from evdet.events.files import (
     group_columns,
     looks_like_events,
 )
-from evdet.events.hdf5.attributes import is_dataset
+from evdet.events.hdf5.attributes import is_dataset, long_axis
 from evdet.events.hdf5.building import Stream, build_layout, is_wide
 from evdet.events.hdf5.layouts import ColumnLayout, TableLayout
 from evdet.events.hdf5.storage import DAMAGE, read_sample
@@ -100,7 +100,8 @@ def _readable(file: Any, place: str) -> Iterator[str]:
 
 def _streams(path: Path, file: Any, names: list[str], options: ReadOptions) -> list[Stream]:
     is_column = {
-        name: file[name].ndim == 1 and file[name].dtype.kind in NUMBER_KINDS for name in names
+        name: long_axis(file[name]) is not None and file[name].dtype.kind in NUMBER_KINDS
+        for name in names
     }
     groups = group_columns(name for name in names if is_column[name])
     streams = [

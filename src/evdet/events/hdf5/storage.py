@@ -52,7 +52,7 @@ def num_stored(dataset: Any, *, axis: int = 0) -> int:
 
 def missing_events(file: Any, names: tuple[str, ...], num_events: int) -> str | None:
     """The problem after `num_events` events, if there should be more."""
-    lengths = {name: len(file[name]) for name in names}
+    lengths = {name: max(file[name].shape) for name in names}
     if max(lengths.values()) == num_events:
         return None
     said = ", ".join(f"{name} {length}" for name, length in lengths.items())

@@ -34,6 +34,7 @@ from evdet.events.raw import (
     WORD,
     EvtHeader,
     decode_words,
+    decoded_size,
     new_state,
     parse_evt_header,
     payload_header,
@@ -105,7 +106,7 @@ def open_format(
         start: its first bytes.
         is_last: whether the source ends with them.
         options: how to read what the source leaves open.
-        size: the sensor's size where the source does not state it.
+        size: the sensor's size where the source does not state it or states it incorrectly.
 
     Returns:
         Its format; None while too few bytes have arrived.
@@ -130,8 +131,7 @@ def open_format(
         ):
             return None
         header = payload_header(Path(name), start, options.format)
-        is_fitting = size is not None and max(size) <= 1 << COORDINATE_BITS
-        return _EvtBody(name, header._replace(size=header.size or (size if is_fitting else None)))
+        return _EvtBody(name, header, size)
     is_raw = re.search(rb"^% *(evt|format)[ \t]", start, re.MULTILINE) is not None
     # Lines of % also come before lines of events, as in Metavision's CSV.
     if start.startswith(b"%") and (is_raw or not is_event_table(start)):
@@ -145,8 +145,9 @@ def open_format(
                 f"{name} has a header of {stated}. Leave --format {options.format} out."
             )
         if is_raw:
-            return _EvtBody(name, parse_evt_header(Path(name), start))
-        return _DatBody(name, parse_header(Path(name), start))
+            return _EvtBody(name, parse_evt_header(Path(name), start), size)
+        dat_header = parse_header(Path(name), start)
+        return _DatBody(name, dat_header._replace(size=size or dat_header.size))
     encoding = detect_encoding(start)
     if encoding.name == "utf-8" and b"\0" in start:
         raise RecordingError(
@@ -191,9 +192,9 @@ def _has_only_comments(start: bytes) -> bool:
 class _EvtBody:
     """Words of a RAW file."""
 
-    def __init__(self, name: str, header: EvtHeader) -> None:
+    def __init__(self, name: str, header: EvtHeader, asked_size: SensorSize | None) -> None:
         self.format = header.encoding.name
-        self.size = header.size
+        self.size = decoded_size(header.size, asked_size)
         self.num_header_bytes = header.num_bytes
         self.clock: int | None = None
         self._name = name

@@ -2,6 +2,7 @@ from .decoder import decode_words as decode_words
 from .header import (
     MAX_EVT_HEADER as MAX_EVT_HEADER,
     EvtHeader as EvtHeader,
+    decoded_size as decoded_size,
     parse_evt_header as parse_evt_header,
 )
 from .payload import (

@@ -6,7 +6,14 @@ from typing import NamedTuple
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.raw.state import COORDINATE_BITS, EvtFormat
 
-__all__ = ["MAX_EVT_HEADER", "EvtHeader", "parse_evt_header", "read_header", "read_start"]
+__all__ = [
+    "MAX_EVT_HEADER",
+    "EvtHeader",
+    "decoded_size",
+    "parse_evt_header",
+    "read_header",
+    "read_start",
+]
 
 MAX_EVT_HEADER = 1 << 16
 """Bytes; a longer header is treated as damage."""
@@ -35,6 +42,22 @@ class EvtHeader(NamedTuple):
     """The sensor's size, stated or known from the system id."""
     num_bytes: int
     """Length of the header, the offset of the words."""
+
+
+def decoded_size(stated: SensorSize | None, asked: SensorSize | None) -> SensorSize | None:
+    """The size within which words are decoded; None for the format's largest.
+
+    A decoder drops rows beyond the sensor. It keeps those of a stated sensor that is larger than
+    the asked one, so that the caller sees events that the asked size excludes.
+
+    Args:
+        stated: the sensor's size in the header.
+        asked: the size that the caller gives, which may be larger than the format's.
+    """
+    if asked is None:
+        return stated
+    height, width = (max(sides) for sides in zip(stated or asked, asked, strict=True))
+    return SensorSize(height, width) if max(height, width) <= 1 << COORDINATE_BITS else None
 
 
 def read_header(path: Path) -> EvtHeader:

@@ -11,7 +11,7 @@ import numpy as np
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
-from evdet.events.raw.header import EvtHeader, read_header, read_start
+from evdet.events.raw.header import EvtHeader, decoded_size, read_header, read_start
 from evdet.events.raw.index import (
     EvtIndex,
     Stamp,
@@ -78,7 +78,7 @@ class RawFile:
     Args:
         path: the file.
         header: its header.
-        is_assumed: whether the file has none, and `header` stands for it.
+        is_assumed: whether the file has none, or not this one, and `header` stands for it.
     """
 
     def __init__(self, path: Path, header: EvtHeader, *, is_assumed: bool = False) -> None:
@@ -89,10 +89,10 @@ class RawFile:
         self._start: tuple[int, int] | None = None
 
     def with_size(self, size: SensorSize) -> "RawFile":
-        """The same file as of a sensor of this size, unless its header says what it is."""
-        if not self._is_assumed or max(size) > 1 << COORDINATE_BITS:
-            return self
-        return RawFile(self._path, self._header._replace(size=size), is_assumed=True)
+        """The same file as of a sensor of this size, whatever its header states."""
+        header = self._header._replace(size=decoded_size(self._header.size, size))
+        is_assumed = self._is_assumed or header != self._header
+        return RawFile(self._path, header, is_assumed=is_assumed)
 
     @property
     def path(self) -> Path:
@@ -351,7 +351,7 @@ class RawFile:
             return RecordingError(
                 f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
                 f"{byte}, lies outside {where}. The file is damaged, or its header states the "
-                "wrong geometry: correct that line, or use the events before."
+                "wrong geometry: give the right one (--sensor-size WxH), or use the events before."
             )
         return RecordingError(
             f"{self._path}: time steps back from {state[LATEST]} to {t} us at byte {byte}, by "

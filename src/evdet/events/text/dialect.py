@@ -4,13 +4,22 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["BLANK", "Dialect", "detect_dialect", "is_comment", "read_word", "shown"]
+__all__ = [
+    "BLANK",
+    "Dialect",
+    "detect_dialect",
+    "has_thousands",
+    "is_comment",
+    "read_word",
+    "shown",
+]
 
 BLANK = 32
 """As a separator: any number of blanks and tabs."""
 
 _NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _COMMA_NUMBER = re.compile(rb"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_GROUPED = re.compile(rb"[+-]?\d{1,3}(,\d{3})+|[+-]?\d{1,3}(\.\d{3})+")
 _WORDS = {b"true": 1.0, b"on": 1.0, b"false": 0.0, b"off": 0.0}
 _QUOTES = b"\"'"
 
@@ -54,6 +63,8 @@ def detect_dialect(lines: Sequence[bytes]) -> Dialect:
     text = b"\n".join(lines)
     if b";" in text:
         return Dialect(ord(";"), _decimal([line.split(b";") for line in lines]))
+    if b"|" in text:
+        return Dialect(ord("|"), _decimal([line.split(b"|") for line in lines]))
     by_blanks = [line.split() for line in lines]
     if b"," not in text:
         return Dialect()
@@ -70,6 +81,13 @@ def read_word(word: bytes, decimal: int) -> float:
     if _NUMBER.fullmatch(word):
         return float(word)
     return _WORDS.get(word.lower(), float("nan"))
+
+
+def has_thousands(words: Sequence[bytes]) -> bool:
+    """Whether the numbers of a column are grouped by thousands: 987, 1,228 and 5,001,228."""
+    grouped = [word for word in words if _GROUPED.fullmatch(word)]
+    others = [word for word in words if b"," in word or b"." in word or len(word) > 3]
+    return bool(grouped) and len(grouped) == len(others)
 
 
 def is_comment(line: bytes) -> bool:

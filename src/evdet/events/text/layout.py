@@ -24,11 +24,13 @@ from evdet.events.files import (
     missing_roles,
     order_from_option,
     order_of_columns,
+    size_in_names,
 )
 from evdet.events.text.dialect import (
     BLANK,
     Dialect,
     detect_dialect,
+    has_thousands,
     is_comment,
     read_word,
     shown,
@@ -38,7 +40,7 @@ __all__ = ["TextLayout", "find_layout", "has_event_names", "has_events"]
 
 _GEOMETRY = re.compile(rb"[#%]\s*geometry\s*[:=]?\s*(\d{1,5})\s*[,x]\s*(\d{1,5})\s*", re.IGNORECASE)
 _SIZE = re.compile(rb"(\d{1,5})[\s,;]+(\d{1,5})")
-_SEPARATORS = (ord(","), ord(";"), ord("\t"), BLANK)
+_SEPARATORS = (ord(","), ord(";"), ord("|"), ord("\t"), BLANK)
 _STARTS_AS_NUMBER = re.compile(rb"[\s\"']*[+-]?\.?\d")
 _METAVISION = (1, 2, 3, 0)  # x y p t
 
@@ -105,6 +107,14 @@ def find_layout(path: Path, lines: list[bytes], options: ReadOptions = AS_STATED
         scale = choose_time_scale(times, chosen=options.time_unit, named=named)
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
+    words = [row[place] for row in split if (place := roles.index(ROLES["t"])) < len(row)]
+    # Of milliseconds and seconds, the same figures are thousandths.
+    if scale.power <= 0 and has_thousands(words):
+        raise _refusal(
+            path,
+            f"its times, such as {shown(max(words, key=len))}, are grouped by thousands, or have "
+            f"fractions of the unit {scale.unit}: write them as whole numbers without separators",
+        )
     return TextLayout(found.size, found.num_skipped, roles, scale, dialect)
 
 
@@ -149,7 +159,8 @@ def _sort_lines(path: Path, lines: list[bytes]) -> _Lines:
         elif found.header is None or _names(text) is not None or _is_numbering(text):
             found.header, found.num_skipped = text, i + 1
         else:
-            raise _refusal(path, f"line {i + 1} is {shown(line)}")
+            odd = found.header if _names(found.header) is None else line
+            raise _refusal(path, f"a line is {shown(odd)}")
     if found.header is None and not found.rows and found.size is None:
         raise _refusal(path, "it has no line with an event")
     return found
@@ -182,7 +193,9 @@ def _is_numbering(text: bytes) -> bool:
 def _names(text: bytes, separator: int | None = None) -> list[str] | None:
     """The names in a header, if they are those of events."""
     for mark in _SEPARATORS if separator is None else (separator,):
-        names = [word.decode("utf-8", "replace") for word in Dialect(mark).split(text)]
+        # Between blanks, a unit in brackets belongs to the name before it.
+        line = re.sub(rb"\s+(?=[\[({])", b"", text) if mark == BLANK else text
+        names = [word.decode("utf-8", "replace") for word in Dialect(mark).split(line)]
         if find_roles(names) is not None:
             return names
     return None
@@ -196,12 +209,16 @@ def _header(
     if _is_numbering(text):
         return None, dialect
     names = _names(text, dialect.separator)
-    if names is None and _names(text, ord("\t")) and _names(text, BLANK) is None:
-        names = _names(text, ord("\t"))
-        if dialect.separator == BLANK:
-            dialect = Dialect(ord("\t"), dialect.decimal)
+    by_tabs = _names(text, ord("\t"))
+    # `time (s)` is one name where tabs separate, as they do if as many fields follow.
+    if by_tabs and dialect.separator == BLANK:
+        tabbed = Dialect(ord("\t"), dialect.decimal)
+        if not found.rows or tabbed.width(found.rows[0]) >= len(by_tabs):
+            dialect = tabbed
+        names = by_tabs
     names = names or _names(text)
     columns = find_roles(names) if names else None
+    found.size = found.size or (size_in_names(names) if names else None)
     if names is None or columns is None:
         split = next((s for s in _SEPARATORS if len(Dialect(s).split(text)) > 1), BLANK)
         words = [word.decode("utf-8", "replace") for word in Dialect(split).split(text)]

@@ -15,7 +15,8 @@ PROBLEMS = {
     1: "it has fewer columns than the lines above",
     2: "one of its columns is not a number",
     3: "x or y is not a whole number from 0 to 65535",
-    4: "the polarity is not 0, 1, -1, true, false, on or off",
+    4: "the polarity is not 0, 1, -1, true, false, on or off (write others, such as 1 and 2, as 0 "
+    "and 1 first)",
     5: "the time is out of range; --time-unit chooses its unit",
     6: "the time is a decimal, where most of the first times are whole numbers; --time-unit "
     "chooses the unit",

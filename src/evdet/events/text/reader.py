@@ -8,7 +8,7 @@ height.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +78,10 @@ class TextEventFile(ForwardFile):
     def stated_size(self) -> SensorSize | None:
         """The sensor's size where the first lines state it."""
         return self.layout.stated_size
+
+    def with_size(self, size: SensorSize) -> "TextEventFile":
+        """The same file as of a sensor of this size, whatever it states."""
+        return replace(self, layout=replace(self.layout, stated_size=size))
 
     def _read(self) -> Iterator[Events]:
         return check_blocks(
