@@ -193,7 +193,7 @@ def _config_for(
 
 def _reading_as_asked(options: EvaluateOptions, config: DetectionConfig) -> DetectionConfig:
     """The configuration with what the options say of the recordings."""
-    asked_size(options.sensor_size)  # refuses what is no size
+    asked_size(options.sensor_size)  # refuses text that is not a size
     asked = options.reading.options()
     # What the training says of its recordings does not hold for those of another folder.
     trained = config if options.dataset_path is None else DetectionConfig()

@@ -380,7 +380,7 @@ def test_options_that_bags_do_not_use_are_refused(tmp_path):
     assert "no time unit to choose" in raised_by(path, time_unit="ms")
     text = tmp_path / "events.txt"
     text.write_text("1 2 3 1\n")
-    assert "is not a ROS bag or MCAP file" in raised_by(text, format="rosbag")
+    assert "has no header of ROS bag" in raised_by(text, format="rosbag")
 
 
 def test_a_real_bag_has_the_events_of_the_raw_file(event_data):
