@@ -145,3 +145,22 @@ def test_a_folder_of_an_earlier_conversion_is_replaced_whole(capsys, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "classes.txt", "frame_000000.txt",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "frame,xmin,ymin,xmax,ymax,class,name\n0,1,2,4,6,7,van\n1,1,2,4,6,2,car\n"),
+        ("a.csv", "sep=;\nt [us];x;y;w;h;class\n50000;1;2;3;4;van\n90000;1;2;3;4;car\n"),
+        (
+            "a.csv",
+            "x_min,y_min,x_max,y_max,class_id,confidence,tracker_id,class_name,frame_index\n"
+            "1,2,4,6,1,0.9,,van,0\n1,2,4,6,0,0.9,,car,1\n",
+        ),
+    ],
+)
+def test_names_of_classes_are_found_in_tables_of_other_programs(capsys, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    period = ("--frame-period", "50000", "--sensor-size", "64x48")
+    assert main(["labels", str(tmp_path / name), str(tmp_path / "b.json"), *period]) == 0
+    assert "classes as IN names them: 0 car, 1 van" in capsys.readouterr().out

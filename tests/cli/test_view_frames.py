@@ -214,3 +214,11 @@ def test_a_video_of_odd_sides_is_refused(tmp_path):
     path = make_recording(tmp_path / "odd.npy", size=(47, 64))
     with pytest.raises(ValueError, match=r"the sides of a video are even.*64x47"):
         view(ViewOptions(recording=path, frames=tmp_path / "frames", output=tmp_path / "a.mp4"))
+
+
+def test_prelabels_say_which_boxes_are_left_out(tmp_path, capsys, recording):
+    rows = f"{START + PERIOD},1,2,3,4,car,0\n{START + PERIOD},1,2,3,4,car,1\n"
+    (tmp_path / "boxes.csv").write_text(f"t,x,y,w,h,class,iscrowd\n{rows}")
+    options = {"boxes": tmp_path / "boxes.csv", "prelabels": tmp_path / "pre.xml"}
+    view(ViewOptions(recording=recording, frames=tmp_path / "frames", **options))
+    assert "  1 crowd region is not counted, and left out\n" in capsys.readouterr().out

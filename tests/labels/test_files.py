@@ -707,11 +707,11 @@ def test_boxes_of_one_pixel_are_read(tmp_path):
 
 def test_two_corners_in_place_of_a_corner_and_a_size_are_refused(tmp_path):
     """The sensor has 200x100 pixels."""
-    corners = "1,1,111,51,141,81,1,0,1\n2,1,112,52,142,81,1,0,1\n"
-    refused(write(tmp_path / "a.txt", corners), "2 of 2 boxes reach beyond the sensor")
-    rows = "".join(f"20,{x},50,{x + 30},80,car\n" for x in (110, 120))
+    corners = "".join(f"{k},1,{110 + k},51,{140 + k},81,1,0,1\n" for k in range(1, 9))
+    refused(write(tmp_path / "a.txt", corners), "8 of 8 boxes reach beyond the sensor")
+    rows = "".join(f"20,{x},50,{x + 30},80,car\n" for x in range(110, 120))
     refused(write(tmp_path / "b.csv", f"t,x,y,w,h,class\n{rows}"), "all could be two corners")
-    assert len(read(write(tmp_path / "c.csv", f"t,x1,y1,x2,y2,class\n{rows}")).boxes) == 2
+    assert len(read(write(tmp_path / "c.csv", f"t,x1,y1,x2,y2,class\n{rows}")).boxes) == 10
 
 
 def test_mot_text_in_a_file_of_a_table_is_named(tmp_path):

@@ -34,6 +34,7 @@ from evdet.labels import (
     LabeledTimes,
     LabelError,
     RecordingSpan,
+    describe_counts,
     find_label_map,
     read_boxes,
     read_label_map,
@@ -311,6 +312,8 @@ def _write_prelabels(
         )
     num_boxes = counted(len(found.labeled.boxes), "box")
     print(f"pre-labels: {path}, {count:,} of {num_boxes} of {found.path}")
+    for text in describe_counts(found.labeled.counts):
+        print(f"  {text}, and left out")
 
 
 def _check_output(options: ViewOptions, output: Path) -> None:

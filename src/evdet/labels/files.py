@@ -25,6 +25,10 @@ LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
 """Extensions of label files; of several beside one recording the first in this order is read."""
 
 
+# Boxes beyond the sensor, as detectors have them, may look like corners if they are few.
+_FEW = 8
+
+
 def read_boxes(
     path: Path,
     label_map: Mapping[int, str],
@@ -114,7 +118,7 @@ def _check_pixels(source: LabelSource, boxes: BoxEvents) -> None:
 
 def _check_sizes(source: LabelSource, boxes: BoxEvents) -> None:
     """Refuse boxes whose width and height are the second corner: they reach beyond the sensor."""
-    if source.recording is None or not len(boxes):
+    if source.recording is None or len(boxes) < _FEW:
         return
     size = source.recording.size
     x, y, w, h = (boxes[name].astype(np.float64) for name in "xywh")

@@ -225,6 +225,25 @@ def test_pycocotools_scores_results_against_the_truth_and_leaves_out_what_does_n
     assert sorted(truth.getImgIds()) == [0, 2, 3, 7]
 
 
+def test_coco_files_have_what_fiftyone_imports(tmp_path):
+    """Its importer reads pictures by `file_name`, and scales boxes by `width` and `height`.
+
+    Source: `COCODetectionDatasetImporter` on https://docs.voxel51.com/api/fiftyone.utils.coco.html.
+    """
+    write(tmp_path / "truth.json", LABELED, "coco")
+    content = json.loads((tmp_path / "truth.json").read_text())
+    images, categories = content["images"], content["categories"]
+    assert len({image["file_name"] for image in images}) == len({image["id"] for image in images})
+    assert {(image["width"], image["height"]) for image in images} == {(200, 100)}
+    assert all(isinstance(one["id"], int) and isinstance(one["name"], str) for one in categories)
+    for one in content["annotations"]:
+        assert one["image_id"] in {image["id"] for image in images}
+        assert one["category_id"] in {category["id"] for category in categories}
+        assert one["iscrowd"] in (0, 1)
+        assert one["area"] == pytest.approx(one["bbox"][2] * one["bbox"][3])
+    assert len({one["id"] for one in content["annotations"]}) == len(content["annotations"])
+
+
 def test_supervision_reads_coco_yolo_and_voc(tmp_path):
     supervision = pytest.importorskip("supervision")
     from PIL import Image

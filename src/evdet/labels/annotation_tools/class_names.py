@@ -59,6 +59,8 @@ def _collect(value: Any, found: set[str], depth: int) -> None:
         for key, one in value.items():
             if key in _LABEL_FIELDS and isinstance(one, list):
                 found.update(name for name in one if isinstance(name, str))
+            elif key == "class_name" and isinstance(one, str):  # supervision's JSONSink
+                found.add(one)
             else:
                 _collect(one, found, depth + 1)
 

@@ -1,7 +1,6 @@
 """The class names that label files name themselves."""
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from evdet.labels.annotation_tools import class_names_of_tool
 from evdet.labels.coco import category_names, load_json
 from evdet.labels.source import LabelError, LabelSource
+from evdet.labels.table import open_table
 from evdet.labels.text import read_text
 
 __all__ = ["class_names_in"]
@@ -72,25 +72,29 @@ def _names_in_voc(source: LabelSource, paths: Sequence[Path]) -> list[str]:
 
 def _names_in_table(source: LabelSource) -> dict[int, str] | None:
     """Names by their ids where a table has both, otherwise in alphabetical order."""
-    text = read_text(source).lstrip("\r\n")
-    header, _, _ = text.partition("\n")
-    delimiter = max(";\t,", key=header.count)
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+        table = open_table(read_text(source))
+        rows = (
+            []
+            if table is None
+            else [dict(zip(table.names, row, strict=False)) for _, row in table.rows]
+        )
     except csv.Error as error:
         raise source.error(f"not a table: {error}") from error
-    columns = [cell.strip().lower() for cell in table[0]] if table else []
-    column = next((columns.index(name) for name in _COLUMNS if name in columns), None)
-    if column is None:
+    columns = [] if table is None else [name for name in _COLUMNS if name in table.names]
+    named = {name: {row[name] for row in rows if row.get(name)} for name in columns}
+    # Of YOLOv5's `class` and `name`, the second has the names.
+    column = next((name for name in columns if not any(map(_is_id, named[name]))), None)
+    if column is None or not named[column]:
         return None
-    rows = [[cell.strip() for cell in row] for row in table[1:] if len(row) == len(columns)]
-    if "class_id" in columns:
-        ids = columns.index("class_id")
-        pairs = {(row[ids], row[column]) for row in rows if row[column]}
-        if pairs and all(re.fullmatch("[0-9]{1,9}", class_id) for class_id, _ in pairs):
-            return dict(sorted((int(class_id), name) for class_id, name in pairs))
-    names = [row[column] for row in rows if row[column]]
-    return None if any(name.isdecimal() for name in names) else _numbered(names)
+    pairs = {(row.get("class_id", ""), row[column]) for row in rows if row.get(column)}
+    if all(_is_id(class_id) for class_id, _ in pairs):
+        return dict(sorted((int(float(class_id)), name) for class_id, name in pairs))
+    return _numbered(named[column])
+
+
+def _is_id(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}(\.0*)?", text) is not None
 
 
 def _names_beside(source: LabelSource) -> dict[int, str] | None:
