@@ -1,66 +1,27 @@
 """A config and its data set -> a complete config."""
 
 import dataclasses
-import math
-import os
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
-
-import numpy as np
-import torch
-from jaxtyping import Shaped
-from torch import Tensor
+from typing import Any
 
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import (
     DatasetFolder,
-    FrameSource,
-    MixedLoader,
-    RandomClips,
-    RecordingFrames,
-    SequentialClips,
-    StreamLoader,
-    Streams,
-    TensorFrames,
-    check_objects,
     open_folder,
-    open_recordings,
     open_tensors,
 )
-from evdet.data.augment import AugmentRules
 from evdet.events import (
     ReadOptions,
     RecordingError,
-    frame_to_picture,
-    frame_to_rgb,
     open_recording,
     parse_size,
 )
 from evdet.events.representations import get_representation
 from evdet.frame_spec import PICTURES, READY_MADE
-from evdet.labels import BoxRules, choose_classes
-from evdet.models import Detector
-from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
-from evdet.models.ssd import (
-    COCO_ANCHORS,
-    LOSSES,
-    MNIST_ANCHORS,
-    PSEE_ANCHORS,
-    SSD,
-    Anchors,
-    BoxHead,
-    DetectionLoss,
-    Vanilla,
-    VanillaGRU,
-    VggLike,
-)
-from evdet.shapes import Picture
-from evdet.synthetic import MovingMNIST
-
+from evdet.labels import choose_classes
 
 __all__ = ["complete_config", "read_options", "require_complete"]
+
 
 def complete_config(config: DetectionConfig) -> DetectionConfig:
     """Fill in the open fields of a config from its data set: classes, frame size, channels.
@@ -160,5 +121,3 @@ def _frames_of(config: DetectionConfig, folder: DatasetFolder) -> tuple[int, int
             continue
         return size.height, size.width, channels, preprocess
     raise problem or ConfigError(f"{folder.path} has no recordings")
-
-

@@ -1,47 +1,13 @@
 """Config -> detector: the names in a config become objects here."""
 
-import dataclasses
-import math
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Shaped
-from torch import Tensor
 
 from evdet.build.completing import require_complete
-from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
-from evdet.data import (
-    DatasetFolder,
-    FrameSource,
-    MixedLoader,
-    RandomClips,
-    RecordingFrames,
-    SequentialClips,
-    StreamLoader,
-    Streams,
-    TensorFrames,
-    check_objects,
-    open_folder,
-    open_recordings,
-    open_tensors,
-)
-from evdet.data.augment import AugmentRules
-from evdet.events import (
-    ReadOptions,
-    RecordingError,
-    frame_to_picture,
-    frame_to_rgb,
-    open_recording,
-    parse_size,
-)
-from evdet.events.representations import get_representation
-from evdet.frame_spec import PICTURES, READY_MADE
-from evdet.labels import BoxRules, choose_classes
+from evdet.config import DetectionConfig
 from evdet.models import Detector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 from evdet.models.ssd import (
@@ -57,9 +23,6 @@ from evdet.models.ssd import (
     VanillaGRU,
     VggLike,
 )
-from evdet.shapes import Picture
-from evdet.synthetic import MovingMNIST
-
 
 __all__ = ["ANCHORS", "DETECTORS", "FEATURE_EXTRACTORS", "build_detector"]
 

@@ -3,10 +3,8 @@
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,36 +30,17 @@ from evdet.data import (
 )
 from evdet.data.augment import AugmentRules
 from evdet.events import (
-    ReadOptions,
-    RecordingError,
     frame_to_picture,
     frame_to_rgb,
-    open_recording,
     parse_size,
 )
-from evdet.events.representations import get_representation
-from evdet.frame_spec import PICTURES, READY_MADE
-from evdet.labels import BoxRules, choose_classes
-from evdet.models import Detector
-from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
-from evdet.models.ssd import (
-    COCO_ANCHORS,
-    LOSSES,
-    MNIST_ANCHORS,
-    PSEE_ANCHORS,
-    SSD,
-    Anchors,
-    BoxHead,
-    DetectionLoss,
-    Vanilla,
-    VanillaGRU,
-    VggLike,
-)
+from evdet.frame_spec import READY_MADE
+from evdet.labels import BoxRules
 from evdet.shapes import Picture
 from evdet.synthetic import MovingMNIST
 
-
 __all__ = ["build_loader"]
+
 
 def build_loader(
     config: DetectionConfig,
@@ -231,5 +210,3 @@ def _digit(name: str) -> int:
     if name not in {*"0123456789"}:
         raise ValueError(f"the classes of {TOY_PROBLEM} are the digits 0 to 9, got {name!r}")
     return int(name)
-
-

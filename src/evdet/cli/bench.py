@@ -16,7 +16,14 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import build_detector, complete_config
-from evdet.cli.options import ReadingOptions, TrackerName, check_at_least, check_share, default
+from evdet.cli.options import (
+    ReadingOptions,
+    TrackerName,
+    check_at_least,
+    check_share,
+    check_writable,
+    default,
+)
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
@@ -89,6 +96,7 @@ def bench(options: BenchOptions) -> None:
     check_at_least(1, options, "threads", "time_bins")
     check_at_least(0, options, "warm_up")
     check_share(options, "score_thresh", "track_thresh")
+    check_writable(options.json, read=(options.model, options.source))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
