@@ -175,7 +175,7 @@ def _are_frames(times: Times, clock: _Clock) -> bool:
     """Whether times look like a count of all frames, or of every nth: 0, 1, 2 or 10, 15, 20."""
     # Frames of a camera are further apart than the steps of their count, in microseconds.
     is_a_few = len(times) <= 2 * _FEWEST or times[0] < 0
-    if is_a_few or times[-1] * _FRAME_STEP > clock.duration:
+    if is_a_few or times[-1] > clock.duration / _FRAME_STEP:
         return False
     steps = np.diff(times)
     usual = int(np.median(steps))
