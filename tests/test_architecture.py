@@ -311,6 +311,16 @@ def test_each_module_or_its_package_has_its_tests(module):
     )
 
 
+def test_git_ignores_no_file_of_the_package():
+    # A package whose name .gitignore lists is here, and missing in every clone.
+    files = [str(path.relative_to(ROOT)) for path in FILES]
+    command = ["git", "check-ignore", "--no-index", "--stdin"]
+    done = subprocess.run(command, input="\n".join(files), text=True, capture_output=True, cwd=ROOT)
+    if done.returncode not in (0, 1):
+        pytest.skip("not a git repository")
+    assert done.stdout.split() == []
+
+
 def test_importing_evdet_loads_nothing_heavy():
     script = f"import sys, evdet; print([m for m in {HEAVY} if m in sys.modules])"
     command = [sys.executable, "-c", script]

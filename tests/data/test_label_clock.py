@@ -66,6 +66,30 @@ def test_the_unit_that_would_fit_is_named(unit, times):
     assert f"They would fit if they were {unit}" in finding.text
 
 
+@pytest.mark.parametrize(
+    "times", [np.arange(1, 200), np.arange(2, 200), np.arange(0, 200, 5), np.arange(20, 200, 2)]
+)
+def test_counts_of_frames_are_known_from_any_first_frame_and_with_frames_left_out(times):
+    found = judge(times, start=3_000)
+    assert found.is_problem
+    assert "indices of frames" in found.text
+    assert "Shorter time bins" not in found.text
+
+
+def test_whole_seconds_of_a_short_recording_are_known_by_two_times():
+    found = judge([0, 1], end=SECOND)
+    assert found.is_problem
+    assert "They would fit if they were seconds" in found.text
+    # Two labels of a camera's frames may share a time bin.
+    assert judge([5_000_000, 5_016_667]) is None
+
+
+def test_labels_that_end_before_the_first_event_are_a_problem_where_no_unit_fits():
+    found = judge(np.arange(12) ** 2 * 140, start=20_000)
+    assert found.is_problem
+    assert "Shorter time bins" not in found.text
+
+
 def test_labels_that_cover_a_thousandth_say_so():
     text = judge(EVERY_BIN // 1000).text
     assert "199 label times, 50 to 9,950 us, cover 0.10% of the recording" in text

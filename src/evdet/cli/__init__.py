@@ -96,6 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(name, rest)
     except KeyboardInterrupt:
         return _refuse("interrupted; files written so far are kept")
+    except MemoryError as error:
+        if debug:
+            raise
+        return _refuse(f"not enough memory: {error or 'the system gives no more'}")
     except (ValueError, OSError, RuntimeError) as error:
         if debug or not _is_for_users(error):
             raise

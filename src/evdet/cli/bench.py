@@ -22,6 +22,7 @@ from evdet.cli.options import (
     asked_size,
     check_at_least,
     check_share,
+    check_writable,
     default,
 )
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
@@ -98,6 +99,7 @@ def bench(options: BenchOptions) -> None:
     check_at_least(1, options, "threads", "time_bins")
     check_at_least(0, options, "warm_up")
     check_share(options, "score_thresh", "track_thresh")
+    check_writable(options.json, read=(options.model, options.source))
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, ReadingOptions, asked_size, default
+from evdet.cli.options import Flag, ReadingOptions, asked_size, check_at_least, default
 from evdet.data import CheckReport, Finding, check_folder
 from evdet.labels import BoxRules
 
@@ -51,6 +51,7 @@ def check(options: CheckOptions) -> int:
     Returns:
         The exit status: 0, or 1 if there are problems.
     """
+    check_at_least(1, options, "delta_t", "frame_period")
     report = check_folder(
         options.folder,
         delta_t=options.delta_t,

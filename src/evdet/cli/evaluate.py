@@ -22,7 +22,9 @@ from evdet.cli.options import (
     TrackerName,
     asked_size,
     check_at_least,
+    check_result_folder,
     check_share,
+    check_writable,
     chosen_tracker,
     default,
 )
@@ -96,6 +98,8 @@ def evaluate(options: EvaluateOptions) -> None:
     """
     check_at_least(1, options, "frames")
     check_share(options, "score_thresh", "nms_thresh", "track_thresh")
+    check_writable(options.json, read=(options.checkpoint,))
+    check_result_folder(options.output_dir)
     protocol = get_protocol(options.protocol)
     tracker = chosen_tracker(options.tracker, track=options.track)
     if tracker is not None:

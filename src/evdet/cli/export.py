@@ -9,7 +9,14 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from evdet.cli.options import Flag, ReadingOptions, asked_size, check_at_least, default
+from evdet.cli.options import (
+    Flag,
+    ReadingOptions,
+    asked_size,
+    check_at_least,
+    check_writable,
+    default,
+)
 from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
 from evdet.export import (
     OPSET,
@@ -61,16 +68,8 @@ def export(options: ExportOptions) -> int:
         ValueError: an option is out of range.
     """
     check_at_least(1, options, "time_bins")
-    suffix = options.output.suffix
-    if suffix.lower() != ONNX_SUFFIX:
-        raise ExportError(
-            f"cannot write {options.output}: unsupported format {suffix!r} "
-            f"(supported: {ONNX_SUFFIX})"
-        )
-    if not options.output.absolute().parent.is_dir():
-        raise ExportError(
-            f"cannot write {options.output}: folder {options.output.parent} does not exist"
-        )
+    read = (options.checkpoint, options.source)
+    check_writable(options.output, suffixes=(ONNX_SUFFIX,), read=read)
     # Before the minute that torch takes.
     check_libraries("onnx", "onnxruntime", "onnxscript")
     detector = load_network(options.checkpoint)

@@ -42,6 +42,10 @@ def import_checkpoint(options: ImportOptions) -> None:
     """
     if options.output.exists() and not options.force:
         raise CheckpointError(f"{options.output} already exists (--force overwrites it)")
+    if options.output.is_dir():
+        raise CheckpointError(f"cannot write {options.output}: it is a folder")
+    if options.output.exists() and options.output.samefile(options.checkpoint):
+        raise CheckpointError(f"cannot write {options.output}: it is read; name another file")
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     content = import_rvt(

@@ -11,7 +11,7 @@ import tyro
 from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-from evdet.cli.options import ReadingOptions, counted, default, required
+from evdet.cli.options import ReadingOptions, check_writable, counted, default, required
 from evdet.events import (
     LONG_GAP,
     PEAK_WINDOW,
@@ -62,8 +62,8 @@ def info(options: InfoOptions) -> None:
     """
     if not options.files:
         raise ValueError("no recording given: evdet info FILE ...")
-    if options.png is not None and not options.png.absolute().parent.is_dir():
-        raise ValueError(f"cannot write {options.png}: folder {options.png.parent} does not exist")
+    for path in options.files:
+        check_writable(_picture_path(options, path), suffixes=(".png",), read=options.files)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     broken = []

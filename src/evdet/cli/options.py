@@ -1,7 +1,7 @@
 """Command-line words -> a dataclass of options, by tyro; `--config` files become the defaults."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -23,7 +23,9 @@ __all__ = [
     "asked_size",
     "check_above",
     "check_at_least",
+    "check_result_folder",
     "check_share",
+    "check_writable",
     "chosen_tracker",
     "counted",
     "default",
@@ -234,6 +236,44 @@ def check_share(options: object, *fields: str) -> None:
         value = _finite(options, field)
         if value is not None and not 0 <= value <= 1:
             raise ValueError(f"{named(field)} must be from 0 to 1, got {value:g}")
+
+
+def check_result_folder(path: Path | None) -> None:
+    """Refuse a folder for results where a file has its name; None passes.
+
+    Raises:
+        ValueError: it is a file.
+    """
+    if path is not None and path.exists() and not path.is_dir():
+        raise ValueError(f"cannot write to {path}: it is a file, not a folder")
+
+
+def check_writable(
+    path: Path | None, *, suffixes: Sequence[str] = (), read: Iterable[Path | None] = ()
+) -> None:
+    """Refuse a file that cannot be written, before any long work.
+
+    Args:
+        path: the file to write; None passes.
+        suffixes: the endings that it may have; none allows all.
+        read: files that the command reads, which it must not replace.
+
+    Raises:
+        ValueError: an unsupported ending, a folder, a missing folder, or a file that is read.
+    """
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(
+            f"cannot write {path}: unsupported format {path.suffix!r} "
+            f"(supported: {', '.join(suffixes)})"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise ValueError(f"cannot write {path}: it is a folder")
+    if path.exists() and any(one and one.exists() and path.samefile(one) for one in read):
+        raise ValueError(f"cannot write {path}: it is read; name another file")
 
 
 def _finite(options: object, field: str) -> float | int | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from evdet.cli.options import default, required
+from evdet.cli.options import check_writable, default, required
 from evdet.report import RunReport, read_run, write_comparison, write_report
 from evdet.runs import RunFolder
 
@@ -33,6 +33,7 @@ def report(options: ReportOptions) -> None:
     """
     if not options.runs:
         raise ValueError("no run given: evdet report RUN [RUN ...]")
+    check_writable(options.output, suffixes=(".html", ".htm"))
     folders = [RunFolder(path) for path in options.runs]
     names = _names(options.runs)
     runs = [_read(folder) for folder in folders]

@@ -14,6 +14,7 @@ from evdet.cli.options import (
     ReadingOptions,
     check_above,
     check_at_least,
+    check_writable,
     counted,
     default,
 )
@@ -61,6 +62,7 @@ __all__ = ["ViewOptions", "view"]
 _WIDTH = 600
 # Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
+_MAX_SIDE = 8192  # pixels of H.264
 _SUFFIXES = (".mp4", ".png")
 
 
@@ -135,6 +137,8 @@ def _open(options: ViewOptions) -> Recording:
 
 def _write_view(options: ViewOptions, output: Path) -> None:
     recording = _open(options)
+    if options.scale is not None:
+        _check_scale(options.scale, recording.size)
     shown = _boxes_of(recording, options)
     is_video = output.suffix.lower() == ".mp4"
     start = round(options.start * 1e6)
@@ -155,6 +159,15 @@ def _write_view(options: ViewOptions, output: Path) -> None:
     write_video(output, frames, 1e6 / options.delta_t * options.speed)
     print(f"video: {output}")
     frames.raise_problem("The video shows the time bins before the damage.")
+
+
+def _check_scale(scale: int, size: SensorSize) -> None:
+    if scale * max(size) > _MAX_SIDE:
+        raise ValueError(
+            f"--scale {scale} makes pictures of {scale * size.width}x{scale * size.height} "
+            f"pixels: at most {_MAX_SIDE} a side are supported (try --scale "
+            f"{max(1, _MAX_SIDE // max(size))})"
+        )
 
 
 class _Progress:
@@ -244,10 +257,10 @@ def _check_frame_options(options: ViewOptions) -> None:
             raise ValueError(
                 f"cannot write {path}: with --frames the ending must be {' or '.join(suffixes)}"
             )
+        beside = labels_beside(options.recording) if options.recording.exists() else []
+        check_writable(path, read=(*_files_read(options), *beside))
         if path.exists() and not options.force:
             raise ValueError(f"cannot write {path}: it exists (--force overwrites it)")
-        if not path.absolute().parent.is_dir():
-            raise ValueError(f"cannot write {path}: folder {path.parent} does not exist")
     if options.output is not None and 1e6 / options.delta_t > _MAX_FRAMES_PER_SECOND:
         raise ValueError(
             f"cannot write {options.output}: {1e6 / options.delta_t:g} frames/s, at most "
@@ -317,22 +330,17 @@ def _write_prelabels(
 
 
 def _check_output(options: ViewOptions, output: Path) -> None:
-    suffix = output.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise ValueError(
-            f"cannot write {output}: unsupported format {suffix!r} "
-            f"(supported: {', '.join(_SUFFIXES)})"
-        )
-    if output.exists() and options.recording.exists() and (output.samefile(options.recording)):
-        raise ValueError(f"cannot write {output}: it is the recording itself")
-    if not output.absolute().parent.is_dir():
-        raise ValueError(f"cannot write {output}: folder {output.parent} does not exist")
+    check_writable(output, suffixes=_SUFFIXES, read=_files_read(options))
     rate = 1e6 / options.delta_t * options.speed
-    if suffix == ".mp4" and rate > _MAX_FRAMES_PER_SECOND:
+    if output.suffix.lower() == ".mp4" and rate > _MAX_FRAMES_PER_SECOND:
         raise ValueError(
             f"cannot write {output}: {rate:g} frames/s, at most {_MAX_FRAMES_PER_SECOND} "
             f"are supported (try --speed {_MAX_FRAMES_PER_SECOND * options.delta_t / 1e6 / 4:.2g})"
         )
+
+
+def _files_read(options: ViewOptions) -> tuple[Path | None, ...]:
+    return options.recording, options.boxes, options.label_map
 
 
 def _boxes_of(recording: Recording, options: ViewOptions) -> ShownBoxes:

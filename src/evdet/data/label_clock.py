@@ -20,6 +20,8 @@ _LEAST_FIT = 0.1
 """In the right unit, labels cover at least this share of the recording."""
 _FEWEST = 3
 """Label times from which they are judged: fewer can lie anywhere."""
+_FRAME_STEP = 100
+"""Microseconds between labels, up to which the times are taken for indices of frames."""
 _DATES = (1e15, 4e15)
 """Microseconds since 1970 of the years 2001 to 2096."""
 _FAR = 2**62
@@ -59,6 +61,10 @@ class _Clock:
         low, high = max(times[0], self.start), min(times[-1], self.end)
         return float(max(0, high - low) / self.duration)
 
+    def is_outside(self, times: Times | Float64[np.ndarray, " N"]) -> bool:
+        """Whether the times end before the first event, or begin after the last."""
+        return bool(times[-1] < self.start or times[0] > self.end)
+
     def inside_share(self, times: Times | Float64[np.ndarray, " N"]) -> float:
         """Share of the label times within the recording."""
         near = (times >= self.start - self.delta_t) & (times <= self.end + self.delta_t)
@@ -88,14 +94,20 @@ def judge_clock(times: Times, span: RecordingFacts, delta_t: int) -> ClockFindin
     inside = clock.inside_share(times)
     if inside == 0:
         return ClockFinding(_describe(times, clock, lost, _better(times, clock)), True)
-    if len(times) < _FEWEST or lost < 1 / 2:
+    if not _are_judged(times) or lost < 1 / 2:
         return None
     is_short = clock.covered_share(times) < _SHORT
     better = _better(times, clock) if is_short or inside < 1 / 2 else None
     if better is None and lost < _MOST:
         return None
     is_most = lost >= _MOST or round((1 - lost) * len(times)) <= 1
-    return ClockFinding(_describe(times, clock, lost, better), better is not None and is_most)
+    is_problem = is_most and (better is not None or clock.is_outside(times))
+    return ClockFinding(_describe(times, clock, lost, better), is_problem)
+
+
+def _are_judged(times: Times) -> bool:
+    """Whether there are enough times; two that a camera cannot tell apart are enough."""
+    return len(times) >= _FEWEST or (len(times) > 1 and int(times[1] - times[0]) <= _FRAME_STEP)
 
 
 def _better(times: Times, clock: _Clock) -> str | None:
@@ -118,8 +130,10 @@ def _better(times: Times, clock: _Clock) -> str | None:
                 f"if they were {name} from the recording's first event: write them in microseconds "
                 f"and add its time, {clock.start:,} us"
             )
-    if _are_frames(times):
-        period = round(clock.duration / max(1, int(times[-1] - times[0])))
+    if _are_frames(times, clock):
+        # Counted from the recording's start, or from the first labelled frame.
+        num_frames = times[-1] if times[0] > 1 else times[-1] - times[0]
+        period = round(clock.duration / max(1, int(num_frames)))
         return (
             f"if they were indices of frames, one every {period:,} us or so: write times in "
             "microseconds"
@@ -157,10 +171,15 @@ def _is_good(times: Float64[np.ndarray, " N"], clock: _Clock) -> bool:
     )
 
 
-def _are_frames(times: Times) -> bool:
-    """Whether times look like a count: 0, 1, 2, ..."""
-    is_count = len(times) > 2 * _FEWEST and times[0] <= 1 and (np.diff(times) == 1).mean() > 1 / 2
-    return bool(is_count)
+def _are_frames(times: Times, clock: _Clock) -> bool:
+    """Whether times look like a count of all frames, or of every nth: 0, 1, 2 or 10, 15, 20."""
+    # Frames of a camera are further apart than the steps of their count, in microseconds.
+    is_a_few = len(times) <= 2 * _FEWEST or times[0] < 0
+    if is_a_few or times[-1] > clock.duration / _FRAME_STEP:
+        return False
+    steps = np.diff(times)
+    usual = int(np.median(steps))
+    return usual <= _FRAME_STEP and bool((steps == usual).mean() > 1 / 2)
 
 
 def _describe(times: Times, clock: _Clock, lost: float, better: str | None) -> str:
@@ -179,6 +198,6 @@ def _describe(times: Times, clock: _Clock, lost: float, better: str | None) -> s
         )
     if better is not None:
         return f"{where}. They would fit {better}"
-    if clock.inside_share(times) == 0:
+    if clock.inside_share(times) == 0 or clock.is_outside(times):
         return f"{where}. Do the labels have another start or another unit?"
     return f"{where}. Shorter time bins use more of them"

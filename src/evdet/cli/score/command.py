@@ -11,7 +11,14 @@ import numpy as np
 import tyro
 
 from evdet.atomic_file import write_text
-from evdet.cli.options import Flag, ProtocolName, check_at_least, default
+from evdet.cli.options import (
+    Flag,
+    ProtocolName,
+    check_at_least,
+    check_result_folder,
+    check_writable,
+    default,
+)
 from evdet.cli.score.table import check_has_truth, describe_scores, describe_tracks
 from evdet.evaluation import measure_further, read_box_files
 from evdet.events import parse_size
@@ -70,6 +77,10 @@ def score(options: ScoreOptions) -> None:
     check_at_least(1, options, "frame_period")
     if options.frame_period is not None and options.sensor_size is None:
         raise ValueError("--frame-period needs --sensor-size WxH, the size of the frames")
+    read = [options.label_map, options.detections, options.boxes]
+    read += [file for path in read if path and path.is_dir() for file in path.iterdir()]
+    check_writable(options.json, read=read)
+    check_result_folder(options.output_dir)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     protocol = get_protocol(options.protocol)
