@@ -692,8 +692,8 @@ def test_a_table_may_have_flags(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.csv", "t,x1,y1,x2,y2,class\n20,0.1,0.1,0.3,0.4,car\n40,0,0,1,1,car\n"),
-        ("a.txt", "1,1,0.1,0.1,0.3,0.4,1,0,1\n"),
+        ("a.csv", "t,x1,y1,x2,y2,class\n" + "20,0.1,0.1,0.3,0.4,car\n40,0,0,1,1,car\n" * 4),
+        ("a.txt", "1,1,0.1,0.1,0.3,0.4,1,0,1\n" * 8),
     ],
 )
 def test_boxes_in_shares_of_the_picture_are_refused(tmp_path, name, text):
@@ -701,8 +701,8 @@ def test_boxes_in_shares_of_the_picture_are_refused(tmp_path, name, text):
 
 
 def test_boxes_of_one_pixel_are_read(tmp_path):
-    text = "t,x,y,w,h,class\n20,0,0,1,1,car\n"
-    assert len(read(write(tmp_path / "a.csv", text)).boxes) == 1
+    text = "t,x,y,w,h,class\n" + "20,0,0,1,1,car\n" * 8
+    assert len(read(write(tmp_path / "a.csv", text)).boxes) == 8
 
 
 def test_two_corners_in_place_of_a_corner_and_a_size_are_refused(tmp_path):

@@ -25,7 +25,7 @@ LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
 """Extensions of label files; of several beside one recording the first in this order is read."""
 
 
-# Boxes beyond the sensor, as detectors have them, may look like corners if they are few.
+# Few boxes may be as small, or as far beyond the sensor, as this.
 _FEW = 8
 
 
@@ -107,7 +107,9 @@ def _check_pixels(source: LabelSource, boxes: BoxEvents) -> None:
     """Refuse boxes that all lie in the first pixel: they are shares of the picture."""
     sides = np.stack([boxes[name] for name in "xywh"])
     # One pixel less where pixels count from 1.
-    if not sides.size or not (np.abs(sides) <= 1.001).all() or (sides == np.round(sides)).all():
+    if len(boxes) < _FEW or not (np.abs(sides) <= 1.001).all() or not (sides[2:] > 0).all():
+        return
+    if (sides == np.round(sides)).all():
         return
     shown = ", ".join(f"{value:g}" for value in sides[:, 0])
     raise source.error(
