@@ -100,7 +100,10 @@ def test_a_used_box_lies_in_its_bin_and_has_its_last_time(times, empty, first, n
     binned = bin_boxes(given_labels, first_bin=first, num_bins=num_bins, delta_t=DT)
 
     for k, boxes in enumerate(binned.boxes, start=first):
-        inside = [t for t in [*times, *empty] if k * DT < t <= (k + 1) * DT or (k == t == 0)]
+        # No bin ends at 0: time 0 is in bin 0.
+        inside = [
+            t for t in [*times, *empty] if (t and k * DT < t <= (k + 1) * DT) or (k == t == 0)
+        ]
         assert binned.is_labeled[k - first] == bool(inside)
         assert all(t == max(inside) for t in boxes["t"])
         if inside and max(inside) in times:
