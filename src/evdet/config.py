@@ -58,13 +58,13 @@ class DetectionConfig:
     sensor_size: str = ""
     """Sensor size WxH of recordings that do not state theirs, or state it wrong."""
     format: str = ""
-    """Format of the recordings, where their content does not tell it."""
+    """Format of a recording; left out, its content tells."""
     time_unit: str = ""
-    """Unit of times in text, NumPy and HDF5 recordings: us, ms, s or ns."""
+    """Unit of times in text, NumPy and HDF5 recordings: us, ms, s or ns; left out, the file's."""
     columns: str = ""
-    """Order of columns in text and NumPy recordings, such as txyp; - skips a column."""
+    """Order of columns in text, NumPy and HDF5 recordings, such as txyp; - skips a column."""
     stream: str = ""
-    """Stream, camera or topic, where recordings have several."""
+    """Stream, camera or topic, where a recording has several."""
     in_channels: int = 0
     """Channels of a frame; 0 uses those of preprocess (toy_problem: 3)."""
     num_tbins: int = 12

@@ -146,6 +146,26 @@ def test_a_video_shows_every_frame():
         assert len(list(video.decode(video=0))) == 5
 
 
+def test_a_video_of_pictures_keeps_all_where_the_stated_rate_is_far_from_the_true_one():
+    # An AVI file counts in milliseconds, so its rate is 1000/s; its pictures are 40 ms apart.
+    av = pytest.importorskip("av")
+
+    class Pictures(Stream):
+        delta_t = 1000
+
+    with open_outputs(["x.mp4"], Pictures(), ["car"]) as outputs:
+        for number in range(6):
+            t = number * 40_000
+            picture = np.full((48, 64, 3), 40 * number, np.uint8)
+            frame = StreamedFrame(t, DELTA_T, np.zeros((3, 48, 64), np.uint8), picture=picture)
+            outputs.write(DetectedFrame(t, frame, np.zeros(0, BOX_DTYPE)))
+    with av.open("x.mp4") as video:
+        times = [
+            round(float(frame.pts * frame.time_base) * 1000) for frame in video.decode(video=0)
+        ]
+    assert times == [0, 40, 80, 120, 160, 200]
+
+
 @pytest.mark.parametrize(
     ("paths", "message"),
     [

@@ -146,6 +146,12 @@ def test_a_pgm_states_its_white(tmp_path, caplog, white, comment):
     assert "bits" not in caplog.text
 
 
+def test_a_pgm_that_states_all_16_bits_is_judged_as_libraries_write_it(tmp_path, caplog):
+    # OpenCV and Pillow state 65535 for the 12 bits of a camera, too.
+    assert brightest(write_pgm(tmp_path / "a.pgm", ramp(4000), 65535)) == [250]
+    assert "taken for 12 bits" in caplog.text
+
+
 def test_a_dark_pgm_stays_dark(tmp_path, caplog):
     assert brightest(write_pgm(tmp_path / "a.pgm", ramp(900), 4095)) == [56]
     assert "bits" not in caplog.text

@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     logging.getLogger("evdet").setLevel(logging.DEBUG if debug else logging.INFO)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())

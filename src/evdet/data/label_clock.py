@@ -107,7 +107,9 @@ def judge_clock(times: Times, span: RecordingFacts, delta_t: int) -> ClockFindin
 
 def _are_judged(times: Times) -> bool:
     """Whether there are enough times; two that a camera cannot tell apart are enough."""
-    return len(times) >= _FEWEST or (len(times) > 1 and int(times[1] - times[0]) <= _FRAME_STEP)
+    return len(times) >= _FEWEST or (
+        len(times) > 1 and int(times[1]) - int(times[0]) <= _FRAME_STEP
+    )
 
 
 def _better(times: Times, clock: _Clock) -> str | None:
@@ -144,8 +146,8 @@ def _better(times: Times, clock: _Clock) -> str | None:
 def _another_start(times: Times, clock: _Clock) -> str | None:
     """Labels that last as long as the recording, on a clock with another start."""
     for name, factor in {"microseconds": 1.0, **_UNITS}.items():
-        spread = (times[-1] - times[0]) * factor
-        shift = clock.start - times[0] * factor
+        spread = (float(times[-1]) - float(times[0])) * factor
+        shift = clock.start - float(times[0]) * factor
         if not (
             0.5 * clock.duration <= spread <= clock.duration + 2 * clock.delta_t
             and clock.kept_share(times * factor + shift) > 1 / 2

@@ -239,7 +239,9 @@ class Outputs:
         scale = max(1, -(-_WIDTH // self._stream.size.width))
 
         def write(found: DetectedFrame, index: int) -> None:
-            if not (index - (self._first_index or 0)) % every:
+            # The times of pictures may be far apart where the rate of their file is high.
+            is_photo = found.frame.picture is not None
+            if is_photo or not (index - (self._first_index or 0)) % every:
                 writer.write(self._picture(found, index, scale), found.t)
 
         return _Writer(write, writer.close)

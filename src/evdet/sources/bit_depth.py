@@ -130,7 +130,8 @@ def _of_pnm(head: bytes) -> int | None:
     text = re.sub(rb"#[^\n\r]*", b"", head[2:4096])
     numbers = re.match(rb"\s*(\d+)\s+(\d+)\s+(\d{1,5})\s", text)
     white = int(numbers.group(3)) if numbers else 0
-    return white if 0 < white < 65536 else None
+    # Libraries write 65535 for any image of 16 bits.
+    return white if 0 < white < 65535 else None
 
 
 def _of_png(head: bytes, values: Shaped[np.ndarray, "h w *_"]) -> int | None:

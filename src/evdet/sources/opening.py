@@ -21,7 +21,10 @@ __all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "is_pictures", "is_video", "open_
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of image files."""
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp"),
+)
 """Endings of video files."""
 
 

@@ -222,6 +222,9 @@ def _conclude(
     if problem is not None and not is_interrupted and not summary.num_frames:
         raise problem
     print("\n".join(summary.lines(num_skipped=num_skipped, shows_boxes=not outputs.paths)))
+    score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
+    if not summary.num_boxes and score_thresh:
+        print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
     written = [str(path) for path in outputs.paths if path.exists()]
     if written:
         print(f"written: {', '.join(written)}")

@@ -110,6 +110,11 @@ class DetectionSummary:
         return lines
 
     @property
+    def num_boxes(self) -> int:
+        """Number of boxes on all frames."""
+        return self._counts.total()
+
+    @property
     def reached(self) -> str:
         """Time of the last frame, in words."""
         return f"{self._latest / 1e6:.3f} s"
