@@ -114,6 +114,31 @@ def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, ch
     assert kept["per_class"]["pedestrian"]["num_detections"] == kept["num_detections"]
 
 
+def test_recordings_that_leave_their_unit_open_are_read_as_the_options_say(
+    caplog, tmp_path, checkpoint
+):
+    rng = np.random.default_rng(0)
+    times = np.sort(rng.uniform(0, 500, 2000)).round(3)  # milliseconds
+    pixels = rng.integers(0, [SENSOR.width, SENSOR.height, 2], (2000, 3))
+    write_recording(tmp_path / "test", "drive")
+    (tmp_path / "test" / "drive_td.dat").unlink()
+    rows = (f"{t},{x},{y},{p}" for t, (x, y, p) in zip(times, pixels.tolist(), strict=True))
+    (tmp_path / "test" / "drive.csv").write_text("\n".join(["t,x,y,p", *rows]))
+    names = {0: "person", 1: "vehicle"}
+    (tmp_path / "label_map_dictionary.json").write_text(json.dumps(names))
+    classes = ["--classes", "person=pedestrian", "vehicle=car"]
+    words = [checkpoint, "--output-dir", tmp_path / "scores", "--dataset-path", tmp_path, *classes]
+    words = ["evaluate", *map(str, words)]
+    assert main(words) == 2
+    advised = ["--time-unit", "ms"]
+    assert main([*words, *advised, "--sensor-size", "48x32"]) == 0
+    kept = json.loads((tmp_path / "scores" / "evaluation" / "evaluation.json").read_text())
+    assert kept["num_truths"] == 4
+    # What one data set needs another may not use.
+    assert main(["evaluate", str(checkpoint), *advised]) == 2
+    assert "has no time unit to choose" in caplog.text
+
+
 def test_tracks_are_scored_where_they_are_asked_for(capsys, tmp_path, checkpoint):
     pytest.importorskip("trackers")
     words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--track"]

@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from evdet.build import build_loader, read_options
 from evdet.cli.options import (
     Flag,
     ProtocolName,
+    ReadingOptions,
     TrackerName,
     check_at_least,
     check_result_folder,
@@ -40,6 +41,7 @@ from evdet.evaluation import (
     open_evaluated,
     to_played,
 )
+from evdet.events import parse_size
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
 from evdet.runs import RunFolder
@@ -58,6 +60,10 @@ class EvaluateOptions:
     """Evaluation protocol."""
     dataset_path: Annotated[Path | None, default("that of the training", "DIR")] = None
     """Data set folder."""
+    sensor_size: Annotated[str | None, default("as in the training", "WxH")] = None
+    """Sensor width and height in pixels, such as 346x260."""
+    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
+    """How to read the recordings; one of these options replaces all that the training had."""
     split: Literal["test", "val"] = "test"
     """Part of the data set."""
     classes: Annotated[tuple[str, ...], default("the protocol's; all for coco")] = ()
@@ -168,6 +174,7 @@ def _config_for(
     config = evaluated.config
     if options.dataset_path is not None:
         config = dataclasses.replace(config, dataset_path=str(options.dataset_path))
+    config = _with_reading_options(config, options)
     classes = _classes(options, evaluated, protocol)
     # The same box rules hold for pictures and confusion matrix, which come from the loader.
     pixels = 2 if protocol.pixels == "half sensor" else 1
@@ -186,6 +193,25 @@ def _config_for(
     if protocol.classes and config.class_names != protocol.classes:
         deviations.append(f"other classes than {', '.join(protocol.classes)}")
     return config, deviations
+
+
+def _with_reading_options(config: DetectionConfig, options: EvaluateOptions) -> DetectionConfig:
+    if options.sensor_size is not None:
+        parse_size(options.sensor_size, name="--sensor-size")
+        config = dataclasses.replace(config, sensor_size=options.sensor_size)
+    given = options.reading.options()
+    names = {"format", "time_unit", "columns", "stream"}
+    chosen = {name: getattr(given, name) or "" for name in names}
+    # Another data set may need none of what the training's needed.
+    if any(chosen.values()):
+        config = dataclasses.replace(
+            config,
+            format=chosen["format"],
+            time_unit=chosen["time_unit"],
+            columns=chosen["columns"],
+            stream=chosen["stream"],
+        )
+    return dataclasses.replace(config, strict=config.strict or options.reading.strict)
 
 
 def _or(given: float | None, configured: float) -> float:
