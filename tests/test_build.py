@@ -11,7 +11,7 @@ from evdet.build import (
     build_loader,
     complete_config,
 )
-from evdet.config import DetectionConfig
+from evdet.config import ConfigError, DetectionConfig
 
 CONFIG = DetectionConfig(
     feature_base=1, feature_channels_out=2, num_levels=2, head_channels=2, height=32, width=32,
@@ -113,6 +113,16 @@ def test_an_unknown_part_is_answered_with_the_list(fields, message):
 def test_data_that_there_is_not_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         build_loader(change(**fields), "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("format", "dat"), ("time_unit", "ms"), ("columns", "txyp"), ("sensor_size", "64x48")],
+)
+def test_how_to_read_recordings_is_refused_where_there_are_none(name, value):
+    config = dataclasses.replace(DetectionConfig(), **{name: value})
+    with pytest.raises(ConfigError, match=f"{name} is for recordings, and toy_problem has none"):
+        complete_config(config)
 
 
 def test_the_toy_problem_fills_in_what_is_not_given():

@@ -30,6 +30,7 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
         ValueError: the data set cannot be read, or does not fit the config.
     """
     if config.dataset_path == TOY_PROBLEM:
+        _refuse_reading_options(config)
         return dataclasses.replace(
             config,
             classes=config.classes or tuple("0123456789"),
@@ -55,6 +56,16 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
         in_channels=channels,
         preprocess=preprocess,
     )
+
+
+def _refuse_reading_options(config: DetectionConfig) -> None:
+    names = ("sensor_size", "format", "time_unit", "columns", "stream")
+    given = next((name for name in names if getattr(config, name)), None)
+    if given is not None:
+        raise ConfigError(
+            f"{given} is for recordings, and {TOY_PROBLEM} has none: omit it, or name a data set "
+            "with dataset_path"
+        )
 
 
 def _open_fields(config: DetectionConfig) -> list[str]:
