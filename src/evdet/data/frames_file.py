@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from evdet.events import RecordingError
+from evdet.events.hdf5 import load_hdf5plugin
 
 __all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
 
@@ -70,7 +71,7 @@ def _load_plugins(data: Any, path: Path) -> None:
     if all(filter_id < _FIRST_PLUGIN for filter_id in filter_ids):
         return
     try:
-        import hdf5plugin  # noqa: F401 - importing it registers it
+        load_hdf5plugin()
     except ImportError:
         raise RecordingError(
             f"{path} is compressed with filter {max(filter_ids)}, which h5py does not have. "

@@ -3,16 +3,18 @@
 import contextlib
 import hashlib
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from evdet.events import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events import EVENT_DTYPE, RecordingError, SensorSize, open_recording
 from evdet.events.hdf5.reader import open_hdf5
 from evdet.events.hdf5.writer import write_dsec
 
@@ -306,3 +308,19 @@ def test_a_recording_in_the_layout_of_dsec_is_read_to_the_last_event(event_data)
     assert digest == "8e8467d9ac3912a53647b8500d294e4beb233b54fa2345d08a9be133a44155b2"
     assert file.stated_size == SensorSize(240, 320)
     assert (file.start, file.end) == (1605537493718345, 1605537494308262)
+
+
+def test_hdf5_files_are_written_where_the_plugin_path_names_hdf5plugin(tmp_path):
+    import hdf5plugin
+
+    program = (
+        "import sys; from pathlib import Path; from evdet.events import convert, open_recording; "
+        "from evdet.samples import sample_recording; "
+        "convert(open_recording(sample_recording()), Path(sys.argv[1]))"
+    )
+    folder = Path(hdf5plugin.__file__).parent / "plugins"
+    command = [sys.executable, "-c", program, str(tmp_path / "a.h5")]
+    environment = {**os.environ, "HDF5_PLUGIN_PATH": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(open_recording(tmp_path / "a.h5")) > 0

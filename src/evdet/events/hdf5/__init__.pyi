@@ -1,2 +1,3 @@
+from .filters import load_hdf5plugin as load_hdf5plugin
 from .reader import open_hdf5 as open_hdf5
 from .writer import write_dsec as write_dsec

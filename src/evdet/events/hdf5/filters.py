@@ -1,13 +1,18 @@
 """The filters that compressed datasets need: HDF5 has some of them, hdf5plugin others."""
 
+import importlib
+import importlib.util
+import os
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h5py
 
 from evdet.events.dtypes import RecordingError
 
-__all__ = ["ECF_FILTER", "filters_of", "import_plugin", "needs_plugin"]
+__all__ = ["ECF_FILTER", "filters_of", "import_plugin", "load_hdf5plugin", "needs_plugin"]
 
 ECF_FILTER = 36559
 """HDF5 id of the filter of Metavision files; HDF5 cannot run it, evdet can."""
@@ -41,10 +46,28 @@ def needs_plugin(dataset: Any, path: Path) -> bool:
     return True
 
 
+def load_hdf5plugin() -> ModuleType:
+    """Import hdf5plugin, which registers its filters with HDF5, in this process.
+
+    Where HDF5_PLUGIN_PATH names its own folder, HDF5 would load the filters from there first, and
+    then they could not write; so that folder is taken out of HDF5's list.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    spec = importlib.util.find_spec("hdf5plugin") if "hdf5plugin" not in sys.modules else None
+    if spec is not None and spec.origin is not None:
+        own = Path(spec.origin).parent.resolve()
+        for index in reversed(range(h5py.h5pl.size())):
+            if own in Path(os.fsdecode(h5py.h5pl.get(index))).resolve().parents:
+                h5py.h5pl.remove(index)
+    return importlib.import_module("hdf5plugin")
+
+
 def import_plugin(path: Path) -> None:
     """Importing it registers the filters with HDF5, in this process."""
     try:
-        import hdf5plugin  # noqa: F401 - optional: only some files need it
+        load_hdf5plugin()
     except ImportError:
         raise RecordingError(
             f"cannot read {path}: it is compressed with a filter (such as Blosc) of hdf5plugin "

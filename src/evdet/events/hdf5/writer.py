@@ -10,6 +10,7 @@ import numpy as np
 from evdet.atomic_file import replacing
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.files import MAX_STEP_BACK, OrderCount, check_blocks, join_events, sort_by_time
+from evdet.events.hdf5.filters import load_hdf5plugin
 
 __all__ = ["write_dsec"]
 
@@ -48,7 +49,7 @@ def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
 
 def _blosc() -> Any:
     try:
-        import hdf5plugin
+        hdf5plugin = load_hdf5plugin()
     except ImportError:
         raise RecordingError(
             "cannot write HDF5: hdf5plugin is not installed (pip install hdf5plugin)"
