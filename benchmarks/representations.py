@@ -15,6 +15,8 @@ from evdet.events import (
 )
 from evdet.events.representations import REPRESENTATIONS, events_to_tensors
 
+__all__ = ["DELTA_T", "SIZE", "make_slice", "rows"]
+
 SIZE, DELTA_T, NUM_EVENTS, NUM_SLICES = SensorSize(240, 304), 50_000, 200_000, 20
 
 
@@ -24,7 +26,7 @@ def rows() -> list[Row]:
     Returns:
         Millions of events a second of CPU time, the best of ten rounds.
     """
-    slices = [_make_slice(k) for k in range(NUM_SLICES)]
+    slices = [make_slice(k, NUM_EVENTS) for k in range(NUM_SLICES)]
     found = []
     for name, representation in REPRESENTATIONS.items():
         rate = _best_rate(
@@ -47,13 +49,14 @@ def rows() -> list[Row]:
     return found
 
 
-def _make_slice(k: int) -> TimeBin:
+def make_slice(k: int, num_events: int) -> TimeBin:
+    """Draw random events of the k-th time bin."""
     rng = np.random.default_rng(k)
-    events = np.zeros(NUM_EVENTS, EVENT_DTYPE)
-    events["t"] = k * DELTA_T + np.sort(rng.integers(0, DELTA_T, NUM_EVENTS))
-    events["x"] = rng.integers(0, SIZE.width, NUM_EVENTS)
-    events["y"] = rng.integers(0, SIZE.height, NUM_EVENTS)
-    events["p"] = rng.integers(0, 2, NUM_EVENTS)
+    events = np.zeros(num_events, EVENT_DTYPE)
+    events["t"] = k * DELTA_T + np.sort(rng.integers(0, DELTA_T, num_events))
+    events["x"] = rng.integers(0, SIZE.width, num_events)
+    events["y"] = rng.integers(0, SIZE.height, num_events)
+    events["p"] = rng.integers(0, 2, num_events)
     return TimeBin(k * DELTA_T, DELTA_T, events)
 
 

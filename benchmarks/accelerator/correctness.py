@@ -17,10 +17,10 @@ from benchmarks.accelerator.errors import UnavailableError
 from benchmarks.accelerator.results import Figure
 from benchmarks.feeding import open_events, write_recording
 from benchmarks.measure import seconds
+from benchmarks.representations import SIZE, make_slice
 from evdet.config import DetectionConfig
 from evdet.data import SequentialClips, StreamLoader
 from evdet.detectors import load_checkpoint
-from evdet.events import EVENT_DTYPE, SensorSize, TimeBin
 from evdet.events.representations import REPRESENTATIONS, events_to_tensors, scatter_frames
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import select_boxes
@@ -34,8 +34,6 @@ __all__ = [
     "check_selection",
 ]
 
-_SIZE = SensorSize(height=240, width=304)
-_DELTA_T = 50_000
 _MARK = "@pytest.mark." + "gpu"
 
 
@@ -85,18 +83,18 @@ def check_selection(device: str) -> list[Figure]:
 def check_representations(device: str) -> list[Figure]:
     """Make frames by scatter, and get those of the CPU's kernels."""
     num_events = 200_000 if device != "cpu" else 5_000
-    bins = [_random_bin(k, num_events) for k in range(4)]
-    events = events_to_tensors(bins, _SIZE, device=device)
+    bins = [make_slice(k, num_events) for k in range(4)]
+    events = events_to_tensors(bins, SIZE, device=device)
     figures = []
     for name, representation in REPRESENTATIONS.items():
         expected = np.stack([
-            representation.make(one.events, _SIZE, start=one.start, delta_t=one.delta_t)
+            representation.make(one.events, SIZE, start=one.start, delta_t=one.delta_t)
             for one in bins
         ])  # fmt: skip
-        found = scatter_frames(name, events, _SIZE).cpu().numpy()
+        found = scatter_frames(name, events, SIZE).cpu().numpy()
         if not np.array_equal(found, expected):
             raise RuntimeError(f"{name} differs by up to {np.abs(found - expected).max()}")
-        taken = seconds(lambda name=name: scatter_frames(name, events, _SIZE), device)
+        taken = seconds(lambda name=name: scatter_frames(name, events, SIZE), device)
         figures.append(Figure(name, len(bins) * num_events / taken / 1e6, "M events/s"))
     return figures
 
@@ -154,16 +152,6 @@ def _sync_is_an_error(device: str, value: bool) -> None:
     if device != "cpu":
         torch.cuda.synchronize()
         torch.cuda.set_sync_debug_mode("error" if value else "default")
-
-
-def _random_bin(k: int, num_events: int) -> TimeBin:
-    rng = np.random.default_rng(k)
-    events = np.zeros(num_events, EVENT_DTYPE)
-    events["t"] = k * _DELTA_T + np.sort(rng.integers(0, _DELTA_T, num_events))
-    events["x"] = rng.integers(0, _SIZE.width, num_events)
-    events["y"] = rng.integers(0, _SIZE.height, num_events)
-    events["p"] = rng.integers(0, 2, num_events)
-    return TimeBin(k * _DELTA_T, _DELTA_T, events)
 
 
 def _tiny(root: Path, device: str) -> DetectionConfig:
