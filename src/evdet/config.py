@@ -140,7 +140,8 @@ class DetectionConfig:
     num_levels: int = 5
     """Number of feature maps, at strides 8, 16, 32, ... pixels."""
     anchor_list: str = "PSEE_ANCHORS"
-    """Anchors of a cell: PSEE_ANCHORS (six shapes), COCO_ANCHORS (nine) or MNIST_ANCHORS (two)."""
+    """Anchors of a cell: PSEE_ANCHORS (six shapes), COCO_ANCHORS (nine), DIGIT_ANCHORS
+    (three) or MNIST_ANCHORS (two)."""
     head_channels: int = 256
     """Channels inside the two towers of the head."""
     head_layers: int = 0

@@ -12,6 +12,7 @@ from evdet.models import Detector
 from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
 from evdet.models.ssd import (
     COCO_ANCHORS,
+    DIGIT_ANCHORS,
     LOSSES,
     MNIST_ANCHORS,
     PSEE_ANCHORS,
@@ -29,6 +30,7 @@ __all__ = ["ANCHORS", "DETECTORS", "FEATURE_EXTRACTORS", "build_detector"]
 FEATURE_EXTRACTORS = {"Vanilla": Vanilla, "VanillaGRU": VanillaGRU, "VggLike": VggLike}
 ANCHORS = {
     "COCO_ANCHORS": COCO_ANCHORS,
+    "DIGIT_ANCHORS": DIGIT_ANCHORS,
     "MNIST_ANCHORS": MNIST_ANCHORS,
     "PSEE_ANCHORS": PSEE_ANCHORS,
 }

@@ -20,6 +20,7 @@ from .recurrent import ConvGRU as ConvGRU, ConvLSTM as ConvLSTM
 from .rvt import RVT as RVT, RVT_PLANS as RVT_PLANS, RVTPlan as RVTPlan
 from .ssd.anchors import (
     COCO_ANCHORS as COCO_ANCHORS,
+    DIGIT_ANCHORS as DIGIT_ANCHORS,
     MNIST_ANCHORS as MNIST_ANCHORS,
     PSEE_ANCHORS as PSEE_ANCHORS,
     Anchors as Anchors,

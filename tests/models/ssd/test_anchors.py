@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.models.ssd.anchors import COCO_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
+from evdet.models.ssd.anchors import COCO_ANCHORS, DIGIT_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
 
 
 def maps(num_frames, height, width, levels=5, device="cpu"):
@@ -45,7 +45,8 @@ def test_anchors_stand_in_the_order_level_row_column_anchor():
 
 def test_ratios_are_width_to_height_and_scales_keep_them():
     features, x = maps(1, 8, 8, 1), frames(8, 8)
-    for anchor_list, num in ((PSEE_ANCHORS, 6), (COCO_ANCHORS, 9), (MNIST_ANCHORS, 2)):
+    lists = ((PSEE_ANCHORS, 6), (COCO_ANCHORS, 9), (DIGIT_ANCHORS, 3), (MNIST_ANCHORS, 2))
+    for anchor_list, num in lists:
         anchors = Anchors(num_levels=1, anchor_list=anchor_list)
         size = anchors(features, x)[:, 2:]
         assert anchors.num_anchors == len(size) == num

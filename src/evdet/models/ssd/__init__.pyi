@@ -1,5 +1,6 @@
 from .anchors import (
     COCO_ANCHORS as COCO_ANCHORS,
+    DIGIT_ANCHORS as DIGIT_ANCHORS,
     MNIST_ANCHORS as MNIST_ANCHORS,
     PSEE_ANCHORS as PSEE_ANCHORS,
     Anchors as Anchors,

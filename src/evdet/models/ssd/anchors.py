@@ -10,7 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from evdet.boxes import cxcywh_to_xyxy, decode_boxes, encode_boxes, pairwise_iou, xyxy_to_cxcywh
 from evdet.models.ssd.matcher import IGNORED, MATCHED, match
 
-__all__ = ["COCO_ANCHORS", "MNIST_ANCHORS", "PSEE_ANCHORS", "Anchors"]
+__all__ = ["COCO_ANCHORS", "DIGIT_ANCHORS", "MNIST_ANCHORS", "PSEE_ANCHORS", "Anchors"]
 
 AnchorList = tuple[tuple[float, float], ...]
 """The anchors of a cell: ratio (width / height), and scale (times the level's base size)."""
@@ -25,6 +25,8 @@ COCO_ANCHORS: AnchorList = tuple(
 """Three ratios by three scales, for objects of any kind."""
 MNIST_ANCHORS: AnchorList = ((1.0, 1.0), (1.0, 1.5))
 """Squares of two sizes, for digits."""
+DIGIT_ANCHORS: AnchorList = ((0.7, 0.6), (0.7, 0.85), (0.7, 1.2))
+"""The median shape of a digit in three sizes, for digits from 20 pixels a side."""
 
 _FIRST_STRIDE = 8
 _FIRST_SIZE = 32
