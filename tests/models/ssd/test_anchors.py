@@ -3,7 +3,13 @@ import torch
 from torch.testing import assert_close
 
 from evdet.boxes import cxcywh_to_xyxy
-from evdet.models.ssd.anchors import COCO_ANCHORS, DIGIT_ANCHORS, MNIST_ANCHORS, PSEE_ANCHORS, Anchors
+from evdet.models.ssd.anchors import (
+    COCO_ANCHORS,
+    DIGIT_ANCHORS,
+    MNIST_ANCHORS,
+    PSEE_ANCHORS,
+    Anchors,
+)
 
 
 def maps(num_frames, height, width, levels=5, device="cpu"):
