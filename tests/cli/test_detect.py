@@ -181,7 +181,8 @@ def test_boxes_that_were_asked_for_start_tracks(capsys, detector, recording, tra
     pytest.importorskip("trackers")
     detector.scores = (0.45, 0.4)
     out = said_by(capsys, recording, "--tracker", tracker, *words)[1]
-    assert re.search(rf"; tracks: [12], started from score {words[1]} on\n", out)
+    assert re.search(r"; tracks: [12]\n", out)
+    assert f"{tracker}: a track starts from score {words[1]} on, goes on from score" in out
     assert "no tracks" not in out
 
 

@@ -5,6 +5,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.evaluation import measure_further
 from evdet.evaluation.further_scores import track_recording
 from evdet.metrics import PROTOCOLS, ScoredRecording
+from evdet.tracking import Tracker
 
 DELTA_T = 50_000
 COCO, PEROT = PROTOCOLS["coco"], PROTOCOLS["perot2020-gen1"]
@@ -46,15 +47,15 @@ def test_without_the_duration_of_a_bin_there_are_no_curves():
 
 def test_tracks_are_scored_where_both_sides_have_them():
     pytest.importorskip("trackers")
-    without = measure([drive(tracks=False)], scores_tracks=True, tracker="bytetrack")
+    without = measure([drive(tracks=False)], scores_tracks=True, tracker=Tracker("bytetrack"))
     assert without.tracks is None
     assert "the labels have no tracks" in without.notes[0]
     untracked = measure([drive()], scores_tracks=True)
     assert "no track scores: none of the 20 detections has a track" in untracked.notes[0]
-    unsure = measure([drive(score=0.1)], scores_tracks=True, tracker="bytetrack")
+    unsure = measure([drive(score=0.1)], scores_tracks=True, tracker=Tracker("bytetrack"))
     assert "bytetrack found no track" in unsure.notes[0]
 
-    tracked = measure([drive()], scores_tracks=True, tracker="bytetrack")
+    tracked = measure([drive()], scores_tracks=True, tracker=Tracker("bytetrack"))
     assert tracked.notes == ()
     assert tracked.tracks["tracker"] == "bytetrack"
     assert tracked.tracks["IDF1"] > 0.9
@@ -62,12 +63,12 @@ def test_tracks_are_scored_where_both_sides_have_them():
 
 def test_a_recording_without_detections_has_nothing_to_track():
     empty = drive(gap=range(20))
-    assert track_recording(empty, "sort", DELTA_T) is empty
+    assert track_recording(empty, Tracker("sort"), DELTA_T) is empty
 
 
 def test_windows_in_which_nothing_was_found_make_tracks_older():
     pytest.importorskip("trackers")
     # Three windows: the track goes on. Two seconds would end it, as a tracker's lost_time says.
-    short = track_recording(drive(gap=range(8, 11)), "bytetrack", DELTA_T)
+    short = track_recording(drive(gap=range(8, 11)), Tracker("bytetrack"), DELTA_T)
     assert len(np.unique(short.detections["track_id"][3:])) == 1
     assert len(short.detections) == 17

@@ -16,20 +16,17 @@ from tqdm import tqdm
 from evdet.atomic_file import write_text
 from evdet.build import build_loader, read_options
 from evdet.cli.options import (
-    Flag,
     ProtocolName,
     ReadingOptions,
-    TrackerName,
     asked_size,
     check_at_least,
     check_result_folder,
     check_share,
     check_writable,
-    chosen_tracker,
     default,
 )
 from evdet.cli.score import check_has_truth, describe_scores, describe_tracks
-from evdet.cli.tracker_options import chosen_start_thresh
+from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import (
@@ -45,7 +42,6 @@ from evdet.evaluation import (
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
 from evdet.runs import RunFolder
-from evdet.tracking import Tracker
 
 __all__ = ["EvaluateOptions", "evaluate"]
 
@@ -70,12 +66,8 @@ class EvaluateOptions:
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as configured", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
-    track: Annotated[Flag, tyro.conf.arg(aliases=["--tracks"])] = False
-    """Track the detections, and score the tracks: HOTA, MOTA and IDF1."""
-    tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
-    """Tracker."""
-    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
-    """Lowest score in [0, 1] of a box that starts a track."""
+    tracking: tyro.conf.OmitArgPrefixes[TrackingOptions] = field(default_factory=TrackingOptions)
+    """How detections become tracks; HOTA, MOTA and IDF1 score them."""
     sensor_size: Annotated[str | None, default("that of the training, or as stated", "WxH")] = None
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
@@ -97,15 +89,11 @@ def evaluate(options: EvaluateOptions) -> None:
         ValueError: an option is out of range, or does not fit the checkpoint.
     """
     check_at_least(1, options, "frames")
-    check_share(options, "score_thresh", "nms_thresh", "track_thresh")
+    check_share(options, "score_thresh", "nms_thresh")
     check_writable(options.json, read=(options.checkpoint,))
     check_result_folder(options.output_dir)
     protocol = get_protocol(options.protocol)
-    tracker = chosen_tracker(options.tracker, track=options.track)
-    if tracker is not None:
-        Tracker(tracker)  # refuses a missing library before the evaluation
-    elif options.track_thresh is not None:
-        raise ValueError("--track-thresh needs --track or --tracker")
+    options.tracking.check()
     evaluated = open_evaluated(
         options.checkpoint, dataset_path=options.dataset_path, device=options.device
     )
@@ -126,6 +114,8 @@ def evaluate(options: EvaluateOptions) -> None:
         deviations=deviations,
     )
     check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
+    bin_time = evaluation.delta_t or config.delta_t
+    tracker = options.tracking.open_tracker(bin_time, options.score_thresh)
     further = measure_further(
         evaluation.recordings,
         config.class_names,
@@ -134,7 +124,6 @@ def evaluate(options: EvaluateOptions) -> None:
         delta_t=evaluation.delta_t,
         scores_tracks=tracker is not None,
         tracker=tracker,
-        start_thresh=chosen_start_thresh(options.track_thresh, options.score_thresh),
     )
     run = RunFolder.of_checkpoint(evaluated.path)
     if options.output_dir is not None:

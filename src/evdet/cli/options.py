@@ -26,7 +26,6 @@ __all__ = [
     "check_result_folder",
     "check_share",
     "check_writable",
-    "chosen_tracker",
     "counted",
     "default",
     "named",
@@ -166,13 +165,6 @@ def parse(options_type: type[Options], words: Sequence[str], *, prog: str, summa
 def required(metavar: str) -> Any:
     """Say in the help that at least one value is needed, for `Annotated`."""
     return tyro.conf.arg(metavar=metavar, help_behavior_hint="(required)")
-
-
-def chosen_tracker(tracker: TrackerName, *, track: bool) -> str | None:
-    """Give the tracker of `--tracker` and `--track`; None does not track."""
-    if tracker == "none":
-        return "bytetrack" if track else None
-    return tracker
 
 
 def counted(count: int, noun: str) -> str:

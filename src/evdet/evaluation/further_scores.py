@@ -14,7 +14,7 @@ from evdet.metrics import (
     track_scores,
     without_ignored,
 )
-from evdet.tracking import START_THRESH, Tracker
+from evdet.tracking import Tracker
 
 __all__ = ["FurtherScores", "measure_further", "track_recording"]
 
@@ -39,8 +39,7 @@ def measure_further(
     size: tuple[int, int],
     delta_t: int,
     scores_tracks: bool = False,
-    tracker: str | None = None,
-    start_thresh: float = START_THRESH,
+    tracker: Tracker | None = None,
 ) -> FurtherScores:
     """Compute the curves and optionally the track scores.
 
@@ -54,8 +53,8 @@ def measure_further(
         size: height and width of the image that boxes are measured in.
         delta_t: duration of a time bin in microseconds; 0 if unknown.
         scores_tracks: score tracks.
-        tracker: track the detections with this tracker first; None takes the tracks they have.
-        start_thresh: lowest score of a box that starts a track of that tracker.
+        tracker: tracks the detections first, recording by recording; None takes the tracks they
+            have.
     """
     # Boxes that do not count change neither curves nor tracks.
     recordings = [without_ignored(one, delta_t=delta_t) for one in recordings]
@@ -69,52 +68,46 @@ def measure_further(
         note = "no track scores: the labels have no tracks, track_id is 0 everywhere"
         return FurtherScores(curves=curves, notes=(note,))
     if tracker is not None:
-        tracked = [
-            track_recording(one, tracker, delta_t, start_thresh=start_thresh) for one in recordings
-        ]
+        tracked = [track_recording(one, tracker, delta_t) for one in recordings]
         counted = [keep_counted(one, protocol, delta_t=delta_t) for one in tracked]
         if not any(one.detections["track_id"].any() for one in counted):
             best = max(one.detections["class_confidence"].max(initial=0) for one in recordings)
             note = (
-                f"no track scores: {tracker} found no tracks, which start from score "
-                f"{start_thresh:g} on (--track-thresh); the best detection has {best:.2g}"
+                f"no track scores: {tracker.name} found no tracks, which start from score "
+                f"{tracker.start_thresh:g} on (--track-thresh); the best detection has {best:.2g}"
             )
             return FurtherScores(curves=curves, notes=(note,))
     try:
         tracks = track_scores(counted, class_names, delta_t=max(1, delta_t))
     except ValueError as error:
         return FurtherScores(curves=curves, notes=(f"no track scores: {error}",))
-    named = {} if tracker is None else {"tracker": tracker, "start_thresh": start_thresh}
+    named = {}
+    if tracker is not None:
+        named = {
+            "tracker": tracker.name,
+            "start_thresh": tracker.start_thresh,
+            "rules": tracker.rules,
+        }
     return FurtherScores(curves=curves, tracks={**named, **tracks.as_dict()})
 
 
-def track_recording(
-    recording: ScoredRecording,
-    tracker: str,
-    delta_t: int,
-    *,
-    start_thresh: float = START_THRESH,
-) -> ScoredRecording:
+def track_recording(recording: ScoredRecording, tracker: Tracker, delta_t: int) -> ScoredRecording:
     """Track the detections of a recording; returns a copy with their `track_id`.
 
     Args:
         recording: detections stamped with the ends of time bins.
-        tracker: one of `TRACKERS`.
+        tracker: is reset before.
         delta_t: duration of a bin in microseconds.
-        start_thresh: lowest score of a box that starts a track.
-
-    Raises:
-        TrackingUnavailableError: the libraries are not installed.
     """
     found = recording.detections
     if not len(found):
         return recording
-    follow = Tracker(tracker, delta_t=delta_t, start_thresh=start_thresh)
+    tracker.reset()
     # Tracks also age in bins without detections.
     ends = np.arange(found["t"][0], found["t"][-1] + 1, delta_t)
     cuts = np.searchsorted(found["t"], np.append(ends, ends[-1] + 1))
     parts = [
-        follow.update(int(end), found[start:stop])
+        tracker.update(int(end), found[start:stop])
         for end, start, stop in zip(ends, cuts, cuts[1:], strict=False)
     ]
     return replace(recording, detections=np.concatenate(parts))

@@ -13,22 +13,19 @@ from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
-    TrackerName,
     check_above,
     check_at_least,
     check_share,
-    chosen_tracker,
     counted,
     default,
 )
-from evdet.cli.tracker_options import chosen_start_thresh
+from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
 from evdet.outputs import OutputError, Outputs, check_outputs, open_outputs
 from evdet.pipeline import DetectedFrame, detect as play, frame_spec_of
 from evdet.sources import FrameStream, LiveSource
-from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
 
@@ -50,12 +47,8 @@ class DetectOptions:
     """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()
     """Files to write: .mp4 video, .npy, .csv, .json (COCO), .txt (MOT) boxes, .rrd for rerun."""
-    track: Flag = False
-    """Track objects, and draw their paths."""
-    tracker: Annotated[TrackerName, default("none; bytetrack with --track")] = "none"
-    """Tracker."""
-    track_thresh: Annotated[float | None, default("0.6, or a lower --score-thresh", "FLOAT")] = None
-    """Lowest score in [0, 1] of a box that starts a track."""
+    tracking: tyro.conf.OmitArgPrefixes[TrackingOptions] = field(default_factory=TrackingOptions)
+    """How boxes become tracks."""
     start: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 0.0
     """Start of the interval to process, in seconds from the start of the source."""
     duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
@@ -109,7 +102,6 @@ def detect(options: DetectOptions) -> None:
     chosen = choose_source(options.source, live=live, start=options.start, delta_t=options.delta_t)
     is_read = [options.checkpoint, *([chosen.path] if chosen.path else [])]
     check_outputs(options.output, is_read)
-    _make_tracker(options, _SECOND)  # refuses a missing library before any work
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     detector = open_detector(options.checkpoint, device=options.device)
@@ -127,7 +119,7 @@ def detect(options: DetectOptions) -> None:
         bit_depth=options.bit_depth,
         live=live,
     )
-    tracker = _make_tracker(options, stream.delta_t)
+    tracker = options.tracking.open_tracker(stream.delta_t, options.score_thresh)
     found = play(
         stream,
         detector,
@@ -147,24 +139,13 @@ def detect(options: DetectOptions) -> None:
 
 
 def _check(options: DetectOptions) -> None:
-    check_share(options, "score_thresh", "nms_thresh", "track_thresh")
-    if options.track_thresh is not None and not (options.track or options.tracker != "none"):
-        raise ValueError("--track-thresh needs --track or --tracker")
+    check_share(options, "score_thresh", "nms_thresh")
+    options.tracking.check()
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
     check_at_least(1, options, "delta_t")
     if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
         raise ValueError(f"--bit-depth must be from 8 to 16, got {options.bit_depth}")
     check_above(0, options, "duration", "idle_timeout")
-
-
-def _make_tracker(options: DetectOptions, delta_t: int) -> Tracker | None:
-    name = chosen_tracker(options.tracker, track=options.track)
-    if name is None:
-        return None
-    # A track lives until its next box, however long the time bins are.
-    lost_time = max(_SECOND, 2 * delta_t)
-    start_thresh = chosen_start_thresh(options.track_thresh, options.score_thresh)
-    return Tracker(name, delta_t=delta_t, lost_time=lost_time, start_thresh=start_thresh)
 
 
 def _until(found: Iterator[DetectedFrame], duration: float | None) -> Iterator[DetectedFrame]:

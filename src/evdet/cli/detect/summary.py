@@ -100,9 +100,9 @@ class DetectionSummary:
             text += f" ({', '.join(counts)})"
         if self._num_tracks:
             text += f"; tracks: {self._num_tracks:,}"
-        if self._num_tracks and self._tracker is not None:
-            text += f", started from score {self._tracker.start_thresh:g} on"
         lines.append(text)
+        if self._num_tracks and self._tracker is not None:
+            lines.append(f"{self._tracker.name}: a track {self._tracker.rules}")
         without = None if self._tracker is None else line_without_tracks(self._tracker)
         lines += [] if without is None else [without]
         if shows_boxes and self._first:

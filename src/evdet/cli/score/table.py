@@ -82,7 +82,7 @@ def describe_tracks(tracks: Mapping[str, Any]) -> str:
     numbers = ", ".join(f"{name} {_plain(tracks[name])}" for name in ("HOTA", "MOTA", "IDF1"))
     rules = f"{tracks['protocol']}, IoU {tracks['iou_thresh']:g}"
     if "tracker" in tracks:
-        rules += f", {tracks['tracker']} from score {tracks['start_thresh']:g} on"
+        rules += f"; {tracks['tracker']}: a track {tracks['rules']}"
     return f"tracks ({rules}): {numbers}"
 
 

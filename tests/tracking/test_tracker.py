@@ -124,14 +124,39 @@ def test_a_stricter_tracker_believes_later(name):
     assert [ids[1] for ids in track_ids[8:]] == [0, 0, 0, 2, 2]
 
 
+def classes_of(tracker, windows):
+    """Classes of the boxes of windows one after another."""
+    return [
+        tracker.update(t, boxes_of(t, *rows))["class_id"].tolist()
+        for t, rows in enumerate_times(windows)
+    ]
+
+
+def enumerate_times(windows):
+    return [((k + 1) * DELTA_T, rows) for k, rows in enumerate(windows)]
+
+
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_track_has_one_class(name):
+def test_an_object_whose_class_changes_keeps_its_track(name):
     stays = (10, 10, 20, 20)
-    windows = [[(*stays, 1)]] * 4 + [[(*stays, 2)]] * 4 + [[(*stays, 1), (*stays, 2)]] * 3
-    track_ids = walk(Tracker(name), windows)
-    assert track_ids[3] == [1]
-    assert track_ids[7] == [2]
-    assert track_ids[-1] == [1, 2]
+    windows = [[(*stays, label)] for label in (1, 1, 2, 1, 3, 1)]
+    assert walk(Tracker(name), windows) == [[0], [1], [1], [1], [1], [1]]
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_the_class_of_a_track_is_that_of_most_of_its_scores(name):
+    stays = (10, 10, 20, 20)
+    windows = [[(*stays, 1)]] * 4 + [[(*stays, 2, 0.95)]] * 6
+    # The first box has no track. Three boxes of 0.9 weigh more than two of 0.95, not than three.
+    assert classes_of(Tracker(name), windows) == [[1]] * 6 + [[2]] * 4
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_of_two_classes_on_one_object_the_better_box_extends_the_track(name):
+    stays = (10, 10, 20, 20)
+    windows = [[(*stays, 2, 0.7), (*stays, 1, 0.9), (80, 80, 20, 20, 2)]] * 4
+    assert walk(Tracker(name), windows)[-1] == [0, 1, 2]
+    assert classes_of(Tracker(name), windows)[-1] == [2, 1, 2]
 
 
 @pytest.mark.parametrize("name", TRACKERS)
@@ -172,28 +197,29 @@ def test_a_track_lives_for_the_lost_time_however_many_windows_there_were(name, g
 
 @given(SEEDS, NAMES)
 @FEW
-def test_boxes_come_back_as_they_were_in_their_order(seed, name):
+def test_boxes_come_back_in_their_order_and_only_a_track_changes_a_class(seed, name):
     tracker = Tracker(name)
     for t, boxes in random_stream(seed):
         boxes["track_id"] = 77
         before = boxes.copy()
         tracked = tracker.update(t, boxes)
         np.testing.assert_array_equal(boxes, before)
-        for field in set(BOX_DTYPE.names) - {"track_id"}:
+        for field in set(BOX_DTYPE.names) - {"track_id", "class_id"}:
             np.testing.assert_array_equal(tracked[field], boxes[field])
+        untracked = tracked["track_id"] == 0
+        np.testing.assert_array_equal(tracked["class_id"][untracked], boxes["class_id"][untracked])
 
 
 @given(SEEDS, NAMES)
 @FEW
-def test_numbers_start_at_one_leave_none_out_and_mean_one_object(seed, name):
-    classes = {}
+def test_numbers_start_at_one_and_leave_none_out(seed, name):
+    known = set()
     for tracked in track_all(Tracker(name), random_stream(seed)):
         numbers = tracked["track_id"][tracked["track_id"] > 0].tolist()
         assert len(set(numbers)) == len(numbers)
-        new = [number for number in numbers if number not in classes]
-        assert sorted(new) == list(range(len(classes) + 1, len(classes) + len(new) + 1))
-        for box in tracked[tracked["track_id"] > 0]:
-            assert classes.setdefault(box["track_id"], box["class_id"]) == box["class_id"]
+        new = set(numbers) - known
+        assert sorted(new) == list(range(len(known) + 1, len(known) + len(new) + 1))
+        known |= new
         assert not tracked["track_id"][tracked["w"] == 0].any()
 
 
@@ -291,7 +317,7 @@ def test_dead_tracks_are_forgotten():
         # Another place every three windows: another object.
         walk(tracker, [[(100 * k, 0, 20, 20)]] * 3, start=(5 * k + 1) * DELTA_T)
     assert tracker.update(10**9, boxes_of(0)).size == 0
-    assert sum(len(each.track_id_of) for each in tracker._class_trackers.values()) == 0
+    assert len(tracker._tracks) == 0
 
 
 def test_time_must_go_on():

@@ -1,49 +1,42 @@
 """Boxes -> tracks: an adapter over the library `trackers`, loaded when a `Tracker` is made."""
 
-from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int64
 
-from evdet.boxes import BOX_DTYPE
+from evdet.nms import nms
 from evdet.shapes import BoxEvents
+from evdet.tracking.libraries import load_trackers
+from evdet.tracking.supervision_boxes import to_supervision
 
 if TYPE_CHECKING:
-    from supervision import Detections
     from trackers.core.base import BaseTracker
 
-__all__ = [
-    "START_THRESH",
-    "TRACKERS",
-    "Tracker",
-    "TrackingUnavailableError",
-    "from_supervision",
-    "to_supervision",
-]
-
+__all__ = ["IOU_THRESH", "START_THRESH", "TRACKERS", "Tracker"]
 
 TRACKERS = ("bytetrack", "ocsort", "sort")
 """The available trackers."""
 START_THRESH = 0.6
 """Lowest score of a box that starts a track, unless told otherwise."""
+IOU_THRESH = 0.2
+"""Lowest IoU of a box and its track's predicted box, unless told otherwise."""
 
 _SECOND = 1_000_000
-
-
-class TrackingUnavailableError(RuntimeError):
-    """A library of the extra `tracking` is missing; the message is one line."""
+_RIVAL_IOU = 0.6  # two boxes that overlap more are of one object
 
 
 class Tracker:
     """Assigns track ids to boxes, one time bin after another.
 
-    Each class is tracked separately: detectors select boxes by class, and two boxes of different
-    classes on one object would compete for its track. Ids start at 1 and are unique over all
-    classes of a tracker.
+    All classes are tracked together: an object whose class changes from one time bin to the next
+    keeps its track. A track's class is the one with the highest sum of scores over its boxes, and
+    its boxes get this class. Where boxes of several classes lie on one object, only the best
+    extends its track. Ids start at 1.
 
-    The boxes keep their values and order. A box without a track, or whose track has fewer than
-    `min_windows` boxes, has track id 0.
+    The boxes keep their order and, except for the class, their values. A box without a track, or
+    whose track has fewer than `min_windows` boxes, has track id 0.
 
     Tracks age by time, not by the number of updates: skipped time bins and pauses count.
 
@@ -79,7 +72,7 @@ class Tracker:
         start_thresh: float = START_THRESH,
         extend_thresh: float | None = None,
         min_windows: int = 2,
-        iou_thresh: float = 0.2,
+        iou_thresh: float = IOU_THRESH,
     ) -> None:
         if name not in TRACKERS:
             raise ValueError(f"unknown tracker {name!r}: choose from {', '.join(TRACKERS)}")
@@ -91,12 +84,12 @@ class Tracker:
         self._min_windows = min_windows
         self._iou_thresh = iou_thresh
         self._check()
-        self._make()  # raises at once if the library is missing
-        self.reset()
+        self.reset()  # raises at once if the library is missing
 
     def reset(self) -> None:
         """Forget all tracks, as before a new recording: ids start at 1 again, time anywhere."""
-        self._class_trackers: dict[int, _ClassTracker] = {}
+        self._library = self._make()
+        self._tracks: dict[int, _Track] = {}
         self._num_tracks = 0
         self._best_score: float | None = None
         self._first: int | None = None
@@ -106,6 +99,21 @@ class Tracker:
     def start_thresh(self) -> float:
         """Lowest score of a box that starts a track."""
         return self._start_thresh
+
+    @property
+    def name(self) -> str:
+        """Its name in `TRACKERS`."""
+        return self._name
+
+    @property
+    def rules(self) -> str:
+        """When tracks start, go on and end, in words."""
+        goes_on = self._start_thresh if self._name == "ocsort" else self._extend_thresh
+        return (
+            f"starts from score {self._start_thresh:.2g} on, goes on from score {goes_on:.2g} and "
+            f"IoU {self._iou_thresh:.2g} on, ends after {self._lost_time / _SECOND:.2g} s without "
+            "a box"
+        )
 
     @property
     def best_score(self) -> float | None:
@@ -139,7 +147,8 @@ class Tracker:
                 fields. A box without area, or with a value that is not finite, gets no track.
 
         Returns:
-            A copy of the boxes with `track_id` set, from 1; 0 for a box without a track.
+            A copy of the boxes with `track_id` set, from 1, and the class of the track; 0 for a
+            box without a track.
 
         Raises:
             ValueError: `t` is not later than before, or a box has another time than `t`.
@@ -150,42 +159,41 @@ class Tracker:
             best = float(boxes["class_confidence"][usable].max())
             self._best_score = best if self._best_score is None else max(best, self._best_score)
         usable &= boxes["class_confidence"] >= self._extend_thresh
+        rows = _without_rivals(boxes, np.flatnonzero(usable))
         tracked = boxes.copy()
         tracked["track_id"] = 0
-        # The tracks of a class also age in time bins without a box of that class.
-        for label in sorted({*self._class_trackers, *boxes["class_id"][usable].tolist()}):
-            rows = np.flatnonzero(usable & (boxes["class_id"] == label))
-            if label not in self._class_trackers:
-                self._class_trackers[label] = _ClassTracker(self._make(), {})
-            tracker = self._class_trackers[label]
-            tracked["track_id"][rows] = self._track_class(tracker, boxes[rows], seconds)
+        for row, track in self._follow(boxes[rows], seconds):
+            box = tracked[rows[row]]
+            label = int(box["class_id"])
+            track.votes[label] = track.votes.get(label, 0.0) + float(box["class_confidence"])
+            box["track_id"] = track.track_id
+            box["class_id"] = max(track.votes, key=track.votes.__getitem__)
         return tracked
 
-    def _track_class(
-        self, class_tracker: "_ClassTracker", boxes: BoxEvents, seconds: float
-    ) -> Int64[np.ndarray, " _"]:
-        library, track_id_of = class_tracker
-        track_ids = np.zeros(len(boxes), np.int64)
-        if not len(boxes) and not library.tracks:
-            return track_ids
+    def _follow(self, boxes: BoxEvents, seconds: float) -> list[tuple[int, "_Track"]]:
+        """The track of each box that has one, by the box's index."""
+        # Tracks also age in time bins without boxes.
+        if not len(boxes) and not self._library.tracks:
+            return []
         detections = to_supervision(boxes)
         detections.data["row"] = np.arange(len(boxes))
-        result = library.update(detections, timestamp=seconds)
+        result = self._library.update(detections, timestamp=seconds)
         # The library may change the order; its ids start at 0, and -1 means no track.
         rows = np.asarray(result.data.get("row", []), np.int64).tolist()
         library_ids = np.asarray(result.tracker_id).tolist()
+        found = []
         for row, library_id in zip(rows, library_ids, strict=True):
             if library_id < 0:
                 continue
-            if library_id not in track_id_of:
+            if library_id not in self._tracks:
                 self._num_tracks += 1
-                track_id_of[library_id] = self._num_tracks
-            track_ids[row] = track_id_of[library_id]
+                self._tracks[library_id] = _Track(self._num_tracks, {})
+            found.append((row, self._tracks[library_id]))
         # Ended tracks are removed: a recording of hours has very many.
-        alive = {track.tracker_id for track in library.tracks}
-        for library_id in track_id_of.keys() - alive:
-            del track_id_of[library_id]
-        return track_ids
+        alive = {track.tracker_id for track in self._library.tracks}
+        for library_id in self._tracks.keys() - alive:
+            del self._tracks[library_id]
+        return found
 
     def _pass_time(self, t: int, boxes: BoxEvents) -> float:
         """Check the time of an update and return it in seconds since the first one."""
@@ -206,7 +214,7 @@ class Tracker:
         return (t - self._first) / _SECOND
 
     def _make(self) -> "BaseTracker":
-        trackers = _load_trackers()
+        trackers = load_trackers()
         shared = {
             "frame_rate": _SECOND / self._delta_t,
             # OC-SORT does not count the first box.
@@ -250,60 +258,26 @@ class Tracker:
                 raise ValueError(f"{name} must be from 0 to {most}, got {value}")
 
 
-class _ClassTracker(NamedTuple):
-    """The library's tracker of one class, and our track id for each of its ids."""
+class _Track(NamedTuple):
+    """A track of the library."""
 
-    tracker: "BaseTracker"
-    track_id_of: dict[int, int]
-
-
-def to_supervision(box_events: BoxEvents) -> "Detections":
-    """Convert box events to the detections of the library supervision.
-
-    Returns:
-        `supervision.Detections` in the same order: `class_id` starts at 0 without background, as an
-        index into `class_names`; `tracker_id` is -1 for a box without a track, and None if none
-        has one; `data["t"]` is the time in microseconds.
-
-    Raises:
-        TrackingUnavailableError: supervision is not installed.
-    """
-    # float64 keeps x + w exact, so that converting back gives the same w.
-    x, y, w, h = (box_events[name].astype(np.float64) for name in ("x", "y", "w", "h"))
-    track_ids = box_events["track_id"].astype(np.int64)
-    tracker_id = np.where(track_ids > 0, track_ids, -1) if track_ids.any() else None
-    detections: Detections = _load_supervision().Detections(
-        xyxy=np.stack([x, y, x + w, y + h], axis=-1),
-        confidence=box_events["class_confidence"].copy(),
-        class_id=box_events["class_id"].astype(np.int64) - 1,
-        tracker_id=tracker_id,
-        data={"t": box_events["t"].copy()},
-    )
-    return detections
+    track_id: int
+    """Our id."""
+    votes: dict[int, float]
+    """The sum of its boxes' scores for each class."""
 
 
-def from_supervision(detections: "Detections", *, t: int = 0) -> BoxEvents:
-    """Convert detections of the library supervision to box events.
-
-    Args:
-        detections: `class_id` starts at 0 without background; missing fields mean class 0,
-            confidence 1 and no track.
-        t: time in microseconds, if `data["t"]` is missing.
-
-    Returns:
-        `BOX_DTYPE` records in the same order.
-    """
-    corners = np.asarray(detections.xyxy, np.float64)
-    box_events = np.zeros(len(corners), BOX_DTYPE)
-    box_events["t"] = detections.data.get("t", t)
-    box_events["x"], box_events["y"] = corners[:, 0], corners[:, 1]
-    box_events["w"] = corners[:, 2] - corners[:, 0]
-    box_events["h"] = corners[:, 3] - corners[:, 1]
-    box_events["class_id"] = 1 if detections.class_id is None else detections.class_id + 1
-    box_events["class_confidence"] = 1 if detections.confidence is None else detections.confidence
-    if detections.tracker_id is not None:
-        box_events["track_id"] = np.maximum(detections.tracker_id, 0)
-    return box_events
+def _without_rivals(boxes: BoxEvents, rows: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:
+    """The rows without those of another class on an object that has a better box."""
+    chosen = boxes[rows]
+    if len(set(chosen["class_id"].tolist())) < 2:
+        return rows
+    corners = np.stack([chosen[name].astype(np.float32) for name in ("x", "y", "w", "h")], axis=1)
+    corners[:, 2:] += corners[:, :2]
+    scores = torch.from_numpy(chosen["class_confidence"].copy())
+    kept: Int64[np.ndarray, " _"] = nms(torch.from_numpy(corners), scores, _RIVAL_IOU).numpy()
+    left: Int64[np.ndarray, " _"] = rows[np.sort(kept)]
+    return left
 
 
 def _is_usable(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
@@ -312,28 +286,3 @@ def _is_usable(boxes: BoxEvents) -> Bool[np.ndarray, " _"]:
     for name in ("x", "y", "w", "h", "class_confidence"):
         finite &= np.isfinite(boxes[name])
     return finite & (boxes["w"] > 0) & (boxes["h"] > 0)
-
-
-def _load_trackers() -> ModuleType:
-    # Both libraries use OpenCV: this import explains what to do if it cannot be loaded.
-    import evdet.opencv  # noqa: F401
-
-    try:
-        import trackers
-    except ImportError as error:
-        raise _unavailable(error) from error
-    return trackers
-
-
-def _load_supervision() -> ModuleType:
-    import evdet.opencv  # noqa: F401
-
-    try:
-        import supervision
-    except ImportError as error:
-        raise _unavailable(error) from error
-    return supervision
-
-
-def _unavailable(error: ImportError) -> TrackingUnavailableError:
-    return TrackingUnavailableError(f"no tracking ({error}): pip install 'evdet[tracking]'")
