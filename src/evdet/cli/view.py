@@ -1,7 +1,7 @@
 """`evdet view`: a recording and its boxes -> a video, a picture, or pictures to annotate."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -53,6 +53,7 @@ from evdet.outputs import (
     view_frames,
     write_pictures,
 )
+from evdet.samples import find_recording
 from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
@@ -71,7 +72,7 @@ class ViewOptions:
     """Render a recording and its boxes as a video or as one picture, or its frames to annotate."""
 
     recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
-    """Event recording of any format."""
+    """Event recording of any format; sample and sample-nmnist are bundled with evdet."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
@@ -117,6 +118,7 @@ def view(options: ViewOptions) -> None:
     check_at_least(0, options, "start")
     check_at_least(1, options, "delta_t", "pictures", "scale")
     check_above(0, options, "speed", "duration")
+    options = replace(options, recording=find_recording(options.recording))
     if options.frames is not None:
         _write_frames(options, options.frames)
         return
