@@ -88,11 +88,11 @@ coordinates = st.floats(-200, 200, width=32)
     size=st.tuples(st.integers(12, 90), st.integers(12, 90)),
     rows=st.lists(
         st.tuples(coordinates, coordinates, st.floats(0, 200, width=32), st.floats(0, 200)),
-        max_size=4,
+        max_size=12,
     ),
     force_color=st.sampled_from([None, (255, 255, 255)]),
 )
-def test_labels_stay_inside_the_frame(size, rows, force_color):
+def test_labels_stay_inside_the_frame_and_do_not_overlap(size, rows, force_color):
     plates = []
     real = cv2.rectangle
 
@@ -109,6 +109,31 @@ def test_labels_stay_inside_the_frame(size, rows, force_color):
     for x1, y1, x2, y2 in plates:
         assert 0 <= x1 <= x2 < size[1]
         assert 0 <= y1 <= y2 < size[0]
+    for a, b in itertools.combinations(plates, 2):
+        assert a[0] > b[2] or b[0] > a[2] or a[1] > b[3] or b[1] > a[3]
+
+
+def test_of_twenty_boxes_at_one_place_the_best_keeps_its_label():
+    rows = [(60 + k % 5, 50 + k % 4, 30, 30, 1 + k % 2, 0.3 + 0.03 * k) for k in range(20)]
+    best = (64, 53, 30, 30, 2, 0.99)
+    alone = draw.draw_box_events(black(160, 160), events_of(best), LABEL_MAP)
+
+    crowd = draw.draw_box_events(black(160, 160), events_of(*rows, best), LABEL_MAP)
+
+    plate = alone[:53]  # above the box
+    shown = plate.any(axis=2)
+    assert shown.any()
+    np.testing.assert_array_equal(crowd[:53][shown], plate[shown])
+
+
+def test_a_label_beside_a_small_box_leaves_its_content_visible():
+    # At the upper edge there is no room above, and inside the plate would hide everything.
+    frame = np.full((160, 160, 3), 90, np.uint8)
+
+    drawn = draw.draw_box_events(frame, events_of((40, 0, 12, 10, 1, 0.9)), LABEL_MAP)
+
+    assert (drawn[1:9, 41:51] == 90).all()
+    assert (drawn != 90).any(axis=2).sum() > 2 * (12 + 10)
 
 
 def test_a_box_outside_the_frame_or_without_numbers_is_not_drawn():

@@ -48,6 +48,7 @@ from evdet.outputs import (
     bins_to_show,
     check_picture_folder,
     contact_sheet,
+    fit_sheet,
     picture_name,
     show_boxes,
     view_frames,
@@ -58,8 +59,7 @@ from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
 
-# The least width of a picture in pixels: boxes and names need the room. On a .png, which has
-# several, larger sensors are reduced to about this width.
+# The least width of a video in pixels: boxes and names need the room.
 _WIDTH = 600
 # Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
@@ -101,7 +101,7 @@ class ViewOptions:
     """Time bins on a .png, evenly spread over those with boxes, or over all without boxes."""
     scale: Annotated[
         int | None,
-        default("small sensors fill 600 pixels; large ones are reduced on a .png", "INT"),
+        default("small sensors fill 600 pixels, a .png at most about 1920", "INT"),
     ] = None
     """Enlargement factor."""
     force: Flag = False
@@ -142,17 +142,18 @@ def _write_view(options: ViewOptions, output: Path) -> None:
     if options.scale is not None:
         _check_scale(options.scale, recording.size)
     shown = _boxes_of(recording, options)
-    is_video = output.suffix.lower() == ".mp4"
     start = round(options.start * 1e6)
     shown_view = View(
         delta_t=options.delta_t,
         start=start,
         end=None if options.duration is None else start + max(1, round(options.duration * 1e6)),
         scale=options.scale or max(1, -(-_WIDTH // recording.size.width)),
-        reduction=1 if options.scale or is_video else max(1, recording.size.width // _WIDTH),
     )
     if output.suffix.lower() == ".png":
-        sheet = contact_sheet(recording, shown, shown_view, num_pictures=options.pictures)
+        count = options.pictures
+        if options.scale is None:
+            shown_view = fit_sheet(recording, shown, shown_view, num_pictures=count)
+        sheet = contact_sheet(recording, shown, shown_view, num_pictures=count)
         write_bytes(output, encode_png(sheet))
         print(f"picture: {output}")
         return

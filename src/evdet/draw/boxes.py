@@ -77,8 +77,9 @@ def draw_box_events(
 ) -> Image:
     """Draw boxes with their class names, and optionally scores, on a copy of a frame.
 
-    Labels stay inside the frame and avoid one another. With `force_color` they are at the lower
-    edges, so that ground truth drawn with detections leaves the detections' labels readable.
+    Labels stay inside the frame and do not overlap: where there is no room, the boxes of lower
+    scores have none. With `force_color` labels are at the lower edges, so that ground truth drawn
+    with detections leaves the detections' labels readable.
 
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
@@ -118,7 +119,8 @@ def draw_labeled_boxes(
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
         box_events: `BOX_DTYPE` records; may be empty.
-        texts: the label of each; an empty one is not drawn.
+        texts: the label of each; an empty one is not drawn, nor one without room beside those of
+            higher scores.
         styles: how each is drawn.
         at_bottom: put the labels at the lower edges, if there is room.
 
@@ -141,7 +143,7 @@ def draw_labeled_boxes(
     for i in reversed(visible):
         if texts[i]:
             box = _pixels(box_events[i], frame.shape)
-            plates.append(_draw_label(canvas, texts[i], box, styles[i].color, plates, at_bottom))
+            plates += _draw_label(canvas, texts[i], box, styles[i].color, plates, at_bottom)
     # A float frame keeps its exact values outside the drawing.
     return np.where(canvas != before, canvas, frame).astype(frame.dtype)
 
@@ -201,10 +203,10 @@ def _draw_label(
     color: Sequence[int],
     taken: Sequence[Rectangle],
     at_bottom: bool,
-) -> Rectangle:
-    """Write a label on its plate in the canvas, and return the plate's rectangle."""
+) -> list[Rectangle]:
+    """Write a label on its plate in the canvas if there is room, and return the plate."""
     height, width = canvas.shape[:2]
-    text_height = max(7, round(0.66 * math.sqrt(min(height, width))))
+    text_height = max(7, round(0.6 * math.sqrt(min(height, width))))
     scale = text_height / _FONT_HEIGHT
     text_width = _text_width(text, scale)
     while text_width + 3 > width and len(text) > 1:
@@ -213,38 +215,45 @@ def _draw_label(
     # Space below the baseline for g, j and y.
     tail = round(0.3 * text_height)
     plate_width, plate_height = min(text_width + 3, width), min(text_height + tail + 2, height)
-    x, y = _plate_corner(box, (plate_height, plate_width), (height, width), taken, at_bottom)
+    size = plate_height, plate_width
+    corner = _free_corner(box, size, (height, width), taken, at_bottom)
+    if corner is None:
+        return []
+    x, y = corner
     plate = (x, y, x + plate_width - 1, y + plate_height - 1)
     cv2.rectangle(canvas, plate[:2], plate[2:], color, cv2.FILLED)
     is_light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
     ink = (15, 15, 15) if is_light else (255, 255, 255)
     baseline = (x + 1, y + 1 + text_height)
     cv2.putText(canvas, text, baseline, _FONT, scale, ink, 1, cv2.LINE_AA)
-    return plate
+    return [plate]
 
 
 def _text_width(text: str, scale: float) -> int:
     return int(cv2.getTextSize(text, _FONT, scale, 1)[0][0])
 
 
-def _plate_corner(
+def _free_corner(
     box: Rectangle, plate: Size, size: Size, taken: Sequence[Rectangle], at_bottom: bool
-) -> tuple[int, int]:
-    """Find the first free position of a plate: outside the box, inside, at the other side."""
+) -> tuple[int, int] | None:
+    """Find the first free position of a plate: above or below the box, inside, or beside it."""
     (left, top, right, bottom), (height, width) = box, plate
-    above, inside_top = (left, top - height), (left, top)
-    below, inside_bottom = (right - width + 1, bottom + 1), (right - width + 1, bottom - height + 1)
-    wanted = [above, inside_top, below, inside_bottom]
-    if at_bottom:
-        wanted = [below, inside_bottom, above, inside_top]
-    corners = [
-        (min(max(x, 0), size[1] - width), y) for x, y in wanted if 0 <= y <= size[0] - height
-    ]
-    for x, y in corners:
+    above, below = (left, top - height), (right - width + 1, bottom + 1)
+    inside_top, inside_bottom = (left, top), (right - width + 1, bottom - height + 1)
+    beside = [(right + 1, top), (left - width, top)]
+    wanted = [below, inside_bottom, above] if at_bottom else [above, inside_top, below]
+    # Inside a small box the plate would hide what the box shows.
+    if 2 * height > bottom - top:
+        wanted = [wanted[0], wanted[2], *beside, wanted[1]]
+    else:
+        wanted = [*wanted, *beside]
+    for x, y in wanted:
+        x = min(max(x, 0), size[1] - width)
         plate_at = (x, y, x + width - 1, y + height - 1)
-        if not any(_overlap(plate_at, other) for other in taken):
+        is_inside = 0 <= y <= size[0] - height
+        if is_inside and not any(_overlap(plate_at, other) for other in taken):
             return x, y
-    return corners[0] if corners else (0, 0)
+    return None
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:

@@ -17,6 +17,7 @@ from .viewing import (
     View as View,
     bins_to_show as bins_to_show,
     contact_sheet as contact_sheet,
+    fit_sheet as fit_sheet,
     show_boxes as show_boxes,
     view_frames as view_frames,
 )
