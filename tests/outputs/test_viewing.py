@@ -151,13 +151,15 @@ def test_a_reduced_picture_keeps_single_events(recording):
     assert half.max() == whole.max()
 
 
-@pytest.mark.parametrize("size", [SensorSize(128, 128), SensorSize(240, 304), SensorSize(720, 1280)])
+@pytest.mark.parametrize(
+    "size", [SensorSize(128, 128), SensorSize(240, 304), SensorSize(720, 1280)]
+)
 @pytest.mark.parametrize("count", [1, 2, 9, 25])
 def test_a_sheet_fits_a_screen_whatever_the_sensor(tmp_path, size, count):
     events = np.zeros(100, EVENT_DTYPE)
     events["t"] = np.arange(100) * DELTA_T
     path = tmp_path / "drive.dat"
-    write_dat(path, [events], size)
+    write_dat(path, [events], SensorSize(*size))
     opened, shown = open_recording(path), show_boxes(LabeledTimes(boxes_at()), {})
     view = fit_sheet(opened, shown, VIEW, num_pictures=count)
     sheet = contact_sheet(opened, shown, view, num_pictures=count)

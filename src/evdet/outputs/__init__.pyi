@@ -1,3 +1,7 @@
+from .found_pictures import (
+    draw_found as draw_found,
+    picture_of as picture_of,
+)
 from .numbered_pictures import (
     check_picture_folder as check_picture_folder,
     number_of_picture as number_of_picture,

@@ -32,7 +32,6 @@ from evdet.sources import (
 __all__ = ["ChosenSource", "LiveOptions", "OpenedSource", "choose_source", "open_chosen_source"]
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """The options of live sources, as the user typed them; None is the default."""
