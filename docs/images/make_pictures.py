@@ -29,7 +29,10 @@ FOLDER = Path(__file__).parent
 SHOWN = (1_000_000, 7_500_000)  # microseconds of the recording
 SCALE, GAP = 3, 6
 TITLES = ("events", "events, boxes from memory")
-LEGEND = "4 90% #1: class, score, track      dashed: no events, the detector's memory keeps the box"
+LEGEND = (
+    "4 90% #1: class, score, track     grey: no track     "
+    "dashed: no events, kept by the detector's memory"
+)
 INK, FAINT, PAPER = (235, 235, 235), (165, 165, 170), (12, 12, 14)
 COLORS = 64
 DEMO_FRAME = 60
