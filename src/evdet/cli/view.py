@@ -48,6 +48,7 @@ from evdet.outputs import (
     bins_to_show,
     check_picture_folder,
     contact_sheet,
+    enlargement,
     fit_sheet,
     picture_name,
     show_boxes,
@@ -59,8 +60,6 @@ from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
 
-# The least width of a video in pixels: boxes and names need the room.
-_WIDTH = 600
 # Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
 _MAX_SIDE = 8192  # pixels of H.264
@@ -147,7 +146,7 @@ def _write_view(options: ViewOptions, output: Path) -> None:
         delta_t=options.delta_t,
         start=start,
         end=None if options.duration is None else start + max(1, round(options.duration * 1e6)),
-        scale=options.scale or max(1, -(-_WIDTH // recording.size.width)),
+        scale=options.scale or enlargement(recording.size),
     )
     if output.suffix.lower() == ".png":
         count = options.pictures

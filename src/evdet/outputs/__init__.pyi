@@ -15,6 +15,7 @@ from .opening import (
     check_outputs as check_outputs,
     open_outputs as open_outputs,
 )
+from .picture_size import enlargement as enlargement
 from .viewing import (
     HOLD as HOLD,
     ShownBoxes as ShownBoxes,

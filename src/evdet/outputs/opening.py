@@ -24,6 +24,7 @@ from evdet.draw import (
 )
 from evdet.labels import BOX_SUFFIXES, BoxWriter
 from evdet.outputs.found_pictures import draw_found, picture_of
+from evdet.outputs.picture_size import enlargement
 from evdet.outputs.unbroken import UnbrokenWrites
 from evdet.pipeline import DetectedFrame
 from evdet.shapes import Picture
@@ -35,8 +36,6 @@ _VIDEO_SUFFIX, _RERUN_SUFFIX = ".mp4", ".rrd"
 OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
 """File name endings of outputs: a video, boxes, a recording for the viewer rerun."""
 
-# Least width of pictures in pixels, so that boxes and names are legible.
-_WIDTH = 600
 # For shorter time bins every n-th is drawn.
 _MAX_FRAMES_PER_SECOND = 60
 _LEGEND = "   dashed: no events, from memory"
@@ -231,7 +230,7 @@ class Outputs:
         rate = 1e6 / self._stream.delta_t
         every = math.ceil(rate / _MAX_FRAMES_PER_SECOND)
         writer = VideoWriter(path, rate / every)
-        scale = max(1, -(-_WIDTH // self._stream.size.width))
+        scale = enlargement(self._stream.size)
 
         def write(found: DetectedFrame, index: int) -> None:
             # The times of pictures may be far apart where the rate of their file is high.

@@ -18,6 +18,7 @@ from evdet.draw import (
 )
 from evdet.events import Recording, TimeBin, events_to_picture
 from evdet.labels import BinnedBoxes, LabeledTimes, bin_boxes, bins_of
+from evdet.outputs.picture_size import LARGEST_SIDE, enlargement
 from evdet.shapes import BoxEvents, Picture
 
 __all__ = [
@@ -34,10 +35,8 @@ __all__ = [
 HOLD = 250_000
 """Microseconds for which boxes stay visible, dimmed, on frames that are not annotated."""
 
-# The largest width of a contact sheet in pixels, without its gaps; screens show it whole.
-_SHEET_WIDTH = 1920
-# To which small sensors are enlarged, since boxes and names need the room.
-_LEAST_WIDTH = 600
+# In narrower pictures the lines are thin.
+_THIN_BELOW = 600
 # Time bins per call of `bin_boxes`.
 _BINS_AT_ONCE = 512
 # Time bins of which the one with the most events is shown.
@@ -157,7 +156,7 @@ def contact_sheet(
 
 
 def fit_sheet(recording: Recording, shown: ShownBoxes, view: View, *, num_pictures: int) -> View:
-    """Choose the scale of a view so that its contact sheet is at most about 1920 pixels wide.
+    """Choose the scale of a view so that a screen shows its contact sheet: 1920 pixels a side.
 
     Small sensors are enlarged to 600 pixels where the sheet leaves the room; those without room are
     reduced.
@@ -172,11 +171,10 @@ def fit_sheet(recording: Recording, shown: ShownBoxes, view: View, *, num_pictur
         ValueError: the view shows nothing of the recording, or `num_pictures` < 1.
     """
     _check_number(num_pictures)
-    width = recording.size.width
     chosen, _ = _choice(recording, shown, view)
-    room = _SHEET_WIDTH // _columns(min(num_pictures, len(chosen)))
-    scale = max(1, min(-(-_LEAST_WIDTH // width), room // width))
-    return replace(view, scale=scale, reduction=-(-width // room))
+    room = LARGEST_SIDE // _columns(min(num_pictures, len(chosen)))
+    scale = enlargement(recording.size, room=room)
+    return replace(view, scale=scale, reduction=-(-max(recording.size) // room))
 
 
 def _check_number(num_pictures: int) -> None:
@@ -269,7 +267,7 @@ def _draw(
     whole = events_to_picture(time_bin.events, recording.size)
     plain = upscale(reduce_by_maximum(whole, view.reduction), view.scale)
     boxes = scale_box_events(boxes, view.scale / view.reduction)
-    thickness = 1 if plain.shape[1] < _LEAST_WIDTH else 2
+    thickness = 1 if plain.shape[1] < _THIN_BELOW else 2
     picture = draw_box_events(plain, boxes, names, draw_score=False, thickness=thickness)
     if dimmed:
         picture = (plain.astype(np.uint16) + picture.astype(np.uint16) + 1 >> 1).astype(np.uint8)
