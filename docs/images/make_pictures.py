@@ -33,8 +33,8 @@ LEGEND = (
     "4 90% #1: class, score, track     grey: no track     "
     "dashed: no events, kept by the detector's memory"
 )
-INK, FAINT, PAPER = (235, 235, 235), (165, 165, 170), (12, 12, 14)
-COLORS = 64
+INK, FAINT, PAPER = (240, 240, 240), (190, 190, 195), (48, 48, 54)
+COLORS = 200
 DEMO_FRAME = 60
 
 
@@ -83,7 +83,7 @@ def with_titles(left: Picture, right: Picture, seconds: float) -> Picture:
 def write_animation(path: Path, pictures: list[Image.Image]) -> None:
     """Lossless, since else single events blur, in few colours: a tenth of the size."""
     width, height = pictures[0].size
-    some = pictures[:: max(1, len(pictures) // 10)]
+    some = pictures[:: max(1, len(pictures) // 30)]
     strip = Image.new("RGB", (width, height * len(some)))
     for index, picture in enumerate(some):
         strip.paste(picture, (0, index * height))
