@@ -24,6 +24,6 @@ def test_the_moving_picture_is_made_by_its_script(tmp_path, monkeypatch, capsys)
     script.write_text((IMAGES / "make_pictures.py").read_text())
     monkeypatch.setattr("sys.argv", [script.name])
     runpy.run_path(str(script), run_name="__main__")
-    assert "130 frames" in capsys.readouterr().out
+    assert "104 frames" in capsys.readouterr().out
     with Image.open(tmp_path / "detect.webp") as made, Image.open(IMAGES / "detect.webp") as shown:
         assert (made.size, made.n_frames) == (shown.size, shown.n_frames)

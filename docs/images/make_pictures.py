@@ -26,7 +26,7 @@ from evdet.sources import open_frames
 from evdet.tracking import Tracker
 
 FOLDER = Path(__file__).parent
-SHOWN = (1_000_000, 7_500_000)  # microseconds of the recording
+SHOWN = (800_000, 6_000_000)  # microseconds of the recording
 SCALE, GAP = 3, 6
 TITLES = ("events", "events, boxes from memory")
 LEGEND = (

@@ -22,7 +22,7 @@ _FOLDER = Path(__file__).parent
 def sample_recording(name: str = "sample") -> Path:
     """Get the path of a bundled recording, a DAT file.
 
-    Both show three digits on a 128x128 sensor that move, stop for up to 2.6 seconds and pass
+    Both show three digits on a 128x128 sensor that move, stop for up to 2.5 seconds and pass
     behind one another. `sample` is ten seconds of simulated events; `sample-nmnist` is nine seconds
     of a real sensor's, put together from recordings of N-MNIST. The folder has their boxes, the
     label map and `SOURCE.md`, which describes how they were made.
