@@ -80,6 +80,25 @@ def test_a_forced_color_is_the_only_one():
     assert (frame[..., 0] == frame[..., 2]).all()
 
 
+@contextlib.contextmanager
+def plates_drawn():
+    """The plates of the labels that are drawn meanwhile: x1, y1, x2, y2."""
+    plates, real = [], cv2.rectangle
+
+    def spy(image, first, last, color, thickness=1):
+        if thickness == cv2.FILLED:
+            plates.append((*first, *last))
+        return real(image, first, last, color, thickness)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cv2, "rectangle", spy)
+        yield plates
+
+
+def overlap(a, b):
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
 coordinates = st.floats(-200, 200, width=32)
 
 
@@ -88,27 +107,42 @@ coordinates = st.floats(-200, 200, width=32)
     size=st.tuples(st.integers(12, 90), st.integers(12, 90)),
     rows=st.lists(
         st.tuples(coordinates, coordinates, st.floats(0, 200, width=32), st.floats(0, 200)),
-        max_size=4,
+        max_size=12,
     ),
     force_color=st.sampled_from([None, (255, 255, 255)]),
 )
-def test_labels_stay_inside_the_frame(size, rows, force_color):
-    plates = []
-    real = cv2.rectangle
-
-    def spy(image, first, last, color, thickness=1):
-        if thickness == cv2.FILLED:
-            plates.append((*first, *last))
-        return real(image, first, last, color, thickness)
-
+def test_labels_stay_inside_the_frame_and_do_not_overlap(size, rows, force_color):
     events = events_of(*((x, y, w, h, 2, 0.5) for x, y, w, h in rows))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cv2, "rectangle", spy)
+    with plates_drawn() as plates:
         draw.draw_box_events(black(*size), events, LABEL_MAP, force_color=force_color)
 
     for x1, y1, x2, y2 in plates:
         assert 0 <= x1 <= x2 < size[1]
         assert 0 <= y1 <= y2 < size[0]
+    assert not any(overlap(a, b) for a, b in itertools.combinations(plates, 2))
+
+
+def test_of_twenty_boxes_at_one_place_the_best_keeps_its_label():
+    rows = [(60 + k % 5, 50 + k % 4, 30, 30, 1 + k % 2, 0.3 + 0.03 * k) for k in range(20)]
+    best = (64, 53, 30, 30, 2, 0.99)
+    alone = draw.draw_box_events(black(160, 160), events_of(best), LABEL_MAP)
+
+    crowd = draw.draw_box_events(black(160, 160), events_of(*rows, best), LABEL_MAP)
+
+    plate = alone[:53]  # above the box
+    shown = plate.any(axis=2)
+    assert shown.any()
+    np.testing.assert_array_equal(crowd[:53][shown], plate[shown])
+
+
+def test_a_label_beside_a_small_box_leaves_its_content_visible():
+    # At the upper edge there is no room above, and inside the plate would hide everything.
+    frame = np.full((160, 160, 3), 90, np.uint8)
+
+    drawn = draw.draw_box_events(frame, events_of((40, 0, 12, 10, 1, 0.9)), LABEL_MAP)
+
+    assert (drawn[1:9, 41:51] == 90).all()
+    assert (drawn != 90).any(axis=2).sum() > 2 * (12 + 10)
 
 
 def test_a_box_outside_the_frame_or_without_numbers_is_not_drawn():
@@ -140,6 +174,17 @@ def test_detections_and_truth_are_drawn_on_the_enlarged_frame():
 
     assert drawn.shape == (128, 160, 3)
     assert tuple(drawn[60, 40]) == (255, 255, 255)
+
+
+def test_labels_of_ground_truth_and_of_detections_do_not_overlap():
+    # Alone, the label of the upper ground truth would lie on that of the detection.
+    truth = events_of((20, 8, 24, 16, 1, 1), (20, 30, 24, 16, 2, 1))
+    found = events_of((20, 29, 24, 16, 2, 0.9))
+    with plates_drawn() as plates:
+        draw.draw_detections_and_truth(black(80, 80), found, truth, LABEL_MAP)
+
+    assert len(plates) == 3
+    assert not any(overlap(a, b) for a, b in itertools.combinations(plates, 2))
 
 
 def test_scaled_boxes_are_new_records():

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import struct
 
 import numpy as np
@@ -10,7 +11,15 @@ from evdet.events import EVENT_DTYPE, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.recording import open_recording
 from evdet.labels.binning import LabeledTimes
-from evdet.outputs import HOLD, View, bins_to_show, contact_sheet, show_boxes, view_frames
+from evdet.outputs import (
+    HOLD,
+    View,
+    bins_to_show,
+    contact_sheet,
+    fit_sheet,
+    show_boxes,
+    view_frames,
+)
 
 HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
 DELTA_T = 50_000
@@ -140,6 +149,31 @@ def test_a_reduced_picture_keeps_single_events(recording):
     half = contact_sheet(opened, shown, dataclasses.replace(VIEW, reduction=2), num_pictures=1)
     assert half.shape == (24, 32, 3)
     assert half.max() == whole.max()
+
+
+@pytest.mark.parametrize("size", [(128, 128), (240, 304), (720, 1280), (1280, 720)])
+@pytest.mark.parametrize("count", [1, 2, 9, 25])
+def test_a_sheet_fits_a_screen_whatever_the_sensor(tmp_path, size, count):
+    events = np.zeros(100, EVENT_DTYPE)
+    events["t"] = np.arange(100) * DELTA_T
+    path = tmp_path / "drive.dat"
+    write_dat(path, [events], SensorSize(*size))
+    opened, shown = open_recording(path), show_boxes(LabeledTimes(boxes_at()), {})
+    view = fit_sheet(opened, shown, VIEW, num_pictures=count)
+    sheet = contact_sheet(opened, shown, view, num_pictures=count)
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    side = max(sheet.shape[0] / rows, sheet.shape[1] / columns)
+    assert min(600, 0.6 * 1920 / columns) <= side <= 1920 / columns + 2
+    # One event in the corner of every picture, in its faintest colour.
+    assert sheet[0, 0].max() > 100
+
+
+def test_a_sheet_of_few_moments_is_as_large_as_they_are(recording):
+    opened, shown = open_recording(recording), show_boxes(LabeledTimes(boxes_at(22 * DELTA_T)), {})
+    assert fit_sheet(opened, shown, VIEW, num_pictures=25).scale == 10
+    with pytest.raises(ValueError, match="num_pictures must be at least 1, got 0"):
+        fit_sheet(opened, shown, VIEW, num_pictures=0)
 
 
 def test_classes_without_a_name_are_called_by_their_id_on_disk():

@@ -35,7 +35,7 @@ from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import Detector
 from evdet.report import describe_environment
 from evdet.runs import RunFolder
-from evdet.samples import sample_recording
+from evdet.samples import find_recording, sample_recording
 from evdet.speed import (
     DEFAULT_VARIANTS,
     TimeBins,
@@ -63,7 +63,7 @@ class BenchOptions:
     source: Annotated[
         Path | None, default("the bundled or a simulated recording; Moving MNIST", "FILE|DIR")
     ] = None
-    """Event recording, video or folder of images."""
+    """Event recording, video or folder of images; sample and sample-nmnist are bundled."""
     time_bins: int = 200
     """Number of time bins to measure; a shorter source is repeated."""
     warm_up: int = 20
@@ -99,6 +99,8 @@ def bench(options: BenchOptions) -> None:
     check_at_least(1, options, "threads", "time_bins")
     check_at_least(0, options, "warm_up")
     check_share(options, "score_thresh", "track_thresh")
+    if options.source is not None:
+        options = dataclasses.replace(options, source=find_recording(options.source))
     check_writable(options.json, read=(options.model, options.source))
     if options.threads is not None:
         torch.set_num_threads(options.threads)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from evdet.events import (
     remove_hot_pixels,
     summarize,
 )
+from evdet.samples import find_recording
 from evdet.sources import NoiseRemoval
 
 __all__ = ["ConvertOptions", "convert"]
@@ -38,7 +39,7 @@ class ConvertOptions:
     """Convert a recording to .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout)."""
 
     source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IN")]]
-    """Event recording of any format."""
+    """Event recording of any format; sample and sample-nmnist are bundled with evdet."""
     output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
     """File to write; the ending is the format: .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout)."""
     shift_time: Flag = False
@@ -69,6 +70,7 @@ def convert(options: ConvertOptions) -> None:
     check_at_least(0, options, "start", "background_filter")
     check_above(0, options, "duration")
     check_output(options.output, overwrite=options.force)
+    options = replace(options, source=find_recording(options.source))
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     start, end = _interval(options)

@@ -28,6 +28,7 @@ from evdet.events import (
     pick_hot_pixels,
     summarize,
 )
+from evdet.samples import find_recording
 
 __all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
 
@@ -45,7 +46,7 @@ class InfoOptions:
     """Summarize event recordings: format, sensor, times, rates, faults."""
 
     files: Annotated[tuple[Path, ...], tyro.conf.Positional, required("FILE ...")]
-    """Event recordings of any format."""
+    """Event recordings of any format; sample and sample-nmnist are bundled with evdet."""
     png: Annotated[Path | None, default("none", "FILE")] = None
     """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
@@ -62,6 +63,7 @@ def info(options: InfoOptions) -> None:
     """
     if not options.files:
         raise ValueError("no recording given: evdet info FILE ...")
+    options = replace(options, files=tuple(find_recording(path) for path in options.files))
     for path in options.files:
         check_writable(_picture_path(options, path), suffixes=(".png",), read=options.files)
     stated = options.sensor_size

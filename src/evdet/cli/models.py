@@ -14,7 +14,7 @@ from evdet.config import DetectionConfig
 from evdet.configs import shipped_config
 from evdet.events import SensorSize, parse_size
 from evdet.models import PUBLISHED, Publication
-from evdet.samples import WEIGHTS
+from evdet.samples import SAMPLES, WEIGHTS
 from evdet.speed import count_flops, count_parameters
 
 __all__ = ["ModelsOptions", "models"]
@@ -177,5 +177,7 @@ def _table(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> lis
             lines += [
                 "",
                 f"{model.name}: weights {name} are bundled with evdet; {_BUNDLED_LICENCE}",
+                f"  recordings {', '.join(SAMPLES)} are bundled, too: evdet detect {SAMPLES[0]}",
+                f"  recordings {', '.join(SAMPLES)} are bundled, too: evdet detect {SAMPLES[0]}",
             ]
     return lines

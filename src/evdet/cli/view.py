@@ -1,7 +1,7 @@
 """`evdet view`: a recording and its boxes -> a video, a picture, or pictures to annotate."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -48,18 +48,18 @@ from evdet.outputs import (
     bins_to_show,
     check_picture_folder,
     contact_sheet,
+    enlargement,
+    fit_sheet,
     picture_name,
     show_boxes,
     view_frames,
     write_pictures,
 )
+from evdet.samples import find_recording
 from evdet.shapes import Picture
 
 __all__ = ["ViewOptions", "view"]
 
-# The least width of a picture in pixels: boxes and names need the room. On a .png, which has
-# several, larger sensors are reduced to about this width.
-_WIDTH = 600
 # Screens show no more.
 _MAX_FRAMES_PER_SECOND = 240
 _MAX_SIDE = 8192  # pixels of H.264
@@ -71,7 +71,7 @@ class ViewOptions:
     """Render a recording and its boxes as a video or as one picture, or its frames to annotate."""
 
     recording: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RECORDING")]]
-    """Event recording of any format."""
+    """Event recording of any format; sample and sample-nmnist are bundled with evdet."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
@@ -100,7 +100,7 @@ class ViewOptions:
     """Time bins on a .png, evenly spread over those with boxes, or over all without boxes."""
     scale: Annotated[
         int | None,
-        default("small sensors fill 600 pixels; large ones are reduced on a .png", "INT"),
+        default("small sensors fill 600 pixels, a .png at most about 1920", "INT"),
     ] = None
     """Enlargement factor."""
     force: Flag = False
@@ -117,6 +117,7 @@ def view(options: ViewOptions) -> None:
     check_at_least(0, options, "start")
     check_at_least(1, options, "delta_t", "pictures", "scale")
     check_above(0, options, "speed", "duration")
+    options = replace(options, recording=find_recording(options.recording))
     if options.frames is not None:
         _write_frames(options, options.frames)
         return
@@ -140,17 +141,18 @@ def _write_view(options: ViewOptions, output: Path) -> None:
     if options.scale is not None:
         _check_scale(options.scale, recording.size)
     shown = _boxes_of(recording, options)
-    is_video = output.suffix.lower() == ".mp4"
     start = round(options.start * 1e6)
     shown_view = View(
         delta_t=options.delta_t,
         start=start,
         end=None if options.duration is None else start + max(1, round(options.duration * 1e6)),
-        scale=options.scale or max(1, -(-_WIDTH // recording.size.width)),
-        reduction=1 if options.scale or is_video else max(1, recording.size.width // _WIDTH),
+        scale=options.scale or enlargement(recording.size),
     )
     if output.suffix.lower() == ".png":
-        sheet = contact_sheet(recording, shown, shown_view, num_pictures=options.pictures)
+        count = options.pictures
+        if options.scale is None:
+            shown_view = fit_sheet(recording, shown, shown_view, num_pictures=count)
+        sheet = contact_sheet(recording, shown, shown_view, num_pictures=count)
         write_bytes(output, encode_png(sheet))
         print(f"picture: {output}")
         return

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
+from evdet.boxes import BOX_DTYPE
 from evdet.draw.images import upscale
 from evdet.opencv import cv2
 from evdet.shapes import BoxEvents, Size
@@ -32,6 +33,8 @@ class BoxStyle(NamedTuple):
     """Width of its lines, in pixels."""
     is_dashed: bool = False
     """Whether its lines are dashed."""
+    has_label_below: bool = False
+    """Whether its label is at the lower edge, if there is room."""
 
 
 Image = Shaped[np.ndarray, "H W C"]
@@ -53,6 +56,7 @@ _PALETTE: tuple[Color, ...] = (
     (225, 110, 235),
     (0, 170, 150),
 )
+_TRUTH_COLOR: Color = (255, 255, 255)
 _BACKGROUND_COLOR: Color = (150, 150, 150)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 # Height of a capital of _FONT at scale 1, in pixels.
@@ -77,8 +81,9 @@ def draw_box_events(
 ) -> Image:
     """Draw boxes with their class names, and optionally scores, on a copy of a frame.
 
-    Labels stay inside the frame and avoid one another. With `force_color` they are at the lower
-    edges, so that ground truth drawn with detections leaves the detections' labels readable.
+    Labels stay inside the frame and do not overlap: where there is no room, the boxes of lower
+    scores have none. With `force_color` labels are at the lower edges, so that ground truth drawn
+    with detections leaves the detections' labels readable.
 
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
@@ -92,16 +97,11 @@ def draw_box_events(
         ValueError: the frame is not (H, W, 3), or a class_id has no name in `label_map`.
     """
     check_names(box_events["class_id"], label_map)
-    names = [label_map[class_id] for class_id in box_events["class_id"]]
-    if draw_score:
-        scores = box_events["class_confidence"]
-        names = [f"{name} {score:.0%}" for name, score in zip(names, scores, strict=True)]
+    is_forced = force_color is not None
+    colors = [_color(event, force_color) for event in box_events]
+    styles = [BoxStyle(color, thickness, has_label_below=is_forced) for color in colors]
     return draw_labeled_boxes(
-        frame,
-        box_events,
-        names,
-        [BoxStyle(_color(event, force_color), thickness) for event in box_events],
-        at_bottom=force_color is not None,
+        frame, box_events, _names(box_events, label_map, with_score=draw_score), styles
     )
 
 
@@ -110,17 +110,15 @@ def draw_labeled_boxes(
     box_events: BoxEvents,
     texts: Sequence[str],
     styles: Sequence[BoxStyle],
-    *,
-    at_bottom: bool = False,
 ) -> Image:
     """Draw boxes with any labels on a copy of a frame.
 
     Args:
         frame: RGB picture (H, W, 3), of integers or floats from 0 to 255.
         box_events: `BOX_DTYPE` records; may be empty.
-        texts: the label of each; an empty one is not drawn.
+        texts: the label of each; an empty one is not drawn, nor one without room beside those of
+            higher scores.
         styles: how each is drawn.
-        at_bottom: put the labels at the lower edges, if there is room.
 
     Raises:
         ValueError: the frame is not (H, W, 3).
@@ -141,9 +139,17 @@ def draw_labeled_boxes(
     for i in reversed(visible):
         if texts[i]:
             box = _pixels(box_events[i], frame.shape)
-            plates.append(_draw_label(canvas, texts[i], box, styles[i].color, plates, at_bottom))
+            plates += _draw_label(canvas, texts[i], box, styles[i], plates)
     # A float frame keeps its exact values outside the drawing.
     return np.where(canvas != before, canvas, frame).astype(frame.dtype)
+
+
+def _names(box_events: BoxEvents, label_map: Sequence[str], *, with_score: bool) -> list[str]:
+    names = [label_map[class_id] for class_id in box_events["class_id"]]
+    if not with_score:
+        return names
+    scores = box_events["class_confidence"]
+    return [f"{name} {score:.0%}" for name, score in zip(names, scores, strict=True)]
 
 
 def check_names(class_ids: Shaped[np.ndarray, " N"], label_map: Sequence[str]) -> None:
@@ -198,13 +204,12 @@ def _draw_label(
     canvas: UInt8[np.ndarray, "H W 3"],
     text: str,
     box: Rectangle,
-    color: Sequence[int],
+    style: BoxStyle,
     taken: Sequence[Rectangle],
-    at_bottom: bool,
-) -> Rectangle:
-    """Write a label on its plate in the canvas, and return the plate's rectangle."""
+) -> list[Rectangle]:
+    """Write a label on its plate in the canvas if there is room, and return the plate."""
     height, width = canvas.shape[:2]
-    text_height = max(7, round(0.66 * math.sqrt(min(height, width))))
+    text_height = max(7, round(0.6 * math.sqrt(min(height, width))))
     scale = text_height / _FONT_HEIGHT
     text_width = _text_width(text, scale)
     while text_width + 3 > width and len(text) > 1:
@@ -213,38 +218,45 @@ def _draw_label(
     # Space below the baseline for g, j and y.
     tail = round(0.3 * text_height)
     plate_width, plate_height = min(text_width + 3, width), min(text_height + tail + 2, height)
-    x, y = _plate_corner(box, (plate_height, plate_width), (height, width), taken, at_bottom)
+    size = plate_height, plate_width
+    corner = _free_corner(box, size, (height, width), taken, style.has_label_below)
+    if corner is None:
+        return []
+    (x, y), color = corner, style.color
     plate = (x, y, x + plate_width - 1, y + plate_height - 1)
     cv2.rectangle(canvas, plate[:2], plate[2:], color, cv2.FILLED)
     is_light = 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 140
     ink = (15, 15, 15) if is_light else (255, 255, 255)
     baseline = (x + 1, y + 1 + text_height)
     cv2.putText(canvas, text, baseline, _FONT, scale, ink, 1, cv2.LINE_AA)
-    return plate
+    return [plate]
 
 
 def _text_width(text: str, scale: float) -> int:
     return int(cv2.getTextSize(text, _FONT, scale, 1)[0][0])
 
 
-def _plate_corner(
-    box: Rectangle, plate: Size, size: Size, taken: Sequence[Rectangle], at_bottom: bool
-) -> tuple[int, int]:
-    """Find the first free position of a plate: outside the box, inside, at the other side."""
+def _free_corner(
+    box: Rectangle, plate: Size, size: Size, taken: Sequence[Rectangle], is_below: bool
+) -> tuple[int, int] | None:
+    """Find the first free position of a plate: above or below the box, inside, or beside it."""
     (left, top, right, bottom), (height, width) = box, plate
-    above, inside_top = (left, top - height), (left, top)
-    below, inside_bottom = (right - width + 1, bottom + 1), (right - width + 1, bottom - height + 1)
-    wanted = [above, inside_top, below, inside_bottom]
-    if at_bottom:
-        wanted = [below, inside_bottom, above, inside_top]
-    corners = [
-        (min(max(x, 0), size[1] - width), y) for x, y in wanted if 0 <= y <= size[0] - height
-    ]
-    for x, y in corners:
+    above, below = (left, top - height), (right - width + 1, bottom + 1)
+    inside_top, inside_bottom = (left, top), (right - width + 1, bottom - height + 1)
+    beside = [(right + 1, top), (left - width, top)]
+    wanted = [below, inside_bottom, above] if is_below else [above, inside_top, below]
+    # Inside a small box the plate would hide what the box shows.
+    if 2 * height > bottom - top:
+        wanted = [wanted[0], wanted[2], *beside, wanted[1]]
+    else:
+        wanted = [*wanted, *beside]
+    for x, y in wanted:
+        x = min(max(x, 0), size[1] - width)
         plate_at = (x, y, x + width - 1, y + height - 1)
-        if not any(_overlap(plate_at, other) for other in taken):
+        is_inside = 0 <= y <= size[0] - height
+        if is_inside and not any(_overlap(plate_at, other) for other in taken):
             return x, y
-    return corners[0] if corners else (0, 0)
+    return None
 
 
 def _overlap(a: Rectangle, b: Rectangle) -> bool:
@@ -268,14 +280,22 @@ def draw_detections_and_truth(
         label_map: class names by class_id, beginning with 'background'.
         factor: enlargement, for fine lines and small labels.
     """
-    picture = draw_box_events(
-        upscale(frame, factor),
-        scale_box_events(truth, factor),
-        label_map,
-        draw_score=False,
-        force_color=(255, 255, 255),
-    )
-    return draw_box_events(picture, scale_box_events(detections, factor), label_map, thickness=2)
+    check_names(truth["class_id"], label_map)
+    check_names(detections["class_id"], label_map)
+    below = scale_box_events(truth, factor)
+    # Below all detections, whose labels have the first choice of places.
+    below["class_confidence"] = -1
+    fields = list(BOX_DTYPE.names or ())
+    boxes = np.concatenate([below[fields], scale_box_events(detections, factor)[fields]])
+    texts = [
+        *_names(truth, label_map, with_score=False),
+        *_names(detections, label_map, with_score=True),
+    ]
+    styles = [
+        *[BoxStyle(_TRUTH_COLOR, has_label_below=True)] * len(truth),
+        *[BoxStyle(_color(event, None), 2) for event in detections],
+    ]
+    return draw_labeled_boxes(upscale(frame, factor), boxes, texts, styles)
 
 
 def scale_box_events(box_events: BoxEvents, factor: float | int) -> BoxEvents:

@@ -1,3 +1,7 @@
+from .found_pictures import (
+    draw_found as draw_found,
+    picture_of as picture_of,
+)
 from .numbered_pictures import (
     check_picture_folder as check_picture_folder,
     number_of_picture as number_of_picture,
@@ -11,12 +15,14 @@ from .opening import (
     check_outputs as check_outputs,
     open_outputs as open_outputs,
 )
+from .picture_size import enlargement as enlargement
 from .viewing import (
     HOLD as HOLD,
     ShownBoxes as ShownBoxes,
     View as View,
     bins_to_show as bins_to_show,
     contact_sheet as contact_sheet,
+    fit_sheet as fit_sheet,
     show_boxes as show_boxes,
     view_frames as view_frames,
 )

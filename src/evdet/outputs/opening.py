@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 
 from evdet.draw import (
     RerunWriter,
@@ -22,11 +21,10 @@ from evdet.draw import (
     check_rerun_available,
     check_video_available,
     draw_caption,
-    draw_tracks,
-    upscale,
 )
-from evdet.events import count_events_inside, events_to_picture
 from evdet.labels import BOX_SUFFIXES, BoxWriter
+from evdet.outputs.found_pictures import draw_found, picture_of
+from evdet.outputs.picture_size import enlargement
 from evdet.outputs.unbroken import UnbrokenWrites
 from evdet.pipeline import DetectedFrame
 from evdet.shapes import Picture
@@ -38,12 +36,8 @@ _VIDEO_SUFFIX, _RERUN_SUFFIX = ".mp4", ".rrd"
 OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
 """File name endings of outputs: a video, boxes, a recording for the viewer rerun."""
 
-# Least width of pictures in pixels, so that boxes and names are legible.
-_WIDTH = 600
 # For shorter time bins every n-th is drawn.
 _MAX_FRAMES_PER_SECOND = 60
-# Events per pixel of a box and time bin: noise has fewer, and what moves has more.
-_STILL_DENSITY = 0.02
 _LEGEND = "   dashed: no events, from memory"
 _LEGEND_OF_TRACKS = "   grey: no track"
 
@@ -236,7 +230,7 @@ class Outputs:
         rate = 1e6 / self._stream.delta_t
         every = math.ceil(rate / _MAX_FRAMES_PER_SECOND)
         writer = VideoWriter(path, rate / every)
-        scale = max(1, -(-_WIDTH // self._stream.size.width))
+        scale = enlargement(self._stream.size)
 
         def write(found: DetectedFrame, index: int) -> None:
             # The times of pictures may be far apart where the rate of their file is high.
@@ -250,28 +244,19 @@ class Outputs:
         writer = RerunWriter(path, self._label_map)
 
         def write(found: DetectedFrame, index: int) -> None:
-            picture = _plain_picture(found, self._stream)
+            picture = picture_of(found, self._stream.size)
             is_photo = found.frame.picture is not None
             writer.write(found.t, picture, found.boxes, self._trails, is_photo=is_photo)
 
         return _Writer(write, writer.close)
 
     def _picture(self, found: DetectedFrame, index: int, scale: int) -> Picture:
-        plain = upscale(_plain_picture(found, self._stream), scale)
-        is_still = _is_still(found, self._stream)
-        drawn = draw_tracks(
-            plain,
-            found.boxes,
-            self._label_map,
-            self._trails,
-            t=found.t,
-            scale=scale,
-            is_still=is_still,
-        )
+        size = self._stream.size
+        drawn = draw_found(found, size, self._label_map, self._trails, scale=scale)
         # Pictures have their own times; a time bin is named by its start, from that of the first.
         is_photo = found.frame.picture is not None
         time = found.t if is_photo else index * self._stream.delta_t
-        legend = "" if is_still is None else _LEGEND
+        legend = "" if found.frame.events is None else _LEGEND
         if self._trails is not None:
             legend += _LEGEND_OF_TRACKS
         return draw_caption(drawn, f"{time / 1e6:.3f} s{legend}")
@@ -310,25 +295,6 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}") from error
-
-
-def _plain_picture(found: DetectedFrame, stream: FrameStream) -> Picture:
-    """The events of a frame as a picture, or the picture of its source."""
-    if found.frame.picture is not None:
-        return found.frame.picture
-    if found.frame.events is None:
-        raise ValueError("a frame without events or a picture cannot be drawn")
-    return events_to_picture(found.frame.events, stream.size)
-
-
-def _is_still(found: DetectedFrame, stream: FrameStream) -> Bool[np.ndarray, " N"] | None:
-    """The boxes that hold hardly an event, so that memory keeps them; None for pictures."""
-    if found.frame.events is None:
-        return None
-    boxes = found.boxes
-    counts = count_events_inside(found.frame.events, boxes, stream.size)
-    is_still: Bool[np.ndarray, " N"] = counts < _STILL_DENSITY * boxes["w"] * boxes["h"]
-    return is_still
 
 
 def _absolute(paths: Sequence[Path]) -> list[Path]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -18,6 +18,7 @@ from evdet.draw import (
 )
 from evdet.events import Recording, TimeBin, events_to_picture
 from evdet.labels import BinnedBoxes, LabeledTimes, bin_boxes, bins_of
+from evdet.outputs.picture_size import LARGEST_SIDE, enlargement
 from evdet.shapes import BoxEvents, Picture
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "View",
     "bins_to_show",
     "contact_sheet",
+    "fit_sheet",
     "show_boxes",
     "view_frames",
 ]
@@ -33,6 +35,8 @@ __all__ = [
 HOLD = 250_000
 """Microseconds for which boxes stay visible, dimmed, on frames that are not annotated."""
 
+# In narrower pictures the lines are thin.
+_THIN_BELOW = 600
 # Time bins per call of `bin_boxes`.
 _BINS_AT_ONCE = 512
 # Time bins of which the one with the most events is shown.
@@ -140,8 +144,7 @@ def contact_sheet(
         ValueError: the view shows nothing of the recording, or `num_pictures` < 1.
         RecordingError: the recording is damaged in one of these bins.
     """
-    if num_pictures < 1:
-        raise ValueError(f"num_pictures must be at least 1, got {num_pictures}")
+    _check_number(num_pictures)
     pictures = []
     for k in _moments(recording, shown, view, num_pictures):
         start = k * view.delta_t
@@ -149,7 +152,34 @@ def contact_sheet(
         boxes = bin_boxes(shown.labeled, first_bin=k, num_bins=1, delta_t=view.delta_t).boxes[0]
         picture = _draw(recording, TimeBin(start, view.delta_t, events), boxes, shown.names, view)
         pictures.append(picture)
-    return image_grid(pictures, math.ceil(math.sqrt(len(pictures))))
+    return image_grid(pictures, _columns(len(pictures)))
+
+
+def fit_sheet(recording: Recording, shown: ShownBoxes, view: View, *, num_pictures: int) -> View:
+    """Choose the scale of a view so that a screen shows its contact sheet: 1920 pixels a side.
+
+    Small sensors are enlarged to 600 pixels where the sheet leaves the room; those without room are
+    reduced.
+
+    Args:
+        recording: the events.
+        shown: the boxes to draw.
+        view: the interval; its scale is replaced.
+        num_pictures: as `contact_sheet` takes it.
+
+    Raises:
+        ValueError: the view shows nothing of the recording, or `num_pictures` < 1.
+    """
+    _check_number(num_pictures)
+    chosen, _ = _choice(recording, shown, view)
+    room = LARGEST_SIDE // _columns(min(num_pictures, len(chosen)))
+    scale = enlargement(recording.size, room=room)
+    return replace(view, scale=scale, reduction=-(-max(recording.size) // room))
+
+
+def _check_number(num_pictures: int) -> None:
+    if num_pictures < 1:
+        raise ValueError(f"num_pictures must be at least 1, got {num_pictures}")
 
 
 def _check_view(recording: Recording, view: View) -> None:
@@ -193,14 +223,25 @@ def _draw_frames(
 
 def _moments(recording: Recording, shown: ShownBoxes, view: View, num_pictures: int) -> list[int]:
     """Indices of the time bins to show."""
-    bins: Int64[np.ndarray, " _"] = np.array(bins_to_show(recording, view))
-    labeled = np.intersect1d(bins, bins_of(shown.labeled.boxes["t"], view.delta_t))
-    chosen = labeled if len(labeled) else bins
+    chosen, has_boxes = _choice(recording, shown, view)
     num_pictures = min(num_pictures, len(chosen))
-    tries = 1 if len(labeled) else _CANDIDATES
+    tries = 1 if has_boxes else _CANDIDATES
     parts = np.array_split(chosen, num_pictures)
     candidates = [_spread(part, min(tries, len(part))) for part in parts]
     return [max(part, key=lambda k: _num_events(recording, k, view)) for part in candidates]
+
+
+def _choice(
+    recording: Recording, shown: ShownBoxes, view: View
+) -> tuple[Int64[np.ndarray, " _"], bool]:
+    """Indices of the time bins that may be shown, and whether they are those with boxes."""
+    bins: Int64[np.ndarray, " _"] = np.array(bins_to_show(recording, view))
+    labeled = np.intersect1d(bins, bins_of(shown.labeled.boxes["t"], view.delta_t))
+    return (labeled, True) if len(labeled) else (bins, False)
+
+
+def _columns(num_pictures: int) -> int:
+    return math.ceil(math.sqrt(num_pictures))
 
 
 def _spread(bins: Int64[np.ndarray, " _"], count: int) -> list[int]:
@@ -226,7 +267,8 @@ def _draw(
     whole = events_to_picture(time_bin.events, recording.size)
     plain = upscale(reduce_by_maximum(whole, view.reduction), view.scale)
     boxes = scale_box_events(boxes, view.scale / view.reduction)
-    picture = draw_box_events(plain, boxes, names, draw_score=False, thickness=2)
+    thickness = 1 if plain.shape[1] < _THIN_BELOW else 2
+    picture = draw_box_events(plain, boxes, names, draw_score=False, thickness=thickness)
     if dimmed:
         picture = (plain.astype(np.uint16) + picture.astype(np.uint16) + 1 >> 1).astype(np.uint8)
     first = recording.start // view.delta_t

@@ -1,25 +1,57 @@
-"""Bundled samples: a recording with its boxes, and trained weights."""
+"""Bundled samples: recordings with their boxes, and trained weights."""
 
 from pathlib import Path
 
-__all__ = ["SAMPLE", "WEIGHTS", "bundled_weights", "sample_recording"]
+__all__ = [
+    "SAMPLES",
+    "WEIGHTS",
+    "bundled_weights",
+    "find_recording",
+    "sample_recording",
+]
 
-SAMPLE = "sample"
-"""Name of the bundled recording on the command line, in place of a path."""
+_FILES = {"sample": "digits_td.dat", "sample-nmnist": "nmnist_td.dat"}
+SAMPLES = tuple(_FILES)
+"""Names of the bundled recordings, on the command line in place of a path."""
 WEIGHTS = ("events-digits",)
 """Names of the bundled checkpoints."""
 
 _FOLDER = Path(__file__).parent
 
 
-def sample_recording() -> Path:
-    """Get the path of the bundled recording, a DAT file.
+def sample_recording(name: str = "sample") -> Path:
+    """Get the path of a bundled recording, a DAT file.
 
-    It is ten seconds of simulated digits on a 128x128 sensor: three digits move, stop for up to 2.5
-    seconds and pass behind one another. Its folder has the boxes, the label map and `SOURCE.md`,
-    which describes how it was made.
+    Both show three digits on a 128x128 sensor that move, stop for up to 2.5 seconds and pass
+    behind one another. `sample` is ten seconds of simulated events; `sample-nmnist` is nine seconds
+    of a real sensor's, put together from recordings of N-MNIST. The folder has their boxes, the
+    label map and `SOURCE.md`, which describes how they were made.
+
+    Args:
+        name: one of `SAMPLES`.
+
+    Raises:
+        ValueError: an unknown name.
     """
-    return _FOLDER / "digits_td.dat"
+    if name not in _FILES:
+        raise ValueError(
+            f"evdet has no recording named {name!r}: choose one of {', '.join(SAMPLES)}"
+        )
+    return _FOLDER / _FILES[name]
+
+
+def find_recording(path: Path) -> Path:
+    """The bundled recording if the path is its name and no file has that name; else the path.
+
+    Raises:
+        ValueError: the path does not exist, and could be a misspelt name.
+    """
+    name = str(path)
+    if path.exists() or path.suffix or path.name != name:
+        return path
+    if name not in _FILES:
+        raise ValueError(f"{name} does not exist (bundled recordings: {', '.join(SAMPLES)})")
+    return sample_recording(name)
 
 
 def bundled_weights(name: str) -> Path:

@@ -42,7 +42,8 @@ class DetectOptions:
     """Detect and track objects, and write their boxes and a video."""
 
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SOURCE")]]
-    """Event recording, video, folder of images, - (standard input), or sample (bundled)."""
+    """Event recording, video, folder of images, - (standard input), or bundled: sample,
+    sample-nmnist."""
     checkpoint: Path = Path("events-digits")
     """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()

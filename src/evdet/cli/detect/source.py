@@ -15,7 +15,7 @@ from evdet.events import EVENT_DTYPE, ReadOptions, SensorSize, TimeBin, open_rec
 from evdet.frame_spec import FrameSpec
 from evdet.models import DetectorProtocol, device_of
 from evdet.pipeline import frames_for
-from evdet.samples import sample_recording
+from evdet.samples import SAMPLES, find_recording
 from evdet.sources import (
     MAX_BACKLOG,
     MAX_DELAY,
@@ -30,8 +30,6 @@ from evdet.sources import (
 )
 
 __all__ = ["ChosenSource", "LiveOptions", "OpenedSource", "choose_source", "open_chosen_source"]
-
-_SAMPLE = "sample"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,7 @@ def choose_source(
     """Find a source, and refuse options that do not fit it.
 
     Args:
-        source: a path, sample, or - for standard input.
+        source: a path, the name of a bundled recording, or - for standard input.
         live: the options of live sources.
         start: seconds to skip.
         delta_t: duration of a time bin in microseconds; None is the default.
@@ -95,12 +93,13 @@ def choose_source(
         _check_standard_input(live.follow)
         chosen = ChosenSource(None, is_live=True)
     else:
-        is_sample = source == _SAMPLE and not Path(source).exists()
-        path = sample_recording() if is_sample else Path(source)
+        path = Path(source)
+        if source in SAMPLES:
+            path = find_recording(path)
         if not path.exists():
             raise ValueError(
                 f"{source} does not exist (supported: an event recording, a video, a folder of "
-                f"images, {STANDARD_INPUT} for standard input, {_SAMPLE})"
+                f"images, {STANDARD_INPUT} for standard input, or bundled: {', '.join(SAMPLES)})"
             )
         if is_pictures(path) and live.follow:
             raise ValueError(f"--follow is for event recordings, and {path} holds pictures")
