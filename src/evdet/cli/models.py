@@ -178,6 +178,5 @@ def _table(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> lis
                 "",
                 f"{model.name}: weights {name} are bundled with evdet; {_BUNDLED_LICENCE}",
                 f"  recordings {', '.join(SAMPLES)} are bundled, too: evdet detect {SAMPLES[0]}",
-                f"  recordings {', '.join(SAMPLES)} are bundled, too: evdet detect {SAMPLES[0]}",
             ]
     return lines
