@@ -96,7 +96,7 @@ def default(text: str, metavar: str | None = None) -> Any:
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {text})")
 
 
-ThreadCount: TypeAlias = Annotated[int, default("0: automatic", "INT")]
+ThreadCount: TypeAlias = Annotated[int, default("0, automatic", "INT")]
 """`--threads`; `check_threads` checks it and `evdet.detectors.use_threads` takes it."""
 
 
