@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.measure import Row, matmul_rate
+from benchmarks.measure import BestRate, Row
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.frame_spec import SelectionThresholds
@@ -40,7 +40,7 @@ def rows(device: str = "cpu") -> list[Row]:
         batches=(),
         variants=VARIANTS[device],
     )
-    floor = 1e3 * report.flops / matmul_rate(device)
+    floor = 1e3 * report.flops / BestRate(device).value
     return [
         Row(
             what=f"events in, boxes out, 128x128: {variant.name}",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.measure import Row, matmul_rate, seconds
+from benchmarks.measure import BestRate, Row, seconds
 from evdet.boxes import cxcywh_to_xyxy
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import select_boxes, to_detections
@@ -49,7 +49,7 @@ def rows(device: str = "cpu") -> list[Row]:
     # A trained one: the anchors around each object, and nothing else.
     near = anchors.encode(features, x, targets)["cls"] > 0
     trained = crowded * near[..., None] * (crowded > 0.8)
-    rate = matmul_rate(device)
+    rate = BestRate(device).value
     overlaps = {
         "match + encode": num_anchors * MAX_OBJECTS,
         "decode + NMS, trained": 0.5 * float((trained >= 0.05).sum(dim=(1, 2)).max()) ** 2,

@@ -16,6 +16,7 @@ from evdet.atomic_file import write_text
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 
 __all__ = [
+    "MAX_THREADS",
     "TOY_PROBLEM",
     "ConfigError",
     "DetectionConfig",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 TOY_PROBLEM = "toy_problem"
+MAX_THREADS = 1024
+"""More threads than any machine has cores: a larger number is a mistake."""
 # Names of fields in checkpoints and config files of version 0.1.0 -> names of today.
 _OLD_NAMES = {"noise_window": "background_filter"}
 
@@ -208,6 +211,8 @@ class DetectionConfig:
     """Folder of the run: checkpoints, logs, report."""
 
     # --- hardware ---
+    threads: int = 0
+    """Threads of the CPU, per process; 0 chooses by the size of the network and the cores."""
     accelerator: str = "auto"
     """Accelerator of pytorch_lightning: cpu, gpu, ... or auto."""
     devices: int = 1
@@ -239,6 +244,8 @@ class DetectionConfig:
             "time_reversal", "event_drop",
         ):  # fmt: skip
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        is_number = 0 <= self.threads <= MAX_THREADS
+        self._check("threads", is_number, f"from 0 (automatic) to {MAX_THREADS} (--threads)")
         self._check("lr", self.lr > 0 and math.isfinite(self.lr), "positive")
         self._check("lr_scheduler_step_gamma", 0 < self.lr_scheduler_step_gamma <= 1, "in (0, 1]")
         for name in ("lr_warmup", "ema_decay"):

@@ -169,7 +169,7 @@ def test_threads_are_set(config, drive, capsys):
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("--threads", "0"), "--threads"),
+        (("--threads", "-1"), "--threads"),
         (("--score-thresh", "2"), "--score-thresh"),
         (("--time-bins", "0"), "--time-bins"),
         (("--warm-up", "-1"), "--warm-up"),

@@ -70,7 +70,7 @@ class StandIn:
 def detector(monkeypatch):
     """What every checkpoint is in these tests; its frames can be changed."""
     stand_in = StandIn()
-    monkeypatch.setattr("evdet.cli.detect.command.open_detector", lambda path, *, device: stand_in)
+    monkeypatch.setattr("evdet.cli.detect.command.open_detector", lambda path, **named: stand_in)
     return stand_in
 
 

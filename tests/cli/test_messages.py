@@ -92,7 +92,7 @@ SILLY = {
         "some.ckpt x.onnx --windows 3",
     ],
     "bench": [
-        "", "nowhere.ckpt", "nowhere.yaml", "some.ckpt --threads 0", "some.ckpt --score-thresh 2",
+        "", "nowhere.ckpt", "nowhere.yaml", "some.ckpt --threads -1", "some.ckpt --score-thresh 2",
         "some.ckpt --time-bins 0", "some.ckpt --track sort", "some.ckpt --tracker deep",
         "events-digits --source nowhere.dat", "events-digits --variants turbo --tracker none",
     ],

@@ -47,8 +47,13 @@ def root(tmp_path):
     for seed, name in enumerate(("train/a", "train/b", "val/c", "test/d")):
         write_recording(root / f"{name}_td.dat", seed=seed)
         write_boxes(root / f"{name}_bbox.npy", EVERY_BIN)
-    (root / "label_map_dictionary.json").write_text(json.dumps({0: "car", 1: "pedestrian"}))
+    name_classes(root, "car")
     return root
+
+
+def name_classes(root, *names):
+    label_map = dict(enumerate(names))
+    (root / "label_map_dictionary.json").write_text(json.dumps(label_map))
 
 
 def texts(findings):
@@ -64,7 +69,7 @@ def test_a_folder_without_fault_has_no_findings(root):
     assert train.num_bins == 40
     assert train.num_labeled_bins == 38  # the last bin ends after the last event
     assert dict(train.boxes) == {"car": 38}
-    assert report.classes == ("car", "pedestrian")
+    assert report.classes == ("car",)
 
 
 def test_progress_sees_every_recording_once(root):
@@ -206,6 +211,7 @@ def test_frame_wide_boxes_and_gaps_in_the_labels_are_remarks(root):
 
 
 def test_superseded_boxes_and_classes_not_chosen_are_counted(root):
+    name_classes(root, "car", "pedestrian")
     write_boxes(root / "train/a_bbox.npy", [10_000, 20_000, 60_000], class_id=[1, 1, 2])
 
     report = check_folder(root, classes=["pedestrian=person"])
@@ -215,6 +221,44 @@ def test_superseded_boxes_and_classes_not_chosen_are_counted(root):
     assert dict(train.boxes) == {"person": 1}
     assert train.left_out["superseded"] == 1
     assert train.left_out["class car not chosen"] == 1 + len(EVERY_BIN)
+
+
+def test_a_class_that_one_split_lacks_is_a_remark(root):
+    name_classes(root, "car", "pedestrian")
+    for name in ("train/a", "test/d"):
+        write_boxes(root / f"{name}_bbox.npy", EVERY_BIN, class_id=[1, 2] * 9 + [1])
+
+    report = check_folder(root)
+
+    assert not report.problems
+    assert texts(report.remarks) == {
+        ("missing classes", "val"): "has no box of pedestrian: the validation does not score it. "
+        "Move whole recordings that have it, or split all recordings again: `evdet split` balances "
+        "the classes"
+    }
+
+
+def test_a_class_that_no_split_has_is_a_remark_of_the_folder(root):
+    name_classes(root, "car", "pedestrian")
+
+    assert texts(check_folder(root).remarks) == {
+        ("missing classes", "set"): "has no box of pedestrian in any split, though the label map "
+        "names it: leave it out with --classes, or label it"
+    }
+    assert not check_folder(root, classes=["car"]).remarks
+
+
+def test_classes_that_boxes_too_small_to_use_have_are_missing(root):
+    name_classes(root, "car", "pedestrian")
+    write_boxes(root / "train/a_bbox.npy", EVERY_BIN, class_id=2, w=5, h=5)
+    write_boxes(root / "val/c_bbox.npy", EVERY_BIN, class_id=[1, 2] * 9 + [1])
+
+    rules = BoxRules(min_box_side=10.0)
+    found = texts(check_folder(root, rules=rules).remarks)
+
+    assert "no box of pedestrian: training cannot learn it" in found["missing classes", "train"]
+    assert "no box of pedestrian: the test does not" in found["missing classes", "test"]
+    assert ("missing classes", "val") not in found
 
 
 def test_label_files_without_objects_are_remarks(root):

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -77,6 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     allow_any_encoding()
+    _let_threads_sleep()
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -105,6 +107,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug or not _is_for_users(error):
             raise
         return _refuse(_message_of(error))
+
+
+def _let_threads_sleep() -> None:
+    """Have threads that wait for others give up their core, unless the user decides.
+
+    Otherwise they occupy it for milliseconds at every layer of a network, and the thread that they
+    wait for may need it. OpenMP reads this when torch is imported.
+    """
+    decided = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    if "torch" not in sys.modules and not any(name in os.environ for name in decided):
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 
 def load_command(name: str) -> tuple[Callable[[Any], int | None], type]:

@@ -18,17 +18,19 @@ from evdet.atomic_file import write_text
 from evdet.build import build_detector, complete_config
 from evdet.cli.options import (
     ReadingOptions,
+    ThreadCount,
     TrackerName,
     asked_size,
     check_at_least,
     check_share,
+    check_threads,
     check_writable,
     default,
 )
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
-from evdet.detectors import load_network, resolve_device
+from evdet.detectors import load_network, resolve_device, use_threads
 from evdet.events import AS_STATED, SensorSize, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
@@ -68,8 +70,8 @@ class BenchOptions:
     """Number of time bins to measure; a shorter source is repeated."""
     warm_up: int = 20
     """Number of time bins before the measurement."""
-    threads: Annotated[int | None, default("one per core", "INT")] = None
-    """Number of CPU threads."""
+    threads: ThreadCount = 0
+    """Threads of the CPU."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
     variants: tuple[str, ...] = ("all",)
@@ -96,20 +98,20 @@ def bench(options: BenchOptions) -> None:
     Raises:
         ValueError: an option is out of range, or the device does not exist.
     """
-    check_at_least(1, options, "threads", "time_bins")
+    check_threads(options.threads)
+    check_at_least(1, options, "time_bins")
     check_at_least(0, options, "warm_up")
     check_share(options, "score_thresh", "track_thresh")
     if options.source is not None:
         options = dataclasses.replace(options, source=find_recording(options.source))
     check_writable(options.json, read=(options.model, options.source))
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
     device = resolve_device(options.device)
     with contextlib.ExitStack() as temporary:
         folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
         detector, weights, windows = _open(options, device, folder)
+        use_threads(detector, options.threads)
         tracker, notes = _open_tracker(options, windows.delta_t)
         report = measure_speed(
             detector.to(device).eval(),

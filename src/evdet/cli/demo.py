@@ -55,7 +55,7 @@ def demo(options: DemoOptions) -> None:
         return
     keep_record(result)
     print(describe_result(result))
-    evaluate(EvaluateOptions(checkpoint=result.root_dir))
+    evaluate(EvaluateOptions(checkpoint=result.root_dir, threads=config.threads))
     report(ReportOptions(runs=(result.root_dir,)))
     run = RunFolder(result.root_dir)
     places = [

@@ -18,10 +18,12 @@ from evdet.build import build_loader, read_options
 from evdet.cli.options import (
     ProtocolName,
     ReadingOptions,
+    ThreadCount,
     asked_size,
     check_at_least,
     check_result_folder,
     check_share,
+    check_threads,
     check_writable,
     default,
 )
@@ -29,6 +31,7 @@ from evdet.cli.score import check_has_truth, describe_scores, describe_tracks
 from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
+from evdet.detectors import use_threads
 from evdet.evaluation import (
     EvaluatedDetector,
     PlayedRecording,
@@ -80,6 +83,8 @@ class EvaluateOptions:
     """Folder for evaluation.json, pictures and demo.mp4."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    threads: ThreadCount = 0
+    """Threads of the CPU."""
 
 
 def evaluate(options: EvaluateOptions) -> None:
@@ -88,6 +93,7 @@ def evaluate(options: EvaluateOptions) -> None:
     Raises:
         ValueError: an option is out of range, or does not fit the checkpoint.
     """
+    check_threads(options.threads)
     check_at_least(1, options, "frames")
     check_share(options, "score_thresh", "nms_thresh")
     check_writable(options.json, read=(options.checkpoint,))
@@ -95,8 +101,12 @@ def evaluate(options: EvaluateOptions) -> None:
     protocol = get_protocol(options.protocol)
     options.tracking.check()
     evaluated = open_evaluated(
-        options.checkpoint, dataset_path=options.dataset_path, device=options.device
+        options.checkpoint,
+        dataset_path=options.dataset_path,
+        device=options.device,
+        num_threads=options.threads,
     )
+    use_threads(evaluated.detector, options.threads)
     config, deviations = _config_for(options, evaluated, protocol)
     thresholds = config.thresholds
     loader = build_loader(config, options.split)

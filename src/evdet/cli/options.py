@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import tyro
 
-from evdet.config import DetectionConfig
+from evdet.config import MAX_THREADS, DetectionConfig
 from evdet.configs import find_config, shipped_config
 from evdet.events import ReadOptions, SensorSize, parse_size
 from evdet.runs import RunFolder
@@ -19,12 +19,14 @@ __all__ = [
     "FormatName",
     "ProtocolName",
     "ReadingOptions",
+    "ThreadCount",
     "TrackerName",
     "asked_size",
     "check_above",
     "check_at_least",
     "check_result_folder",
     "check_share",
+    "check_threads",
     "check_writable",
     "counted",
     "default",
@@ -91,6 +93,10 @@ def default(text: str, metavar: str | None = None) -> Any:
         metavar: what stands for the value.
     """
     return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {text})")
+
+
+ThreadCount: TypeAlias = Annotated[int, default("0, automatic", "INT")]
+"""`--threads`; `check_threads` checks it and `evdet.detectors.use_threads` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +234,18 @@ def check_share(options: object, *fields: str) -> None:
         value = _finite(options, field)
         if value is not None and not 0 <= value <= 1:
             raise ValueError(f"{named(field)} must be from 0 to 1, got {value:g}")
+
+
+def check_threads(num_threads: int) -> None:
+    """Refuse a number that `--threads` cannot have.
+
+    Raises:
+        ValueError: the message names the option.
+    """
+    if not 0 <= num_threads <= MAX_THREADS:
+        raise ValueError(
+            f"--threads must be from 0 (automatic) to {MAX_THREADS}, got {num_threads}"
+        )
 
 
 def check_result_folder(path: Path | None) -> None:

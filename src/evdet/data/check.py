@@ -14,6 +14,7 @@ from evdet.data.augment import Augmentation
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
 from evdet.data.folder_layouts import RecordingEntry
 from evdet.data.label_clock import judge_clock
+from evdet.data.missing_classes import find_missing_classes
 from evdet.data.recording_scan import RecordingScan, scan_recording
 from evdet.data.tensors import open_tensors
 from evdet.events import AS_STATED, ReadOptions, RecordingError, SensorSize
@@ -334,6 +335,10 @@ def _check_parts(report: CheckReport) -> None:
             lost = ", ".join(f"{n:,} {reason}" for reason, n in use.left_out.items() if n)
             text = "has no box to use, so training refuses it" + (f" ({lost})" if lost else "")
             report.findings.append(Finding("no objects", report.folder.path / split, text, True))
+    num_boxes = {split: use.boxes for split, use in report.splits.items()}
+    for split, text in find_missing_classes(num_boxes, report.classes).items():
+        finding = Finding("missing classes", report.folder.path / split, text, False)
+        report.findings.append(finding)
     for note in report.folder.notes:
         report.findings.append(Finding("several label files", report.folder.path, note, False))
     for paths in (report.folder.unmatched or {}).values():

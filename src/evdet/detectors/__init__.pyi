@@ -35,3 +35,5 @@ from .published_rvt import (
     import_rvt as import_rvt,
     published_name as published_name,
 )
+from .thread_count import automatic_threads as automatic_threads, num_cores as num_cores
+from .threads import use_threads as use_threads

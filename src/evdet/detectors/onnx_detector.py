@@ -22,6 +22,7 @@ from evdet.detectors.onnx_metadata import (
     memory_input,
     memory_output,
 )
+from evdet.detectors.thread_count import automatic_threads
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import select_boxes, to_detections
 from evdet.nms import nms
@@ -85,6 +86,12 @@ class OnnxDetector:
     def frame_spec(self) -> FrameSpec:
         """How its frames are made, and the names of its classes."""
         return self._metadata.frame_spec
+
+    @property
+    def num_threads(self) -> int:
+        """Threads of an operator."""
+        count: int = self._session.get_session_options().intra_op_num_threads
+        return count
 
     @property
     def memory_names(self) -> tuple[str, ...]:
@@ -240,33 +247,41 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
 
     Args:
         path: a file that `export_onnx` wrote.
-        num_threads: threads of an operator; 0 takes one per core.
+        num_threads: threads of an operator; 0 chooses a number that suits the model and the
+            machine.
 
     Raises:
         ExportError: onnxruntime is missing, or the file does not exist, is damaged, or was not
             written by `export_onnx`.
     """
+    if num_threads < 0:
+        raise ValueError(f"num_threads must be 0 or more, got {num_threads}")
     path = Path(path)
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ExportError(f"{path} {what}: name a file that `evdet export` wrote")
-    session = open_session(path, path.name, num_threads=num_threads)
+    session = open_session(path, path.name, num_threads=num_threads or 1)
     entries = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in entries:
         raise ExportError(
             f"{path} was not written by `evdet export`: its metadata does not describe frames and "
             "memory. Name the checkpoint instead, or export it."
         )
-    return OnnxDetector(session, ModelMetadata.from_json(entries[METADATA_KEY], str(path)))
+    metadata = ModelMetadata.from_json(entries[METADATA_KEY], str(path))
+    # Almost all of the file is weights in 32 bits.
+    suited = automatic_threads(path.stat().st_size // 4, metadata.frame_spec)
+    if not num_threads and suited > 1:
+        session = open_session(path, path.name, num_threads=suited)
+    return OnnxDetector(session, metadata)
 
 
-def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "InferenceSession":
+def open_session(model: Path | bytes, name: str, *, num_threads: int = 1) -> "InferenceSession":
     """Open a model in onnxruntime, to run on the CPU.
 
     Args:
         model: the file, or its content.
         name: of the model, for messages.
-        num_threads: threads of an operator; 0 takes one per core.
+        num_threads: threads of an operator.
 
     Raises:
         ExportError: onnxruntime is missing, or refuses the model.
@@ -274,12 +289,11 @@ def open_session(model: Path | bytes, name: str, *, num_threads: int = 0) -> "In
     check_libraries("onnxruntime")
     import onnxruntime
 
-    if num_threads < 0:
-        raise ValueError(f"num_threads must be 0 or more, got {num_threads}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _ONLY_ERRORS
-    # Between two time bins its threads would spin and keep the cores busy.
+    # Threads that wait would keep cores busy, which those that work may need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     content: Any = str(model) if isinstance(model, Path) else model
     try:

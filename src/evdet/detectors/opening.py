@@ -14,7 +14,7 @@ __all__ = ["open_detector", "resolve_device"]
 
 
 def open_detector(
-    path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
+    path: str | os.PathLike[str], *, device: str | torch.device = "cpu", num_threads: int = 0
 ) -> DetectorProtocol:
     """Open a detector from a checkpoint or an exported model.
 
@@ -23,6 +23,7 @@ def open_detector(
             `evdet export` wrote (.onnx), or events-digits, which comes with evdet.
         device: cpu, cuda, ... or auto (cuda if available, else cpu); models in ONNX run on the
             CPU.
+        num_threads: of a model in ONNX, as for `load_onnx`; `use_threads` sets those of PyTorch.
 
     Returns:
         The detector, in evaluation mode.
@@ -43,7 +44,7 @@ def open_detector(
                 f"{path} runs on the CPU, not on {str(device)!r}: name the checkpoint that it was "
                 "exported from, or omit --device"
             )
-        return load_onnx(path)
+        return load_onnx(path, num_threads=num_threads)
     # First, because it is faster than reading weights.
     resolved = resolve_device(device)
     return load_network(path).to(resolved)

@@ -39,7 +39,11 @@ class EvaluatedDetector:
 
 
 def open_evaluated(
-    path: str | os.PathLike[str], *, dataset_path: Path | None = None, device: str = "cpu"
+    path: str | os.PathLike[str],
+    *,
+    dataset_path: Path | None = None,
+    device: str = "cpu",
+    num_threads: int = 0,
 ) -> EvaluatedDetector:
     """Open a detector to evaluate it.
 
@@ -47,6 +51,7 @@ def open_evaluated(
         path: a checkpoint or an exported model, as for `open_detector`.
         dataset_path: the data set to evaluate on; by default the one of its training.
         device: cpu, cuda, ... or auto.
+        num_threads: of a model in ONNX, as for `open_detector`.
 
     Returns:
         The detector, and the configuration with which a loader feeds it.
@@ -58,7 +63,7 @@ def open_evaluated(
         ValueError: the device does not exist.
     """
     path = find_checkpoint(path)
-    detector = open_detector(path, device=device)
+    detector = open_detector(path, device=device, num_threads=num_threads)
     if isinstance(detector, OnnxDetector):
         config, num_parameters = _config_of_exported(path, detector, dataset_path), None
     else:

@@ -42,6 +42,7 @@ from evdet.training.checkpoint_io import AtomicCheckpointIO
 from evdet.training.distributed import SyncBatchNormPlugin
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.threads import computing_threads
 
 __all__ = ["TrainResult", "make_trainer", "quiet_lightning", "train"]
 
@@ -107,7 +108,7 @@ def train(
 
     speed = EpochLog()
     writer = CheckpointWriter(run, config.checkpoint_every_minutes)
-    with quiet_lightning():
+    with computing_threads(config, model.detector), quiet_lightning():
         trainer = make_trainer(
             config,
             # The log comes before the writer, so that a checkpoint counts its last batch.

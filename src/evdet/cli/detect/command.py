@@ -13,14 +13,16 @@ from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
+    ThreadCount,
     check_above,
     check_at_least,
     check_share,
+    check_threads,
     counted,
     default,
 )
 from evdet.cli.tracker_options import TrackingOptions
-from evdet.detectors import open_detector
+from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
 from evdet.outputs import OutputError, Outputs, check_outputs, open_outputs
@@ -82,6 +84,8 @@ class DetectOptions:
     """Live: waiting time bins above which all but the newest are skipped; 0 skips none."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    threads: ThreadCount = 0
+    """Threads of the CPU."""
 
 
 def detect(options: DetectOptions) -> None:
@@ -105,7 +109,8 @@ def detect(options: DetectOptions) -> None:
     check_outputs(options.output, is_read)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
-    detector = open_detector(options.checkpoint, device=options.device)
+    detector = open_detector(options.checkpoint, device=options.device, num_threads=options.threads)
+    use_threads(detector, options.threads)
     label_ids = choose_label_ids(
         frame_spec_of(detector).class_names, chosen.path, options.label_map
     )
@@ -142,6 +147,7 @@ def detect(options: DetectOptions) -> None:
 def _check(options: DetectOptions) -> None:
     check_share(options, "score_thresh", "nms_thresh")
     options.tracking.check()
+    check_threads(options.threads)
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
     check_at_least(1, options, "delta_t")
     if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
