@@ -128,9 +128,9 @@ def test_a_typical_run_has_every_section(tmp_path):
 
     assert Outline(page).headings == [
         "Detections",
+        "Worst frames",
         "Accuracy",
         "Confusion",
-        "Worst frames",
         "Training",
         "Reproduce",
     ]
@@ -180,7 +180,8 @@ def test_scores_without_truth_or_detections_have_a_dash(tmp_path, num_boxes):
 
     assert "<td>–</td>" in page
     assert "nan" not in page.lower()
-    assert f"{num_boxes} detections and 2 objects" in page
+    noun = "detection" if num_boxes == 1 else "detections"
+    assert f"2 objects in 1 frame; {num_boxes} {noun} at score 0.5 (found)" in page
 
 
 def test_a_video_that_is_missing_or_too_large_becomes_a_note(tmp_path):
@@ -256,9 +257,9 @@ def test_two_runs_stand_side_by_side(tmp_path):
     assert Outline(page).headings == [
         "Overview",
         "Detections",
+        "Worst frames",
         "Accuracy by class",
         "Accuracy by group and latency",
-        "Worst frames",
         "Training",
         "Differences",
     ]
@@ -286,12 +287,12 @@ def test_runs_that_were_never_evaluated_can_be_compared(tmp_path):
 def test_scores_of_files_in_a_runs_folder_are_shown_as_what_they_are(tmp_path):
     write_config(DetectionConfig(), tmp_path / "config.yaml")
     (tmp_path / "evaluation").mkdir()
-    numbers = {"detections": "d.npy", "boxes": "b.npy", "num_frames": 7}
+    numbers = {**scored(found(1))["scores"], "detections": "d.npy", "boxes": "b.npy"}
     (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
 
     summary = read_run(RunFolder(tmp_path)).summary
 
-    assert all(value in summary for value in ("d.npy", "b.npy", "7 frames"))
+    assert all(value in summary for value in ("d.npy", "b.npy", "1 frame;"))
 
 
 def test_an_older_run_has_a_place_and_is_told_to_be_evaluated_again(tmp_path):
