@@ -78,9 +78,7 @@ def test_a_clip_shows_the_slices_of_the_recording(maker):
     for frame, (start, delta_t, events) in zip(frames, slices, strict=True):
         wanted = histogram(events, maker.size, start=start, delta_t=delta_t)
         np.testing.assert_array_equal(frame, wanted)
-    assert [clip.info for clip in clips] == [
-        ("a", 0, k, maker.delta_t, "", 0) for k in (0, 3, 6)
-    ]
+    assert [clip.info for clip in clips] == [("a", 0, k, maker.delta_t, "", 0) for k in (0, 3, 6)]
 
 
 def test_boxes_stand_at_the_bins_that_end_with_their_time(maker):

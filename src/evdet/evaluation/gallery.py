@@ -54,9 +54,7 @@ class Gallery:
         nms_thresh: of two boxes with a higher IoU, the better is shown.
     """
 
-    def __init__(
-        self, label_map: Sequence[str], show_frame: ShowFrame, nms_thresh: float
-    ) -> None:
+    def __init__(self, label_map: Sequence[str], show_frame: ShowFrame, nms_thresh: float) -> None:
         self._label_map = label_map
         self._show_frame = show_frame
         self._nms_thresh = nms_thresh
@@ -105,15 +103,15 @@ class Gallery:
             {key: one.activity for key, one in self._kept.items()},
         )
         chosen = choose_moments(rated, num_good=_NUM_GOOD, num_failures=_NUM_FAILURES)
-        words = {"best": "Best", "typical": "Typical", "failures": "Failure"}
         pictures = {
-            kind: [self._draw(f"{words[kind]}: {_outcome(frame)}", frame) for frame in frames]
-            for kind, frames in chosen.items()
+            "best": [self._draw(f"Best: {_found(one)}", one) for one in chosen["best"]],
+            "typical": [self._draw(f"Typical: {_found(one)}", one) for one in chosen["typical"]],
+            "failures": [self._draw(f"Failure: {_errors(one)}", one) for one in chosen["failures"]],
         }
         first = [*chosen["best"], *chosen["typical"], *chosen["failures"], *rated][:1]
         video = [frame for frame in rated if first and frame.key[0] == first[0].key[0]]
         steps = np.linspace(0, len(video) - 1, min(_STRIP_FRAMES, len(video))).astype(int)
-        strip = [self._draw(_outcome(video[step]), video[step]) for step in steps]
+        strip = [self._draw(_found(video[step]), video[step]) for step in steps]
         return {"strip": strip, **pictures}
 
     def _draw(self, heading: str, frame: FrameQuality) -> Moment:
@@ -122,21 +120,29 @@ class Gallery:
         return Moment(heading[:1].upper() + heading[1:], kept.place, image)
 
 
-def _outcome(frame: FrameQuality) -> str:
-    """The objects found and the errors of a frame, in words."""
-    errors = frame.errors
-    words = []
-    if frame.num_objects:
-        words.append(f"found {frame.num_right} of {_count(frame.num_objects, 'object')}")
-    if errors.missed:
-        words.append(f"{errors.missed} missed")
-    if errors.wrong_class:
-        words.append(f"{errors.wrong_class} of the wrong class")
-    if errors.false_alarms:
-        words.append(_count(errors.false_alarms, "false alarm"))
+def _found(frame: FrameQuality) -> str:
+    """The objects found in a frame, and what is wrong, in words."""
+    if not frame.num_objects:
+        return _in_words([], frame) or "no objects, nothing found"
+    return _in_words([f"found {frame.num_right} of {_count(frame.num_objects, 'object')}"], frame)
+
+
+def _errors(frame: FrameQuality) -> str:
+    """The errors of a frame, in words."""
+    missed = frame.errors.missed
+    first = [f"missed {missed} of {_count(frame.num_objects, 'object')}"] if missed else []
+    return _in_words(first, frame)
+
+
+def _in_words(first: Sequence[str], frame: FrameQuality) -> str:
+    words = [*first]
+    if frame.errors.wrong_class:
+        words.append(f"{frame.errors.wrong_class} of the wrong class")
+    if frame.errors.false_alarms:
+        words.append(_count(frame.errors.false_alarms, "false alarm"))
     if frame.is_at_rest:
         words.append("at rest, without events")
-    return ", ".join(words) or "no objects, nothing found"
+    return ", ".join(words)
 
 
 def _count(number: int, noun: str) -> str:

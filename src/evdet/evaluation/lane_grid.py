@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -58,7 +59,9 @@ class LaneGrid:
         """
         num_bins = len(found)
         for t in range(num_bins):
-            playing = [b for b, info in enumerate(batch["video_infos"]) if _plays(info, t, num_bins)]
+            playing = [
+                b for b, info in enumerate(batch["video_infos"]) if _plays(info, t, num_bins)
+            ]
             if self._lanes is None:
                 self._choose(playing, batch["inputs"].shape[3:])
             chosen = self._lanes or []
@@ -83,7 +86,7 @@ class LaneGrid:
         for b, info in enumerate(batch["video_infos"]):
             times = [t for t in range(num_bins) if _plays(info, t, num_bins)]
             if times:
-                moments[b] = max(times, key=lambda t, b=b: _interest(batch, t, b))
+                moments[b] = max(times, key=partial(_interest, batch, b))
         self._choose(list(moments), batch["inputs"].shape[3:])
         if not self._lanes:
             return None
@@ -112,7 +115,7 @@ def _plays(info: ClipInfo, t: int, num_bins: int) -> bool:
     return info.index >= 0 and t < num_bins - info.num_padding
 
 
-def _interest(batch: Batch, t: int, b: int) -> tuple[int, float]:
+def _interest(batch: Batch, b: int, t: int) -> tuple[int, float]:
     truth = batch["labels"][t][b]
     return min(len(truth), 1), activity_of(batch["inputs"][t, b], truth)
 

@@ -1,4 +1,4 @@
-"""Scored frames -> the best, the typical and the worst of them, at most one per video and kind."""
+"""Scored frames -> the best, the typical and the worst of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +40,8 @@ class FrameQuality:
 
 
 _REST = 0.03
+_FEW = 4  # fewer pictures than these take more than one of a video
+_MAX_PER_VIDEO = 6  # the time between pictures of a video is this part of it
 
 
 def rate_frames(
@@ -56,9 +58,7 @@ def rate_frames(
         detections: the detections of each frame.
         activities: `FrameQuality.activity` by key.
     """
-    wrong = worst_frames(
-        truths, detections, max_frames=len(keys), score_thresh=CONFIDENT_SCORE
-    )
+    wrong = worst_frames(truths, detections, max_frames=len(keys), score_thresh=CONFIDENT_SCORE)
     by_index = {errors.index: errors for errors in wrong}
     return [
         FrameQuality(
@@ -77,8 +77,8 @@ def choose_moments(
 ) -> dict[str, list[FrameQuality]]:
     """Choose frames to show.
 
-    Neighbouring frames look alike, so each kind shows a video once. Frames of objects at rest,
-    which are all but empty, are chosen where there are no others.
+    Neighbouring frames look alike, so each kind shows a video once, and more often only where that
+    gives few pictures. Frames of objects at rest, which are all but empty, come last among equals.
 
     Args:
         rated: the frames.
@@ -91,17 +91,17 @@ def choose_moments(
     """
     shown = [frame for frame in rated if frame.num_objects]
     ranked = sorted(shown, key=_goodness)
-    best = _one_per_video([f for f in ranked if f.share_right > 0], num_good)
+    best = _spread([f for f in ranked if f.share_right > 0], num_good)
     median = float(np.median([frame.share_right for frame in shown])) if shown else 0.0
     taken = {frame.key for frame in best}
     middle = [frame for frame in ranked if frame.key not in taken and median > 0]
     middle.sort(key=lambda frame: (frame.is_at_rest, abs(frame.share_right - median)))
     # Videos that the best frames do not show come first.
     middle.sort(key=lambda frame: frame.key[0] in {key[0] for key in taken})
-    typical = _one_per_video(_near(middle, median), num_good)
+    typical = _spread(_near(middle, median), num_good)
     taken |= {frame.key for frame in typical}
     wrong = [frame for frame in rated if frame.errors.total and frame.key not in taken]
-    failures = _one_per_video(sorted(wrong, key=_badness), num_failures)
+    failures = _spread(sorted(wrong, key=_badness), num_failures)
     return {"best": best, "typical": typical, "failures": failures}
 
 
@@ -122,11 +122,22 @@ def _near(frames: Sequence[FrameQuality], median: float) -> list[FrameQuality]:
     return [f for f in frames if abs(f.share_right - median) <= nearest + 1e-9]
 
 
-def _one_per_video(frames: Sequence[FrameQuality], most: int) -> list[FrameQuality]:
-    first: dict[int, FrameQuality] = {}
+def _spread(frames: Sequence[FrameQuality], most: int) -> list[FrameQuality]:
+    """The first of each video, and if these are few, later ones far from those chosen."""
+    chosen: dict[FrameKey, FrameQuality] = {}
+    videos: dict[int, list[int]] = {}
     for frame in frames:
-        first.setdefault(frame.key[0], frame)
-    return list(first.values())[:most]
+        videos.setdefault(frame.key[0], []).append(frame.key[1])
+    for frame in frames:
+        if len(chosen) < most and frame.key[0] not in {video for video, _ in chosen}:
+            chosen[frame.key] = frame
+    for frame in frames:
+        video, time = frame.key
+        apart = max(1, (max(videos[video]) - min(videos[video])) / _MAX_PER_VIDEO)
+        is_far = all(abs(time - at) >= apart for other, at in chosen if other == video)
+        if len(chosen) < min(most, _FEW) and is_far:
+            chosen[frame.key] = frame
+    return list(chosen.values())
 
 
 def _no_errors(index: int) -> FrameErrors:

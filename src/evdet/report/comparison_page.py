@@ -21,8 +21,8 @@ __all__ = ["MAX_RUNS", "write_comparison"]
 
 MAX_RUNS = 6
 """Largest number of runs: each has its own colour."""
-# Failures of each run.
-_MAX_FAILURES = 4
+# The best, the typical and the worst frames of each run together.
+_MAX_PICTURES = 4
 
 
 def write_comparison(
@@ -51,12 +51,15 @@ def write_comparison(
         difference_table("field", fields, names),
         difference_table("environment", [run.versions for run in runs], names),
     )
+    notes_of = {
+        name: [*run.notes, *why] for name, run, (_, why) in zip(names, runs, embedded, strict=True)
+    }
     sights = [
         (name, video, run.strip)
         for name, run, (video, _) in zip(names, runs, embedded, strict=True)
     ]
     galleries = [
-        (name, "", [*run.best[:1], *run.typical[:1], *run.failures[:_MAX_FAILURES]])
+        (name, "", [*run.best[:1], *run.typical[:1], *run.failures][:_MAX_PICTURES])
         for name, run in zip(names, runs, strict=True)
     ]
     content = {
@@ -64,8 +67,7 @@ def write_comparison(
         "summary": "" if is_pair else ", ".join(names),
         "notes": [
             *disagreements(runs, names),
-            *(f"{name}: {note}" for name, run in zip(names, runs, strict=True) for note in run.notes),
-            *(f"{name}: {why}" for name, (_, notes) in zip(names, embedded, strict=True) for why in notes),
+            *(f"{name}: {note}" for name, notes in notes_of.items() for note in notes),
         ],
         "scores": score_comparison(runs, names),
         "sights": sights,

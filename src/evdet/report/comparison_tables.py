@@ -93,7 +93,8 @@ def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> Table:
                 cells.append(_difference(values, line))
             rows.append(Row(line.name, cells))
     for name in ("protocol", "evaluated"):
-        texts = [str((run.scores or {}).get(name) or "–") for run in runs]
+        # Of the time the day.
+        texts = [str((run.scores or {}).get(name) or "–").partition(" ")[0] for run in runs]
         if set(texts) != {"–"}:
             rows.append(Row(name, [*texts, *([""] if len(runs) == 2 else [])]))
     heads = ["", *names, *(["difference"] if len(runs) == 2 else [])]
@@ -138,7 +139,8 @@ def difference_table(
     rows = []
     for field in fields:
         values = [_plain(column.get(field)) for column in columns]
-        if len(set(values)) > 1:
+        # A run without any entries does not differ.
+        if len({value for value, column in zip(values, columns, strict=True) if column}) > 1:
             rows.append(Row(field, values))
     return Table([head, *names], rows, "scores differences")
 
@@ -154,7 +156,9 @@ def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
         Sentences; empty where the scores are comparable.
     """
     sets = {
-        name: str(run.config.get("dataset_path")) for name, run in zip(names, runs, strict=True)
+        name: str(dataset)
+        for name, run in zip(names, runs, strict=True)
+        if (dataset := (run.scores or {}).get("dataset") or run.config.get("dataset_path"))
     }
     found = _disagreement("data sets", sets)
     for what, of in (
@@ -195,8 +199,7 @@ def _written(values: Sequence[float | None], line: _Line) -> list[Cell | str]:
     known = [value for value in values if value is not None and not math.isnan(value)]
     best = max(known) if line.higher_is_better and len(set(known)) > 1 else None
     return [
-        "–" if value is None else Cell(line.write(value), is_best=value == best)
-        for value in values
+        "–" if value is None else Cell(line.write(value), is_best=value == best) for value in values
     ]
 
 

@@ -25,7 +25,7 @@ def object_tables(data: Statistics | None) -> list[Table]:
     rows = []
     for name in dict.fromkeys(name for one in splits.values() for name in one["objects"]):
         counts = [one["objects"].get(name, 0) for one in splits.values()]
-        tops = [max(one["objects"].values()) for one in splits.values()]
+        tops = [max(one["objects"].values(), default=0) for one in splits.values()]
         cells = [
             Cell(f"{count:,}", share=count / max(1, top))
             for count, top in zip(counts, tops, strict=True)
@@ -33,18 +33,21 @@ def object_tables(data: Statistics | None) -> list[Table]:
         rows.append(Row(name, cells))
     totals = [f"{sum(one['objects'].values()):,}" for one in splits.values()]
     rows.append(Row("all classes", totals, is_total=True))
-    return side_by_side(Table(["objects per class", *splits], rows))
+    return side_by_side(Table(["objects per class", *splits], rows, "scores shares"))
 
 
 def data_plots(data: Statistics | None) -> list[Plot]:
     """Plot event rates and box sizes by split; what the data set does not have is left out."""
     plots = []
-    rates = {name: one["rates"] for name, one in _splits_with(data, "rates").items()}
-    if rates:
+    measured = _splits_with(data, "rates")
+    if measured:
         title = "Event rate of each recording"
-        plots.append(
-            Plot(title=title, drawing=_draw_rates(rates, title), legend=_recordings_in(data, rates))
-        )
+        legend = [
+            LegendEntry(f"{name}, {count_of(len(one['rates']), 'recording')}")
+            for name, one in measured.items()
+        ]
+        rates = {name: one["rates"] for name, one in measured.items()}
+        plots.append(Plot(title=title, drawing=_draw_rates(rates, title), legend=legend))
     sides = {name: one["sides"] for name, one in _splits_with(data, "sides").items()}
     if sides:
         title = "Box sizes"
@@ -54,16 +57,9 @@ def data_plots(data: Statistics | None) -> list[Plot]:
 
 
 def _splits_with(data: Statistics | None, part: str) -> dict[str, Statistics]:
-    splits: Mapping[str, Statistics] = {} if data is None else data["splits"]
-    return {name: one for name, one in splits.items() if one[part]}
-
-
-def _recordings_in(data: Statistics | None, names: Mapping[str, object]) -> list[LegendEntry]:
-    return [
-        LegendEntry(f"{name}, {count_of(one['num_recordings'], 'recording')}")
-        for name, one in _splits_with(data, "rates").items()
-        if name in names
-    ]
+    """All splits, so that each keeps its colour; none where none has this part."""
+    splits: dict[str, Statistics] = {} if data is None else dict(data["splits"])
+    return splits if any(one[part] for one in splits.values()) else {}
 
 
 def _draw_rates(rates: Mapping[str, Sequence[float]], title: str) -> str:
@@ -73,13 +69,15 @@ def _draw_rates(rates: Mapping[str, Sequence[float]], title: str) -> str:
         for row, values in enumerate(rates.values()):
             shown = np.sort(np.maximum(values, 1.0))
             # The golden ratio spreads the dots evenly, and every time in the same way.
-            above = (np.arange(len(shown)) * 0.618 % 1 - 0.5) * 0.5
-            axes.scatter(shown, above - row, s=16, color=SERIES[row], alpha=0.55, linewidths=0)
-            axes.vlines(np.median(shown), -row - 0.36, -row + 0.36, color=INK, linewidth=1.6)
+            above = ((0.5 + np.arange(len(shown)) * 0.618) % 1 - 0.5) * 0.5
+            axes.scatter(shown, above - row, s=18, color=SERIES[row], alpha=0.7, linewidths=0)
+            if len(shown):
+                middle = float(np.median(shown))
+                axes.vlines(middle, -row - 0.36, -row + 0.36, color=INK, linewidth=1.2, zorder=0)
         axes.set_xscale("log")
-        low, high = min(map(min, rates.values())), max(map(max, rates.values()))
-        axes.set_xlim(max(1.0, low) / 1.6, max(1.0, high) * 1.6)
-        subs = (1.0,) if high > 100 * max(1.0, low) else (1.0, 2.0, 5.0)
+        known = np.maximum([rate for values in rates.values() for rate in values], 1.0)
+        axes.set_xlim(known.min() / 1.6, known.max() * 1.6)
+        subs = (1.0,) if known.max() > 100 * known.min() else (1.0, 2.0, 5.0)
         axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -92,22 +90,21 @@ def _draw_rates(rates: Mapping[str, Sequence[float]], title: str) -> str:
 
 
 def _draw_sides(sides: Mapping[str, Sequence[tuple[float, int]]], title: str) -> str:
-    """The share of each split's boxes in each range of sizes."""
+    """The share of each split's boxes in each range of sizes, a bar for each split."""
     used = sorted({low for pairs in sides.values() for low, _ in pairs})
+    width = 0.44 / len(sides)  # of an octave; a range is half an octave
 
     def draw(axes: Axes) -> None:
-        lows = used[0] * np.sqrt(2) ** np.arange(round(2 * np.log2(used[-1] / used[0])) + 1)
-        edges = np.log2([*lows, lows[-1] * np.sqrt(2)])
         for row, pairs in enumerate(sides.values()):
-            steps = [round(2 * float(np.log2(low / used[0]))) for low, _ in pairs]
-            shares = np.bincount(steps, [count for _, count in pairs], len(lows))
-            shares /= shares.sum()
-            axes.stairs(shares, edges, color=SERIES[row], fill=True, alpha=0.13)
-            axes.stairs(shares, edges, color=SERIES[row], linewidth=2.0)
-        octaves = range(int(np.floor(edges[0])), int(np.ceil(edges[-1])) + 1)
+            total = max(1, sum(count for _, count in pairs))
+            left = np.log2(np.array([low for low, _ in pairs], float)) + 0.03 + row * width
+            shares = [count / total for _, count in pairs]
+            axes.bar(left, shares, width=0.9 * width, align="edge", color=SERIES[row])
+        low, high = float(np.log2(used[0])), float(np.log2(used[-1])) + 0.5
+        octaves = range(int(np.floor(low)), int(np.ceil(high)) + 1)
         axes.xaxis.set_major_locator(FixedLocator(list(octaves)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{2**x:g}"))
-        axes.set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
+        axes.set_xlim(low - 0.25, high + 0.25)
         axes.set_ylim(0)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
         axes.set_xlabel("square root of the box's area, in pixels")

@@ -41,7 +41,8 @@ def read_run(run: RunFolder) -> RunReport:
     pictures = {
         kind: _pictures(run, numbers, kind) for kind in ("strip", "best", "typical", "failures")
     }
-    missing = [why for _, problems in pictures.values() for why in problems]
+    problems = [why for _, found in pictures.values() for why in found]
+    is_unfinished = bool(scalars) and training is None
     confusion = numbers.get("confusion")
     return RunReport(
         title=run.path.resolve().name,
@@ -66,7 +67,7 @@ def read_run(run: RunFolder) -> RunReport:
         config={} if config is None else dataclasses.asdict(config),
         versions=(training and training.environment) or describe_environment(),
         commands=_commands(run, numbers, has_config=config is not None),
-        notes=[*_missing_parts(run, numbers, is_unfinished=bool(scalars) and not training), *missing],
+        notes=[*_missing_parts(run, numbers, is_unfinished=is_unfinished), *problems],
     )
 
 
@@ -82,11 +83,11 @@ def _read_numbers(run: RunFolder) -> Mapping[str, Any]:
     return numbers
 
 
-def _missing_parts(
-    run: RunFolder, numbers: Mapping[str, Any], *, is_unfinished: bool
-) -> list[str]:
+def _missing_parts(run: RunFolder, numbers: Mapping[str, Any], *, is_unfinished: bool) -> list[str]:
     notes = list(numbers.get("notes", []))
     again = shlex.join(["evdet", "evaluate", str(run.path)])
+    if is_unfinished and not any(run.checkpoints.glob("*.ckpt")):
+        return [*notes, "the training has not ended and has no checkpoint yet: nothing to evaluate"]
     if is_unfinished:
         resume = shlex.join(["evdet", "train", "--resume", "--root-dir", str(run.path)])
         notes.append(f"the training has not ended; after an interruption, {resume} continues it")

@@ -96,6 +96,10 @@ def _facts(run: RunReport) -> dict[str, str]:
     if scores is None:
         return {}
     facts = {"objects": f"{scores['num_truths']:,}"}
+    split = str(scores.get("split"))
+    played = ((run.data or {}).get("splits") or {}).get(split)
+    if played and played["num_recordings"]:
+        facts = {f"recordings, {split}": f"{played['num_recordings']:,}", **facts}
     if "num_confident" in scores:
         facts[f"detections at score {CONFIDENT_SCORE}"] = f"{scores['num_confident']:,}"
     lowest = "" if run.score_thresh is None else f" at score {run.score_thresh:g}"

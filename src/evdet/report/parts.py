@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-
 __all__ = ["Cell", "LegendEntry", "Plot", "Row", "Table", "Value"]
 
 

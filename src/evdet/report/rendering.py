@@ -20,9 +20,7 @@ __all__ = ["count_of", "decimal", "duration", "embed_video", "large_number", "wr
 _MAX_VIDEO_BYTES = 8_000_000
 
 
-def write_page(
-    path: str | os.PathLike[str], template: str, content: Mapping[str, object]
-) -> None:
+def write_page(path: str | os.PathLike[str], template: str, content: Mapping[str, object]) -> None:
     """Fill a template and write the page.
 
     The page appears when it is complete, and replaces an older one.

@@ -26,7 +26,7 @@ _SIZES = {
 }
 _NOTHING = "none"
 # From this share on a cell is so dark that its number has the light colour.
-_DARK_SHARE = 0.3
+_DARK_SHARE = 0.5
 # More classes are tabulated in two halves, side by side.
 _MAX_ROWS = 14
 _MAX_CONFUSIONS = 10
@@ -64,13 +64,13 @@ def size_table(scores: Mapping[str, Any]) -> Table:
 class ConfusionCell(NamedTuple):
     """A cell of the confusion matrix."""
 
-    count: int
+    number: int
     share: float
     """Of its row; in the row of no object, of its column."""
     kind: str
     """Classes in the style sheet; empty for the cell that has no meaning."""
     words: str
-    """The meaning of its count."""
+    """The meaning of its number."""
 
     @property
     def shade(self) -> int:
@@ -133,7 +133,7 @@ def largest_confusions(counts: Int[np.ndarray, "K K"], class_names: Sequence[str
 
 def _shares(counts: Int[np.ndarray, "K K"]) -> Float64[np.ndarray, "K K"]:
     # An object's row sums to one; a false alarm has no object, so its share is the column's.
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    shares: Float64[np.ndarray, "K K"] = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     shares[0] = counts[0] / np.maximum(1, counts.sum(axis=0))
     return shares
 
@@ -156,7 +156,7 @@ def _confusion_cell(
 
 def _class_row(name: str, one: Mapping[str, Any], *, is_total: bool = False) -> Row:
     found = one.get("num_confident")
-    cells = [
+    cells: list[Cell | str] = [
         _with_bar(one["ap"]),
         decimal(one["ap50"]),
         f"{one['num_truths']:,}",

@@ -13,7 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
-from evdet.evaluation import Found, LaneGrid
+from evdet.evaluation import Found, LaneGrid, ShowFrame
 from evdet.events import frame_to_rgb
 from evdet.frame_spec import SelectionThresholds
 from evdet.runs import RunFolder
@@ -273,13 +273,14 @@ def _num_playing(batch: Batch) -> int:
 
 def _make_grid(trainer: pl.Trainer, pl_module: pl.LightningModule) -> LaneGrid:
     loader = trainer.val_dataloaders
-    is_ours = isinstance(loader, (StreamLoader, MixedLoader))
-    is_detection = isinstance(pl_module, LightningDetectionModel)
-    thresholds = pl_module.config.thresholds if is_detection else SelectionThresholds()
+    show_frame: ShowFrame = frame_to_rgb
+    if isinstance(loader, (StreamLoader, MixedLoader)):
+        show_frame = loader.get_vis_func()
+    thresholds = SelectionThresholds()
+    if isinstance(pl_module, LightningDetectionModel):
+        thresholds = pl_module.config.thresholds
     return LaneGrid(
-        ["background", *_class_names(pl_module)],
-        loader.get_vis_func() if is_ours else frame_to_rgb,
-        nms_thresh=thresholds.nms_thresh,
+        ["background", *_class_names(pl_module)], show_frame, nms_thresh=thresholds.nms_thresh
     )
 
 
