@@ -143,7 +143,7 @@ def test_a_recording_without_a_label_is_left_out(maker, caplog):
     maker.add("a", 0, 9999, [1000])
     maker.add("b", 0, 9999)
     assert [video.name for video in open_streams(maker).source.videos] == ["a"]
-    assert "1 recordings without a label are left out: b" in caplog.text
+    assert "1 recording without a label left out: b" in caplog.text
 
 
 @pytest.mark.parametrize("augment", [None, EVERYTHING])

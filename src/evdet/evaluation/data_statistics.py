@@ -18,8 +18,8 @@ __all__ = ["DataStatistics", "SplitStatistics", "describe_folder", "describe_tru
 
 _MAX_READ = 200
 """Recordings of a split that are read; of more, evenly spaced ones."""
-_RATE_BINS, _RATE_BIN = 40, 50_000
-"""The event rate is that of the first 40 time bins of 50 ms: long recordings are not read whole."""
+_RATE_SPAN = 2_000_000
+"""The event rate is that of the first two seconds: long recordings are not read whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +140,22 @@ def _ranges_of(sides: Float64[np.ndarray, " _"]) -> list[tuple[float, int]]:
 
 
 def _rate_of(recording: Recording) -> Iterator[float]:
-    """Events per second in the first bins; none of a recording without events."""
-    num_events = num_bins = 0
-    for time_bin in recording.slices(_RATE_BIN):
-        num_events += len(time_bin.events)
-        num_bins += 1
-        if num_bins == _RATE_BINS:
-            break
-    if num_events:
-        yield num_events / (num_bins * _RATE_BIN / 1e6)
+    """Events per second in the first seconds; none of a recording with events at one time only."""
+    first: int | None = None
+    last = num_events = 0
+    # Blocks and not time bins, whose end takes a pass over the file in some formats.
+    for block in recording.blocks():
+        if first is None and len(block):
+            first = last = int(block["t"].min())
+        if first is not None:
+            early = block["t"][block["t"] < first + _RATE_SPAN]
+            num_events += len(early)
+            last = max(last, int(early.max(initial=last)))
+            if len(early) < len(block):
+                last = first + _RATE_SPAN
+                break
+    if first is not None and last > first:
+        yield num_events / (last - first) * 1e6
 
 
 def _spread(entries: Sequence[RecordingEntry]) -> list[RecordingEntry]:

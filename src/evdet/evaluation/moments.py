@@ -40,6 +40,7 @@ class FrameQuality:
 
 
 _REST = 0.03
+_FAR = 0.25  # from the median: not typical
 _FEW = 4  # fewer pictures than these take more than one of a video
 _MAX_PER_VIDEO = 6  # the time between pictures of a video is this part of it
 
@@ -115,11 +116,12 @@ def _badness(frame: FrameQuality) -> tuple[int, bool, float, float, FrameKey]:
 
 
 def _near(frames: Sequence[FrameQuality], median: float) -> list[FrameQuality]:
-    """Those whose quality is the median or as near to it as any."""
-    if not frames:
+    """Those whose quality is as near to the median as any, unless all are far from it."""
+    distances = [abs(frame.share_right - median) for frame in frames]
+    nearest = min(distances, default=1.0)
+    if nearest > _FAR:
         return []
-    nearest = min(abs(frame.share_right - median) for frame in frames)
-    return [f for f in frames if abs(f.share_right - median) <= nearest + 1e-9]
+    return [f for f, far in zip(frames, distances, strict=True) if far <= nearest + 1e-9]
 
 
 def _spread(frames: Sequence[FrameQuality], most: int) -> list[FrameQuality]:

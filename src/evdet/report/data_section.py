@@ -89,7 +89,7 @@ def _draw_rates(rates: Mapping[str, Sequence[float]], title: str) -> str:
     return draw_svg(title, draw)
 
 
-def _draw_sides(sides: Mapping[str, Sequence[tuple[float, int]]], title: str) -> str:
+def _draw_sides(sides: Mapping[str, Sequence[Sequence[float | int]]], title: str) -> str:
     """The share of each split's boxes in each range of sizes, a bar for each split."""
     used = sorted({low for pairs in sides.values() for low, _ in pairs})
     width = 0.44 / len(sides)  # of an octave; a range is half an octave
