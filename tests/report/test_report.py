@@ -611,3 +611,18 @@ def test_a_run_without_an_evaluation_does_not_spoil_a_comparison(tmp_path):
     assert "may not be comparable" not in page
     assert "None" not in page
     assert "feature_base" not in page
+
+
+def test_classes_that_do_not_occur_are_no_rows_of_the_confusion(tmp_path):
+    counts = np.zeros((4, 4), np.int64)
+    counts[2, 0] = 5
+    run = RunReport(title="x", confusion=counts, class_names=["car", "bus", "dog"])
+    page = page_of(tmp_path, run)
+
+    assert Outline(page).tags.count("tr") == 3
+    assert "2 classes without objects and detections left out." in page
+
+
+def test_a_confusion_of_nothing_is_no_section(tmp_path):
+    run = RunReport(title="x", confusion=np.zeros((2, 2), np.int64), class_names=["car"])
+    assert Outline(page_of(tmp_path, run)).headings == []

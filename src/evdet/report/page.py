@@ -142,8 +142,12 @@ def _accuracy(run: RunReport) -> dict[str, object]:
 def _confusion(run: RunReport) -> dict[str, object]:
     if run.confusion is None:
         return {}
+    rows = confusion_rows(run.confusion, run.class_names)
+    num_unused = len(run.class_names) + 1 - len(rows)
+    unused = f"{count_of(num_unused, 'class', 'classes')} without objects and detections left out."
     return {
-        "confusion_rows": confusion_rows(run.confusion, run.class_names),
+        "confusion_rows": rows,
+        "unused_classes": unused if num_unused else "",
         "name_width": min(_MAX_NAME, max(map(len, ["none", *run.class_names]))),
         "confusions": largest_confusions(run.confusion, run.class_names),
     }

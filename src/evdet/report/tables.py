@@ -89,7 +89,7 @@ def confusion_rows(
 
     Returns:
         Name and cells of each row; the last column counts missed objects, the last row false
-        alarms.
+        alarms. A class without objects and detections has none.
 
     Raises:
         ValueError: `counts` does not fit `class_names`.
@@ -101,7 +101,8 @@ def confusion_rows(
             f"(row and column 0 stand for no object), got {counts.shape}"
         )
     names = [_NOTHING, *class_names]
-    order = [*range(1, size), 0]
+    is_used = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
+    order = [*(np.flatnonzero(is_used[1:]) + 1).tolist(), 0]
     shares = _shares(counts)
     return [
         (
