@@ -78,6 +78,18 @@ def test_the_strip_shows_one_recording_over_time():
     assert captions == [f"drive at {t} s" for t in ("0.55", "0.65", "0.80", "0.95")]
 
 
+def test_the_strip_shows_no_empty_scene_where_others_are():
+    truths = [[], [[*BOX, 1]], [], [[*BOX, 1]]]
+    found = [detections(*([(*BOX, 1, 0.9)] if truth else [])) for truth in truths]
+
+    assert len(moments_of(truths, found)["strip"]) == 2
+
+
+def test_a_recording_without_objects_has_a_strip():
+    (moment,) = moments_of([[]], [detections()])["strip"]
+    assert moment.heading == "No objects, nothing found"
+
+
 def test_a_long_evaluation_keeps_frames_of_all_of_it(monkeypatch):
     monkeypatch.setattr(gallery, "_MAX_FRAMES", 16)
     shown = Gallery(["background", "car"], show, 0.6)

@@ -547,8 +547,25 @@ def test_an_evaluation_without_a_run_has_a_report(tmp_path):
     assert run.summary == "1 class, scored on 1 frame of the val recordings of drives."
     assert run.date == "Evaluated 2026-01-02 03:04 UTC"
     folder = shlex.quote(str(tmp_path / "out of 'here'"))
-    assert run.commands[-1] == f"evdet report {folder}"
+    assert list(run.commands) == [
+        f"evdet evaluate events-digits --dataset-path drives --output-dir {folder}",
+        f"evdet report {folder}",
+    ]
     assert "Evaluated 2026-01-02 03:04 UTC" in page_of(tmp_path, run)
+
+
+def test_scores_of_files_without_a_run_have_a_report(tmp_path):
+    folder = evaluation_in(tmp_path, detections="d 1.npy", boxes="b.npy")
+    numbers = json.loads(folder.evaluation_file.read_text())
+    for name in ("checkpoint", "dataset", "split", "test_frames", "confusion"):
+        del numbers[name]
+    folder.evaluation_file.write_text(json.dumps(numbers))
+    run = read_run(folder)
+
+    assert run.summary == "Scores of d 1.npy against b.npy, on 1 frame."
+    command = "evdet score --detections 'd 1.npy' --boxes b.npy --output-dir"
+    assert run.commands[0].startswith(command)
+    assert Outline(page_of(tmp_path, run)).headings == ["Accuracy", "Reproduce"]
 
 
 def test_an_evaluation_of_other_classes_than_the_training_has_a_report(tmp_path):

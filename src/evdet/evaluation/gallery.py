@@ -110,6 +110,7 @@ class Gallery:
         }
         first = [*chosen["best"], *chosen["typical"], *chosen["failures"], *rated][:1]
         video = [frame for frame in rated if first and frame.key[0] == first[0].key[0]]
+        video = [frame for frame in video if frame.num_objects] or video
         steps = np.linspace(0, len(video) - 1, min(_STRIP_FRAMES, len(video))).astype(int)
         strip = [self._draw(_found(video[step]), video[step]) for step in steps]
         return {"strip": strip, **pictures}

@@ -107,16 +107,22 @@ def _missing_parts(run: RunFolder, numbers: Mapping[str, Any], *, is_unfinished:
 
 
 def _commands(run: RunFolder, numbers: Mapping[str, Any], *, has_config: bool) -> list[str]:
-    if not has_config:
-        evaluate = ["evdet", "evaluate", str(numbers.get("checkpoint"))]
-        evaluate += ["--dataset-path", str(numbers.get("dataset")), "--output-dir", str(run.path)]
-        return [shlex.join(evaluate), shlex.join(["evdet", "report", str(run.path)])]
-    again = f"{run.path}-again"
-    commands = (
-        ["train", "--config", str(run.config_file), "--root-dir", again],
-        ["evaluate", again],
-        ["report", again],
-    )
+    folder, again = str(run.path), f"{run.path}-again"
+    if has_config:
+        commands = [
+            ["train", "--config", str(run.config_file), "--root-dir", again],
+            ["evaluate", again],
+            ["report", again],
+        ]
+    else:
+        made = [
+            *("score", "--detections", str(numbers.get("detections"))),
+            *("--boxes", str(numbers.get("boxes"))),
+        ]
+        if "checkpoint" in numbers:
+            dataset = str(numbers.get("dataset"))
+            made = ["evaluate", str(numbers["checkpoint"]), "--dataset-path", dataset]
+        commands = [[*made, "--output-dir", folder], ["report", folder]]
     return [shlex.join(["evdet", *words]) for words in commands]
 
 
@@ -124,9 +130,10 @@ def _summary(numbers: Mapping[str, Any], config: DetectionConfig | None) -> str:
     if not numbers:
         return ""
     if "test_frames" not in numbers:  # `evdet score` wrote into this folder
+        whose = "." if config is None else "; not of the checkpoint in this run."
         return (
             f"Scores of {numbers.get('detections')} against {numbers.get('boxes')}, on "
-            f"{count_of(numbers['num_frames'], 'frame')}; not of the checkpoint in this run."
+            f"{count_of(numbers['num_frames'], 'frame')}{whose}"
         )
     dataset = numbers.get("dataset", config and config.dataset_path)
     unseen = (
