@@ -101,6 +101,7 @@ def test_the_last_clip_is_padded_with_empty_frames(maker):
     assert last.frame_is_labeled.tolist() == [True, False, False]
     assert last.inputs[0].any()
     assert not last.inputs[1:].any()
+    assert last.info.num_padding == 2
 
 
 def test_smaller_frames_have_smaller_boxes(maker):
