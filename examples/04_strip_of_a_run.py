@@ -28,7 +28,7 @@ def main(run: str = "", picture_path: str = "strip.png") -> None:
     numbers = json.loads((folder / "evaluation.json").read_text())
     entries = numbers["pictures"]["strip"]
     pictures = [decode_png((folder / entry["file"]).read_bytes()) for entry in entries]
-    Path(picture_path).write_bytes(encode_png(image_grid(pictures, ncols=6)))
+    Path(picture_path).write_bytes(encode_png(image_grid(pictures, ncols=len(pictures))))
     print(f"mAP {numbers['mAP']:.3f} ({numbers['protocol']}): {picture_path}")
 
 

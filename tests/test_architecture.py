@@ -44,6 +44,8 @@ MAY_USE = {
     "PIL": {"draw"},
     "cv2": {"opencv"},
     "av": {"draw", "sources.videos"},
+    "jinja2": {"report"},
+    "markupsafe": set(),
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},

@@ -23,7 +23,7 @@ from evdet.events.hdf5 import write_dsec
 from evdet.events.raw import write_evt3
 from evdet.labels import BoxWriter, LabeledTimes, write_boxes_npy
 from evdet.labels.files import write_boxes_coco
-from evdet.report.elements import write_page
+from evdet.report import RunReport, write_report
 from evdet.training.checkpoint_io import AtomicCheckpointIO
 
 FULL_DISK = """
@@ -308,7 +308,7 @@ WRITERS = {
     "x.csv": lambda path: BoxWriter(path, {0: "car"}).close(),
     "x.mp4": lambda path: write_video(path, [PICTURE], 20),
     "growing.mp4": write_growing_video,
-    "x.html": lambda path: write_page(path, "<p>"),
+    "x.html": lambda path: write_report(path, RunReport(title="a run")),
     "x.yaml": lambda path: write_config(DetectionConfig(), path),
     "x.ckpt": lambda path: AtomicCheckpointIO().save_checkpoint(CHECKPOINT, path),
 }

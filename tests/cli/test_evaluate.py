@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import shutil
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_a_checkpoint_is_scored_and_its_numbers_kept_with_their_protocol(
     events = kept["curves"]["by_num_events"]["points"]
     assert sum(point["num_truths"] for point in events) == 8
     assert (tmp_path / "evaluation" / "strip-00.png").exists()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", kept["evaluated"])
+    assert 0 <= kept["num_confident"] <= kept["num_detections"]
+    assert kept["data"]["splits"]["test"]["objects"] == {"car": 4, "pedestrian": 4}
+    shown = [entry for kind in kept["pictures"].values() for entry in kind]
+    assert all((tmp_path / "evaluation" / entry["file"]).exists() for entry in shown)
+    assert all(entry["heading"] for entry in shown)
+
+
+def test_an_evaluation_of_some_classes_has_a_report(capsys, tmp_path, checkpoint):
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--no-count-events"]
+    assert main([*words, "--classes", "car"]) == 0
+    assert main(["report", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "1 class, scored on 4 frames of the test recordings" in page
 
 
 def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, checkpoint):

@@ -51,7 +51,7 @@ def test_every_labelled_bin_ends_one_clip_of_an_epoch(maker):
     for index in range(5):
         (clip,) = clips.clips(0, index, 0)
         assert clip.frame_is_labeled[-1]
-        assert clip.info[1:] == (index, 0, maker.delta_t, "")
+        assert clip.info[1:] == (index, 0, maker.delta_t, "", 0)
         ends[clip.info.name, clip.labels[-1][0, 3] - 2] += 1
     assert ends == {("a", 1): 1, ("a", 2): 1, ("a", 3): 1, ("b", 1): 1, ("b", 2): 1}
 

@@ -78,7 +78,7 @@ def test_a_clip_shows_the_slices_of_the_recording(maker):
     for frame, (start, delta_t, events) in zip(frames, slices, strict=True):
         wanted = histogram(events, maker.size, start=start, delta_t=delta_t)
         np.testing.assert_array_equal(frame, wanted)
-    assert [clip.info for clip in clips] == [("a", 0, k, maker.delta_t, "") for k in (0, 3, 6)]
+    assert [clip.info for clip in clips] == [("a", 0, k, maker.delta_t, "", 0) for k in (0, 3, 6)]
 
 
 def test_boxes_stand_at_the_bins_that_end_with_their_time(maker):
@@ -101,6 +101,7 @@ def test_the_last_clip_is_padded_with_empty_frames(maker):
     assert last.frame_is_labeled.tolist() == [True, False, False]
     assert last.inputs[0].any()
     assert not last.inputs[1:].any()
+    assert last.info.num_padding == 2
 
 
 def test_smaller_frames_have_smaller_boxes(maker):
@@ -143,7 +144,7 @@ def test_a_recording_without_a_label_is_left_out(maker, caplog):
     maker.add("a", 0, 9999, [1000])
     maker.add("b", 0, 9999)
     assert [video.name for video in open_streams(maker).source.videos] == ["a"]
-    assert "1 recordings without a label are left out: b" in caplog.text
+    assert "1 recording without a label left out: b" in caplog.text
 
 
 @pytest.mark.parametrize("augment", [None, EVERYTHING])

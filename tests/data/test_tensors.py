@@ -116,7 +116,7 @@ def test_metavision_bytes_reach_the_network_as_shades(tmp_path):
     # The sensor is twice as large as the frames.
     assert batches[0]["labels"][0][0].tolist() == [[1, 2, 4, 2.5, 1]]
     assert batches[0]["labels"][1][0].tolist() == [[1, 2, 4, 3, 2]]
-    assert batches[0]["video_infos"][0] == ("drive", 0, 0, 50_000, "")
+    assert batches[0]["video_infos"][0] == ("drive", 0, 0, 50_000, "", 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])

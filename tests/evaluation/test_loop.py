@@ -12,8 +12,8 @@ from evdet.build import build_detector, build_loader
 from evdet.config import DetectionConfig
 from evdet.data.folder import open_folder
 from evdet.evaluation import (
+    LaneGrid,
     detect_batches,
-    draw_batch,
     evaluate,
     to_played,
 )
@@ -90,12 +90,13 @@ def test_a_detector_that_is_always_right_scores_one_and_never_fails():
 
 def test_pictures_say_what_is_wrong(detector):
     result = run(detector, build_loader(CONFIG, "test"))
-    caption, image = result.failures[0]
-    assert caption.startswith("video ")
-    assert "missed" in caption or "nothing is" in caption
+    heading, caption, image = result.failures[0]
+    assert heading.startswith("Failure: ")
+    assert "missed" in heading or "wrong class" in heading or "false alarm" in heading
+    assert caption.endswith(" s")
     assert image.shape == (3 * 32, 3 * 48, 3)
-    assert len(result.strip) == 6
-    videos = [caption.split(",")[0] for caption, _ in result.failures]
+    assert len(result.strip) == 4
+    videos = [moment.caption.split(" at ")[0] for moment in result.failures]
     assert len(videos) == len(set(videos))
 
 
@@ -122,7 +123,8 @@ def test_a_batch_is_drawn_one_picture_a_time_bin(detector):
     loader = build_loader(CONFIG, "test")
     batch, found = next(detect_batches(detector, loader, THRESHOLDS))
     label_map = ["background", *CONFIG.classes]
-    pictures = list(draw_batch(batch, found, label_map, loader.get_vis_func(), factor=2))
+    grid = LaneGrid(label_map, loader.get_vis_func(), nms_thresh=0.6)
+    pictures = list(grid.draw(batch, found))
     assert len(pictures) == 2
     assert pictures[0].shape[1] >= 2 * 48
 

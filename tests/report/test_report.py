@@ -3,6 +3,9 @@ import html.parser
 import json
 import math
 import re
+import shlex
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from evdet.report import (
 from evdet.runs import RunFolder
 
 NAMES = ["car", "<script>alert(1)</script>", "no truth"]
+ROOT = Path(__file__).parents[2]
 BOX = [10.0, 10.0, 50.0, 60.0]
 
 
@@ -71,6 +75,7 @@ def typical_run(tmp_path):
         video_path=tmp_path / "demo.mp4",
         strip=[Picture(image=noise(1, 256), caption="t = 1 s")],
         failures=[Picture(image=noise(2, 256), caption="1 missed <b>")],
+        score_thresh=0.05,
         config=dataclasses.asdict(DetectionConfig()),
         versions=describe_environment(),
         commands=["evdet train --config x.yaml"],
@@ -88,6 +93,19 @@ def curves_of(num_found, *, fields=(("still_us", "<i8"), ("num_events", "<i8")))
     recording = ScoredRecording("drive", truth, truth["t"].copy(), truth[:num_found])
     curves = performance_curves([recording], NAMES, size=(64, 64), delta_t=50_000)
     return json.loads(json.dumps(curves.as_dict(), allow_nan=False))
+
+
+def data_of(objects, *, split="test", rates=(900.0, 2e6), num_recordings=2):
+    """Statistics of one split, as an evaluation keeps them."""
+    one = {
+        "num_recordings": num_recordings,
+        "num_read": num_recordings,
+        "num_frames": 7,
+        "objects": objects,
+        "rates": list(rates),
+        "sides": [[16.0, 3], [64.0, 1]],
+    }
+    return {"splits": {split: one}, "note": ""}
 
 
 def page_of(tmp_path, run):
@@ -128,9 +146,9 @@ def test_a_typical_run_has_every_section(tmp_path):
 
     assert Outline(page).headings == [
         "Detections",
+        "Worst frames",
         "Accuracy",
         "Confusion",
-        "Worst frames",
         "Training",
         "Reproduce",
     ]
@@ -154,7 +172,10 @@ def test_strings_from_outside_are_escaped_everywhere(tmp_path):
         title=evil,
         summary=evil,
         scalars={f"{evil}loss": [(0, 1.0), (1, 2.0)]},
-        strip=[Picture(image=noise(), caption=f'"{evil}')],
+        strip=[Picture(image=noise(), caption=f'"{evil}', heading=evil)],
+        best=[Picture(image=noise(), caption=evil, heading=f'">{evil}')],
+        data=data_of({evil: 3}, split=evil),
+        date=evil,
         config={evil: evil},
         versions={evil: evil},
         commands=[evil],
@@ -164,6 +185,7 @@ def test_strings_from_outside_are_escaped_everywhere(tmp_path):
 
     assert "<script" not in page
     assert page.count("&lt;script&gt;") >= 10
+    assert not {"script", "img"} & set(Outline(page.replace("<img alt", "<p alt")).tags)
 
 
 def test_placeholder_colors_become_the_pages_own(tmp_path):
@@ -180,7 +202,8 @@ def test_scores_without_truth_or_detections_have_a_dash(tmp_path, num_boxes):
 
     assert "<td>–</td>" in page
     assert "nan" not in page.lower()
-    assert f"{num_boxes} detections and 2 objects" in page
+    noun = "detection" if num_boxes == 1 else "detections"
+    assert f"2 objects in 1 frame; {num_boxes} {noun} at score 0.5 (found)" in page
 
 
 def test_a_video_that_is_missing_or_too_large_becomes_a_note(tmp_path):
@@ -256,9 +279,9 @@ def test_two_runs_stand_side_by_side(tmp_path):
     assert Outline(page).headings == [
         "Overview",
         "Detections",
+        "Worst frames",
         "Accuracy by class",
         "Accuracy by group and latency",
-        "Worst frames",
         "Training",
         "Differences",
     ]
@@ -286,12 +309,12 @@ def test_runs_that_were_never_evaluated_can_be_compared(tmp_path):
 def test_scores_of_files_in_a_runs_folder_are_shown_as_what_they_are(tmp_path):
     write_config(DetectionConfig(), tmp_path / "config.yaml")
     (tmp_path / "evaluation").mkdir()
-    numbers = {"detections": "d.npy", "boxes": "b.npy", "num_frames": 7}
+    numbers = {**scored(found(1))["scores"], "detections": "d.npy", "boxes": "b.npy"}
     (tmp_path / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
 
     summary = read_run(RunFolder(tmp_path)).summary
 
-    assert all(value in summary for value in ("d.npy", "b.npy", "7 frames"))
+    assert all(value in summary for value in ("d.npy", "b.npy", "1 frame;"))
 
 
 def test_an_older_run_has_a_place_and_is_told_to_be_evaluated_again(tmp_path):
@@ -404,3 +427,219 @@ def test_the_environment_names_python_and_torch():
     described = describe_environment()
 
     assert {"python", "torch", "evdet", "processor"} <= described.keys()
+
+
+def test_best_and_typical_frames_come_before_failures(tmp_path):
+    kinds = {
+        kind: [Picture(image=noise(), caption=f"of {kind}", heading=kind)]
+        for kind in ("failures", "typical", "best")
+    }
+    page = page_of(tmp_path, RunReport(title="x", **kinds))
+
+    assert Outline(page).headings == ["Best, typical and worst frames"]
+    places = [page.index(f"<b>{kind}</b> of {kind}") for kind in ("best", "typical", "failures")]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("number", "columns"), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5), (6, 3)])
+def test_a_grid_has_as_many_columns_as_leave_no_hole(tmp_path, number, columns):
+    shown = [Picture(image=noise(), caption="x")] * number
+    page = page_of(tmp_path, RunReport(title="x", failures=shown))
+
+    assert f'<div class="pictures" style="--columns:{columns}">' in page
+    assert Outline(page).tags.count("img") == number
+
+
+def test_the_data_set_has_a_table_and_plots(tmp_path):
+    page = page_of(tmp_path, RunReport(title="x", data=data_of({"car": 1200, "bus": 0})))
+
+    assert Outline(page).headings == ["Data set"]
+    assert "<span>1,200</span>" in page
+    assert 'aria-label="Event rate of each recording"' in page
+    assert 'aria-label="Box sizes"' in page
+    assert "test: 2 recordings." in page
+
+
+def test_frames_made_on_the_fly_have_no_event_rates(tmp_path):
+    data = data_of({"car": 1}, rates=(), num_recordings=0)
+    page = page_of(tmp_path, RunReport(title="x", data=data))
+
+    assert "Event rate" not in page
+    assert "test: 7 frames." in page
+
+
+def test_a_data_set_without_objects_and_events_is_no_section(tmp_path):
+    data = data_of({}, rates=())
+    data["splits"]["test"]["sides"] = []
+
+    assert Outline(page_of(tmp_path, RunReport(title="x", data=data))).headings == []
+
+
+def test_many_classes_are_tabulated_side_by_side(tmp_path):
+    names = [f"class {index}" for index in range(80)]
+    truths = [np.array([[*BOX, index + 1] for index in range(80)], np.float32)]
+    scores = average_precision(truths, found(1), names).as_dict()
+    data = data_of(dict.fromkeys(names, 2))
+    page = page_of(tmp_path, RunReport(title="x", scores=scores, data=data))
+
+    # Two halves of the classes and one of the sizes; two of the objects.
+    assert Outline(page).tags.count("table") == 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({(0, 1): 1}, "car: 1 false alarm"),
+        ({(1, 0): 2}, "car: 2 of 2 missed"),
+        ({(1, 2): 1, (1, 1): 3}, "car: 1 of 4 taken for bus"),
+        ({(1, 1): 3}, "No errors"),
+    ],
+)
+def test_the_most_frequent_errors_are_told(tmp_path, wrong, sentence):
+    counts = np.zeros((3, 3), np.int64)
+    for index, number in wrong.items():
+        counts[index] = number
+    run = RunReport(title="x", confusion=counts, class_names=["car", "bus"])
+
+    assert f">{sentence}<" in page_of(tmp_path, run)
+
+
+def test_a_detector_without_likely_detections_is_told_so(tmp_path):
+    weak = [{**found(1)[0], "scores": np.full(1, 0.3, np.float32)}]
+    run = RunReport(title="x", **scored(weak), score_thresh=0.05)
+    page = page_of(tmp_path, run)
+
+    assert "0 detections at score 0.5 (found), 1 detection at score 0.05." in page
+    assert "No detection reaches a score of 0.5" in page
+
+
+def test_a_single_logged_value_is_visible(tmp_path):
+    scalars = {"train_loss": [(9, 2.0)], "lr": [(9, 1e-3)], "val_map": [(9, 0.1)]}
+    page = page_of(tmp_path, RunReport(title="x", scalars=scalars))
+
+    assert Outline(page).tags.count("svg") == 3
+    assert page.count("<use") >= 3  # a marker each
+
+
+def evaluation_in(folder, **fields):
+    """A folder with an evaluation of one class, as `evdet evaluate` writes it."""
+    scores = average_precision([np.array([[*BOX, 1]], np.float32)], found(1), ["car"]).as_dict()
+    numbers = {
+        "evaluated": "2026-01-02 03:04 UTC",
+        "checkpoint": "events-digits",
+        "dataset": "drives",
+        "split": "val",
+        "test_frames": 1,
+        "confusion": [[0, 0], [0, 1]],
+        "curves": None,
+        **scores,
+        **fields,
+    }
+    (folder / "evaluation").mkdir()
+    (folder / "evaluation" / "evaluation.json").write_text(json.dumps(numbers))
+    return RunFolder(folder)
+
+
+def test_an_evaluation_without_a_run_has_a_report(tmp_path):
+    (tmp_path / "out of 'here'").mkdir()
+    run = read_run(evaluation_in(tmp_path / "out of 'here'"))
+
+    assert run.summary == "1 class, scored on 1 frame of the val recordings of drives."
+    assert run.date == "Evaluated 2026-01-02 03:04 UTC"
+    folder = shlex.quote(str(tmp_path / "out of 'here'"))
+    assert list(run.commands) == [
+        f"evdet evaluate events-digits --dataset-path drives --output-dir {folder}",
+        f"evdet report {folder}",
+    ]
+    assert "Evaluated 2026-01-02 03:04 UTC" in page_of(tmp_path, run)
+
+
+def test_scores_of_files_without_a_run_have_a_report(tmp_path):
+    folder = evaluation_in(tmp_path, detections="d 1.npy", boxes="b.npy")
+    numbers = json.loads(folder.evaluation_file.read_text())
+    for name in ("checkpoint", "dataset", "split", "test_frames", "confusion"):
+        del numbers[name]
+    folder.evaluation_file.write_text(json.dumps(numbers))
+    run = read_run(folder)
+
+    assert run.summary == "Scores of d 1.npy against b.npy, on 1 frame."
+    command = "evdet score --detections 'd 1.npy' --boxes b.npy --output-dir"
+    assert run.commands[0].startswith(command)
+    assert Outline(page_of(tmp_path, run)).headings == ["Accuracy", "Reproduce"]
+
+
+def test_an_evaluation_of_other_classes_than_the_training_has_a_report(tmp_path):
+    write_config(DetectionConfig(), tmp_path / "config.yaml")
+    run = read_run(evaluation_in(tmp_path))
+
+    assert run.class_names == ("car",)
+    assert "Confusion" in Outline(page_of(tmp_path, run)).headings
+
+
+def test_pictures_that_are_gone_or_damaged_are_named(tmp_path):
+    entries = [{"file": "best-00.png", "caption": "x"}, {"file": "best-01.png", "caption": "x"}]
+    folder = evaluation_in(tmp_path, pictures={"best": entries})
+    (folder.evaluation / "best-01.png").write_bytes(b"no picture")
+    notes = read_run(folder).notes
+
+    assert [note.split(" is ")[0].rpartition("/")[2] for note in notes] == [
+        "best-00.png",
+        "best-01.png",
+    ]
+
+
+def test_recordings_that_could_not_be_read_are_named(tmp_path):
+    (note,) = read_run(evaluation_in(tmp_path, broken={"drive <1>": "cut"})).notes
+    assert note.startswith("1 recording truncated, corrupt or not readable")
+    assert note.endswith("drive <1>")
+
+
+def test_a_file_that_is_no_evaluation_is_refused(tmp_path):
+    folder = evaluation_in(tmp_path)
+    folder.evaluation_file.write_text('{"mAP": 0.5}')
+
+    with pytest.raises(ValueError, match=r"is not a file of evdet evaluate: it has no mAP50, "):
+        read_run(folder)
+
+
+def test_a_training_that_has_not_ended_is_told_so(tmp_path):
+    write_config(DetectionConfig(), tmp_path / "config.yaml")
+    log(tmp_path / "logs", [(0, 1.0)])
+    (note,) = read_run(RunFolder(tmp_path)).notes
+    assert note == "the training has not ended and has no checkpoint yet: nothing to evaluate"
+
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    first, second = read_run(RunFolder(tmp_path)).notes
+    assert f"evdet train --resume --root-dir {tmp_path} continues it" in first
+    assert second == f"not evaluated yet: evdet evaluate {tmp_path}"
+
+
+def test_the_templates_are_in_the_package():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "report/templates/*" in patterns["package-data"]["evdet"]
+
+
+def test_a_run_without_an_evaluation_does_not_spoil_a_comparison(tmp_path):
+    config = dataclasses.asdict(DetectionConfig())
+    trained = RunReport(title="a", config=config, **scored(found(1)))
+    page = compare(tmp_path, trained, RunReport(title="b"))
+
+    assert "may not be comparable" not in page
+    assert "None" not in page
+    assert "feature_base" not in page
+
+
+def test_classes_that_do_not_occur_are_no_rows_of_the_confusion(tmp_path):
+    counts = np.zeros((4, 4), np.int64)
+    counts[2, 0] = 5
+    run = RunReport(title="x", confusion=counts, class_names=["car", "bus", "dog"])
+    page = page_of(tmp_path, run)
+
+    assert Outline(page).tags.count("tr") == 3
+    assert "2 classes without objects and detections left out." in page
+
+
+def test_a_confusion_of_nothing_is_no_section(tmp_path):
+    run = RunReport(title="x", confusion=np.zeros((2, 2), np.int64), class_names=["car"])
+    assert Outline(page_of(tmp_path, run)).headings == []

@@ -9,7 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from evdet.detectors.checkpoints import CheckpointError, load_checkpoint
-from evdet.draw import VideoUnavailableError
+from evdet.draw import VideoUnavailableError, decode_png
 from evdet.training import LightningDetectionModel, callbacks, train
 from evdet.training.checkpoint_io import AtomicCheckpointIO, link_checkpoint
 
@@ -37,6 +37,9 @@ def test_pictures_and_the_video_go_to_tensorboard_and_the_folder(run):
         b"\x89PNG",
     ]
     assert [image.encoded_image_string[:4] for image in events.Images("demo")] == [b"GIF8"]
+    # Lanes that play nothing have no tile, and every tile shows something.
+    picture = decode_png(events.Images("validation")[-1].encoded_image_string)
+    assert (picture.std(axis=(0, 1)) > 0).all()
     assert b"ftyp" in (run.root_dir / "demo.mp4").read_bytes()[:16]
 
 

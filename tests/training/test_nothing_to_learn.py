@@ -78,7 +78,7 @@ def test_classes_that_the_label_map_lacks_are_the_reason(dataset):
 
 def test_the_rules_that_drop_every_box_are_the_reason(dataset):
     text = refusal(dataset(), min_box_diag=500.0)
-    assert "train has 0 boxes in 1 recording, of which 1 have labels, in 2 time bins" in text
+    assert "train has 0 boxes in 1 recording, of which 1 has labels, in 2 time bins" in text
     assert "diagonal too short: 2" in text
 
 

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,8 +34,12 @@ from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.detectors import use_threads
 from evdet.evaluation import (
+    DataStatistics,
     EvaluatedDetector,
+    Evaluation,
     PlayedRecording,
+    describe_folder,
+    describe_truth,
     evaluate as score,
     keep_evaluation,
     keep_video,
@@ -145,6 +150,7 @@ def evaluate(options: EvaluateOptions) -> None:
     notes = [*further.notes, *video, *describe_counts(ignored)]
     scores = evaluation.scores.as_dict()
     numbers = {
+        "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "checkpoint": str(evaluated.path),
         "dataset": config.dataset_path,
         "split": options.split,
@@ -156,6 +162,7 @@ def evaluate(options: EvaluateOptions) -> None:
         **scores,
         "curves": further.curves,
         "tracks": further.tracks,
+        "data": _statistics(config, evaluation, options.split).as_dict(),
     }
     keep_evaluation(run, evaluation, numbers)
     if options.json is not None:
@@ -164,6 +171,18 @@ def evaluate(options: EvaluateOptions) -> None:
     if further.tracks is not None:
         print(describe_tracks(further.tracks))
     print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
+
+
+def _statistics(config: DetectionConfig, evaluation: Evaluation, split: str) -> DataStatistics:
+    if config.dataset_path == TOY_PROBLEM:
+        return describe_truth(evaluation.recordings, config.class_names, split)
+    return describe_folder(
+        open_folder(Path(config.dataset_path), options=read_options(config)),
+        config.classes,
+        config.class_names,
+        size=asked_size(config.sensor_size or None),
+        frame_period=config.frame_period or config.delta_t,
+    )
 
 
 def _config_for(

@@ -27,6 +27,8 @@ class ClipInfo(NamedTuple):
     """Duration of a frame, in microseconds."""
     error: str = ""
     """Why a part of the clip could not be read: that part is empty and not labelled."""
+    num_padding: int = 0
+    """Empty frames at the clip's end, after the video's last."""
 
 
 class Clip(NamedTuple):

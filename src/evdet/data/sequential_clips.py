@@ -84,11 +84,18 @@ class SequentialClips:
                 augmentation=augmentation,
             )
             for first_frame in range(first * num_tbins, stop * num_tbins, num_tbins):
+                info = ClipInfo(
+                    video.name,
+                    index,
+                    first_frame,
+                    self.source.delta_t,
+                    num_padding=max(0, first_frame + num_tbins - video.num_bins),
+                )
                 yield make_clip(
                     self.source,
                     video,
                     list(islice(frames, num_tbins)),
                     range(first_frame, first_frame + num_tbins),
                     augmentation=augmentation,
-                    info=ClipInfo(video.name, index, first_frame, self.source.delta_t),
+                    info=info,
                 )

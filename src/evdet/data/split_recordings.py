@@ -60,9 +60,9 @@ def log_labels(
     """
     played = [video for video in videos if video.labels.is_labeled.any()]
     _log.info(
-        "%s: %d recordings, %d bins, %d of them labelled, %d boxes%s",
+        "%s: %s, %d bins, %d of them labelled, %d boxes%s",
         split,
-        len(played),
+        _recordings(len(played)),
         sum(video.num_bins for video in played),
         sum(int(video.labels.is_labeled.sum()) for video in played),
         sum(len(video.labels.boxes) for video in played),
@@ -71,9 +71,9 @@ def log_labels(
     if len(played) < len(videos):
         without = [video.name for video in videos if not video.labels.is_labeled.any()]
         _log.warning(
-            "%s: %d recordings without a label are left out: %s",
+            "%s: %s without a label left out: %s",
             split,
-            len(without),
+            _recordings(len(without)),
             ", ".join(without[:5]) + (" ..." if len(without) > 5 else ""),
         )
     return played
@@ -103,8 +103,12 @@ def check_objects(
     lost = {what: n for what, n in sorted(left_out.items()) if n and what not in _NO_LOSSES}
     reasons = "; ".join(f"{what}: {count:,}" for what, count in lost.items())
     raise NoObjectsError(
-        f"{split} has 0 boxes in {num_recordings:,} recording{'s' * (num_recordings != 1)}, of "
-        f"which {len(videos):,} have labels, in {num_labeled:,} time bins"
+        f"{split} has 0 boxes in {_recordings(num_recordings)}, of which {len(videos):,} "
+        f"{'has' if len(videos) == 1 else 'have'} labels, in {num_labeled:,} time bins"
         + (f" (boxes left out: {reasons})" if reasons else ""),
         folder.path,
     )
+
+
+def _recordings(number: int) -> str:
+    return f"{number:,} recording{'' if number == 1 else 's'}"

@@ -1,4 +1,9 @@
 from .box_files import BoxFiles as BoxFiles, read_box_files as read_box_files
+from .data_statistics import (
+    DataStatistics as DataStatistics,
+    describe_folder as describe_folder,
+    describe_truth as describe_truth,
+)
 from .detecting import (
     Found as Found,
     detect_batches as detect_batches,
@@ -6,7 +11,9 @@ from .detecting import (
 )
 from .evaluated import EvaluatedDetector as EvaluatedDetector, open_evaluated as open_evaluated
 from .further_scores import FurtherScores as FurtherScores, measure_further as measure_further
-from .gallery import draw_batch as draw_batch
+from .gallery import Moment as Moment
 from .keeping import keep_evaluation as keep_evaluation, keep_video as keep_video
+from .lane_grid import LaneGrid as LaneGrid
 from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played
+from .shown import ShowFrame as ShowFrame

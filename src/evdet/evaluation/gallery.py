@@ -1,146 +1,150 @@
 """Frames, detections and ground truth -> the pictures of an evaluation."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from evdet.boxes import to_box_events
 from evdet.data import Batch
-from evdet.draw import draw_detections_and_truth, image_grid
 from evdet.evaluation.detecting import Found
-from evdet.metrics import FrameKey, FrameResults, worst_frames
+from evdet.evaluation.moments import FrameQuality, choose_moments, rate_frames
+from evdet.evaluation.shown import Image, ShowFrame, activity_of, draw_shown, select_shown
+from evdet.shapes import Detections
 
-__all__ = ["SHOWN_SCORE", "Gallery", "Image", "ShowFrame", "draw_batch"]
+__all__ = ["Gallery", "Moment"]
 
-Image = UInt8[np.ndarray, "_ _ 3"]
-ShowFrame = Callable[[Float[Tensor, "_ _ _"]], Image]
+_STRIP_FRAMES, _NUM_GOOD, _NUM_FAILURES = 4, 2, 8
+# Frames held for pictures, which limits the RAM of a long evaluation.
+_MAX_FRAMES, _MAX_BYTES = 1000, 400_000_000
+# Multiples of it, without their whole part, spread evenly: thinning favours no lane.
+_GOLDEN_RATIO = 0.6180339887
 
-SHOWN_SCORE = 0.5
-"""Pictures show only boxes from this score on; scoring also uses many with low scores."""
-STRIP_VIDEOS, STRIP_FRAMES, NUM_FAILURES = 1, 6, 8
+
+class Moment(NamedTuple):
+    """A picture of one frame."""
+
+    heading: str
+    """Why it is shown, and what was found."""
+    caption: str
+    """The recording and the time."""
+    image: Image
 
 
-def draw_batch(
-    batch: Batch, found: Found, label_map: Sequence[str], show_frame: ShowFrame, *, factor: int = 2
-) -> Iterator[Image]:
-    """Draw each time bin of a batch as one picture, the lanes side by side.
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A frame that may be shown."""
 
-    Args:
-        batch: frames and labels.
-        found: the detections `out[t][b]`.
-        label_map: class names, background first.
-        show_frame: turns a frame into an RGB picture.
-        factor: enlargement of the frames.
-
-    Yields:
-        One picture per time bin; ground truth is white.
-    """
-    num_bins, num_lanes = batch["inputs"].shape[:2]
-    # As close to 16:9 as possible.
-    ncols = math.ceil(
-        math.sqrt(num_lanes * 16 / 9 * batch["inputs"].shape[3] / batch["inputs"].shape[4])
-    )
-    for t in range(num_bins):
-        lanes = [
-            _draw(
-                show_frame(batch["inputs"][t, b]),
-                _shown(found[t][b]),
-                batch["labels"][t][b],
-                label_map,
-                factor,
-            )
-            for b in range(num_lanes)
-        ]
-        yield image_grid(lanes, min(ncols, num_lanes))
+    turn: float
+    """Frames with a low value stay longest."""
+    image: Image
+    shown: Detections
+    truth: Tensor
+    activity: float
+    place: str
 
 
 class Gallery:
-    """Pictures of scored frames.
+    """Keeps frames of an evaluation, spread over all of it, and chooses some of them to show.
 
     Args:
-        results: ground truth and detections.
-        frames: pictures of some of these frames, in pixels of the boxes.
         label_map: class names, background first.
+        show_frame: turns a frame into an RGB picture.
+        nms_thresh: of two boxes with a higher IoU, the better is shown.
     """
 
-    def __init__(
-        self,
-        results: FrameResults,
-        frames: Mapping[FrameKey, Image],
-        label_map: Sequence[str],
-    ) -> None:
-        self.frames = frames
-        self.label_map = label_map
-        self.keys = results.keys
-        self.truths = results.truths
-        self.detections = results.detections
+    def __init__(self, label_map: Sequence[str], show_frame: ShowFrame, nms_thresh: float) -> None:
+        self._label_map = label_map
+        self._show_frame = show_frame
+        self._nms_thresh = nms_thresh
+        self._kept: dict[tuple[int, int], _Kept] = {}
+        self._num_seen = 0
+        self._share = 1.0
 
-    def strip(self) -> list[tuple[str, Image]]:
-        """A few videos, each at evenly spaced times."""
-        pictures = []
-        for video in sorted({video for video, _ in self.frames})[:STRIP_VIDEOS]:
-            indices = [
-                i for i, key in enumerate(self.keys) if key[0] == video and key in self.frames
-            ]
-            for j in np.linspace(0, len(indices) - 1, min(STRIP_FRAMES, len(indices))).astype(int):
-                index = indices[j]
-                pictures.append(
-                    (f"video {video}, frame {self.keys[index][1]}", self._picture(index))
-                )
-        return pictures
+    def add(self, batch: Batch, found: Found, t: int, lane: int, *, first_bin: int = 0) -> None:
+        """Consider a labelled frame of a batch.
 
-    def failures(self) -> list[tuple[str, Image]]:
-        """The frames with most errors, one per video: neighbouring frames look the same."""
-        kept = [i for i, key in enumerate(self.keys) if key in self.frames]
-        worst = worst_frames(
-            [self.truths[i] for i in kept],
-            [self.detections[i] for i in kept],
-            max_frames=len(kept),
-            score_thresh=SHOWN_SCORE,
+        Args:
+            batch: the batch.
+            found: its detections `out[t][b]`.
+            t: time bin of the frame.
+            lane: lane of the frame.
+            first_bin: index of the recording's first bin; bin 0 starts at time 0.
+        """
+        turn = self._num_seen * _GOLDEN_RATIO % 1
+        self._num_seen += 1
+        if turn >= self._share:
+            return
+        info, frame = batch["video_infos"][lane], batch["inputs"][t, lane]
+        truth = batch["labels"][t][lane]
+        index = info.first_frame + t
+        seconds = (first_bin + index + 1) * info.delta_t / 1e6
+        image = self._show_frame(frame)
+        self._kept[info.index, index] = _Kept(
+            turn,
+            image,
+            select_shown(found[t][lane], self._nms_thresh),
+            truth,
+            activity_of(frame, truth),
+            f"{info.name} at {seconds:.2f} s",
         )
-        pictures: list[tuple[str, Image]] = []
-        seen: set[int] = set()
-        for errors in worst:
-            index = kept[errors.index]
-            video, frame = self.keys[index]
-            if video in seen or len(pictures) == NUM_FAILURES:
-                continue
-            seen.add(video)
-            counts = [
-                (errors.missed, "missed"),
-                (errors.wrong_class, "of the wrong class"),
-                (errors.false_alarms, "falsely detected"),
-            ]
-            words = ", ".join(f"{count} {what}" for count, what in counts if count)
-            pictures.append((f"video {video}, frame {frame}: {words}", self._picture(index)))
-        return pictures
+        while len(self._kept) > max(2, min(_MAX_FRAMES, _MAX_BYTES // max(1, image.nbytes))):
+            self._share /= 2
+            self._kept = {key: one for key, one in self._kept.items() if one.turn < self._share}
 
-    def _picture(self, index: int) -> Image:
-        return _draw(
-            self.frames[self.keys[index]],
-            _shown(self.detections[index]),
-            self.truths[index],
-            self.label_map,
-            factor=3,
+    def moments(self) -> dict[str, list[Moment]]:
+        """The pictures: `best`, `typical`, `failures`, and `strip`, one recording over time."""
+        kept = [self._kept[key] for key in sorted(self._kept)]
+        rated = rate_frames(
+            sorted(self._kept),
+            [one.truth for one in kept],
+            [one.shown for one in kept],
+            {key: one.activity for key, one in self._kept.items()},
         )
+        chosen = choose_moments(rated, num_good=_NUM_GOOD, num_failures=_NUM_FAILURES)
+        pictures = {
+            "best": [self._draw(f"Best: {_found(one)}", one) for one in chosen["best"]],
+            "typical": [self._draw(f"Typical: {_found(one)}", one) for one in chosen["typical"]],
+            "failures": [self._draw(f"Failure: {_errors(one)}", one) for one in chosen["failures"]],
+        }
+        first = [*chosen["best"], *chosen["typical"], *chosen["failures"], *rated][:1]
+        video = [frame for frame in rated if first and frame.key[0] == first[0].key[0]]
+        video = [frame for frame in video if frame.num_objects] or video
+        steps = np.linspace(0, len(video) - 1, min(_STRIP_FRAMES, len(video))).astype(int)
+        strip = [self._draw(_found(video[step]), video[step]) for step in steps]
+        return {"strip": strip, **pictures}
+
+    def _draw(self, heading: str, frame: FrameQuality) -> Moment:
+        kept = self._kept[frame.key]
+        image = draw_shown(kept.image, kept.shown, kept.truth, self._label_map, factor=3)
+        return Moment(heading[:1].upper() + heading[1:], kept.place, image)
 
 
-def _shown(found: dict[str, Any]) -> dict[str, Any]:
-    likely = found["scores"] >= SHOWN_SCORE
-    return {name: values[likely] for name, values in found.items()}
+def _found(frame: FrameQuality) -> str:
+    """The objects found in a frame, and what is wrong, in words."""
+    if not frame.num_objects:
+        return _in_words([], frame) or "no objects, nothing found"
+    return _in_words([f"found {frame.num_right} of {_count(frame.num_objects, 'object')}"], frame)
 
 
-def _draw(
-    frame: Image, found: dict[str, Any], truth: Any, label_map: Sequence[str], factor: int
-) -> Image:
-    return draw_detections_and_truth(
-        frame,
-        to_box_events(found["boxes"], found["labels"], found["scores"]),
-        to_box_events(truth[:, :4], truth[:, 4]),
-        label_map,
-        factor=factor,
-    )
+def _errors(frame: FrameQuality) -> str:
+    """The errors of a frame, in words."""
+    missed = frame.errors.missed
+    first = [f"missed {missed} of {_count(frame.num_objects, 'object')}"] if missed else []
+    return _in_words(first, frame)
+
+
+def _in_words(first: Sequence[str], frame: FrameQuality) -> str:
+    words = [*first]
+    if frame.errors.wrong_class:
+        words.append(f"{frame.errors.wrong_class} of the wrong class")
+    if frame.errors.false_alarms:
+        words.append(_count(frame.errors.false_alarms, "false alarm"))
+    if frame.is_at_rest:
+        words.append("at rest, without events")
+    return ", ".join(words)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

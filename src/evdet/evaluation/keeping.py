@@ -11,7 +11,7 @@ from evdet.config import DetectionConfig
 from evdet.draw import VideoUnavailableError, encode_png, write_video
 from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.evaluated import EvaluatedDetector
-from evdet.evaluation.gallery import draw_batch
+from evdet.evaluation.lane_grid import LaneGrid
 from evdet.evaluation.loop import Evaluation
 from evdet.frame_spec import SelectionThresholds
 from evdet.runs import RunFolder
@@ -32,12 +32,17 @@ def keep_evaluation(run: RunFolder, evaluation: Evaluation, numbers: Mapping[str
     """
     run.evaluation.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, list[dict[str, str]]] = {}
-    for kind, captioned in (("strip", evaluation.strip), ("failures", evaluation.failures)):
+    for kind, moments in (
+        ("strip", evaluation.strip),
+        ("best", evaluation.best),
+        ("typical", evaluation.typical),
+        ("failures", evaluation.failures),
+    ):
         pictures[kind] = []
-        for index, (caption, image) in enumerate(captioned):
+        for index, (heading, caption, image) in enumerate(moments):
             name = f"{kind}-{index:02d}.png"
             write_bytes(run.evaluation / name, encode_png(image))
-            pictures[kind].append({"file": name, "caption": caption})
+            pictures[kind].append({"file": name, "heading": heading, "caption": caption})
     confusion = evaluation.confusion.tolist()
     run.write_evaluation({**numbers, "confusion": confusion, "pictures": pictures})
 
@@ -71,9 +76,10 @@ def keep_video(
     drawn = thresholds.but(agnostic=True)
 
     def pictures() -> Iterator[Picture]:
+        grid = LaneGrid(label_map, show_frame, nms_thresh=drawn.nms_thresh)
         for batch, found in detect_batches(evaluated.detector, loader, drawn):
             shown = rename_classes(found, evaluated.class_names, config.class_names)
-            yield from draw_batch(batch, shown, label_map, show_frame)
+            yield from grid.draw(batch, shown)
 
     try:
         run.path.mkdir(parents=True, exist_ok=True)

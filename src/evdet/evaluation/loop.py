@@ -8,11 +8,13 @@ from jaxtyping import Int64
 
 from evdet.data import Batch
 from evdet.evaluation.detecting import detect_batches, rename_classes
-from evdet.evaluation.gallery import SHOWN_SCORE, Gallery, Image, ShowFrame
+from evdet.evaluation.gallery import Gallery, Moment
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.recording_results import RecordingResults
+from evdet.evaluation.shown import ShowFrame
 from evdet.frame_spec import SelectionThresholds
 from evdet.metrics import (
+    CONFIDENT_SCORE,
     PROTOCOLS,
     AveragePrecision,
     FrameResults,
@@ -27,8 +29,6 @@ __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
-KEPT_FRAMES = 1000  # frames held for pictures, which limits the RAM of a long evaluation
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -38,10 +38,14 @@ class Evaluation:
     """Average precision, with the protocol."""
     confusion: ConfusionMatrix
     """Counts of ground truth (rows) and detections (columns); row and column 0 are background."""
-    strip: list[tuple[str, Image]]
-    """Captions and pictures of a few videos over time, with detections and ground truth."""
-    failures: list[tuple[str, Image]]
-    """The same for the frames with most errors; captions name the errors."""
+    strip: list[Moment]
+    """One recording over time, with detections and ground truth."""
+    best: list[Moment]
+    """The frames with the most objects found and the fewest errors."""
+    typical: list[Moment]
+    """Frames of median quality."""
+    failures: list[Moment]
+    """The frames with most errors; their headings name the errors."""
     recordings: list[ScoredRecording] = field(default_factory=list)
     """Ground truth and detections of each recording, in the protocol's pixels."""
     size: tuple[int, int] = (0, 0)
@@ -81,7 +85,8 @@ def evaluate(
         counts_events: count the events in the ground-truth boxes; recordings are read again.
         deviations: the caller's deviations from the protocol, for the record.
     """
-    results, frames = FrameResults(), dict[tuple[int, int], Image]()
+    results = FrameResults()
+    gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
     for batch, everything in detect_batches(detector, batches, thresholds):
         found = rename_classes(everything, detector_classes or class_names, class_names)
@@ -90,10 +95,9 @@ def evaluate(
             info = batch["video_infos"][b]
             key = (info.index, info.first_frame + t)
             results.add(key, batch["labels"][t][b], found[t][b])
-            if len(frames) < KEPT_FRAMES:
-                frames[key] = show_frame(batch["inputs"][t, b])
+            first_bin = played[info.index].first_bin if played else 0
+            gallery.add(batch, found, t, b, first_bin=first_bin)
     recordings = by_recording.recordings()
-    gallery = Gallery(results, frames, ["background", *class_names])
     return Evaluation(
         scores=score_recordings(
             recordings,
@@ -103,10 +107,9 @@ def evaluate(
             deviations=deviations,
         ),
         confusion=confusion_matrix(
-            results.truths, results.detections, class_names, score_thresh=SHOWN_SCORE
+            results.truths, results.detections, class_names, score_thresh=CONFIDENT_SCORE
         ),
-        strip=gallery.strip(),
-        failures=gallery.failures(),
+        **gallery.moments(),
         recordings=recordings,
         size=by_recording.size,
         delta_t=by_recording.delta_t,

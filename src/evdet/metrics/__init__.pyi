@@ -1,4 +1,5 @@
 from .average_precision import (
+    CONFIDENT_SCORE as CONFIDENT_SCORE,
     AveragePrecision as AveragePrecision,
     ClassPrecision as ClassPrecision,
     average_precision as average_precision,

@@ -20,6 +20,7 @@ from evdet.metrics.matching import (
 )
 
 __all__ = [
+    "CONFIDENT_SCORE",
     "AveragePrecision",
     "ClassPrecision",
     "average_precision",
@@ -27,6 +28,8 @@ __all__ = [
     "to_plain",
 ]
 
+CONFIDENT_SCORE = 0.5
+"""Detections with a lower score count for the precision at high recalls, and are not shown."""
 _SIZES = tuple(AREAS)[1:]
 _IOU_50, _IOU_75 = 0, 5  # rows of the thresholds 0.50:0.05:0.95
 
@@ -49,6 +52,8 @@ class ClassPrecision:
     """Objects of this class, without crowds."""
     num_detections: int
     """All detections of this class, including those beyond `max_detections`."""
+    num_confident: int
+    """Those with a score of at least `CONFIDENT_SCORE`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,8 @@ class AveragePrecision:
     """Objects in them."""
     num_detections: int
     """Detections in them."""
+    num_confident: int
+    """Those with a score of at least `CONFIDENT_SCORE`."""
     protocol: str
     """Name of the protocol, which selects frames and boxes."""
     rules: dict[str, Any] = field(default_factory=dict)
@@ -162,6 +169,8 @@ def average_precision_of(
     precision, recall = _accumulate(table, matches, num_classes=num_classes, limits=limits)
     num_objects = _count(table.truth.labels[table.truth.is_counted], num_classes)
     num_detections = _count(table.found.labels, num_classes)
+    is_confident = table.found.scores >= CONFIDENT_SCORE
+    num_confident = _count(table.found.labels[is_confident], num_classes)
     everything, *sizes = np.moveaxis(precision, 3, 0)
     recalls = np.moveaxis(recall, (2, 3), (0, 1))
     curves50, curves75 = everything[_IOU_50].T, everything[_IOU_75].T
@@ -178,6 +187,7 @@ def average_precision_of(
                 precision75=_curve(curves75[[k]]),
                 num_truths=num_objects[k],
                 num_detections=num_detections[k],
+                num_confident=num_confident[k],
             )
             for k, name in enumerate(class_names)
         },
@@ -193,6 +203,7 @@ def average_precision_of(
         num_frames=table.num_frames,
         num_truths=sum(num_objects),
         num_detections=sum(num_detections),
+        num_confident=sum(num_confident),
         protocol=protocol,
         rules=dict(rules or {}),
     )

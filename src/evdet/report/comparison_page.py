@@ -1,9 +1,9 @@
 """The page that compares several runs, in numbers, curves and pictures."""
 
-import html
 import os
 from collections.abc import Sequence
 
+from evdet.metrics import CONFIDENT_SCORE
 from evdet.report.comparison_tables import (
     class_comparison,
     difference_table,
@@ -11,24 +11,18 @@ from evdet.report.comparison_tables import (
     score_comparison,
 )
 from evdet.report.contents import RunReport
-from evdet.report.curve_section import compare_curves
-from evdet.report.elements import (
-    document,
-    figure,
-    header,
-    pictures,
-    section,
-    video,
-    write_page,
-)
+from evdet.report.curve_section import compare_curves, missing_curves
+from evdet.report.page import gallery_title
+from evdet.report.parts import LegendEntry, Plot
 from evdet.report.plots import plot_curves, plot_losses, plot_mean_precision
+from evdet.report.rendering import embed_video, write_page
 
 __all__ = ["MAX_RUNS", "write_comparison"]
 
 MAX_RUNS = 6
 """Largest number of runs: each has its own colour."""
-# Worst frames of each run.
-_MAX_FAILURES = 6
+# The best, the typical and the worst frames of each run together.
+_MAX_PICTURES = 4
 
 
 def write_comparison(
@@ -48,82 +42,66 @@ def write_comparison(
         raise ValueError(f"a page compares 2 to {MAX_RUNS} runs, got {len(runs)}")
     if len(set(names)) < len(runs):
         raise ValueError(f"the names of the runs must differ, got {list(names)}")
-    write_page(path, _page(runs, names))
-
-
-def _page(runs: Sequence[RunReport], names: Sequence[str]) -> str:
     is_pair = len(names) == 2
-    title = " against ".join(names) if is_pair else f"{len(names)} runs side by side"
-    summary = "" if is_pair else ", ".join(names)
-    sights, missing = _sights(runs, names)
-    notes = [*disagreements(runs, names), *_notes(runs, names), *missing]
-    return document(
-        title,
-        (
-            header(title, summary, notes=notes),
-            section("Overview", score_comparison(runs, names)),
-            section("Detections", sights),
-            section("Accuracy by class", _classes(runs, names)),
-            section(
-                "Accuracy by group and latency",
-                compare_curves(names, [run.curves for run in runs]),
-            ),
-            section("Worst frames", _failures(runs, names)),
-            section("Training", _training(runs, names)),
-            section("Differences", _differences(runs, names)),
-        ),
+    embedded = [embed_video(run.video_path) for run in runs]
+    curves = [run.curves for run in runs]
+    # Runs do not differ by their folder.
+    fields = [{k: v for k, v in run.config.items() if k != "root_dir"} for run in runs]
+    differences = (
+        difference_table("field", fields, names),
+        difference_table("environment", [run.versions for run in runs], names),
     )
-
-
-def _notes(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
-    return [f"{name}: {note}" for name, run in zip(names, runs, strict=True) for note in run.notes]
-
-
-def _classes(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    scored = [run for run in runs if run.scores is not None]
-    if not scored:
-        return ""
-    scores = [run.scores for run in runs]
-    drawing = plot_mean_precision([one or {} for one in scores])
-    return (
-        f'<div class="columns"><div>{class_comparison(scores, names)}</div>'
-        f"<div>{figure('Precision and recall at IoU 0.50', names, drawing)}</div></div>"
-    )
-
-
-def _sights(runs: Sequence[RunReport], names: Sequence[str]) -> tuple[str, list[str]]:
-    columns, notes = [], []
-    for series, (run, name) in enumerate(zip(runs, names, strict=True), start=1):
-        film, why = video(run.video_path)
-        notes += [f"{name}: {reason}" for reason in why]
-        frames = pictures(run.strip, "strip")
-        if film or frames:
-            columns.append(_column(series, name, film + frames))
-    if not columns:
-        return "", notes
-    hint = '<p class="hint">In colour, with the score: detections. In white: ground truth.</p>\n'
-    return f'{hint}<div class="beside">{"".join(columns)}</div>', notes
-
-
-def _failures(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    columns = [
-        _column(series, name, pictures(run.failures[:_MAX_FAILURES], "strip"))
-        for series, (run, name) in enumerate(zip(runs, names, strict=True), start=1)
-        if run.failures
+    notes_of = {
+        name: [*run.notes, *why] for name, run, (_, why) in zip(names, runs, embedded, strict=True)
+    }
+    sights = [
+        (name, video, run.strip)
+        for name, run, (video, _) in zip(names, runs, embedded, strict=True)
     ]
-    return f'<div class="beside">{"".join(columns)}</div>' if columns else ""
+    galleries = [
+        (name, "", [*run.best[:1], *run.typical[:1], *run.failures][:_MAX_PICTURES])
+        for name, run in zip(names, runs, strict=True)
+    ]
+    content = {
+        "title": " against ".join(names) if is_pair else f"{len(names)} runs side by side",
+        "summary": "" if is_pair else ", ".join(names),
+        "notes": [
+            *disagreements(runs, names),
+            *(f"{name}: {note}" for name, notes in notes_of.items() for note in notes),
+        ],
+        "scores": score_comparison(runs, names),
+        "sights": sights,
+        "has_sights": any(video or shown for _, video, shown in sights),
+        "galleries": galleries,
+        "has_galleries": any(shown for _, _, shown in galleries),
+        "gallery_title": gallery_title(runs),
+        "shown_score": CONFIDENT_SCORE,
+        "curve_plots": compare_curves(names, curves),
+        "score_thresh": next((one["score_thresh"] for one in curves if one), None),
+        "missing_curves": missing_curves(curves),
+        "training_plots": _training(runs, names),
+        "differences": [table for table in differences if table.rows],
+        "has_same_config": any(fields) and not differences[0].rows,
+        **_classes(runs, names),
+    }
+    write_page(path, "comparison.html", content)
 
 
-def _column(series: int, name: str, body: str) -> str:
-    return (
-        f'<div><h3 class="run" style="--color:var(--series-{series})">{html.escape(name)}</h3>'
-        f"{body}</div>"
+def _classes(runs: Sequence[RunReport], names: Sequence[str]) -> dict[str, object]:
+    scores = [run.scores for run in runs]
+    if not any(scores):
+        return {}
+    plot = Plot(
+        title="Precision and recall at IoU 0.50",
+        drawing=plot_mean_precision([one or {} for one in scores]),
+        legend=[LegendEntry(name) for name in names],
     )
+    return {"class_table": class_comparison(scores, names), "precision_plot": plot}
 
 
-def _training(runs: Sequence[RunReport], names: Sequence[str]) -> str:
+def _training(runs: Sequence[RunReport], names: Sequence[str]) -> list[Plot]:
     """Curves of the logged values, all runs in one plot."""
-    figures = []
+    plots = []
     for key, title, top in (
         ("train_loss", "Training loss", None),
         ("val_map", "Validation mAP", 1.0),
@@ -131,23 +109,9 @@ def _training(runs: Sequence[RunReport], names: Sequence[str]) -> str:
     ):
         curves = {name: run.scalars.get(key, ()) for name, run in zip(names, runs, strict=True)}
         if any(curves.values()):
-            drawing = (
-                plot_losses(curves)
-                if key == "train_loss"
-                else plot_curves(curves, title=title, top=top)
+            is_loss = key == "train_loss"
+            drawing = plot_losses(curves) if is_loss else plot_curves(curves, title=title, top=top)
+            plots.append(
+                Plot(title=title, drawing=drawing, legend=[LegendEntry(name) for name in names])
             )
-            figures.append(figure(title, names, drawing))
-    return f'<div class="plots">{"".join(figures)}</div>' if figures else ""
-
-
-def _differences(runs: Sequence[RunReport], names: Sequence[str]) -> str:
-    # Runs do not differ by their folder.
-    fields = [{k: v for k, v in run.config.items() if k != "root_dir"} for run in runs]
-    configs = difference_table("field", fields, names)
-    versions = difference_table("environment", [run.versions for run in runs], names)
-    same = (
-        ""
-        if configs or not any(run.config for run in runs)
-        else '<p class="hint">All fields of the configurations are the same.</p>'
-    )
-    return f"{configs}{same}{versions}"
+    return plots

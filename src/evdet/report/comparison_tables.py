@@ -1,14 +1,13 @@
-"""Several runs -> HTML tables with a column for each, and warnings where they differ."""
+"""Several runs -> tables with a column for each, and warnings where they differ."""
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evdet.report.contents import RunReport
-from evdet.report.elements import duration, large_number
+from evdet.report.parts import Cell, Row, Table
+from evdet.report.rendering import decimal, duration, large_number
 from evdet.report.speed_section import milliseconds, speed_setting
-from evdet.report.tables import decimal, table
 
 __all__ = ["class_comparison", "difference_table", "disagreements", "score_comparison"]
 
@@ -78,7 +77,7 @@ _LINES = (
 )
 
 
-def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> str:
+def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> Table:
     """Tabulate scores, sizes and times, the best score in bold; for two runs also the difference.
 
     Args:
@@ -92,15 +91,17 @@ def score_comparison(runs: Sequence[RunReport], names: Sequence[str]) -> str:
             cells = _written(values, line)
             if len(runs) == 2:
                 cells.append(_difference(values, line))
-            rows.append(_row(line.name, cells))
-    protocols = ["–" if run.scores is None else str(run.scores["protocol"]) for run in runs]
-    cells = [html.escape(protocol) for protocol in protocols]
-    rows.append(_row("protocol", cells + [""] * (len(runs) == 2)))
+            rows.append(Row(line.name, cells))
+    for name in ("protocol", "evaluated"):
+        # Of the time the day.
+        texts = [str((run.scores or {}).get(name) or "–").partition(" ")[0] for run in runs]
+        if set(texts) != {"–"}:
+            rows.append(Row(name, [*texts, *([""] if len(runs) == 2 else [])]))
     heads = ["", *names, *(["difference"] if len(runs) == 2 else [])]
-    return _table(heads, rows)
+    return Table(heads, rows, "scores compared")
 
 
-def class_comparison(scores: Sequence[Scores | None], names: Sequence[str]) -> str:
+def class_comparison(scores: Sequence[Scores | None], names: Sequence[str]) -> Table:
     """Tabulate average precision by class.
 
     Args:
@@ -115,13 +116,15 @@ def class_comparison(scores: Sequence[Scores | None], names: Sequence[str]) -> s
         parts = [one.get(name, {}) for one in per_class]
         counts = dict.fromkeys(f"{part['num_truths']:,}" for part in parts if part)
         cells = [" / ".join(counts), *_written([part.get("ap") for part in parts], line)]
-        rows.append(_row(name, cells))
+        rows.append(Row(name, cells))
     means = [None if one is None else one["mAP"] for one in scores]
-    rows.append(_row("all classes", ["", *_written(means, line)], ' class="total"'))
-    return _table(["AP by class", "objects", *names], rows, kind="compared by-class")
+    rows.append(Row("all classes", ["", *_written(means, line)], is_total=True))
+    return Table(["AP by class", "objects", *names], rows, "scores compared by-class")
 
 
-def difference_table(head: str, columns: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+def difference_table(
+    head: str, columns: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> Table:
     """Tabulate the entries in which several mappings differ.
 
     Args:
@@ -130,15 +133,16 @@ def difference_table(head: str, columns: Sequence[Mapping[str, Any]], names: Seq
         names: of the columns.
 
     Returns:
-        A table element; empty where all are the same.
+        The table; without rows where all are the same.
     """
     fields = dict.fromkeys(field for column in columns for field in column)
     rows = []
     for field in fields:
         values = [_plain(column.get(field)) for column in columns]
-        if len(set(values)) > 1:
-            rows.append(_row(field, [html.escape(value) for value in values]))
-    return _table([head, *names], rows, kind="differences") if rows else ""
+        # A run without any entries does not differ.
+        if len({value for value, column in zip(values, columns, strict=True) if column}) > 1:
+            rows.append(Row(field, values))
+    return Table([head, *names], rows, "scores differences")
 
 
 def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
@@ -152,7 +156,9 @@ def disagreements(runs: Sequence[RunReport], names: Sequence[str]) -> list[str]:
         Sentences; empty where the scores are comparable.
     """
     sets = {
-        name: str(run.config.get("dataset_path")) for name, run in zip(names, runs, strict=True)
+        name: str(dataset)
+        for name, run in zip(names, runs, strict=True)
+        if (dataset := (run.scores or {}).get("dataset") or run.config.get("dataset_path"))
     }
     found = _disagreement("data sets", sets)
     for what, of in (
@@ -189,14 +195,12 @@ def _disagreement(what: str, values: Mapping[str, str]) -> list[str]:
     return [f"the runs have different {what} and may not be comparable ({listed})"]
 
 
-def _written(values: Sequence[float | None], line: _Line) -> list[str]:
+def _written(values: Sequence[float | None], line: _Line) -> list[Cell | str]:
     known = [value for value in values if value is not None and not math.isnan(value)]
     best = max(known) if line.higher_is_better and len(set(known)) > 1 else None
-    cells = []
-    for value in values:
-        text = "–" if value is None else html.escape(line.write(value))
-        cells.append(f"<b>{text}</b>" if value is not None and value == best else text)
-    return cells
+    return [
+        "–" if value is None else Cell(line.write(value), is_best=value == best) for value in values
+    ]
 
 
 def _difference(values: Sequence[float | None], line: _Line) -> str:
@@ -214,12 +218,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {item}" for name, item in value.items())
     return "–" if value is None else str(value)
-
-
-def _row(name: str, cells: Sequence[str], attributes: str = "") -> str:
-    listed = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr{attributes}><th scope="row">{html.escape(name)}</th>{listed}</tr>'
-
-
-def _table(heads: Sequence[str], rows: Sequence[str], kind: str = "compared") -> str:
-    return table(f' class="scores {kind}"', heads, rows)

@@ -22,6 +22,8 @@ class Picture:
     """RGB, with everything drawn on it."""
     caption: str
     """One line, as text."""
+    heading: str = ""
+    """Why it is shown, above the caption."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class RunReport:
     """Name of the run."""
     summary: str = ""
     """One or two sentences on the detector and its data set."""
+    date: str = ""
+    """When it was evaluated, as a sentence."""
     scores: Mapping[str, Any] | None = None
     """`AveragePrecision.as_dict()` of the final evaluation."""
     curves: Mapping[str, Any] | None = None
@@ -54,8 +58,16 @@ class RunReport:
     """MP4 file, which is embedded in the page."""
     strip: Sequence[Picture] = ()
     """Frames over time, with detections and ground truth."""
+    best: Sequence[Picture] = ()
+    """The frames with the fewest errors; the headings count what was found."""
+    typical: Sequence[Picture] = ()
+    """Frames of median quality."""
     failures: Sequence[Picture] = ()
-    """The worst frames; the captions name the errors."""
+    """The worst frames; the headings count the errors."""
+    score_thresh: float | None = None
+    """Lowest score of the scored detections."""
+    data: Mapping[str, Any] | None = None
+    """`DataStatistics.as_dict()` of the data set."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """The resolved configuration."""
     versions: Mapping[str, str] = field(default_factory=dict)

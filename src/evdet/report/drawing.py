@@ -3,6 +3,7 @@
 Placeholder colours become CSS variables in the SVG.
 """
 
+import html
 import io
 import re
 from collections.abc import Callable
@@ -64,4 +65,5 @@ def _for_page(svg: str, title: str) -> str:
     svg = re.sub(r"<svg[^>]*?viewBox=(\"[^\"]*\")[^>]*>", r"<svg viewBox=\1>", svg, count=1)
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, variable)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip()
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}"', 1)
+    return svg.strip()

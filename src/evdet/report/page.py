@@ -1,34 +1,34 @@
-"""The page of one run, and its sections."""
+"""The page of one run."""
 
-import html
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
-from evdet.report.contents import Curve, Picture, RunReport
-from evdet.report.curve_section import curve_section
-from evdet.report.elements import (
-    document,
+from evdet.metrics import CONFIDENT_SCORE
+from evdet.report.contents import Curve, RunReport
+from evdet.report.curve_section import missing_curves, plots_of_curves
+from evdet.report.data_section import data_plots, object_tables
+from evdet.report.parts import LegendEntry, Plot
+from evdet.report.plots import plot_curves, plot_losses, plot_precision_recall
+from evdet.report.rendering import (
+    count_of,
+    decimal,
     duration,
-    figure,
-    header,
+    embed_video,
     large_number,
-    legend,
-    pictures,
-    section,
-    video,
     write_page,
 )
-from evdet.report.plots import plot_curves, plot_losses, plot_precision_recall
-from evdet.report.speed_section import milliseconds, speed_section
-from evdet.report.tables import class_table, confusion_table, decimal, size_table
+from evdet.report.speed_section import milliseconds, speed_setting, speed_tables
+from evdet.report.tables import class_tables, confusion_rows, largest_confusions, size_table
 
-__all__ = ["select_scalars", "write_report"]
+__all__ = ["gallery_title", "select_scalars", "write_report"]
 
 _MAX_CURVES = 4
-_MEANS = ("mean at IoU 0.50", "mean at IoU 0.75")
+# Largest number of letters of a class name in the confusion table.
+_MAX_NAME = 14
 
 
 def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
@@ -38,25 +38,28 @@ def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
         path: the file; it appears when it is complete, and replaces an older one.
         run: the content.
     """
-    write_page(path, _page(run))
-
-
-def _page(run: RunReport) -> str:
-    film, notes = video(run.video_path)
-    return document(
-        run.title,
-        (
-            header(run.title, run.summary, tiles=_headline(run), notes=[*run.notes, *notes]),
-            section("Detections", _sight(film, run.strip)),
-            section("Accuracy", _accuracy(run)),
-            section("Accuracy by group and latency", curve_section(run.curves)),
-            section("Speed", speed_section(run.speed)),
-            section("Confusion", _confusion(run)),
-            section("Worst frames", pictures(run.failures, "failures")),
-            section("Training", _training(run.scalars)),
-            section("Reproduce", _reproduce(run)),
-        ),
-    )
+    video, notes = embed_video(run.video_path)
+    content = {
+        "run": run,
+        "video": video,
+        "notes": [*run.notes, *notes],
+        "tiles": _headline(run),
+        "facts": _facts(run),
+        "shown_score": CONFIDENT_SCORE,
+        "gallery": [*run.best, *run.typical, *run.failures],
+        "gallery_title": gallery_title([run]),
+        "curve_plots": plots_of_curves(run.curves),
+        "missing_curves": missing_curves([run.curves]),
+        "training_plots": _training(run.scalars),
+        "data_plots": data_plots(run.data),
+        "object_tables": object_tables(run.data),
+        "data_words": _data_words(run.data),
+        "config": _as_yaml(run.config),
+        **_accuracy(run),
+        **_confusion(run),
+        **_speed(run),
+    }
+    write_page(path, "run.html", content)
 
 
 def _headline(run: RunReport) -> dict[str, str]:
@@ -78,59 +81,113 @@ def _headline(run: RunReport) -> dict[str, str]:
     return tiles
 
 
-def _sight(film: str, strip: Sequence[Picture]) -> str:
-    frames = pictures(strip, "strip")
-    if not film and not frames:
-        return ""
-    return (
-        '<p class="hint">In colour, with the score: detections. In white: ground truth.</p>\n'
-        f'<div class="sight">{film}{frames}</div>'
-    )
+def gallery_title(runs: Sequence[RunReport]) -> str:
+    """The heading of the frames that some runs show."""
+    is_good = any(run.best or run.typical for run in runs)
+    is_bad = any(run.failures for run in runs)
+    if is_good and is_bad:
+        return "Best, typical and worst frames"
+    return "Best and typical frames" if is_good else "Worst frames"
 
 
-def _accuracy(run: RunReport) -> str:
+def _facts(run: RunReport) -> dict[str, str]:
+    """The numbers beside the video."""
     scores = run.scores
     if scores is None:
-        return ""
-    hint = (
-        f"COCO average precision, IoU 0.50 to 0.95, protocol “{html.escape(scores['protocol'])}”: "
-        f"{scores['num_detections']:,} detections and {scores['num_truths']:,} objects "
-        f"in {scores['num_frames']:,} frames."
-    )
-    return (
-        f'<p class="hint">{hint}</p>\n<div class="columns">'
-        f"<div>{class_table(scores)}</div>"
-        f"<div>{size_table(scores)}"
-        f"<figure><h3>Precision and recall</h3>{legend(_MEANS)}{plot_precision_recall(scores)}"
-        "<figcaption>Faint: each class at IoU 0.50.</figcaption></figure></div></div>"
-    )
+        return {}
+    facts = {"objects": f"{scores['num_truths']:,}"}
+    split = str(scores.get("split"))
+    played = ((run.data or {}).get("splits") or {}).get(split)
+    if played and played["num_recordings"]:
+        facts = {f"recordings, {split}": f"{played['num_recordings']:,}", **facts}
+    if "num_confident" in scores:
+        facts[f"detections at score {CONFIDENT_SCORE}"] = f"{scores['num_confident']:,}"
+    lowest = "" if run.score_thresh is None else f" at score {run.score_thresh:g}"
+    facts[f"detections{lowest}"] = f"{scores['num_detections']:,}"
+    return facts
 
 
-def _confusion(run: RunReport) -> str:
+def _accuracy_words(run: RunReport, scores: Mapping[str, Any]) -> str:
+    num_objects, num_frames = scores["num_truths"], scores["num_frames"]
+    number, confident = scores["num_detections"], scores.get("num_confident")
+    words = f"{count_of(num_objects, 'object')} in {count_of(num_frames, 'frame')}; "
+    if confident is not None:
+        words += f"{count_of(confident, 'detection')} at score {CONFIDENT_SCORE} (found), "
+    lowest = "in all" if run.score_thresh is None else f"at score {run.score_thresh:g}"
+    words += f"{count_of(number, 'detection')} {lowest}."
+    if number == 0:
+        words += " The detector finds nothing on these frames."
+    elif confident == 0:
+        words += f" No detection reaches a score of {CONFIDENT_SCORE}, so the pictures show none."
+    return words
+
+
+def _accuracy(run: RunReport) -> dict[str, object]:
+    if run.scores is None:
+        return {}
+    plot = Plot(
+        title="Precision and recall",
+        drawing=plot_precision_recall(run.scores),
+        legend=[LegendEntry("mean at IoU 0.50"), LegendEntry("mean at IoU 0.75")],
+        caption="Faint: each class at IoU 0.50." if len(run.scores["per_class"]) > 1 else "",
+    )
+    return {
+        "class_tables": class_tables(run.scores),
+        "size_table": size_table(run.scores),
+        "precision_plot": plot,
+        "accuracy_words": _accuracy_words(run, run.scores),
+    }
+
+
+def _confusion(run: RunReport) -> dict[str, object]:
     if run.confusion is None:
+        return {}
+    rows = confusion_rows(run.confusion, run.class_names)
+    num_unused = len(run.class_names) + 1 - len(rows)
+    unused = f"{count_of(num_unused, 'class', 'classes')} without objects and detections left out."
+    return {
+        "confusion_rows": rows,
+        "unused_classes": unused if num_unused else "",
+        "name_width": min(_MAX_NAME, max(map(len, ["none", *run.class_names]))),
+        "confusions": largest_confusions(run.confusion, run.class_names),
+    }
+
+
+def _speed(run: RunReport) -> dict[str, object]:
+    if run.speed is None:
+        return {}
+    return {"speed_tables": speed_tables(run.speed), "speed_setting": speed_setting(run.speed)}
+
+
+def _data_words(data: Mapping[str, Any] | None) -> str:
+    if data is None:
         return ""
-    hint = (
-        "Rows: class of the ground truth. Columns: class of the detection; the last column counts "
-        "missed objects, the last row false alarms. Darker cells have a larger share of their row "
-        "(in the last row, of their column)."
-    )
-    return f'<p class="hint">{hint}</p>\n{confusion_table(run.confusion, run.class_names)}'
+    sentences = []
+    for name, split in data["splits"].items():
+        num_read, number = split["num_read"], split["num_recordings"]
+        of = f"{num_read:,} of " if num_read < number else ""
+        what = count_of(number, "recording") if number else count_of(split["num_frames"], "frame")
+        sentences.append(f"{name}: {of}{what}")
+    return f"{'; '.join(sentences)}. {data['note']}".strip()
 
 
-def _training(scalars: Mapping[str, Curve]) -> str:
+def _training(scalars: Mapping[str, Curve]) -> list[Plot]:
     losses = select_scalars(scalars, "loss")
-    rates = select_scalars(scalars, "lr")
     precisions = select_scalars(scalars, "map")
-    figures = []
+    rates = select_scalars(scalars, "lr")
+    drawn = []
     if losses:
-        figures.append(figure("Losses", list(losses), plot_losses(losses)))
+        drawn.append(("Losses", losses, plot_losses(losses)))
     if precisions:
-        drawing = plot_curves(precisions, title="Validation mAP over training steps", top=1.0)
-        figures.append(figure("Validation", list(precisions), drawing))
+        title = "Validation mAP over training steps"
+        drawn.append(("Validation", precisions, plot_curves(precisions, title=title, top=1.0)))
     if rates:
-        drawing = plot_curves(rates, title="Learning rate over training steps")
-        figures.append(figure("Learning rate", list(rates), drawing))
-    return f'<div class="plots">{"".join(figures)}</div>' if figures else ""
+        title = "Learning rate over training steps"
+        drawn.append(("Learning rate", rates, plot_curves(rates, title=title)))
+    return [
+        Plot(title=title, drawing=drawing, legend=[LegendEntry(name) for name in curves])
+        for title, curves, drawing in drawn
+    ]
 
 
 def select_scalars(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
@@ -144,22 +201,9 @@ def select_scalars(scalars: Mapping[str, Curve], word: str) -> dict[str, Curve]:
     return dict(list(wanted.items())[:_MAX_CURVES])
 
 
-def _reproduce(run: RunReport) -> str:
-    parts = []
-    if run.commands:
-        commands = html.escape("\n".join(run.commands))
-        parts.append(f"<pre><code>{commands}</code></pre>")
-    if run.versions:
-        items = "".join(
-            f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
-            for name, value in run.versions.items()
-        )
-        parts.append(f'<dl class="versions">{items}</dl>')
-    if run.config:
-        # JSON turns tuples and paths into types that YAML writes plainly.
-        plain = json.loads(json.dumps(dict(run.config), default=str))
-        config = html.escape(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
-        parts.append(
-            f"<details><summary>Configuration</summary><pre><code>{config}</code></pre></details>"
-        )
-    return "\n".join(parts)
+def _as_yaml(config: Mapping[str, object]) -> str:
+    if not config:
+        return ""
+    # JSON turns tuples and paths into types that YAML writes plainly.
+    plain = json.loads(json.dumps(dict(config), default=str))
+    return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))

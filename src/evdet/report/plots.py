@@ -17,6 +17,8 @@ __all__ = ["plot_curves", "plot_losses", "plot_mean_precision", "plot_precision_
 
 _MAX_POINTS = 300
 _MAX_MARKED = 40
+# Up to this number values are large dots: one alone makes no line.
+_MAX_DOTS = 3
 
 
 def plot_losses(curves: Mapping[str, Curve]) -> str:
@@ -30,7 +32,8 @@ def plot_losses(curves: Mapping[str, Curve]) -> str:
         for color, curve in zip(_cycle(len(curves)), curves.values(), strict=True):
             steps, values = _thin(curve)
             axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
-            axes.plot(steps, _smooth(values), color=color, linewidth=1.8)
+            marker = "o" if len(steps) <= _MAX_DOTS else None
+            axes.plot(steps, _smooth(values), color=color, linewidth=1.8, marker=marker)
         if not any(value <= 0 for curve in curves.values() for _, value in curve):
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter(FuncFormatter(_plain_number))
@@ -56,7 +59,16 @@ def plot_curves(curves: Mapping[str, Curve], *, title: str, top: float | None = 
         for color, curve in zip(_cycle(len(curves)), curves.values(), strict=True):
             steps, values = _thin(curve)
             marker = "o" if len(steps) <= _MAX_MARKED else None
-            axes.plot(steps, values, color=color, linewidth=1.8, marker=marker, markersize=3.5)
+            size = 3.5 if len(steps) > _MAX_DOTS else 6
+            axes.plot(
+                steps,
+                values,
+                color=color,
+                linewidth=1.8,
+                marker=marker,
+                markersize=size,
+                clip_on=False,
+            )
         axes.set_ylim(0, top)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(_plain_number))
@@ -111,6 +123,9 @@ def _steps_below(axes: Axes) -> None:
     axes.set_xlabel("training step")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(_short_number))
+    first, last = axes.dataLim.intervalx
+    if first == last:  # around one step alone, ticks would be fractions of a step
+        axes.set_xticks([first])
 
 
 def _thin(

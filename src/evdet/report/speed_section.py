@@ -1,12 +1,11 @@
-"""Measurements of `evdet bench` -> HTML tables."""
+"""Measurements of `evdet bench` -> tables."""
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
-from evdet.report.tables import table
+from evdet.report.parts import Cell, Row, Table
 
-__all__ = ["milliseconds", "speed_section", "speed_setting"]
+__all__ = ["milliseconds", "speed_setting", "speed_tables"]
 
 _STAGES = {
     "read": "file to events",
@@ -17,31 +16,23 @@ _STAGES = {
 }
 
 
-def speed_section(speed: Mapping[str, Any] | None) -> str:
-    """Tabulate the durations of the stages and the comparison of variants.
+def speed_tables(speed: Mapping[str, Any]) -> list[Table]:
+    """Tabulate the durations of the stages, and the variants if they were measured.
 
     Args:
-        speed: measurements of `evdet bench` in the run's folder; None gives an empty text.
+        speed: measurements of `evdet bench` in the run's folder.
     """
-    if speed is None:
-        return ""
     stages = speed["stages"]
     rows = [
-        _row(name, _STAGES.get(name, ""), times, "") for name, times in stages["stages"].items()
+        Row(name, _times(times), note=_STAGES.get(name, ""))
+        for name, times in stages["stages"].items()
     ]
-    total = _row("total", "raw events to boxes", stages["window"], ' class="total"')
-    hint = (
-        f"Milliseconds per time bin of {speed['delta_t'] / 1000:g} ms, batch 1, memory from bin to "
-        f"bin, on {html.escape(speed_setting(speed))}. "
-        f"Source: {html.escape(str(speed['source']))}, "
-        f"{stages['events']:,.0f} events and {speed['macs'] / 1e9:.3g} GMACs per time bin."
-    )
-    heads = ("stage", "p50", "p90", "p99")
-    parts = [f"<div>{table(_SCORES, heads, [*rows, total])}</div>"]
+    total = Row("total", _times(stages["window"]), is_total=True, note="raw events to boxes")
+    tables = [Table(("stage", "p50", "p90", "p99"), [*rows, total])]
     if speed["variants"]:
-        variants = [_variant(variant) for variant in speed["variants"]]
-        parts.append(f"<div>{table(_SCORES, ('variant', 'p50', 'speedup'), variants)}</div>")
-    return f'<p class="hint">{hint}</p>\n<div class="columns">{"".join(parts)}</div>'
+        variants = [Row(variant["name"], _variant(variant)) for variant in speed["variants"]]
+        tables.append(Table(("variant", "p50", "speedup"), variants))
+    return tables
 
 
 def speed_setting(speed: Mapping[str, Any]) -> str:
@@ -59,19 +50,12 @@ def milliseconds(duration: float) -> str:
     return f"{duration:.3g} ms"
 
 
-_SCORES = ' class="scores"'
+def _times(times: Mapping[str, float]) -> list[str]:
+    return [f"{times[key]:.2f}" for key in ("p50", "p90", "p99")]
 
 
-def _row(name: str, what: str, times: Mapping[str, float], attributes: str) -> str:
-    cells = "".join(f"<td>{times[key]:.2f}</td>" for key in ("p50", "p90", "p99"))
-    title = f"{html.escape(name)} <small>{what}</small>"
-    return f'<tr{attributes}><th scope="row">{title}</th>{cells}</tr>'
-
-
-def _variant(variant: Mapping[str, Any]) -> str:
+def _variant(variant: Mapping[str, Any]) -> list[Cell | str]:
     times = variant["times"]
     if times is None:
-        cells = f'<td colspan="2">{html.escape(variant["problem"])}</td>'
-    else:
-        cells = f"<td>{times['window']['p50']:.2f}</td><td>{times['speedup']:.2f}</td>"
-    return f'<tr><th scope="row">{html.escape(variant["name"])}</th>{cells}</tr>'
+        return [Cell(variant["problem"], columns=2)]
+    return [f"{times['window']['p50']:.2f}", f"{times['speedup']:.2f}"]

@@ -13,8 +13,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from evdet.data import Batch, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
-from evdet.evaluation import draw_batch
+from evdet.evaluation import Found, LaneGrid, ShowFrame
 from evdet.events import frame_to_rgb
+from evdet.frame_spec import SelectionThresholds
 from evdet.runs import RunFolder
 from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _VIDEO_FRAMES = 60
+_PICTURE_BATCHES = 20
+"""The picture after an epoch is of one of the first batches."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -209,12 +212,14 @@ class ValidationPictures(pl.Callback):
     def __init__(self, run: RunFolder, demo_every: int) -> None:
         self.run = run
         self.demo_every = demo_every
+        self._grid: LaneGrid | None = None
         self._frames: list[Picture] = []
+        self._shown: tuple[Batch, Found] | None = None
         self._delta_t = 0
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin without frames."""
-        self._frames = []
+        self._frames, self._grid, self._shown = [], None, None
 
     def on_validation_batch_end(
         self,
@@ -225,35 +230,34 @@ class ValidationPictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Draw the batch while more frames are needed."""
-        if not trainer.loggers:
+        """Keep the batch to show, and draw it while the video needs more frames."""
+        if not trainer.loggers or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        wanted = _VIDEO_FRAMES if self._makes_video(trainer) else 1
-        if trainer.sanity_checking or not trainer.is_global_zero or len(self._frames) >= wanted:
-            return
-        self._delta_t = batch["video_infos"][0].delta_t
-        loader = trainer.val_dataloaders
-        pictures = draw_batch(
-            batch,
-            outputs["detections"],
-            ["background", *_class_names(pl_module)],
-            loader.get_vis_func()
-            if isinstance(loader, (StreamLoader, MixedLoader))
-            else frame_to_rgb,
-        )
-        self._frames += itertools.islice(pictures, wanted - len(self._frames))
+        self._delta_t = self._delta_t or batch["video_infos"][0].delta_t
+        found: Found = outputs["detections"]
+        # A later one: memory is empty at first.
+        if batch_idx < _PICTURE_BATCHES and (
+            self._shown is None or _num_playing(batch) >= _num_playing(self._shown[0])
+        ):
+            self._shown = batch, found
+        if self._makes_video(trainer) and len(self._frames) < _VIDEO_FRAMES:
+            self._grid = self._grid or _make_grid(trainer, pl_module)
+            pictures = self._grid.draw(batch, found)
+            self._frames += itertools.islice(pictures, _VIDEO_FRAMES - len(self._frames))
 
     def _makes_video(self, trainer: pl.Trainer) -> bool:
         return self.demo_every > 0 and (trainer.current_epoch + 1) % self.demo_every == 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the pictures."""
-        if not self._frames:
+        if self._shown is None:
             return
+        shown, self._shown = self._shown, None
+        picture = _make_grid(trainer, pl_module).draw_moments(*shown)
+        if picture is not None:
+            _show(trainer, "validation", encode_png(picture), picture.shape)
         frames, self._frames = self._frames, []
-        # The last one: the memory is empty at the first.
-        _show(trainer, "validation", encode_png(frames[-1]), frames[-1].shape)
-        if not self._makes_video(trainer):
+        if not frames:
             return
         fps = 1e6 / max(1, self._delta_t)
         _show(trainer, "demo", encode_gif(frames, fps), frames[0].shape)
@@ -261,6 +265,23 @@ class ValidationPictures(pl.Callback):
             write_video(self.run.video, frames, fps)
         except VideoUnavailableError as error:
             _LOG.info("%s; the animation is in TensorBoard", error)
+
+
+def _num_playing(batch: Batch) -> int:
+    return sum(info.index >= 0 for info in batch["video_infos"])
+
+
+def _make_grid(trainer: pl.Trainer, pl_module: pl.LightningModule) -> LaneGrid:
+    loader = trainer.val_dataloaders
+    show_frame: ShowFrame = frame_to_rgb
+    if isinstance(loader, (StreamLoader, MixedLoader)):
+        show_frame = loader.get_vis_func()
+    thresholds = SelectionThresholds()
+    if isinstance(pl_module, LightningDetectionModel):
+        thresholds = pl_module.config.thresholds
+    return LaneGrid(
+        ["background", *_class_names(pl_module)], show_frame, nms_thresh=thresholds.nms_thresh
+    )
 
 
 def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:

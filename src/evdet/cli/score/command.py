@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -117,7 +118,11 @@ def score(options: ScoreOptions) -> None:
     if options.json is not None:
         write_text(options.json, json.dumps(numbers, indent=1) + "\n")
     if options.output_dir is not None:
-        source = {"detections": str(options.detections), "boxes": str(options.boxes)}
+        source = {
+            "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "detections": str(options.detections),
+            "boxes": str(options.boxes),
+        }
         run = RunFolder(options.output_dir)
         run.write_evaluation({**source, **numbers, "curves": further.curves})
     print(describe_scores(scores))
