@@ -4,6 +4,8 @@ import contextlib
 import math
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,8 +33,8 @@ RECORDINGS = SimulateOptions(output=Path(), train=1900, val=24, test=48, minutes
 _MAX_PROCESSES = 2
 _DEFAULT_PROCESSES = "2 on a CPU with two cores or more, otherwise 1"
 # PyTorch Lightning starts the other processes of a training with the words of the first one, whose
-# environment they have: here they find its folder.
-_FOLDER = "EVDET_DEMO_FOLDER"
+# environment they have: here they find its process id and its folder.
+_FIRST_PROCESS = "EVDET_DEMO"
 
 
 def _quick() -> DetectionConfig:
@@ -62,8 +64,9 @@ def demo(options: DemoOptions) -> None:
 
     check_at_least(1, options, "processes")
     config = _share_lanes(options.configuration, options.processes)
-    folder = os.environ.get(_FOLDER)
-    if folder is not None:
+    if _FIRST_PROCESS in os.environ:
+        first, _, folder = os.environ[_FIRST_PROCESS].partition(" ")
+        threading.Thread(target=_end_after, args=(int(first),), daemon=True).start()
         train(replace(config, root_dir=folder))
         return
     config = replace(config, root_dir=str(_free(Path(config.root_dir))))
@@ -72,7 +75,7 @@ def demo(options: DemoOptions) -> None:
     data = config.dataset_path if options.events else "Moving MNIST"
     number = counted(config.devices, "process")
     print(f"training on {data} in {number}; the run's folder is {config.root_dir}", flush=True)
-    with _folder_for_others(config.root_dir):
+    with _known_to_others(config.root_dir):
         result = train(config)
     keep_record(result)
     print(describe_result(result))
@@ -117,14 +120,21 @@ def _can_start_processes(config: DetectionConfig) -> bool:
 
 
 @contextlib.contextmanager
-def _folder_for_others(folder: str) -> Iterator[None]:
-    os.environ[_FOLDER] = folder
+def _known_to_others(folder: str) -> Iterator[None]:
+    os.environ[_FIRST_PROCESS] = f"{os.getpid()} {folder}"
     # They are on this machine, whatever its name resolves to.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
         yield
     finally:
-        del os.environ[_FOLDER]
+        del os.environ[_FIRST_PROCESS]
+
+
+def _end_after(first: int) -> None:
+    """End this process after the first one, for which it would wait half an hour."""
+    while os.getppid() == first:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _simulate_recordings(folder: Path) -> None:
