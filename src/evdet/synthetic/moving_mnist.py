@@ -278,8 +278,9 @@ def _draw_track(
 
     # The clock of a digit stops while the digit does.
     clock = _draw_clock(rng, num_frames)
-    # Its smallest size is in the lower half of the range, its largest in the upper half.
-    middle = sum(shares) / 2
+    # Its smallest size is up to twice the least of all, its largest from there on: with an even
+    # share of large digits, most would overlap.
+    middle = min(2 * shares[0], shares[1])
     smallest, largest = rng.uniform(shares[0], middle), rng.uniform(middle, shares[1])
     turns = rng.uniform() + clock / rng.uniform(*PERIOD)
     wave = (1 - np.cos(2 * np.pi * turns)) / 2
