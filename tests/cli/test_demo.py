@@ -148,7 +148,7 @@ def test_the_demo_in_two_processes_reports_once_and_can_be_resumed(tmp_path):
         timeout=600,
     )
     assert resumed.returncode == 0
-    assert load_checkpoint(run / "checkpoints" / "last.ckpt")["evdet"]["position"] == (2, 0)
+    assert load_checkpoint(run / "checkpoints" / "last.ckpt")["evdet"]["position"] == [2, 0]
 
 
 @pytest.mark.slow
