@@ -84,8 +84,12 @@ class DetectionConfig:
     """Frames per epoch of toy_problem and of random sampling, over all processes."""
     max_objects: int = 3
     """Largest number of digits in a Moving MNIST video."""
+    max_digit_share: float = 0.5
+    """Longer side of the largest digits of toy_problem, as a share of the frame's shorter side."""
     color: bool = True
     """Coloured digits; otherwise they are white."""
+    grey_share: float = 0.0
+    """Share of grey and white digits among the coloured ones of toy_problem."""
 
     # --- recordings ---
     sampling: str = "stream"
@@ -239,9 +243,7 @@ class DetectionConfig:
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in (
             "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "crop",
-            "stream_zoom_out",
-            "polarity_swap",
-            "time_reversal", "event_drop",
+            "stream_zoom_out", "polarity_swap", "time_reversal", "event_drop", "grey_share",
         ):  # fmt: skip
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         is_number = 0 <= self.threads <= MAX_THREADS
@@ -296,6 +298,7 @@ class DetectionConfig:
 
     def _check_toy_problem(self) -> None:
         self._check("preprocess", self.preprocess in ("auto", "none"), "none for toy_problem")
+        self._check("max_digit_share", 1 / 6 <= self.max_digit_share <= 0.95, "in [1/6, 0.95]")
         if self.max_frames_per_video < self.num_tbins:
             raise ConfigError(
                 f"max_frames_per_video ({self.max_frames_per_video}) is smaller than num_tbins "

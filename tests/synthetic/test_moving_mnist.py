@@ -131,6 +131,28 @@ def test_digits_grow_and_shrink_smoothly_within_the_stated_sizes():
     assert np.concatenate(sides).max() <= H / 2 + 2
 
 
+@pytest.mark.parametrize(("smallest", "largest"), [(0.25, 0.75), (0.4, 0.4), (0.1, 0.9)])
+def test_the_sizes_of_digits_are_shares_of_the_frame(smallest, largest):
+    videos = MovingMNIST(
+        **{**SMALL, "max_frames_per_video": 200},
+        max_objects=1,
+        min_digit_share=smallest,
+        max_digit_share=largest,
+    )
+    sides = [longer_sides(video(videos, index)[1]) for index in range(8)]
+    assert H * smallest - 2 <= min(side.min() for side in sides) <= H * 1.3 * smallest + 2
+    assert all(side.min() <= H * 2 * smallest + 2 for side in sides)
+    assert H * 0.7 * largest - 2 <= max(side.max() for side in sides) <= H * largest + 2
+
+
+def test_large_digits_stay_inside_the_frame_and_their_boxes_tight():
+    videos = MovingMNIST(**SMALL, max_objects=1, min_digit_share=0.5, max_digit_share=0.95)
+    for index in range(4):
+        frames, boxes = video(videos, index)
+        for frame, frame_boxes in zip(frames, boxes, strict=True):
+            assert frame_boxes[:, :4].tolist() == [boxes_around_ink(frame)]
+
+
 def test_digits_stop_for_a_while_and_go_on():
     boxes = np.stack([box for [box] in boxes_of_one_digit(0)])
     still = (np.diff(boxes, axis=0) == 0).all(axis=1)
@@ -151,6 +173,20 @@ def test_color_is_an_option_and_never_dark():
         brightest = frames.max(axis=(2, 3))
         assert brightest.max(axis=1).min() > 220  # one channel is at its full
         assert brightest.min() > 0.15 * 255  # and none is missing
+
+
+def test_some_digits_are_grey_where_the_share_says_so():
+    options = {**SMALL, "max_objects": 1}
+    mixed = MovingMNIST(**options, grey_share=0.5)
+    peaks = []
+    for index in range(30):
+        frames, _ = video(mixed, index)
+        if (frames == frames[:, :1]).all():
+            peaks.append(frames.max())
+    assert 8 <= len(peaks) <= 22
+    assert min(peaks) < 150 < 220 < max(peaks)
+    grey, _ = video(MovingMNIST(**options, grey_share=1.0), 0)
+    assert (grey == grey[:, :1]).all()
 
 
 def test_a_video_can_be_started_at_any_clip():
@@ -228,6 +264,11 @@ def test_there_is_at_least_one_video():
         ({"tbins": 0}, "tbins must be at least 1, got 0"),
         ({"max_objects": 0}, "max_objects must be at least 1, got 0"),
         ({"seed": -1}, "seed must be 0 or more, got -1"),
+        ({"grey_share": 1.5}, r"grey_share must be between 0 and 1, got 1\.5"),
+        ({"min_digit_share": 0.0}, r"min_digit_share must be above 0, .* got 0\.0 and 0\.5"),
+        ({"min_digit_share": 0.6}, r"max_digit_share between it and 0\.95, got 0\.6 and 0\.5"),
+        ({"max_digit_share": 1.0}, r"max_digit_share between it and 0\.95, got .* and 1\.0"),
+        ({"max_digit_share": float("nan")}, "max_digit_share between it and"),
         ({"split": "dev"}, "one of train, val, test, got 'dev'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,23 @@ def test_the_plugin_swaps_layers_and_leaves_names_and_tensors():
     assert before.keys() == after.keys()
     assert all(before[name] is after[name] for name in before)
     assert type(plugin.revert(model)[1][0]) is nn.BatchNorm2d
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_first", "offset"), [(3, 0.0), (3, 100.0), (8, 0.0)])
+def test_statistics_of_parts_are_those_of_all_frames(num_first, offset):
+    """The second process may have no frame, and a mean may be large."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = SCRIPT.with_name("normalising.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(port), str(num_first), str(offset)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def run(mode, path, config):

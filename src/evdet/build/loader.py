@@ -126,6 +126,8 @@ def _toy_videos(config: DetectionConfig, split: str) -> MovingMNIST:
         max_objects=config.max_objects,
         digits=tuple(map(_digit, config.classes)),
         color=config.color,
+        grey_share=config.grey_share,
+        max_digit_share=config.max_digit_share,
         seed=config.seed,
         delta_t=config.delta_t,
     )

@@ -6,7 +6,7 @@ the middle is made without earlier ones.
 
 import colorsys
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,14 @@ INK_THRESHOLD = 32
 """Lowest intensity of visible ink, of 255: boxes are tight around it."""
 
 MIN_SIZE = 32  # pixels; in a smaller frame the smallest digits, 5 pixels, cannot be read
-SMALLEST = (1 / 6, 1 / 3)  # a digit's smallest longer side, as a share of the frame's shorter one
-LARGEST = (1 / 3, 1 / 2)  # its largest
+SMALLEST_SHARE = 1 / 6  # of the frame's shorter side, for the longer side of the smallest digits
+LARGEST_SHARE = 0.95  # likewise; a digit as large as the frame could not move
 PERIOD = (40, 120)  # frames in which it grows and shrinks again
 SPEED = (0.005, 0.04)  # shares of the frame's shorter side per frame
 MOVING = (15, 90)  # frames between two stops
 STOPPED = (5, 20)  # frames of a stop
 SATURATION = (0.3, 0.8)  # of its colour; the value is 1, so that no digit is dark
+GREY = (0.4, 1.0)  # brightness of a digit without colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,12 @@ class MovingMNIST:
     """The digits; the first has label 1, because 0 is background."""
     color: bool = True
     """Give each digit a bright colour; otherwise all are white."""
+    grey_share: float = 0.0
+    """Probability of a digit in grey or white instead of a colour, in [0, 1]."""
+    min_digit_share: float = SMALLEST_SHARE
+    """Longer side of the smallest digits, as a share of the frame's shorter side."""
+    max_digit_share: float = 0.5
+    """Longer side of the largest digits, as a share of the frame's shorter side, at most 0.95."""
     seed: int = 0
     """Another seed makes other videos."""
     delta_t: int = 50_000
@@ -71,6 +78,13 @@ class MovingMNIST:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if not 0 <= self.grey_share <= 1:
+            raise ValueError(f"grey_share must be between 0 and 1, got {self.grey_share}")
+        if not 0 < self.min_digit_share <= self.max_digit_share <= LARGEST_SHARE:
+            raise ValueError(
+                "min_digit_share must be above 0, and max_digit_share between it and "
+                f"{LARGEST_SHARE}, got {self.min_digit_share} and {self.max_digit_share}"
+            )
         if (
             not self.digits
             or {*self.digits} - {*range(10)}
@@ -128,9 +142,26 @@ class MovingMNIST:
             index = rng.choice(_indices_of(self.split, self.digits))
             label = self.digits.index(classes[index]) + 1
             tracks.append(
-                _draw_track(rng, images[index], label, size, num_frames, color=self.color)
+                _draw_track(
+                    rng,
+                    images[index],
+                    label,
+                    size,
+                    num_frames,
+                    shares=(self.min_digit_share, self.max_digit_share),
+                    draw_color=self._draw_color,
+                )
             )
         return tracks
+
+    def _draw_color(self, rng: np.random.Generator) -> Float32[np.ndarray, "3"]:
+        if not self.color:
+            return np.ones(3, np.float32)
+        # Without greys nothing is drawn for them: the default videos stay those of the tutorial.
+        if self.grey_share and rng.uniform() < self.grey_share:
+            return np.full(3, rng.uniform(*GREY), np.float32)
+        rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*SATURATION), 1)
+        return np.array(rgb, np.float32)
 
     def _render(self, tracks: "list[_Track]", info: ClipInfo) -> Clip:
         frames = np.zeros(self.clip_shape, np.uint8)
@@ -161,6 +192,9 @@ def make_moving_mnist(
     *,
     max_objects: int = 3,
     color: bool = True,
+    grey_share: float = 0.0,
+    min_digit_share: float = SMALLEST_SHARE,
+    max_digit_share: float = 0.5,
     seed: int = 0,
     delta_t: int = 50_000,
 ) -> StreamLoader:
@@ -180,6 +214,9 @@ def make_moving_mnist(
         max_frames_per_epoch: frames of all videos of an epoch; there is at least one video.
         max_objects: maximum number of digits in a video.
         color: give each digit a bright colour; otherwise all are white.
+        grey_share: probability of a digit in grey or white instead of a colour.
+        min_digit_share: longer side of the smallest digits, as a share of the frame's shorter side.
+        max_digit_share: longer side of the largest digits, likewise; at most 0.95.
         seed: another seed makes other videos, in another order.
         delta_t: duration of a frame, in microseconds.
 
@@ -198,6 +235,9 @@ def make_moving_mnist(
         max_frames_per_epoch=max_frames_per_epoch,
         max_objects=max_objects,
         color=color,
+        grey_share=grey_share,
+        min_digit_share=min_digit_share,
+        max_digit_share=max_digit_share,
         seed=seed,
         delta_t=delta_t,
     )
@@ -229,15 +269,19 @@ def _draw_track(
     size: tuple[int, int],
     num_frames: int,
     *,
-    color: bool,
+    shares: tuple[float, float],
+    draw_color: Callable[[np.random.Generator], Float32[np.ndarray, "3"]],
 ) -> _Track:
     rows, columns = np.nonzero(image.any(axis=1))[0], np.nonzero(image.any(axis=0))[0]
     ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
-    rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*SATURATION), 1) if color else (1, 1, 1)
+    color = draw_color(rng)
 
     # The clock of a digit stops while the digit does.
     clock = _draw_clock(rng, num_frames)
-    smallest, largest = rng.uniform(*SMALLEST), rng.uniform(*LARGEST)
+    # Its smallest size is up to twice the least of all, its largest from there on: with an even
+    # share of large digits, most would overlap.
+    middle = min(2 * shares[0], shares[1])
+    smallest, largest = rng.uniform(shares[0], middle), rng.uniform(middle, shares[1])
     turns = rng.uniform() + clock / rng.uniform(*PERIOD)
     wave = (1 - np.cos(2 * np.pi * turns)) / 2
     side = min(size) * smallest * (largest / smallest) ** wave
@@ -248,7 +292,7 @@ def _draw_track(
     for axis, step in enumerate((speed * np.sin(angle), speed * np.cos(angle))):
         free = size[axis] - ink.shape[axis] * scale
         corner.append(free * _bounce(rng.uniform(0, 2) + clock * step / free.mean()))
-    return _Track(ink, label, np.array(rgb, np.float32), scale, corner[0], corner[1])
+    return _Track(ink, label, color, scale, corner[0], corner[1])
 
 
 @functools.cache

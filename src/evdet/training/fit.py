@@ -225,7 +225,9 @@ def make_trainer(
 def _curves(config: DetectionConfig, first_step: int) -> TensorBoardLogger | Literal[False]:
     """The writer of the curves; False where TensorBoard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
-        _LOG.warning("curves and pictures are not written: tensorboard is not installed")
+        rank_zero_only(_LOG.warning)(
+            "curves and pictures are not written: tensorboard is not installed"
+        )
         return False
     return TensorBoardLogger(
         # A fixed folder, so that a resumed run continues its own curves.
