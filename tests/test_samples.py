@@ -115,10 +115,12 @@ def test_a_file_of_the_users_comes_before_bundled_weights(tmp_path, monkeypatch)
         evdet.open_detector("events-digits")
 
 
-def test_the_bundled_detector_finds_the_digits_of_the_sample():
-    truth = np.load(sample_recording().with_name("digits_bbox.npy"))
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_bundled_detector_finds_the_digits_of_the_samples(name):
+    (labels,) = labels_beside(sample_recording(name))
+    truth = np.load(labels)
     truths, detections = [], []
-    for t, _, boxes in detect(sample_recording(), evdet.open_detector("events-digits")):
+    for t, _, boxes in detect(sample_recording(name), evdet.open_detector("events-digits")):
         there = truth[truth["t"] == t]
         corners = [there["x"], there["y"], there["x"] + there["w"], there["y"] + there["h"]]
         truths.append(np.stack([*corners, there["class_id"] + 1.0], axis=1).astype(np.float32))

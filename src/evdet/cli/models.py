@@ -22,7 +22,7 @@ __all__ = ["ModelsOptions", "models"]
 _SSD = "SSD"
 _QUICK_CONFIG = "events_digits_quick.yaml"
 """The shipped configuration whose SSD is smaller than the standard one, as the bundled one is."""
-_BUNDLED_LICENCE = "CC BY-SA 3.0: trained on digits of MNIST"
+_BUNDLED_LICENCE = "CC BY-SA 4.0: trained on digits of MNIST and N-MNIST"
 _HOW_COUNTED = (
     "GMACs: multiply-accumulates of convolutions, matrix products and attention for one frame, "
     "from frame to candidates (torch.utils.flop_counter, halved); RVT counts the padded frame."

@@ -25,15 +25,16 @@ IOU_THRESH = 0.2
 
 _SECOND = 1_000_000
 _RIVAL_IOU = 0.6  # two boxes that overlap more are of one object
+_VOTE_DECAY = 0.98  # per box: after 34 boxes a vote counts half, so that an error does not last
 
 
 class Tracker:
     """Assigns track ids to boxes, one time bin after another.
 
     All classes are tracked together: an object whose class changes from one time bin to the next
-    keeps its track. A track's class is the one with the highest sum of scores over its boxes, and
-    its boxes get this class. Where boxes of several classes lie on one object, only the best
-    extends its track. Ids start at 1.
+    keeps its track. A track's class is the one with the highest sum of scores over its boxes, of
+    which newer ones weigh more, and its boxes get this class. Where boxes of several classes lie on
+    one object, only the best extends its track. Ids start at 1.
 
     The boxes keep their order and, except for the class, their values. A box without a track, or
     whose track has fewer than `min_windows` boxes, has track id 0.
@@ -49,7 +50,7 @@ class Tracker:
             time bins if that is longer.
         start_thresh: lowest score of a box that starts a track, and in "ocsort" that extends one.
         extend_thresh: lowest score of a box that extends a track; detections for an evaluation
-            have many with low scores. None takes two thirds of `start_thresh`.
+            have many with low scores. None takes a third of `start_thresh`.
         min_windows: boxes of a track before it gets its id, at least 2. More make fewer false
             tracks; "ocsort" also requires one less again after every miss.
         iou_thresh: lowest IoU of a box and its track's predicted box.
@@ -80,7 +81,7 @@ class Tracker:
         self._delta_t = delta_t
         self._lost_time = max(_SECOND, 2 * delta_t) if lost_time is None else lost_time
         self._start_thresh = start_thresh
-        self._extend_thresh = 2 / 3 * start_thresh if extend_thresh is None else extend_thresh
+        self._extend_thresh = start_thresh / 3 if extend_thresh is None else extend_thresh
         self._min_windows = min_windows
         self._iou_thresh = iou_thresh
         self._check()
@@ -106,11 +107,16 @@ class Tracker:
         return self._name
 
     @property
+    def extend_thresh(self) -> float:
+        """Lowest score of a box that extends a track."""
+        return self._start_thresh if self._name == "ocsort" else self._extend_thresh
+
+    @property
     def rules(self) -> str:
         """When tracks start, go on and end, in words."""
-        goes_on = self._start_thresh if self._name == "ocsort" else self._extend_thresh
         return (
-            f"starts from score {self._start_thresh:.2g} on, goes on from score {goes_on:.2g} and "
+            f"starts from score {self._start_thresh:.2g} on, goes on from score "
+            f"{self.extend_thresh:.2g} and "
             f"IoU {self._iou_thresh:.2g} on, ends after {self._lost_time / _SECOND:.2g} s without "
             "a box"
         )
@@ -164,10 +170,8 @@ class Tracker:
         tracked["track_id"] = 0
         for row, track in self._follow(boxes[rows], seconds):
             box = tracked[rows[row]]
-            label = int(box["class_id"])
-            track.votes[label] = track.votes.get(label, 0.0) + float(box["class_confidence"])
             box["track_id"] = track.track_id
-            box["class_id"] = max(track.votes, key=track.votes.__getitem__)
+            box["class_id"] = track.vote(int(box["class_id"]), float(box["class_confidence"]))
         return tracked
 
     def _follow(self, boxes: BoxEvents, seconds: float) -> list[tuple[int, "_Track"]]:
@@ -264,7 +268,14 @@ class _Track(NamedTuple):
     track_id: int
     """Our id."""
     votes: dict[int, float]
-    """The sum of its boxes' scores for each class."""
+    """For each class the sum of its boxes' scores, of which older ones weigh less."""
+
+    def vote(self, class_id: int, score: float) -> int:
+        """Count a box and return the class with the most votes."""
+        for known in self.votes:
+            self.votes[known] *= _VOTE_DECAY
+        self.votes[class_id] = self.votes.get(class_id, 0.0) + score
+        return max(self.votes, key=self.votes.__getitem__)
 
 
 def _without_rivals(boxes: BoxEvents, rows: Int64[np.ndarray, " _"]) -> Int64[np.ndarray, " _"]:

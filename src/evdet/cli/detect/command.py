@@ -56,7 +56,7 @@ class DetectOptions:
     """Start of the interval to process, in seconds from the start of the source."""
     duration: Annotated[float | None, default("up to the end", "SECONDS")] = None
     """Duration of the interval to process, in seconds."""
-    score_thresh: Annotated[float | None, default("0.3", "FLOAT")] = None
+    score_thresh: Annotated[float | None, default("0.3; 0.2 on a track", "FLOAT")] = None
     """Score threshold in [0, 1]; boxes below it are dropped."""
     nms_thresh: Annotated[float | None, default("as trained", "FLOAT")] = None
     """IoU threshold in [0, 1] of non-maximum suppression."""
@@ -126,14 +126,18 @@ def detect(options: DetectOptions) -> None:
         live=live,
     )
     tracker = options.tracking.open_tracker(stream.delta_t, options.score_thresh)
+    # A track goes on with boxes that are not shown otherwise.
+    lowest = _SCORE_THRESH if tracker is None else min(_SCORE_THRESH, tracker.extend_thresh)
     found = play(
         stream,
         detector,
-        score_thresh=_SCORE_THRESH if options.score_thresh is None else options.score_thresh,
+        score_thresh=lowest if options.score_thresh is None else options.score_thresh,
         nms_thresh=options.nms_thresh,
         agnostic=options.agnostic_nms,
         tracker=tracker,
     )
+    if options.score_thresh is None:
+        found = _likely(found)
     outputs = open_outputs(
         options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
     )
@@ -153,6 +157,14 @@ def _check(options: DetectOptions) -> None:
     if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
         raise ValueError(f"--bit-depth must be from 8 to 16, got {options.bit_depth}")
     check_above(0, options, "duration", "idle_timeout")
+
+
+def _likely(found: Iterator[DetectedFrame]) -> Iterator[DetectedFrame]:
+    """The frames without boxes of low scores that extend no track."""
+    for frame in found:
+        boxes = frame.boxes
+        kept = (boxes["track_id"] > 0) | (boxes["class_confidence"] >= _SCORE_THRESH)
+        yield frame._replace(boxes=boxes[kept])
 
 
 def _until(found: Iterator[DetectedFrame], duration: float | None) -> Iterator[DetectedFrame]:
