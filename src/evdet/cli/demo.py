@@ -57,7 +57,7 @@ def demo(options: DemoOptions) -> None:
     """Run the demo and list its files.
 
     Raises:
-        ConfigError: the lanes cannot be shared among so many processes.
+        ConfigError: the processes cannot share the lanes equally.
     """
     # Here, because Lightning doubles the time of `evdet demo --help`.
     from evdet.training import train

@@ -1,5 +1,6 @@
 """The libraries of the extra `tracking`, loaded when they are first used."""
 
+import importlib
 from types import ModuleType
 
 __all__ = ["TrackingUnavailableError", "load_supervision", "load_trackers"]
@@ -15,14 +16,7 @@ def load_trackers() -> ModuleType:
     Raises:
         TrackingUnavailableError: it is not installed.
     """
-    # Both libraries use OpenCV: this import explains what to do if it cannot be loaded.
-    import evdet.opencv  # noqa: F401
-
-    try:
-        import trackers
-    except ImportError as error:
-        raise _unavailable(error) from error
-    return trackers
+    return _load("trackers")
 
 
 def load_supervision() -> ModuleType:
@@ -31,14 +25,16 @@ def load_supervision() -> ModuleType:
     Raises:
         TrackingUnavailableError: it is not installed.
     """
+    return _load("supervision")
+
+
+def _load(name: str) -> ModuleType:
+    # Both libraries use OpenCV: this import explains what to do if it cannot be loaded.
     import evdet.opencv  # noqa: F401
 
     try:
-        import supervision
+        return importlib.import_module(name)
     except ImportError as error:
-        raise _unavailable(error) from error
-    return supervision
-
-
-def _unavailable(error: ImportError) -> TrackingUnavailableError:
-    return TrackingUnavailableError(f"no tracking ({error}): pip install 'evdet[tracking]'")
+        raise TrackingUnavailableError(
+            f"no tracking ({error}): pip install 'evdet[tracking]'"
+        ) from error
