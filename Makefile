@@ -5,7 +5,7 @@ BIN := .venv/bin
 EVENT_DATA := $(wildcard ../shared/data)
 PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
-.PHONY: accelerator setup demo test test-all interop fuzz lint fix types docs bench check clean
+.PHONY: accelerator setup demo test test-all interop drill fuzz lint fix types docs bench check clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -42,6 +42,10 @@ test-all: .venv/.installed-all
 # Tests of files that others' programs write and read; test-all skips those that are not installed.
 interop: .venv/.installed-interop
 	$(PYTEST) -m 'slow or not slow' tests/interop
+
+# Full disks, kills, signals, bombs and altered files, in temporary folders and on loopback only.
+drill: .venv/.installed-dev
+	$(BIN)/python tests/drill/run.py
 
 fuzz: .venv/.installed-dev
 	$(BIN)/python tests/fuzz/run.py --count 100000

@@ -1,0 +1,8 @@
+"""All attacks, in the order of the table: one module per kind of harm."""
+
+from drill.attack import Attack
+from drill.terminal import TERMINAL
+
+__all__ = ["ATTACKS"]
+
+ATTACKS: tuple[Attack, ...] = (*TERMINAL,)
