@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, get_type_hints
 
 import evdet
-from evdet.cli.signs import allow_any_encoding
+from evdet.cli.terminal import allow_any_encoding, escaped_output, unescaped_output
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
 
@@ -76,9 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0, or 2 after an error that the user can correct, which is printed as one
         line; a command may have a status of its own.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
     allow_any_encoding()
     _let_threads_sleep()
+    with escaped_output():
+        return _answer(list(sys.argv[1:] if argv is None else argv))
+
+
+def _answer(words: list[str]) -> int:
+    """Run one command, and put its errors into words."""
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -137,7 +142,9 @@ def _run(name: str, words: Sequence[str]) -> int:
 
     refuse_retired(name, words)
     run, options_type = load_command(name)
-    options: Any = parse(options_type, words, prog=f"evdet {name}", summary=COMMANDS[name].summary)
+    summary = COMMANDS[name].summary
+    with unescaped_output():  # in colour, on a terminal
+        options: Any = parse(options_type, words, prog=f"evdet {name}", summary=summary)
     return run(options) or 0
 
 

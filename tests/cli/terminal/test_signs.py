@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.cli import COMMANDS, main
-from evdet.cli.signs import allow_any_encoding
+from evdet.cli.terminal import allow_any_encoding
 
 ENCODINGS = ("ascii", "cp1252", "latin-1", "cp437", "utf-8")
 EVENTS = "0 1 2 1\n500 3 2 0\n1000 1 1 1\n"
