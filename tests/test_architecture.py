@@ -45,6 +45,7 @@ MAY_USE = {
     "cv2": {"opencv"},
     "av": {"draw", "sources.videos"},
     "jinja2": {"report"},
+    "jsonschema": {"report"},
     "markupsafe": set(),
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},

@@ -152,9 +152,12 @@ class RunFolder:
                 num_frames=int(content["num_frames"]),
                 seconds=float(content["seconds"]),
                 frames_per_second=float(content["frames_per_second"]),
-                environment=dict(content.get("environment", {})),
+                environment={
+                    str(name): str(what)
+                    for name, what in dict(content.get("environment", {})).items()
+                },
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _damaged(self.training_file, f"{type(error).__name__}: {error}") from error
 
     def write_training(self, record: TrainingRecord) -> None:
@@ -201,7 +204,8 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        # NaN and Infinity are no JSON; a number that does not exist is null.
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):

@@ -13,8 +13,9 @@ from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.draw import decode_png
 from evdet.report.contents import Curve, Picture, RunReport
 from evdet.report.environment import describe_environment
+from evdet.report.file_contents import check_content
 from evdet.report.rendering import count_of
-from evdet.runs import RunFolder
+from evdet.runs import RunFolder, TrainingRecord
 
 __all__ = ["read_run", "read_scalars"]
 
@@ -35,7 +36,9 @@ def read_run(run: RunFolder) -> RunReport:
         ConfigError: the folder is not a run.
         ValueError: a file in it is damaged.
     """
-    numbers, training = _read_numbers(run), run.read_training()
+    numbers, training, speed = _read_numbers(run), _read_training(run), run.read_speed()
+    if speed is not None:
+        check_content(run.speed_file, speed, "speed")
     config = run.read_config() if run.config_file.exists() or not numbers else None
     scalars = read_scalars(run.logs)
     pictures = {
@@ -50,8 +53,8 @@ def read_run(run: RunFolder) -> RunReport:
         date=f"Evaluated {numbers['evaluated']}" if "evaluated" in numbers else "",
         scores=numbers or None,
         curves=numbers.get("curves"),
-        speed=run.read_speed(),
-        confusion=None if confusion is None else np.array(confusion),
+        speed=speed,
+        confusion=None if confusion is None else np.array(confusion, np.int64),
         class_names=tuple(numbers.get("per_class", ())),
         scalars=scalars,
         num_frames=None if training is None else training.num_frames,
@@ -80,7 +83,16 @@ def _read_numbers(run: RunFolder) -> Mapping[str, Any]:
             f"{run.evaluation_file} is not a file of evdet evaluate: it has no "
             f"{', '.join(lacking)}. Evaluate again"
         )
+    if numbers:
+        check_content(run.evaluation_file, numbers, "evaluation")
     return numbers
+
+
+def _read_training(run: RunFolder) -> TrainingRecord | None:
+    record = run.read_training()
+    if record is not None:
+        check_content(run.training_file, dataclasses.asdict(record), "training")
+    return record
 
 
 def _missing_parts(run: RunFolder, numbers: Mapping[str, Any], *, is_unfinished: bool) -> list[str]:
@@ -155,6 +167,10 @@ def _pictures(
     pictures, problems = [], []
     for entry in numbers.get("pictures", {}).get(kind, []):
         path = run.evaluation / entry["file"]
+        # A file of a run may come from elsewhere; it must not fetch pictures of this machine.
+        if not path.resolve().is_relative_to(run.path.resolve()):
+            problems.append(f"no picture: {entry['file']} is outside {run.path}; evaluate again")
+            continue
         try:
             image = decode_png(path.read_bytes())
         except (OSError, ValueError):
