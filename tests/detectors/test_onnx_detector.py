@@ -235,3 +235,74 @@ def test_windows_run_on_arrays(toy, toy_path):
     assert_close(torch.from_numpy(found.boxes), torch.cat([lane["boxes"] for lane in lanes]))
     assert found.lanes.tolist() == [b for b, lane in enumerate(lanes) for _ in lane["scores"]]
     assert_close(torch.from_numpy(state[0]), memory[0])
+
+
+REPLACEMENTS = (..., None, True, -1, 0, 3, 2.5, 1 << 70, "x", "", [], {}, [None], [[1]], {"a": 1})
+
+
+def places_in(content, place=()):
+    """The path of every value, containers included."""
+    for key, value in content.items() if isinstance(content, dict) else enumerate(content):
+        yield (*place, key)
+        if isinstance(value, (dict, list)):
+            yield from places_in(value, (*place, key))
+
+
+def alter(content, place, value):
+    *above, last = place
+    for key in above:
+        content = content[key]
+    if value is ...:
+        del content[last]
+    else:
+        content[last] = value
+
+
+@pytest.mark.parametrize("value", REPLACEMENTS, ids=repr)
+@pytest.mark.parametrize("raw_heads", [False, True])
+def test_no_altered_value_of_the_metadata_ends_in_a_traceback(make_toy, tmp_path, value, raw_heads):
+    path = make_toy(tmp_path / "toy.onnx", raw_heads=raw_heads)
+    original = path.read_bytes()
+    said = json.loads(onnx.load(path).metadata_props[0].value)
+    refusals = []
+    for place in places_in(said):
+        path.write_bytes(original)
+        rewrite(path, lambda content, place=place: alter(content, place, value))
+        try:
+            load_onnx(path).step(torch.zeros(1, 1, 2, 8, 12))
+        except ValueError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 10
+    assert all("\n" not in one and len(one) < 400 for one in refusals)
+
+
+def test_metadata_nested_without_end_are_one_line(toy_path):
+    model = onnx.load(toy_path)
+    model.metadata_props[0].value = "[" * 20_000
+    onnx.save(model, toy_path)
+    with pytest.raises(ExportError, match=r"toy\.onnx has damaged metadata"):
+        load_onnx(toy_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said: said["memory"][0].update(name="other"), "no input memory_other"),
+        (lambda said: said["memory"][0].update(channels=2), "memory_sum has 1 channels, not 2"),
+        (lambda said: said.update(memory=[]), "input memory_sum is not described"),
+        (lambda said: said.update(memory=said["memory"] * 2), "have the same name"),
+        (lambda said: said.update(raw_heads=True), "no output candidate_boxes"),
+        (lambda said: said["frame_spec"].update(in_channels=3), "frame has 2 channels, not 3"),
+    ],
+)
+def test_metadata_of_another_network_are_refused(toy_path, change, message):
+    rewrite(toy_path, change)
+    with pytest.raises(ExportError, match=message):
+        load_onnx(toy_path)
+
+
+def test_a_memory_of_another_stride_is_refused(make_toy, tmp_path):
+    path = make_toy(tmp_path / "toy.onnx", size="8, 12")
+    rewrite(path, lambda said: said["memory"][0].update(stride=2))
+    with pytest.raises(ExportError, match="memory sum has 8 cells for 8 pixels at 2"):
+        load_onnx(path)

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from evdet.detectors.onnx_errors import ExportError, check_libraries
+from evdet.detectors.onnx_interface import check_interface
 from evdet.detectors.onnx_metadata import (
     CANDIDATES,
     DETECTIONS,
@@ -189,7 +190,7 @@ class OnnxDetector:
         chosen = thresholds or SelectionThresholds()
         feed = {FRAME: frame, **dict(zip(self._memory_inputs, memory, strict=True))}
         if self.raw_heads:
-            boxes, scores, *state = self._session.run(self._outputs, feed)
+            boxes, scores, *state = self._compute(feed)
             selection = select_boxes(
                 torch.from_numpy(boxes),
                 torch.from_numpy(scores),
@@ -198,11 +199,22 @@ class OnnxDetector:
             )
             return lanes_joined(to_detections(selection, len(boxes))[0]), tuple(state)
         feed |= self.threshold_inputs(chosen)
-        results = self._session.run(self._outputs, feed)
+        results = self._compute(feed)
         found = BinBoxes(*results[: len(DETECTIONS)])
         if chosen.agnostic and "agnostic" not in self._thresholds:
             found = _across_classes(found, chosen.nms_thresh)
         return found, tuple(results[len(DETECTIONS) :])
+
+    def _compute(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            results: list[np.ndarray] = self._session.run(self._outputs, feed)
+        except Exception as error:
+            # Its errors have no common base class.
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise ExportError(f"the exported model fails on a frame: {reason}") from error
+        return results
 
     def threshold_inputs(self, thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
         """Give thresholds as the inputs of this model, by name."""
@@ -268,6 +280,7 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
             "memory. Name the checkpoint instead, or export it."
         )
     metadata = ModelMetadata.from_json(entries[METADATA_KEY], str(path))
+    check_interface(session, metadata, str(path))
     # Almost all of the file is weights in 32 bits.
     suited = automatic_threads(path.stat().st_size // 4, metadata.frame_spec)
     if not num_threads and suited > 1:

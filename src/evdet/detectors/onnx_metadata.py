@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import types
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from evdet.detectors.onnx_errors import ExportError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
@@ -36,6 +37,8 @@ THRESHOLDS = ("score_thresh", "nms_thresh", "max_boxes", "agnostic")
 _FORMAT = 2
 """Version of the JSON; it increases when older readers cannot read it. In format 1, of evdet 0.1.0,
 the thresholds are fields of the frame spec."""
+_MAX_SIZE = 1 << 16
+_MAX_REASON = 200
 _THRESHOLDS_OF_1 = ("score_thresh", "nms_thresh", "max_boxes")
 
 
@@ -92,14 +95,16 @@ class ModelMetadata:
                 )
             spec = _read_spec(content.pop("frame_spec"), file_format)
             memory = tuple(MemoryPart(**part) for part in content.pop("memory"))
-            return cls(memory=memory, frame_spec=spec, **content)
+            metadata = cls(memory=memory, frame_spec=spec, **content)
+            _check_values(metadata)
         except ExportError:
             raise
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_REASON]
             raise ExportError(
-                f"{name} has damaged metadata ({type(error).__name__}: {error}): export the "
-                "checkpoint again"
+                f"{name} has damaged metadata ({reason}): export the checkpoint again"
             ) from error
+        return metadata
 
 
 def _read_spec(stored: dict[str, Any], file_format: int) -> FrameSpec:
@@ -109,6 +114,47 @@ def _read_spec(stored: dict[str, Any], file_format: int) -> FrameSpec:
     thresholds = SelectionThresholds(**stored.pop("thresholds"))
     stored["class_names"] = tuple(stored["class_names"])
     return FrameSpec(**stored, thresholds=thresholds)
+
+
+def _check_values(metadata: ModelMetadata) -> None:
+    """Check types and ranges, which JSON leaves open.
+
+    Raises:
+        TypeError: a value has another type.
+        ValueError: a number is out of range.
+    """
+    for part in (metadata, metadata.frame_spec, metadata.frame_spec.thresholds, *metadata.memory):
+        hints = get_type_hints(type(part))
+        for name, wanted in hints.items():
+            if not _is_of(getattr(part, name), wanted):
+                raise TypeError(f"{name} is {getattr(part, name)!r}")
+    spec = metadata.frame_spec
+    if metadata.num_classes != len(spec.class_names):
+        raise ValueError(f"{metadata.num_classes} classes and {len(spec.class_names)} names")
+    numbers = {
+        "in_channels": spec.in_channels,
+        "height": spec.height,
+        "width": spec.width,
+        **{
+            f"stride of {part.name}": 1 if part.stride is None else part.stride
+            for part in metadata.memory
+        },
+        **{f"channels of {part.name}": part.channels for part in metadata.memory},
+    }
+    for name, number in numbers.items():
+        if not 1 <= number <= _MAX_SIZE:
+            raise ValueError(f"{name} is {number}")
+
+
+def _is_of(value: object, wanted: Any) -> bool:
+    """Whether a value is of a type as `ModelMetadata` and its parts name them."""
+    if isinstance(wanted, types.UnionType):
+        return any(_is_of(value, one) for one in get_args(wanted))
+    if get_origin(wanted) is tuple:
+        inner = get_args(wanted)[0]
+        return isinstance(value, tuple) and all(_is_of(one, inner) for one in value)
+    # True is an int to Python, and 1 a float.
+    return type(value) is wanted or (wanted is float and type(value) is int)
 
 
 def memory_input(name: str) -> str:
