@@ -44,6 +44,9 @@ class Answer:
     out: str
     err: str
     seconds: float
+    """From start to end."""
+    cpu_seconds: float
+    """Of the process and its children: a busy machine does not change it."""
     peak_mb: int
     """Most resident memory, of the process and its children, in MB."""
 
@@ -61,7 +64,8 @@ class Answer:
             status: the exit status that is right.
             says: parts of the message that must be there, in any order.
             max_mb: the most memory that is right.
-            max_seconds: the longest time that is right.
+            max_seconds: the longest time of the processor that is right; one that waits without
+                end is killed.
             max_lines: lines of standard error that begin with "evdet:" or stand after one, if the
                 status is 2.
         """
@@ -79,8 +83,8 @@ class Answer:
             return f"{len(lines) - own} lines instead of one: {last[0]}"
         if self.peak_mb > max_mb:
             return f"{self.peak_mb} MB, more than {max_mb}"
-        if self.seconds > max_seconds:
-            return f"{self.seconds:.1f} s, more than {max_seconds:g}"
+        if self.cpu_seconds > max_seconds:
+            return f"{self.cpu_seconds:.1f} s, more than {max_seconds:g}"
         return None
 
 
@@ -165,6 +169,7 @@ class Command:
             out=self._texts["out"].decode(errors="replace"),
             err=self.err,
             seconds=took,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
             peak_mb=usage.ru_maxrss >> 10,
         )
 

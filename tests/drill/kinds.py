@@ -2,8 +2,9 @@
 
 from drill.attack import Attack
 from drill.runs import RUNS
+from drill.scoring import SCORING
 from drill.terminal import TERMINAL
 
 __all__ = ["ATTACKS"]
 
-ATTACKS: tuple[Attack, ...] = (*TERMINAL, *RUNS)
+ATTACKS: tuple[Attack, ...] = (*TERMINAL, *RUNS, *SCORING)

@@ -195,3 +195,15 @@ def test_pairs_compared_in_small_parts_give_the_same(seed):
 
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12))
+def test_frames_matched_in_blocks_give_the_same(seed, size):
+    frames = frames_of(*random_frames(seed))
+    whole = match_boxes(frames, max_detections=3, areas=("all", "small"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evdet.metrics.matching._MAX_BLOCK", size)
+        blocks = match_boxes(frames, max_detections=3, areas=("all", "small"))
+
+    for one, other in zip(whole, blocks, strict=True):
+        np.testing.assert_array_equal(one, other)

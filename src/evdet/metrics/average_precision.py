@@ -220,8 +220,8 @@ def _accumulate(
     precision = np.full((shape[0], len(RECALL_POINTS), *shape[1:3]), np.nan)
     recall = np.full(shape, np.nan)
     # Group 0 counts: a detection of an object that does not count is neither right nor wrong.
-    objects = np.where(are_counted(table.truth, tuple(AREAS)), 0, -1)
-    found = np.where(are_counted(table.found.take(matches.rows), tuple(AREAS)), 0, -1)
+    objects = are_counted(table.truth, tuple(AREAS)).astype(np.int8) - 1
+    found = are_counted(table.found, tuple(AREAS))[:, matches.rows].astype(np.int8) - 1
     for label in np.unique(table.truth.labels).tolist():
         chosen = slice(*np.searchsorted(matches.labels, (label, label + 1)))
         is_best = matches.ranks[chosen] < np.array(limits)[:, None]

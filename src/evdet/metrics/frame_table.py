@@ -155,6 +155,8 @@ def to_box_table(
 
 def join_tables(tables: Sequence[FrameTable]) -> FrameTable:
     """Concatenate the frames of several recordings, in order."""
+    if len(tables) == 1:
+        return tables[0]
     starts = np.cumsum([0, *(table.num_frames for table in tables)])
     return FrameTable(
         _join_boxes([table.truth for table in tables], starts),

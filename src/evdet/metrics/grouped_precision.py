@@ -92,9 +92,9 @@ def score_groups(
 
 def class_precision(
     taken: Int[np.ndarray, "thresholds M"],
-    object_groups: Int64[np.ndarray, " N"],
+    object_groups: Int[np.ndarray, " N"],
     num_objects: Int64[np.ndarray, " groups"],
-    detection_groups: Int64[np.ndarray, " M"] | None,
+    detection_groups: Int[np.ndarray, " M"] | None,
 ) -> Float64[np.ndarray, "groups thresholds recalls"]:
     """Compute the precision-recall curves of one class.
 

@@ -5,7 +5,7 @@ score of every frame and class, then the second best of each, and so on.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,8 @@ AREAS = {
 
 # Pairs of a detection and an object that are compared at once, limited to fit into a cache.
 _MAX_PAIRS = 20_000
+# Detections that are matched at once; a frame is never cut.
+_MAX_BLOCK = 50_000
 
 
 class Matches(NamedTuple):
@@ -78,15 +80,23 @@ def match_boxes(
     # A cell is a frame and a class: only boxes of one cell can match.
     num_classes = 1 + int(max(truth.labels.max(initial=0), found.labels.max(initial=0)))
     cells = found.frames * num_classes + found.labels
-    object_cells = truth.frames * num_classes + truth.labels
     # By cell, best first: the code below reads the arrays in this order.
     rows = np.lexsort((-found.scores, cells))
     ranks = _rank(cells[rows])
     rows, ranks = rows[ranks < max_detections], ranks[ranks < max_detections]
-    cells = cells[rows]
-    pairs = _overlapping(truth, found.take(rows), cells, object_cells, lowest=thresholds[0])
     best_first = np.lexsort((-found.scores[rows], found.labels[rows]))
-    objects = _choose(pairs, cells, np.argsort(best_first), truth, np.array(thresholds), areas)
+    positions = np.argsort(best_first)
+    objects = np.full((len(areas) * len(thresholds), len(rows)), -1, np.int32)
+    by_frame = np.argsort(truth.frames, kind="stable")
+    for block, own in _blocks(found.frames[rows], truth.frames[by_frame]):
+        part = truth.take(by_frame[own])
+        object_cells = part.frames * num_classes + part.labels
+        chosen = found.take(rows[block])
+        of_block = chosen.frames * num_classes + chosen.labels
+        pairs = _overlapping(part, chosen, of_block, object_cells, lowest=thresholds[0])
+        taken = _choose(pairs, of_block, part, np.array(thresholds), areas)
+        # The last entry stands for no object.
+        objects[:, positions[block]] = np.append(by_frame[own], -1)[taken]
     rows = rows[best_first]
     return Matches(
         rows=rows,
@@ -95,6 +105,24 @@ def match_boxes(
         ranks=ranks[best_first],
         objects=objects.reshape(len(areas), len(thresholds), len(rows)),
     )
+
+
+def _blocks(
+    frames: Int64[np.ndarray, " M"], object_frames: Int64[np.ndarray, " N"]
+) -> Iterator[tuple[slice, slice]]:
+    """Cut detections and objects between frames into parts, so that little memory is needed.
+
+    Args:
+        frames: of the detections, ascending.
+        object_frames: of the objects, ascending.
+    """
+    begin = 0
+    while begin < len(frames):
+        last = frames[min(begin + _MAX_BLOCK, len(frames)) - 1]
+        end = int(np.searchsorted(frames, last, side="right"))
+        own = np.searchsorted(object_frames, (frames[begin], last + 1))
+        yield slice(begin, end), slice(*own.tolist())
+        begin = end
 
 
 def are_counted(boxes: BoxTable, areas: Sequence[str]) -> Bool[np.ndarray, "areas N"]:
@@ -182,14 +210,13 @@ def _overlaps(
 def _choose(
     pairs: _BoxPairs,
     cells: Int64[np.ndarray, " M"],
-    positions: Int64[np.ndarray, " M"],
     truth: BoxTable,
     thresholds: Float64[np.ndarray, " thresholds"],
     areas: Sequence[str],
 ) -> Int32[np.ndarray, "cases M"]:
     """Match the best detections of all cells at once, then the second best ...
 
-    A case is a size at a threshold; each detection's object is stored at its position.
+    A case is a size at a threshold.
     """
     lowest = np.tile(thresholds, len(areas))
     is_counted = np.repeat(are_counted(truth, areas).T, len(thresholds), axis=1)
@@ -211,7 +238,7 @@ def _choose(
         best = np.maximum.reduceat(np.where(possible, value, -1), first)
         chooser, case = np.nonzero(best >= 0)
         won = row[best[chooser, case] % len(row)]
-        taken[case, positions[detection[first]][chooser]] = won
+        taken[case, detection[first][chooser]] = won
         free[won, case] = ~truth.is_counted[won]
     return taken
 

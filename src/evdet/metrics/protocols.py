@@ -157,7 +157,7 @@ def keep_counted(
     Returns:
         A recording whose boxes keep all their fields.
     """
-    truth = recording.truth[_is_counted(recording.truth, protocol)]
+    truth = _chosen(recording.truth, _is_counted(recording.truth, protocol))
     times = recording.labeled_times
     if protocol.skip_until is not None:
         times = times[times > protocol.skip_until]
@@ -170,10 +170,15 @@ def keep_counted(
         times = times[np.isin(times, objects)]
     return ScoredRecording(
         name=recording.name,
-        truth=truth[np.isin(truth["t"], times)],
+        truth=_chosen(truth, np.isin(truth["t"], times)),
         labeled_times=times,
-        detections=recording.detections[_is_counted(recording.detections, protocol)],
+        detections=_chosen(recording.detections, _is_counted(recording.detections, protocol)),
     )
+
+
+def _chosen(boxes: BoxEvents, mask: Bool[np.ndarray, " _"]) -> BoxEvents:
+    """The boxes of a mask; all of them without a copy, as there may be millions."""
+    return boxes if mask.all() else boxes[mask]
 
 
 def _ranking_of(recordings: Sequence[ScoredRecording], protocol: Protocol) -> tuple[str, list[str]]:
