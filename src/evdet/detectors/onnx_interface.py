@@ -1,6 +1,6 @@
 """What the metadata of an exported model say, compared with its inputs and outputs."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from evdet.detectors.onnx_errors import ExportError
 from evdet.detectors.onnx_metadata import (
@@ -13,9 +13,6 @@ from evdet.detectors.onnx_metadata import (
     memory_output,
 )
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
 __all__ = ["check_interface"]
 
 _RANK = 4
@@ -23,7 +20,7 @@ _LANES_OF_0_1 = "lanes"
 _NUMBERS = "tensor(float)"
 
 
-def check_interface(session: "InferenceSession", metadata: ModelMetadata, name: str) -> None:
+def check_interface(session: Any, metadata: ModelMetadata, name: str) -> None:
     """Check that a model has the inputs and outputs that its metadata describe.
 
     Args:
@@ -42,7 +39,7 @@ def check_interface(session: "InferenceSession", metadata: ModelMetadata, name: 
         )
 
 
-def _problem_of_inputs(session: "InferenceSession", metadata: ModelMetadata) -> str | None:
+def _problem_of_inputs(session: Any, metadata: ModelMetadata) -> str | None:
     spec = metadata.frame_spec
     inputs = {entry.name: entry for entry in session.get_inputs()}
     wanted = {FRAME: spec.in_channels}
@@ -63,10 +60,10 @@ def _problem_of_inputs(session: "InferenceSession", metadata: ModelMetadata) -> 
 
 
 def _problem_of_sizes(
-    frame: list[int | str | None], memory: tuple[MemoryPart, ...], inputs: dict[str, object]
+    frame: list[int | str | None], memory: tuple[MemoryPart, ...], inputs: dict[str, Any]
 ) -> str | None:
     for part in memory:
-        shape = inputs[memory_input(part.name)].shape  # type: ignore[attr-defined]
+        shape = inputs[memory_input(part.name)].shape
         if part.stride is None:
             if not all(isinstance(side, int) for side in shape[2:]):
                 return f"memory {part.name} has neither a stride nor a size"
@@ -77,7 +74,7 @@ def _problem_of_sizes(
     return None
 
 
-def _problem_of_outputs(session: "InferenceSession", metadata: ModelMetadata) -> str | None:
+def _problem_of_outputs(session: Any, metadata: ModelMetadata) -> str | None:
     given = {entry.name for entry in session.get_outputs()}
     given |= {"batch_index"} if _LANES_OF_0_1 in given else set()
     results = CANDIDATES if metadata.raw_heads else DETECTIONS
