@@ -1,7 +1,5 @@
 """S5 remembers: streams, durations, and the numbers of the published code."""
 
-import zlib
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch.testing import assert_close
 
 from evdet.models.state_space import S5, S5Block, hippo_eigenvalues
+from models.rvt.published_s5 import remade_weight
 
 PUBLISHED = {
     "s5.eigenvalues": "s5.seq.Lambda",
@@ -172,26 +171,6 @@ def test_states_too_fast_for_their_step_have_no_output_at_first(channels, share)
     assert silent.float().mean() == pytest.approx(share, abs=0.03)
 
 
-def remade(key, shape, seed):
-    """The weight of the published code's name `key`, as the golden numbers were made with."""
-    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
-    n = rng.standard_normal(shape).astype(np.float32)
-    rest = np.sqrt(np.prod(shape[1:]))
-    if key.endswith(".seq.Lambda"):
-        n = np.stack([-(0.5 + 0.1 * np.abs(n[:, 0])), 20 * n[:, 1]], axis=1)
-    elif key.endswith(".seq.log_step"):
-        n = -4.5 + n
-    elif key.endswith(".seq.B"):
-        n = 8 * n / rest
-    elif key.endswith("bias"):
-        n = 0.1 * n
-    elif n.ndim == 1:
-        n = 1 + 0.1 * n
-    else:
-        n = n / rest
-    return torch.from_numpy(np.asarray(n, np.float32))
-
-
 @pytest.fixture
 def golden_block(event_data):
     """The block of the golden numbers, its input and a start state."""
@@ -201,7 +180,7 @@ def golden_block(event_data):
     listed = (event_data / "s5_golden" / "s5_block_keys.txt").read_text()
     for name, weight in weights.items():
         assert f"block.{PUBLISHED[name]}" in listed
-        weight.copy_(remade(f"block.{PUBLISHED[name]}", tuple(weight.shape), 31))
+        weight.copy_(remade_weight(f"block.{PUBLISHED[name]}", tuple(weight.shape), 31))
     rng = np.random.default_rng(31)
     x = rng.standard_normal((6, 12, 32)).astype(np.float32)
     z = rng.standard_normal((6, 32, 2)).astype(np.float32)

@@ -69,15 +69,15 @@ class S5(nn.Module):
         """
         decay, gain = self._discretize(step_scale)
         of_input = torch.cat([self.input_weight[..., 0], self.input_weight[..., 1]])
-        driven = _times(gain, functional.linear(clip, of_input).chunk(2, dim=-1))
+        projected = _times(gain, functional.linear(clip, of_input).chunk(2, dim=-1))
         if memory is None:
-            real = imaginary = torch.zeros_like(driven[0][0])
+            real = imaginary = torch.zeros_like(projected[0][0])
         else:
             real, imaginary = (part.permute(0, 2, 3, 1) for part in memory)
         decays = tuple(part.expand(len(clip), *part.shape[1:]) for part in decay)
         reals, imaginaries = [], []
         for (a, b), (c, d) in zip(
-            zip(*decays, strict=True), zip(*driven, strict=True), strict=True
+            zip(*decays, strict=True), zip(*projected, strict=True), strict=True
         ):
             real, imaginary = a * real - b * imaginary + c, a * imaginary + b * real + d
             reals.append(real)
