@@ -141,7 +141,7 @@ def test_frames_go_through_the_network_in_clips_without_a_gap(num, num_tbins):
     assert values == list(range(num))
 
 
-@pytest.mark.parametrize("extractor", ["Vanilla", "VanillaGRU"])
+@pytest.mark.parametrize("extractor", ["Vanilla", "VanillaGRU", "VanillaS5"])
 def test_the_length_of_a_clip_does_not_change_the_boxes(tmp_path, extractor):
     path = write_recording(tmp_path / "x.dat", size=SensorSize(32, 32), num_bins=7)
     detector = build_detector(dataclasses.replace(TINY, feature_extractor=extractor))

@@ -54,6 +54,7 @@ from .models import (
     Detector as Detector,
     Vanilla as Vanilla,
     VanillaGRU as VanillaGRU,
+    VanillaS5 as VanillaS5,
     VggLike as VggLike,
     keep_memory as keep_memory,
 )

@@ -137,9 +137,9 @@ class DetectionConfig:
 
     # --- model ---
     detector: str = "SSD"
-    """Detector: SSD (configured by the options below), RVT-Tiny, RVT-Small or RVT-Base."""
+    """Detector: SSD (of the options below), RVT-Tiny, -Small, -Base, S5-ViT-Tiny, -Small, -Base."""
     feature_extractor: str = "Vanilla"
-    """Feature extractor: Vanilla, VanillaGRU or VggLike."""
+    """Feature extractor: Vanilla, VanillaGRU, VanillaS5 or VggLike."""
     feature_base: int = 16
     """Width of the backbone: its first convolution has twice as many channels."""
     feature_channels_out: int = 256

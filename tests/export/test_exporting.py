@@ -151,7 +151,7 @@ def no_shape_checks():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("feature_extractor", ["Vanilla", "VanillaGRU", "VggLike"])
+@pytest.mark.parametrize("feature_extractor", ["Vanilla", "VanillaGRU", "VanillaS5", "VggLike"])
 def test_memory_is_described_for_every_size(feature_extractor):
     detector = make(feature_extractor)
     parts = memory_parts(detector)

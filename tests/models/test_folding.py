@@ -36,6 +36,7 @@ def norms_of(detector):
     [
         {"feature_extractor": "Vanilla"},
         {"feature_extractor": "VanillaGRU"},
+        {"feature_extractor": "VanillaS5"},
         {"feature_extractor": "VggLike"},
         {"detector": "RVT-Tiny"},
     ],

@@ -9,7 +9,7 @@ import torch
 from evdet.build.completing import require_complete
 from evdet.config import DetectionConfig
 from evdet.models import Detector
-from evdet.models.rvt import RVT, RVT_PLANS, RVTPlan
+from evdet.models.rvt import RVT, RVT_PLANS, S5_VIT_PLANS, RVTPlan
 from evdet.models.ssd import (
     COCO_ANCHORS,
     DIGIT_ANCHORS,
@@ -22,12 +22,18 @@ from evdet.models.ssd import (
     DetectionLoss,
     Vanilla,
     VanillaGRU,
+    VanillaS5,
     VggLike,
 )
 
 __all__ = ["ANCHORS", "DETECTORS", "FEATURE_EXTRACTORS", "build_detector"]
 
-FEATURE_EXTRACTORS = {"Vanilla": Vanilla, "VanillaGRU": VanillaGRU, "VggLike": VggLike}
+FEATURE_EXTRACTORS = {
+    "Vanilla": Vanilla,
+    "VanillaGRU": VanillaGRU,
+    "VanillaS5": VanillaS5,
+    "VggLike": VggLike,
+}
 ANCHORS = {
     "COCO_ANCHORS": COCO_ANCHORS,
     "DIGIT_ANCHORS": DIGIT_ANCHORS,
@@ -92,7 +98,9 @@ def _build_rvt(config: DetectionConfig, plan: RVTPlan) -> RVT:
 
 DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
     "SSD": _build_ssd,
-    **{name: partial(_build_rvt, plan=plan) for name, plan in RVT_PLANS.items()},
+    **{
+        name: partial(_build_rvt, plan=plan) for name, plan in {**RVT_PLANS, **S5_VIT_PLANS}.items()
+    },
 }
 """The detectors by name."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints of the RVT project -> checkpoints of evdet."""
+"""Checkpoints of the RVT and S5-ViT projects -> checkpoints of evdet."""
 
 import dataclasses
 import re
@@ -14,7 +14,7 @@ from evdet.config import DetectionConfig
 from evdet.detectors.checkpoints import CheckpointError, shorten_list
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
 from evdet.events.representations import get_representation
-from evdet.models.rvt import RVT_PLANS
+from evdet.models.rvt import RVT_PLANS, S5_VIT_PLANS
 
 __all__ = ["RVT_NAMES", "import_rvt", "published_name"]
 
@@ -23,6 +23,16 @@ RVT_NAMES = (
     (r"^backbone\.(stages\.\d+)\.norm\.", r"mdl.backbone.\1.downsample_cf2cl.norm."),
     (r"^backbone\.(stages\.\d+)\.(window|grid)\.", r"mdl.backbone.\1.att_blocks.0.att_\2."),
     (r"^backbone\.(stages\.\d+)\.lstm\.gates\.", r"mdl.backbone.\1.lstm.conv1x1."),
+    (r"^backbone\.(stages\.\d+)\.s5\.", r"mdl.backbone.\1.s5_block."),
+    (r"\.s5_block\.norm\.", r".s5_block.attn_norm."),
+    (r"\.s5_block\.gate_norm\.", r".s5_block.ff_norm."),
+    (r"\.s5_block\.expand\.", r".s5_block.ff_enc."),
+    (r"\.s5_block\.mix\.", r".s5_block.ff_dec."),
+    (r"\.s5\.eigenvalues$", r".s5.seq.Lambda"),
+    (r"\.s5\.input_weight$", r".s5.seq.B"),
+    (r"\.s5\.output_weight$", r".s5.seq.C"),
+    (r"\.s5\.skip$", r".s5.seq.D"),
+    (r"\.s5\.log_step$", r".s5.seq.log_step"),
     (r"\.(qkv|proj)\.", r".self_attn.\1."),
     (r"\.scale(\d)$", r".ls\1.gamma"),
     (r"\.mlp\.0\.", r".mlp.net.0.0."),
@@ -48,9 +58,10 @@ RVT_NAMES = (
     (r"^head\.levels\.(\d)\.objectness\.", r"mdl.yolox_head.obj_preds.\1."),
     (r"(?<!downsample_cf2cl)\.norm\.", r".bn."),
 )
-"""Names of weights -> those of the RVT project: patterns and replacements, applied in order."""
+"""Names of weights -> those of both projects: patterns and replacements, applied in order."""
 
 _FIRST_LAYER = "mdl.backbone.stages.0.downsample_cf2cl.conv.weight"
+_S5_PART = ".s5_block."
 _CLASS_LAYER = "mdl.yolox_head.cls_preds.0.weight"
 
 _GEN1: Mapping[str, Any] = {
@@ -82,7 +93,7 @@ _DATA_SETS = {2: _GEN1, 3: _ONE_MPX}
 
 
 def published_name(name: str) -> str:
-    """Translate a name of a detector's `state_dict` to that of a published RVT checkpoint."""
+    """Translate a name of a detector's `state_dict` to that of a published checkpoint."""
     for ours, theirs in RVT_NAMES:
         name = re.sub(ours, theirs, name)
     return name
@@ -96,7 +107,7 @@ def import_rvt(
     width: int = 0,
     preprocess: str = "",
 ) -> dict[str, Any]:
-    """Convert a Lightning checkpoint of the RVT project into a checkpoint of evdet.
+    """Convert a Lightning checkpoint of the RVT or the S5-ViT project into a checkpoint of evdet.
 
     No code in the file runs: only its tensors are read.
 
@@ -112,8 +123,8 @@ def import_rvt(
         The content of the checkpoint: plain values and tensors, for `torch.save`.
 
     Raises:
-        CheckpointError: the file is not a checkpoint of RVT, or of another variant of it; the
-            message names missing and unknown weights.
+        CheckpointError: the file is not a checkpoint of RVT or S5-ViT, or of another variant of
+            them; the message names missing and unknown weights.
     """
     stored = open_state_dict(path)
     config = _config_of(path, stored, tuple(classes), (height, width), preprocess)
@@ -144,9 +155,10 @@ def _config_of(
         name = lacking[0] if lacking else _FIRST_LAYER
         raise CheckpointError(f"{path} is not a checkpoint of RVT: it has no {name}")
     width, in_channels = first.shape[:2]
-    names = [name for name, plan in RVT_PLANS.items() if plan.channels[0] == width]
+    plans = S5_VIT_PLANS if any(_S5_PART in name for name in stored) else RVT_PLANS
+    names = [name for name, plan in plans.items() if plan.channels[0] == width]
     if not names:
-        widths = ", ".join(f"{plan.channels[0]} ({name})" for name, plan in RVT_PLANS.items())
+        widths = ", ".join(f"{plan.channels[0]} ({name})" for name, plan in plans.items())
         raise CheckpointError(f"{path}: its first stage has {width} channels instead of {widths}")
     num_classes = last.shape[0]
     if not classes and num_classes not in _DATA_SETS:

@@ -16,8 +16,13 @@ from .postprocess import (
     to_detections as to_detections,
 )
 from .published import PUBLISHED as PUBLISHED, Publication as Publication
-from .recurrent import ConvGRU as ConvGRU, ConvLSTM as ConvLSTM
-from .rvt import RVT as RVT, RVT_PLANS as RVT_PLANS, RVTPlan as RVTPlan
+from .recurrent import ConvGRU as ConvGRU, ConvLSTM as ConvLSTM, ConvS5 as ConvS5
+from .rvt import (
+    RVT as RVT,
+    RVT_PLANS as RVT_PLANS,
+    S5_VIT_PLANS as S5_VIT_PLANS,
+    RVTPlan as RVTPlan,
+)
 from .ssd.anchors import (
     COCO_ANCHORS as COCO_ANCHORS,
     DIGIT_ANCHORS as DIGIT_ANCHORS,
@@ -31,7 +36,9 @@ from .ssd.feature_extractors import (
     RecurrentPyramid as RecurrentPyramid,
     Vanilla as Vanilla,
     VanillaGRU as VanillaGRU,
+    VanillaS5 as VanillaS5,
     VggLike as VggLike,
 )
 from .ssd.heads import BoxHead as BoxHead
 from .ssd.losses import DetectionLoss as DetectionLoss
+from .state_space import S5 as S5, S5Block as S5Block

@@ -62,6 +62,22 @@ def _rvt(*scores: PublishedScore) -> Publication:
     )
 
 
+def _s5_vit(gen1: float, one_mpx: float) -> Publication:
+    return Publication(
+        title="State space models for event cameras",
+        venue="CVPR 2024",
+        url="https://arxiv.org/abs/2402.15584",
+        scores=(
+            PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=gen1),
+            PublishedScore(data_set="1 Mpx", protocol="rvt-1mpx", map=one_mpx),
+        ),
+        weights="Gen1 and 1 Mpx, at https://github.com/uzh-rpg/ssms_event_cameras; `evdet import` "
+        "converts them. Trained and scored without memory between clips of 21 and 10 frames, since "
+        "the released code does not use the state that it returns; evdet carries it",
+        licence="published with the MIT-licensed repository, without a licence of their own",
+    )
+
+
 PUBLISHED = {
     "Vanilla": _RED,
     "RVT-Tiny": _rvt(PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=44.1)),
@@ -70,5 +86,7 @@ PUBLISHED = {
         PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=47.2),
         PublishedScore(data_set="1 Mpx", protocol="rvt-1mpx", map=47.4),
     ),
+    "S5-ViT-Small": _s5_vit(46.6, 46.5),
+    "S5-ViT-Base": _s5_vit(47.7, 47.8),
 }
 """By the name of a detector, or, for the SSD, of its feature extractor at its standard size."""

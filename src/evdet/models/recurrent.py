@@ -5,9 +5,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.models.layers import ConvLayer
+from evdet.models.state_space import S5Block, StepScale
 from evdet.shapes import Frames, Memory
 
-__all__ = ["ConvGRU", "ConvLSTM"]
+__all__ = ["ConvGRU", "ConvLSTM", "ConvS5"]
 
 Output = Float[Tensor, "T B D h w"]
 
@@ -124,6 +125,51 @@ class ConvGRU(nn.Module):
             hidden = torch.lerp(hidden, candidate, update)
             outputs.append(hidden)
         return torch.stack(outputs), (hidden,)
+
+    def forward(self, clip: Frames) -> Output:
+        """Read one clip on its own: `step` from empty memory."""
+        return self.step(clip)[0]
+
+
+class ConvS5(nn.Module):
+    """A convolution without memory, then a state space model of every cell by itself.
+
+    Args:
+        in_channels: channels C of each input frame.
+        hidden_channels: channels D of the memory and of each output frame.
+        stride: how many times smaller the memory is than the input, per side.
+
+    Source:
+        `evdet.models.state_space.S5`; the convolution takes the place of those to and from the
+        hidden state of `ConvLSTM`.
+    """
+
+    memory_names = S5Block.memory_names
+
+    def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.input_to_hidden = ConvLayer(
+            in_channels, hidden_channels, stride=stride, bias=True, relu=False
+        )
+        self.block = S5Block(hidden_channels)
+
+    def step(
+        self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
+    ) -> tuple[Output, Memory]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: the states that the previous call returned; None starts every lane with zeros.
+            step_scale: how long each frame lasts, as a multiple of the training's frames; None: 1.
+
+        Returns:
+            The output for each frame, and the last states.
+        """
+        cells = _whole_clip(self.input_to_hidden, clip).permute(0, 1, 3, 4, 2)
+        before = None if memory is None else (memory[0], memory[1])
+        outputs, after = self.block.step(cells, before, step_scale=step_scale)
+        return outputs.permute(0, 1, 4, 2, 3), after
 
     def forward(self, clip: Frames) -> Output:
         """Read one clip on its own: `step` from empty memory."""

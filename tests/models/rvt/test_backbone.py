@@ -90,7 +90,9 @@ def test_long_clips_go_in_pieces_on_a_cpu_and_nothing_changes(backbone, monkeypa
     clip = torch.randn(5, B, C, H, W)
     pieces = []
     monkeypatch.setattr(
-        backbone.stages[0], "step", lambda *args: pieces.append(len(args[0])) or step(*args)
+        backbone.stages[0],
+        "step",
+        lambda *args, step_scale: pieces.append(len(args[0])) or step(*args, step_scale=step_scale),
     )
     step = type(backbone.stages[0]).step.__get__(backbone.stages[0])
     whole, last = backbone.step(clip, WINDOW)

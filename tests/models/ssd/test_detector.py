@@ -17,7 +17,7 @@ def make(**fields):
     return build_detector(DetectionConfig(**{**SMALL, **fields}))
 
 
-@pytest.fixture(params=["Vanilla", "VanillaGRU", "VggLike"])
+@pytest.fixture(params=["Vanilla", "VanillaGRU", "VanillaS5", "VggLike"])
 def detector(request):
     detector = make(feature_extractor=request.param).eval()
     # A fresh head finds nothing; this one finds something everywhere.

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from evdet.models import Vanilla, VanillaGRU, VggLike
+from evdet.models import Vanilla, VanillaGRU, VanillaS5, VggLike
 
-MAKERS = [Vanilla, VanillaGRU, VggLike]
+MAKERS = [Vanilla, VanillaGRU, VanillaS5, VggLike]
 
 
 def test_the_footprint_equals_the_published_one():

@@ -1,4 +1,9 @@
-from .detector import RVT as RVT, RVT_PLANS as RVT_PLANS, RVTPlan as RVTPlan
+from .detector import (
+    RVT as RVT,
+    RVT_PLANS as RVT_PLANS,
+    S5_VIT_PLANS as S5_VIT_PLANS,
+    RVTPlan as RVTPlan,
+)
 from .head import RVTOutputs as RVTOutputs
 from .loss import BOX_WEIGHT as BOX_WEIGHT, rvt_loss as rvt_loss
 from .simota import (

@@ -1,8 +1,9 @@
-"""RVT: frames -> boxes, by attention within a frame and memory between frames."""
+"""RVT and S5-ViT: frames -> boxes, by attention within a frame and memory between frames."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,9 +19,10 @@ from evdet.models.rvt.head import DecoupledHead, RVTOutputs
 from evdet.models.rvt.loss import rvt_loss
 from evdet.models.rvt.neck import PathAggregation
 from evdet.models.rvt.sizes import grid_of
+from evdet.models.state_space import StepScale
 from evdet.shapes import Frames, Maps, Memory
 
-__all__ = ["RVT", "RVT_PLANS", "RVTPlan"]
+__all__ = ["RVT", "RVT_PLANS", "S5_VIT_PLANS", "RVTPlan"]
 
 
 _NUM_HEAD_LEVELS = 3
@@ -39,6 +41,8 @@ class RVTPlan:
     """Channels of an attention head."""
     num_blocks: int
     """Bottlenecks in each mixing block of the neck."""
+    recurrent: Literal["lstm", "s5"] = "lstm"
+    """Memory of a stage: that of RVT, or that of S5-ViT, for which a frame has a duration."""
 
 
 RVT_PLANS = {
@@ -46,11 +50,16 @@ RVT_PLANS = {
     "RVT-Small": RVTPlan(channels=(48, 96, 192, 384), head_channels=24, num_blocks=1),
     "RVT-Base": RVTPlan(channels=(64, 128, 256, 512), head_channels=32, num_blocks=2),
 }
-"""The three published sizes."""
+"""The three published sizes of RVT."""
+S5_VIT_PLANS = {
+    name.replace("RVT", "S5-ViT"): dataclasses.replace(plan, recurrent="s5")
+    for name, plan in RVT_PLANS.items()
+}
+"""S5-ViT-Small and S5-ViT-Base as published, and S5-ViT-Tiny, which is evdet's own."""
 
 
 class RVT(Detector):
-    """Recurrent vision transformer with the neck and the head of YOLOX.
+    """Recurrent vision transformer with the neck and the head of YOLOX; RVT or S5-ViT by its plan.
 
     Args:
         plan: sizes of the network.
@@ -60,7 +69,8 @@ class RVT(Detector):
 
     Source:
         Gehrig and Scaramuzza, "Recurrent vision transformers for object detection with event
-        cameras", CVPR 2023, https://arxiv.org/abs/2212.05598.
+        cameras", CVPR 2023, https://arxiv.org/abs/2212.05598. Zubic et al., "State space models for
+        event cameras", CVPR 2024, https://arxiv.org/abs/2402.15584.
     """
 
     stream_thresholds = SelectionThresholds(score_thresh=0.1, nms_thresh=0.45)
@@ -75,7 +85,10 @@ class RVT(Detector):
     ) -> None:
         super().__init__(frame_spec)
         self.backbone = RecurrentTransformer(
-            in_channels, plan.channels, head_channels=plan.head_channels
+            in_channels,
+            plan.channels,
+            head_channels=plan.head_channels,
+            recurrent=plan.recurrent,
         )
         in_head = plan.channels[-_NUM_HEAD_LEVELS:]
         self.neck = PathAggregation(in_head, num_blocks=plan.num_blocks)
@@ -110,12 +123,20 @@ class RVT(Detector):
             for kind in ("weight", "bias")
         )
 
-    def extract(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def extract(
+        self,
+        clip: Frames,
+        memory: Memory | None = None,
+        *,
+        step_scale: StepScale | None = None,
+    ) -> tuple[Maps, Memory]:
         """Compute the features of every stage, for padded frames.
 
         Args:
             clip: the next T frames of each of the B lanes, of any size; bytes are counts.
             memory: what the previous call returned; None starts every lane with empty memory.
+            step_scale: how long each frame lasts, as a multiple of the training's frames; None:
+                1. RVT ignores it, S5-ViT does not.
 
         Returns:
             A map of each stage, finest first, of F = T·B frames, time-major; and the memory.
@@ -130,7 +151,7 @@ class RVT(Detector):
         if below or right:
             clip = functional.pad(clip, (0, right, 0, below))
         dtype = next(self.backbone.parameters()).dtype
-        return self.backbone.step(clip.to(dtype), window, memory)
+        return self.backbone.step(clip.to(dtype), window, memory, step_scale=step_scale)
 
     def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
         """Give every cell of every frame; see `Detector.find_candidates`.

@@ -6,6 +6,11 @@ from .anchors import (
     Anchors as Anchors,
 )
 from .detector import SSD as SSD
-from .feature_extractors import Vanilla as Vanilla, VanillaGRU as VanillaGRU, VggLike as VggLike
+from .feature_extractors import (
+    Vanilla as Vanilla,
+    VanillaGRU as VanillaGRU,
+    VanillaS5 as VanillaS5,
+    VggLike as VggLike,
+)
 from .heads import BoxHead as BoxHead
 from .losses import LOSSES as LOSSES, DetectionLoss as DetectionLoss

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
-from evdet.models.recurrent import ConvGRU, ConvLSTM
+from evdet.models.recurrent import ConvGRU, ConvLSTM, ConvS5
 from evdet.shapes import Frames, Memory
 
-__all__ = ["FeatureExtractor", "RecurrentPyramid", "Vanilla", "VanillaGRU", "VggLike"]
+__all__ = ["FeatureExtractor", "RecurrentPyramid", "Vanilla", "VanillaGRU", "VanillaS5", "VggLike"]
 
 Maps = list[Float[Tensor, "F D _ _"]]
 
@@ -70,7 +70,7 @@ class RecurrentPyramid(nn.Module):
         *,
         cout: int,
         levels: int,
-        recurrent: Callable[[int, int, int], ConvLSTM | ConvGRU],
+        recurrent: Callable[[int, int, int], ConvLSTM | ConvGRU | ConvS5],
     ) -> None:
         super().__init__()
         self.cout = cout
@@ -105,7 +105,7 @@ class RecurrentPyramid(nn.Module):
         per_level = len(self.memory_names) // self.levels
         for level, layer in enumerate(self.pyramid):
             old = None if memory is None else memory[per_level * level : per_level * (level + 1)]
-            features, new = cast(ConvLSTM | ConvGRU, layer).step(features, old)
+            features, new = cast(ConvLSTM | ConvGRU | ConvS5, layer).step(features, old)
             maps.append(features.flatten(0, 1))
             carried.extend(new)
         return maps, tuple(carried)
@@ -143,6 +143,20 @@ def VanillaGRU(cin: int, base: int = 16, cout: int = 256, levels: int = 5) -> Re
     """
     return RecurrentPyramid(
         _squeeze_excite_stem(cin, base), 8 * base, cout=cout, levels=levels, recurrent=ConvGRU
+    )
+
+
+def VanillaS5(cin: int, base: int = 16, cout: int = 256, levels: int = 5) -> RecurrentPyramid:
+    """Make `Vanilla` with state space models, whose memory decays and turns in every cell.
+
+    Args:
+        cin: channels of a frame.
+        base: width: the stem gives 2, 4, 4 and 8 times as many channels.
+        cout: channels of every feature map.
+        levels: feature maps.
+    """
+    return RecurrentPyramid(
+        _squeeze_excite_stem(cin, base), 8 * base, cout=cout, levels=levels, recurrent=ConvS5
     )
 
 

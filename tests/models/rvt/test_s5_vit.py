@@ -1,0 +1,174 @@
+"""The same network as S5-ViT's own code, and a memory that it does not have."""
+
+import ast
+import copy
+from collections import namedtuple
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from evdet.detectors import import_rvt, published_name
+from evdet.detectors.checkpoints import load_network
+from evdet.models.rvt import RVT, S5_VIT_PLANS, RVTPlan
+from models.rvt.published_s5 import remade_weight
+
+SEEDS = {"small": 32, "base": 33}
+SIZES = ["small", "base"]
+# Four frames of a real size take seconds.
+pytestmark = pytest.mark.filterwarnings("error")
+NUM_WEIGHTS = {"small": 9_677_205, "base": 18_192_149}
+Remade = namedtuple("Remade", "detector clip golden")
+TOY = RVTPlan(channels=(8, 8, 16, 16), head_channels=8, num_blocks=1, recurrent="s5")
+
+
+def on_meta(size):
+    with torch.device("meta"):
+        return RVT(S5_VIT_PLANS[f"S5-ViT-{size.title()}"], 20, 2).eval()
+
+
+@pytest.fixture
+def toy():
+    torch.manual_seed(0)
+    return RVT(TOY, 2, 2).eval()
+
+
+@pytest.fixture(scope="session")
+def remade(tmp_path_factory, request):
+    """Makes the detector of a size by importing a checkpoint, its input and the numbers."""
+    folder = request.config.getoption("--event-data")
+
+    @cache
+    def make(size):
+        if folder is None:
+            pytest.skip("needs --event-data DIR, a folder of real recordings")
+        place, seed = tmp_path_factory.mktemp(size), SEEDS[size]
+        lines = (folder / "s5_golden" / f"s5_{size}_keys.txt").read_text().splitlines()
+        shapes = {key: ast.literal_eval(shape) for key, shape in (x.split(" ", 1) for x in lines)}
+        weights = {key: remade_weight(key, shape, seed) for key, shape in shapes.items()}
+        torch.save({"state_dict": weights}, place / "s5.ckpt")
+        torch.save(import_rvt(place / "s5.ckpt"), place / "ours.ckpt")
+        rng = np.random.default_rng(seed)
+        x = rng.integers(0, 11, (4, 2, 20, 256, 320)).astype(np.uint8)
+        x[rng.random(x.shape) < 0.9] = 0
+        golden = np.load(folder / "s5_golden" / f"s5_{size}_gen1.npz")
+        assert x.sum() == golden["input_sum"]
+        return Remade(load_network(place / "ours.ckpt"), torch.from_numpy(x), golden)
+
+    return make
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_there_are_as_many_weights_as_published(size):
+    assert sum(weight.numel() for weight in on_meta(size).parameters()) == NUM_WEIGHTS[size]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_names_and_shapes_are_those_of_the_published_files(size, event_data):
+    lines = (event_data / "s5_golden" / f"s5_{size}_keys.txt").read_text().splitlines()
+    published = {key: ast.literal_eval(shape) for key, shape in (x.split(" ", 1) for x in lines)}
+    ours = on_meta(size).state_dict()
+    assert {published_name(name): tuple(w.shape) for name, w in ours.items()} == published
+
+
+def test_a_stream_is_the_same_however_it_is_cut(toy):
+    clip = torch.rand(5, 2, 2, 64, 64) * 9
+    scales = 0.2 + 3 * torch.rand(5, 2)
+    whole, expected = toy.extract(clip, step_scale=scales)
+    first, memory = toy.extract(clip[:2], step_scale=scales[:2])
+    second, memory = toy.extract(clip[2:], memory, step_scale=scales[2:])
+    assert_close([torch.cat(pair) for pair in zip(first, second, strict=True)], whole)
+    assert_close(memory, expected)
+
+
+def test_long_clips_are_read_in_parts_with_their_durations(toy, monkeypatch):
+    clip, scales = torch.rand(5, 1, 2, 64, 64) * 9, 0.2 + 3 * torch.rand(5, 1)
+    whole, _ = toy.extract(clip, step_scale=scales)
+    monkeypatch.setattr(type(toy.backbone), "_bins_at_once", lambda *_: 2)
+    assert_close(toy.extract(clip, step_scale=scales)[0], whole)
+
+
+def test_memory_and_duration_change_the_features(toy):
+    clip = torch.rand(3, 1, 2, 64, 64) * 9
+    _, memory = toy.extract(clip)
+    fresh, _ = toy.extract(clip[:1])
+    carried, _ = toy.extract(clip[:1], memory)
+    longer, _ = toy.extract(clip[:1], memory, step_scale=torch.full((1, 1), 4.0))
+    assert (carried[-1] - fresh[-1]).abs().max() > 1e-3
+    assert (carried[-1] - longer[-1]).abs().max() > 1e-3
+
+
+def near(found, expected):
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def assert_features(features, golden, prefix=""):
+    for number, level in enumerate(features, 1):
+        last, first = (part.double().numpy() for part in (level[-2:], level[:2]))
+        near(last[0, :4, :3, :3], golden[f"{prefix}features{number}_slice"])
+        sums = [golden[f"{prefix}features{number}_{kind}"] for kind in ("sum", "abs")]
+        scale = 1e-4 * sums[1]
+        assert last.sum() == pytest.approx(float(sums[0]), abs=scale)
+        assert np.abs(last).sum() == pytest.approx(float(sums[1]), abs=scale)
+        if not prefix:
+            near(first[0, :4, :3, :3], golden[f"first_features{number}_slice"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", ["", "half_step_", "double_step_"])
+@torch.no_grad()
+def test_features_are_the_originals_at_any_duration(size, kind, remade):
+    detector, clip, golden = remade(size)
+    scale = {"": None, "half_step_": 0.5, "double_step_": 2.0}[kind]
+    scales = None if scale is None else torch.full(clip.shape[:2], scale)
+    features, memory = detector.extract(clip, step_scale=scales)
+    assert_features(features, golden, kind)
+    if not kind:
+        for stage in range(4):
+            pair = torch.stack(memory[2 * stage : 2 * stage + 2], dim=-1).double().numpy()
+            near(pair[1, :4, :2, :2], golden[f"state{stage + 1}_slice"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@torch.no_grad()
+def test_a_stream_of_single_frames_gives_the_numbers_of_the_clip(size, remade):
+    detector, clip, _ = remade(size)
+    memory, features = None, []
+    for frame in clip:
+        features, memory = detector.extract(frame[None], memory)
+    whole, _ = detector.extract(clip)
+    for level, expected in zip(features, whole, strict=True):
+        near(level.numpy(), expected[-2:].numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_losses_and_gradients_are_the_originals(size, remade):
+    detector, clip, golden = remade(size)
+    detector = copy.deepcopy(detector).train()
+    frames = [from_golden(torch.from_numpy(frame)) for frame in golden["labels"]]
+    labels = [frames[at : at + 2] for at in range(0, 8, 2)]
+    losses, _ = detector.compute_loss({"inputs": clip, "labels": labels})
+    sum(losses.values()).backward()
+
+    found = [losses[name].item() for name in ("loc_loss", "obj_loss", "cls_loss")]
+    wanted = [golden[f"loss_{name}"] for name in ("iou_loss", "conf_loss", "cls_loss")]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+    weights = {published_name(name): weight for name, weight in detector.named_parameters()}
+    norms = [name.removeprefix("grad_") for name in golden if name.startswith("grad_")]
+    assert norms
+    for name in norms:
+        grad = weights[f"mdl.{name}"].grad
+        assert grad.norm().item() == pytest.approx(float(golden[f"grad_{name}"]), rel=1e-3), name
+
+
+def from_golden(rows):
+    """Rows of class, cx, cy, w, h, padded with zeros -> x1 y1 x2 y2 label."""
+    rows = rows[rows[:, 3] > 0]
+    centre, half = rows[:, 1:3], rows[:, 3:5] / 2
+    return torch.cat([centre - half, centre + half, rows[:, :1] + 1], dim=1)
