@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from evdet.data.folder import open_folder
-from evdet.data.shares import assign
 from evdet.data.split import do_split, plan_split
+from evdet.data.split.shares import assign
 from evdet.labels.label_map import FolderError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}

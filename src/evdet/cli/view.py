@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import tyro
 from tqdm import tqdm
 
-from evdet.atomic_file import write_bytes
+from evdet.atomic_file import remove_leftovers, write_bytes
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
@@ -46,11 +46,16 @@ from evdet.outputs import (
     ShownBoxes,
     View,
     bins_to_show,
+    check_folder_apart,
     check_picture_folder,
     contact_sheet,
     enlargement,
     fit_sheet,
+    label_maps_of,
+    number_of_picture,
     picture_name,
+    prepare_files,
+    recording_files,
     show_boxes,
     view_frames,
     write_pictures,
@@ -206,6 +211,10 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
     first = bins.start - recording.start // options.delta_t
     frames = range(first, first + len(bins))
     check_picture_folder(folder, frames, overwrite=options.force)
+    check_folder_apart(folder, read=_files_read(options))
+    there = (path for path in _pictures_in(folder) if number_of_picture(path) in frames)
+    prepare_files([], derived=there, read=_files_read(options))
+    remove_leftovers([], folders=[folder])
     _check_counted(options, size, first)
     prelabels = None if options.prelabels is None else _labels_for(options, recording, size)
     pictures = _Progress(
@@ -237,6 +246,11 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
     pictures.raise_problem("The pictures show the time bins before the damage.")
 
 
+def _pictures_in(folder: Path) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in paths if number_of_picture(path) is not None]
+
+
 def _check_frame_options(options: ViewOptions) -> None:
     unsuited = [
         name
@@ -259,10 +273,10 @@ def _check_frame_options(options: ViewOptions) -> None:
             raise ValueError(
                 f"cannot write {path}: with --frames the ending must be {' or '.join(suffixes)}"
             )
-        beside = labels_beside(options.recording) if options.recording.exists() else []
-        check_writable(path, read=(*_files_read(options), *beside))
+        check_writable(path, read=_files_read(options))
         if path.exists() and not options.force:
             raise ValueError(f"cannot write {path}: it exists (--force overwrites it)")
+    prepare_files([options.output, options.prelabels], read=_files_read(options))
     if options.output is not None and 1e6 / options.delta_t > _MAX_FRAMES_PER_SECOND:
         raise ValueError(
             f"cannot write {options.output}: {1e6 / options.delta_t:g} frames/s, at most "
@@ -341,8 +355,9 @@ def _check_output(options: ViewOptions, output: Path) -> None:
         )
 
 
-def _files_read(options: ViewOptions) -> tuple[Path | None, ...]:
-    return options.recording, options.boxes, options.label_map
+def _files_read(options: ViewOptions) -> list[Path | None]:
+    belong = [*recording_files(options.recording), *label_maps_of(options.boxes)]
+    return [*belong, options.boxes, options.label_map]
 
 
 def _boxes_of(recording: Recording, options: ViewOptions) -> ShownBoxes:

@@ -19,6 +19,7 @@ from .classes import (
 )
 from .conversion import (
     LABEL_FORMATS as LABEL_FORMATS,
+    class_lists_beside as class_lists_beside,
     class_names_in as class_names_in,
     find_format as find_format,
     write_labels as write_labels,

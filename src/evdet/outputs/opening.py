@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evdet.atomic_file import write_error
 from evdet.draw import (
     RerunWriter,
     Trails,
@@ -26,6 +27,7 @@ from evdet.labels import BOX_SUFFIXES, BoxWriter
 from evdet.outputs.found_pictures import draw_found, picture_of
 from evdet.outputs.picture_size import enlargement
 from evdet.outputs.unbroken import UnbrokenWrites
+from evdet.outputs.written_files import prepare_files
 from evdet.pipeline import DetectedFrame
 from evdet.shapes import Picture
 from evdet.sources import FrameStream
@@ -101,12 +103,7 @@ def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
             raise ValueError(f"cannot write {path}: it is a folder")
         if not path.absolute().parent.is_dir():
             raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
-        for source in sources:
-            if path.exists() and source.exists() and path.samefile(source):
-                raise ValueError(f"cannot write {path}: it is the source; name another file")
-    twice = [path for i, path in enumerate(paths) if path.absolute() in _absolute(paths[:i])]
-    if twice:
-        raise ValueError(f"{twice[0]} is named twice as an output")
+    prepare_files(paths, read=sources)
     suffixes = {path.suffix.lower() for path in paths}
     if _VIDEO_SUFFIX in suffixes:
         check_video_available()
@@ -294,8 +291,4 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from error
-
-
-def _absolute(paths: Sequence[Path]) -> list[Path]:
-    return [path.absolute() for path in paths]
+        raise OutputError(str(write_error(path, error))) from error

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import shutil
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from evdet.atomic_file import remove_leftovers, replacing_folder
 from evdet.events import Events, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.hdf5 import write_dsec
@@ -145,23 +144,16 @@ def write_simulated_folder(
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     check_free(out)
-    out = out.resolve()
-    unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
     jobs = [(split, index) for split in SPLITS for index in range(getattr(plan, split))]
-    try:
+    remove_leftovers([out])
+    with replacing_folder(out) as part:
         for split in SPLITS:
-            (unfinished / split).mkdir(parents=True)
-        for name in _run(partial(_write_recording, plan, unfinished), jobs, workers):
+            (part / split).mkdir()
+        for name in _run(partial(_write_recording, plan, part), jobs, workers):
             on_recording(name)
         names = dict(enumerate(classes_of(plan.scenes.kind)))
-        (unfinished / LABEL_MAP_FILE).write_text(
-            json.dumps(names, indent=1) + "\n", encoding="utf-8"
-        )
-        (unfinished / SIMULATION_FILE).write_text(_describe(plan), encoding="utf-8")
-        _publish(unfinished, out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        (part / LABEL_MAP_FILE).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+        (part / SIMULATION_FILE).write_text(_describe(plan), encoding="utf-8")
 
 
 def _run(
@@ -225,13 +217,3 @@ def _describe(plan: SimulationPlan) -> str:
     if plan.scenes.kind == "nmnist":
         del content["sensor"]  # a real one
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def _publish(unfinished: Path, out: Path) -> None:
-    if not out.exists():
-        unfinished.rename(out)
-        return
-    # An empty folder may be a shell's current one: it is filled, not replaced.
-    for entry in sorted(unfinished.iterdir()):
-        entry.rename(out / entry.name)
-    unfinished.rmdir()

@@ -41,7 +41,8 @@ def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
             or hdf5plugin, which provides Blosc, is not installed.
     """
     compression = _blosc()
-    with replacing(path) as part, h5py.File(part, "w") as file:
+    # Without a lock of its own: `replacing` holds one.
+    with replacing(path) as part, h5py.File(part, "w", locking=False) as file:
         num_events = _write(file, _in_order(blocks, path, size), compression)
         file.attrs["width"], file.attrs["height"] = size.width, size.height
     return num_events
