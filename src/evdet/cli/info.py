@@ -181,7 +181,7 @@ def _describe_streams(
             if own is not None and own in pictures:
                 raise ValueError(
                     f"cannot write {own}: two recordings would write it; describe them one by one"
-                )
+                ) from None
             chosen = replace(chosen, png=own, files=(path,))
             problems += _describe_streams(chosen, path, size)
         print(_line("streams", "every other command reads one of them: --stream "

@@ -96,7 +96,7 @@ def labels(options: LabelsOptions) -> None:
         frame_period=options.frame_period,
         start=0 if span is None else span.start or 0,
     )
-    # Frames of an earlier conversion, which the new files did not replace, would be read as further.
+    # Frames of an earlier conversion that were not replaced would be read as further ones.
     for path, before in old:
         if path.exists() and os.path.samestat(path.stat(), before):
             path.unlink()

@@ -71,12 +71,9 @@ def check_folder_apart(folder: Path | None, *, read: Iterable[Path | None]) -> N
     place = os.path.realpath(folder)
     for one in read:
         if one is not None and one.is_dir() and _lies_in(place, os.path.realpath(one)):
-            what = (
-                "it is read"
-                if place == os.path.realpath(one)
-                else f"it lies in {one}, which is read"
+            raise ValueError(
+                f"cannot write to {folder}: it lies in {one}, which is read; name another folder"
             )
-            raise ValueError(f"cannot write to {folder}: {what}; name another folder")
 
 
 def recording_files(recording: Path | None) -> list[Path]:

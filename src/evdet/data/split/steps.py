@@ -59,14 +59,14 @@ def _do(journal: Journal) -> None:
                 made.add(target.parent)
             _place(source, target, journal.how)
         except OSError as error:
-            if error.filename is not None and str(error.filename) == str(source):
-                if not os.path.lexists(source):
-                    raise
+            if not os.path.lexists(source) and not os.path.lexists(target):
+                raise
             raise write_error(target, error) from error
 
 
 def _journal_of(plan: SplitPlan, how: How) -> Journal:
-    parts, links = {}, {}
+    parts: dict[str, tuple[str, ...]] = {}
+    links: dict[str, str] = {}
     for split, recordings in plan.parts.items():
         files = [path for part in recordings for path in part.files]
         names = [path.relative_to(plan.folder).as_posix() for path in files]
