@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from evdet.atomic_file import remove_leftovers
-from evdet.data import SPLIT_JOURNAL, SPLITS, layout_of
+from evdet.data import SPLIT_JOURNAL
 from evdet.labels import LABEL_MAP_FILE, LABEL_SUFFIXES, FolderError, key_of
 from evdet.runs import RunFolder
 
@@ -106,6 +106,9 @@ def dataset_files(folder: Path | None) -> list[Path]:
     """What is read of a data set: its splits, its label map, and how it was made."""
     if folder is None or not folder.is_dir():
         return []
+    # Here, because it loads torch, which takes longer than `evdet info`.
+    from evdet.data import SPLITS, layout_of
+
     files = [folder / name for name in _OF_DATA_SET]
     try:
         layout = layout_of(folder)
