@@ -87,10 +87,14 @@ def export(options: ExportOptions) -> int:
     exported = export_onnx(
         detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
     )
-    comparisons = [compare_onnx(detector, unchecked, frames)]
-    if exported.free:
-        others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
-        comparisons.append(compare_onnx(detector, unchecked, others))
+    try:
+        comparisons = [compare_onnx(detector, unchecked, frames)]
+        if exported.free:
+            others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
+            comparisons.append(compare_onnx(detector, unchecked, others))
+    except BaseException:
+        unchecked.unlink(missing_ok=True)
+        raise
     print("\n".join([*_describe_file(exported), "", *describe_comparisons(comparisons)]))
     problems = [each.problem for each in comparisons if each.problem is not None]
     if problems:

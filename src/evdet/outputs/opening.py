@@ -141,6 +141,7 @@ class Outputs:
         self._trails = Trails() if is_tracked else None
         self.num_untracked = 0
         """Boxes that MOT text leaves out, since they have no track."""
+        self._older: dict[Path, _Version | None] = {}
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
 
@@ -184,10 +185,16 @@ class Outputs:
                 with _naming(path):
                     writer.write(found, index)
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The files that were created or replaced."""
+        return tuple(path for path, older in self._older.items() if _version_of(path) != older)
+
     def _open_all(self) -> None:
         """Replace older files by empty ones, in the first call."""
         if self._writers:
             return
+        self._older = {path: _version_of(path) for path in self.paths}
         for path in self.paths:
             with _naming(path):
                 self._writers.append((path, self._open(path)))
@@ -283,6 +290,21 @@ class _Writer(NamedTuple):
     write: Callable[[DetectedFrame, int], None]
     """Takes a frame and its index."""
     close: Callable[[], None]
+
+
+class _Version(NamedTuple):
+    """Tells a file from the one that it replaces."""
+
+    inode: int
+    modified_ns: int
+    num_bytes: int
+
+
+def _version_of(path: Path) -> _Version | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return _Version(status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 @contextlib.contextmanager

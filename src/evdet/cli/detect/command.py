@@ -236,7 +236,7 @@ def _conclude(
     score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
     if not summary.num_boxes and score_thresh:
         print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
-    written = [str(path) for path in outputs.paths if path.exists()]
+    written = [str(path) for path in outputs.written]
     if written:
         print(f"written: {', '.join(written)}")
         if outputs.num_untracked:
