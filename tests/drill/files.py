@@ -278,9 +278,7 @@ def _hidden_parts(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob(".*.part"))
 
 
-def _is_left_over_and_removed(
-    words: str, again: str, signals: Sequence[int], folder: Path
-) -> str | None:
+def _is_removed(words: str, again: str, signals: Sequence[int], folder: Path) -> str | None:
     """Kill a command while it writes; a signal leaves nothing, and a kill nothing for long."""
     _lay_out(folder, 60.0)
     for number in signals:
@@ -289,7 +287,7 @@ def _is_left_over_and_removed(
             return f"wrote no temporary file: {command.answer().err.strip()}"
         command.send(number)
         answer = command.answer()
-        if answer.status != 128 + number:
+        if answer.status not in (128 + number, 2 if number == signal.SIGINT else 0):
             return f"status {answer.status} after signal {number}"
         if number != signal.SIGKILL and _hidden_parts(folder):
             return f"signal {number} leaves {_hidden_parts(folder)}"
@@ -395,40 +393,37 @@ def _attack(kind: str, name: str, run: Callable[..., str | None], *values: objec
     return Attack(kind, name, partial(run, *values))
 
 
-_KILLS = (signal.SIGKILL,)
+_INPUTS, _DISK, _LEFT = "outputs that are inputs", "full disk", "two at once / leftovers"
+_CONVERT = ("convert drive_td.dat x.h5 --force", "convert drive_td.dat x.h5 --force --duration 1")
+_VIDEO = ("view drive_td.dat --output x.mp4", "view drive_td.dat --output x.mp4 --duration 1")
+_SIMULATE = ("simulate out --count 6", "simulate out --count 3 --minutes 0.01")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 FILES = (
     *(
-        _attack("outputs that are inputs", f"evdet {command}", _are_refused, command)
+        _attack(_INPUTS, f"evdet {command}", _are_refused, command)
         for command in dict.fromkeys(words.split()[0] for words, _ in _REFUSED)
     ),
     *(
-        _attack("full disk", f"evdet {words.format(name)}, {most} bytes", _no_space, words, name, most)
+        _attack(_DISK, f"evdet {words.format(name)}, {most} bytes", _no_space, words, name, most)
         for words, name, most in _WRITERS
     ),
     *(
-        _attack("full disk", f"evdet {words.format(name)} on {most} KB", _on_tmpfs, words, name, most)
+        _attack(_DISK, f"evdet {words.format(name)} on {most} KB", _on_tmpfs, words, name, most)
         for words, name, most in _ON_TMPFS
     ),
+    *(_attack(_DISK, f"evdet split --how {how}", _split_on_tmpfs, how) for how in ("copy", "move")),
     *(
-        _attack("full disk", f"evdet split --how {how}", _split_on_tmpfs, how)
-        for how in ("copy", "move")
+        _attack(_LEFT, f"evdet {words[0]} is killed", _is_removed, *words, (signal.SIGKILL,))
+        for words in (_CONVERT, _VIDEO, _SIMULATE)
     ),
-    _attack("two at once / leftovers", "convert is killed", _is_left_over_and_removed,
-            "convert drive_td.dat x.h5 --force", "convert drive_td.dat x.h5 --force --duration 1",
-            _KILLS),
-    _attack("two at once / leftovers", "convert gets SIGINT", _is_left_over_and_removed,
-            "convert drive_td.dat x.h5 --force", "info drive_td.dat", (signal.SIGTERM,)),
-    _attack("two at once / leftovers", "a video is killed", _is_left_over_and_removed,
-            "view drive_td.dat --output x.mp4", "view drive_td.dat --output x.mp4 --duration 1",
-            _KILLS),
-    _attack("two at once / leftovers", "simulate is killed", _is_left_over_and_removed,
-            "simulate out --count 6", "simulate out --count 3 --minutes 0.01", _KILLS),
-    _attack("two at once / leftovers", "the same conversion twice", _live_one_stays),
-    _attack("two at once / leftovers", "links lie under temporary names", _planted),
-    _attack("two at once / leftovers", "umask 077", _umask),
-    _attack("two at once / leftovers", "two splits at once", _split_beside),
+    _attack(_LEFT, "evdet convert gets signals", _is_removed, *_CONVERT, _SIGNALS),
+    _attack(_LEFT, "the same conversion twice", _live_one_stays),
+    _attack(_LEFT, "links lie under temporary names", _planted),
+    _attack(_LEFT, "umask 077", _umask),
+    _attack(_LEFT, "two splits at once", _split_beside),
     *(
-        _attack("two at once / leftovers", f"split --how {how} is killed", _split_killed, how)
+        _attack(_LEFT, f"evdet split --how {how} is killed", _split_killed, how)
         for how in ("move", "link", "copy")
     ),
-)  # fmt: skip
+)

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -165,7 +168,10 @@ def _run(
         return
     # spawn: a fork of a process with threads, such as torch's, may hang.
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_leave_interrupts
+        min(workers, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=_follow,
+        initargs=(os.getpid(),),
     ) as pool:
         try:
             for done in as_completed([pool.submit(write, job) for job in jobs]):
@@ -180,9 +186,16 @@ def _run(
             raise
 
 
-def _leave_interrupts() -> None:
-    """Ignore Ctrl-C in the workers: the main process handles it."""
+def _follow(main: int) -> None:
+    """Ignore Ctrl-C in a worker, which the main process handles, and end after that process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(main,), daemon=True).start()
+
+
+def _end_after(main: int) -> None:
+    while os.getppid() == main:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:
