@@ -3,7 +3,8 @@
 from drill.attack import Attack
 from drill.files import FILES
 from drill.terminal import TERMINAL
+from drill.time_limits import TIME
 
 __all__ = ["ATTACKS"]
 
-ATTACKS: tuple[Attack, ...] = (*TERMINAL, *FILES)
+ATTACKS: tuple[Attack, ...] = (*TERMINAL, *FILES, *TIME)

@@ -184,7 +184,7 @@ def _keys_of_files(paths: Iterable[Path]) -> set[str]:
 
 def _is_unit(folder: Path, keys_beside: Container[str]) -> bool:
     """Whether a folder is one recording's labels, a ROS 2 bag, or one sequence of RVT's frames."""
-    if is_bag_folder(folder) or _is_rvt(folder):
+    if _is_recording(folder):
         return True
     suffixes = {path.suffix.lower() for path in folder.iterdir()}
     if not suffixes & {".txt", ".xml"} or suffixes & set(_RECORDINGS):
@@ -200,14 +200,15 @@ def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """The recordings of one folder, and its label files by the recording's name."""
     paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
     labels: dict[str, list[Path]] = {}
-    recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
-    recordings += [path for path in paths if is_bag_folder(path) or _is_rvt(path)]
+    folders = {path for path in paths if path.is_dir()}
+    recordings = [path for path in paths if path.suffix.lower() in _RECORDINGS and path.is_file()]
+    recordings += [path for path in paths if path in folders and _is_recording(path)]
     unsure, known = [], set(recordings)
     keys_of_files = _keys_of_files(paths)
     for path in paths:
         if path in known:
             continue
-        if path.is_dir():
+        if path in folders:
             if _is_unit(path, keys_of_files):
                 labels.setdefault(key_of(path), []).append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:
@@ -290,6 +291,11 @@ def _has_array_of_labels(path: Path) -> bool:
 
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder is a ROS 2 bag, or one sequence of RVT's frames."""
+    return is_bag_folder(folder) or _is_rvt(folder)
 
 
 def _is_rvt(folder: Path) -> bool:

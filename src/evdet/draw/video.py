@@ -140,8 +140,8 @@ class VideoWriter:
 
     def _name(self) -> None:
         """Give the file its name; it is written on."""
-        self._part = None
         self._naming.close()
+        self._part = None
 
     def _give_up(self, error: OSError) -> None:
         """Keep only complete fragments; without any, the older file stays."""
@@ -150,13 +150,14 @@ class VideoWriter:
         with contextlib.suppress(OSError):
             self._encoder.close()
         self._encoder = None
+        if self._part is not None and not self._part.exists():
+            return  # it could not get its name
         file = self._part or self.path
         whole = _whole_fragments(file)
         os.truncate(file, whole)
         if self._part is not None and whole:
             self._name()
         elif self._part is not None:
-            self._part = None
             with contextlib.suppress(OSError):
                 self._naming.__exit__(type(error), error, error.__traceback__)
 

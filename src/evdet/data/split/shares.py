@@ -43,7 +43,9 @@ def assign(
     best: tuple[tuple[int, float], list[list[int]]] | None = None
     has_classes = parts.shape[1] > 1
     num_tries = _NUM_TRIES
-    if has_classes:
+    if not has_classes and len(set(weights)) == 1:
+        num_tries = 1  # all are equally good
+    elif has_classes:
         num_tries = min(num_tries, max(_LEAST_TRIES, _NUM_DEALT // max(1, len(weights))))
     deal = _deal if has_classes else _deal_by_weight
     for attempt in range(num_tries):
