@@ -46,6 +46,8 @@ class Answer:
     seconds: float
     peak_mb: int
     """Most resident memory, of the process and its children, in MB."""
+    cpu_seconds: float = 0.0
+    """Of the process and its children: what other programs do does not count."""
 
     def unlike(
         self,
@@ -166,6 +168,7 @@ class Command:
             err=self.err,
             seconds=took,
             peak_mb=usage.ru_maxrss >> 10,
+            cpu_seconds=usage.ru_utime + usage.ru_stime,
         )
 
 

@@ -73,7 +73,7 @@ def apply_classes(boxes: BoxEvents, choice: ClassChoice) -> tuple[BoxEvents, dic
         boxes["class_id"], return_inverse=True, return_counts=True
     )
     on_disk = (present.astype(np.int64) - 1).tolist()
-    # 0, the background, is no class to train: it stands for those that are dropped.
+    # 0, the background, is not trained: it stands for the classes that are dropped.
     new = np.array([choice.ids.get(class_id, 0) for class_id in on_disk], np.int64)
     kept = boxes.copy()
     kept["class_id"] = new[index]

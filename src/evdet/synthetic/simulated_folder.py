@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evdet.atomic_file import remove_leftovers, replacing_folder
+from evdet.atomic_file import remove_leftovers, replacing_folder, write_text
 from evdet.events import Events, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.hdf5 import write_dsec
@@ -155,8 +155,8 @@ def write_simulated_folder(
         for name in _run(partial(_write_recording, plan, part), jobs, workers):
             on_recording(name)
         names = dict(enumerate(classes_of(plan.scenes.kind)))
-        (part / LABEL_MAP_FILE).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
-        (part / SIMULATION_FILE).write_text(_describe(plan), encoding="utf-8")
+        write_text(part / LABEL_MAP_FILE, json.dumps(names, indent=1) + "\n")
+        write_text(part / SIMULATION_FILE, _describe(plan))
 
 
 def _run(

@@ -76,7 +76,7 @@ class Journal:
             journal = _from_json(folder, content)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise FolderError(
-                f"{path} is no journal of evdet ({error}). Move recordings that are in train/, "
+                f"{path} is not a journal of evdet ({error}). Move recordings that are in train/, "
                 f"val/ or test/ back if the split is not complete, then remove it"
             ) from error
         journal._check_inside()
