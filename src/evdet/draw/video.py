@@ -175,7 +175,7 @@ class _Encoder:
         self._shape = shape
         height, width = shape[:2]
         self._container: OutputContainer = av.open(
-            str(path), "w", format="mp4", options={"movflags": flags}
+            str(path), "w", format="mp4", options={"movflags": flags, "flush_packets": "1"}
         )
         self._stream: VideoStream = self._container.add_stream("libx264", rate=rate)
         self._stream.codec_context.time_base = time_base
