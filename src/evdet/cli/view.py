@@ -1,5 +1,6 @@
 """`evdet view`: a recording and its boxes -> a video, a picture, or pictures to annotate."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -163,7 +164,8 @@ def _write_view(options: ViewOptions, output: Path) -> None:
         return
     total = len(bins_to_show(recording, shown_view))
     frames = _Progress(view_frames(recording, shown, shown_view), total)
-    write_video(output, frames, 1e6 / options.delta_t * options.speed)
+    with contextlib.closing(frames):
+        write_video(output, frames, 1e6 / options.delta_t * options.speed)
     print(f"video: {output}")
     frames.raise_problem("The video shows the time bins before the damage.")
 
@@ -195,6 +197,10 @@ class _Progress:
                 raise
             self._problem = error
 
+    def close(self) -> None:
+        """Remove the bar, so that a message has a line of its own."""
+        self._bar.close()
+
     def raise_problem(self, what: str) -> None:
         if self._problem is not None:
             raise RecordingError(f"{self._problem} {what}") from self._problem
@@ -220,11 +226,12 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
     pictures = _Progress(
         write_pictures(recording, folder, delta_t=options.delta_t, bins=bins, size=size), len(bins)
     )
-    if options.output is None:
-        for _ in pictures:
-            pass
-    else:
-        write_video(options.output, pictures, 1e6 / options.delta_t)
+    with contextlib.closing(pictures):
+        if options.output is None:
+            for _ in pictures:
+                pass
+        else:
+            write_video(options.output, pictures, 1e6 / options.delta_t)
     last = first + pictures.count - 1
     sides = f"{size.width}x{size.height} pixels"
     print(f"pictures: {folder}, {picture_name(first)} to {picture_name(last)}, {sides}")
