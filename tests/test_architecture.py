@@ -63,13 +63,12 @@ MAY_USE = {
 # Files get their names from atomic_file alone. These rename or write what is no result of ours.
 MAY_RENAME = {
     "cli.export",  # a model that is not proven stays beside the name that it does not get
-    "data.split",  # moves a user's files, and back again
-    "synthetic.simulated_folder",  # a whole folder gets its name when it is complete
+    "data.split.journal",  # moves a user's files back again
+    "data.split.steps",  # moves a user's files
 }
-MAY_USE_TEMPORARY_FOLDERS = {"cli.bench", "speed.variants"}
+MAY_USE_TEMPORARY_FOLDERS: set[str] = set()  # `atomic_file.temporary_folder` makes them
 MAY_WRITE_IN_PLACE = {
     "speed.costs",  # a file of /proc
-    "synthetic.simulated_folder",  # inside the folder that has no name yet
 }
 # The root holds the two places of libraries that every layer may need, opencv.py and compiled.py.
 MAX_ENTRIES = {"": 31}

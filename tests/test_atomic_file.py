@@ -7,12 +7,24 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from evdet.atomic_file import WriteError, replacing, write_bytes, write_error, write_text
+from evdet.atomic_file import (
+    WriteError,
+    filling_folder,
+    held,
+    remove_leftovers,
+    replacing,
+    replacing_folder,
+    temporary_folder,
+    write_bytes,
+    write_error,
+    write_text,
+)
 from evdet.boxes import BOX_DTYPE
 from evdet.config import DetectionConfig, write_config
 from evdet.detectors import CheckpointError
@@ -335,3 +347,169 @@ def test_every_writer_replaces_an_older_file_and_leaves_nothing_else(tmp_path, n
         assert older.read() == b"old"
     assert path.read_bytes() != b"old"
     assert names_in(tmp_path) == [name]
+
+
+# What killed processes leave ---------------------------------------------------------------------
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from evdet.atomic_file import {name}
+with {name}(*sys.argv[1:]) as part:
+    (part / "half" if part.is_dir() else part).write_bytes(b"half")
+    {what}
+"""
+
+
+def leave(name, path, what="os.kill(os.getpid(), 9)"):
+    """Kill a process that writes a file or folder."""
+    script = KILLED.format(name=name, what=what)
+    subprocess.run([sys.executable, "-c", script, *([] if path is None else [str(path)])])
+
+
+def parts_in(folder):
+    return [path for path in folder.iterdir() if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize(("name", "file"), [("replacing", "x.csv"), ("replacing_folder", "out")])
+def test_what_a_killed_process_leaves_is_removed_before_the_next_file(tmp_path, name, file):
+    leave(name, tmp_path / file)
+    assert len(parts_in(tmp_path)) == 1
+
+    remove_leftovers([tmp_path / "y.csv", tmp_path / "x", tmp_path / file / "x"])
+    assert len(parts_in(tmp_path)) == 1  # of another file
+
+    remove_leftovers([tmp_path / file])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_every_file_of_a_folder_can_be_removed(tmp_path):
+    for name in ("a", "b" * 200):
+        leave("replacing", tmp_path / name)
+    remove_leftovers([], folders=[tmp_path, tmp_path / "missing"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", [replacing, replacing_folder, filling_folder])
+def test_what_is_in_work_is_no_leftover(tmp_path, writer):
+    with writer(tmp_path / "x") as part:
+        remove_leftovers([tmp_path / "x"], folders=[tmp_path])
+        assert part.exists()
+        others = (
+            "import sys; from evdet.atomic_file import remove_leftovers as r\n"
+            "r([sys.argv[1] + '/x'], folders=[sys.argv[1]])"
+        )
+        subprocess.run([sys.executable, "-c", others, str(tmp_path)], check=True)
+        assert part.exists()
+    assert names_in(tmp_path) == ["x"]
+
+
+def test_what_does_not_come_from_here_is_no_leftover(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"untouched")
+    number = "0123456789abcdef"
+    (tmp_path / f".x.{number}.part").symlink_to(victim)
+    (tmp_path / f".x.{number[::-1]}.part").hardlink_to(victim)
+    for name in (".x.part", f"x.{number}.part", f".x.{number}.part.txt", f".x.{number[1:]}.part",
+                 f".x.{number.upper()}.part", f".xy.{number}.part"):  # fmt: skip
+        (tmp_path / name).touch()
+    os.mkfifo(tmp_path / f".x.{'1' * 16}.part")
+    before = names_in(tmp_path)
+
+    remove_leftovers([tmp_path / "x"])
+    assert names_in(tmp_path) == before
+    assert victim.read_bytes() == b"untouched"
+
+
+def test_a_leftover_beside_the_target_of_a_link_is_removed(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "link").symlink_to("below/x")
+    leave("replacing", tmp_path / "below" / "x")
+    remove_leftovers([tmp_path / "link"])
+    assert names_in(tmp_path / "below") == []
+
+
+# Folders -----------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_there_when_it_is_complete(tmp_path):
+    with replacing_folder(tmp_path / "deep" / "out") as part:
+        (part / "a").write_text("a")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert (tmp_path / "deep" / "out" / "a").read_text() == "a"
+    assert names_in(tmp_path / "deep") == ["out"]
+
+
+def test_an_empty_folder_is_filled_and_one_with_files_is_refused(tmp_path, monkeypatch):
+    for name in ("out", "here"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in ("out", "here"):
+        with replacing_folder(tmp_path / name) as part:
+            (part / "a").write_text("a")
+    assert names_in(Path.cwd()) == ["a"]
+
+    def again():
+        with replacing_folder(tmp_path / "out") as part:
+            (part / "b").write_text("b")
+
+    with pytest.raises(WriteError, match=r"^cannot write .*out: Directory not empty$"):
+        again()
+    assert names_in(tmp_path / "out") == ["a"]
+    assert names_in(tmp_path) == ["here", "out"]
+
+
+def test_files_move_into_a_folder_together(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("old")
+    (tmp_path / "out" / "other").write_text("other")
+    with filling_folder(tmp_path / "out") as part:
+        (part / "a").write_text("new")
+        (part / "b").write_text("new")
+        assert (tmp_path / "out" / "a").read_text() == "old"
+    found = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert found == {"a": "new", "b": "new", "other": "other"}
+
+
+@pytest.mark.parametrize("writer", [replacing_folder, filling_folder])
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit])
+def test_after_an_exception_there_is_no_folder(tmp_path, writer, kind):
+    def fail():
+        with writer(tmp_path / "out") as part:
+            (part / "a").write_text("half")
+            raise kind("reason")
+
+    with pytest.raises(kind, match="reason"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", [replacing_folder, filling_folder])
+def test_an_error_in_a_folder_names_it_as_the_user_did(tmp_path, monkeypatch, writer):
+    monkeypatch.chdir(tmp_path)
+
+    def full():
+        with writer("out") as part:
+            raise OSError(errno.ENOSPC, "No space", str(part / "a"))
+
+    with pytest.raises(WriteError, match=r"^cannot write out: No space left on device$"):
+        full()
+
+
+def test_temporary_folders_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    leave("temporary_folder", None)
+    assert len(parts_in(tmp_path)) == 1
+    with temporary_folder() as folder:
+        assert parts_in(tmp_path) == [folder]
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        (folder / "x").touch()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
+    with held(tmp_path) as first, held(tmp_path) as second:
+        assert (first, second) == (True, False)
+    with held(tmp_path) as third:
+        assert third

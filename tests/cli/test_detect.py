@@ -434,7 +434,7 @@ def test_an_output_that_cannot_be_written_on_ends_it_in_one_line(
     monkeypatch.setattr(GrowingFile, "append", full)
     status, _, (message,) = said_by(capsys, recording, "--output", "x.mp4", "x.csv", "x.npy")
     assert status == 2
-    assert message.startswith("evdet: x.csv: No space left on device.")
+    assert message.startswith("evdet: cannot write x.csv: No space left on device.")
     num_windows = len(frames_of("x.mp4"))
     assert 0 < num_windows < 12
     assert len(np.unique(np.load("x.npy")["t"])) >= num_windows - 1
@@ -697,7 +697,7 @@ def test_a_full_disk_leaves_what_was_written(recording, checkpoint, tmp_path, na
     _, err = process.communicate(timeout=120)
 
     assert process.returncode == 2, err
-    assert f"evdet: {name}: File too large".encode() in err
+    assert f"evdet: cannot write {name}: File too large".encode() in err
     if name == "x.mp4":
         assert len(frames_of(name)) > 5
     else:

@@ -25,6 +25,14 @@ def folder(tmp_path, monkeypatch):
     Path("labels.json").write_text("[]")
     Path("weights.ckpt").write_bytes(b"weights")
     Path("folder").mkdir()
+    Path("label_map_dictionary.json").write_text('{"0": "car"}')
+    for name in ("link.mp4", "link.h5", "model.unchecked.onnx"):
+        Path(name).symlink_to("weights.ckpt" if "onnx" in name else "drive_td.dat")
+    for name in ("run/checkpoints", "o/evaluation"):
+        Path(name).mkdir(parents=True)
+    Path("run/checkpoints/best.ckpt").hardlink_to("weights.ckpt")
+    Path("run/config.yaml").write_text("lr: 0.1\n")
+    Path("run/training.json").write_text("{}")
     return tmp_path
 
 
@@ -49,14 +57,30 @@ def folder(tmp_path, monkeypatch):
         "import weights.ckpt --output folder --force",
         "report folder --output labels.json",
         "report folder --output folder",
+        "info drive_td.dat ./drive_td.dat --png p.png",
+        "view drive_td.dat --output link.mp4",
+        "convert drive_td.dat link.h5 --force",
+        "labels drive_bbox.npy label_map_dictionary.json --force",
+        "score --detections found.npy --boxes drive_bbox.npy --json label_map_dictionary.json",
+        "score --detections found.npy --boxes drive_bbox.npy --json o/evaluation/evaluation.json "
+        "--output-dir o",
+        "evaluate run --json run/config.yaml",
+        "evaluate run --json run/evaluation/evaluation.json",
+        "bench run --json run/speed.json",
+        "bench run --json run/training.json",
+        "export weights.ckpt model.onnx",
+        "detect drive_td.dat --output drive_bbox.npy",
+        "detect drive_td.dat --checkpoint run --output run/training.json",
+        "detect drive_td.dat --output x.csv o/../x.csv",
+        "train --config run/config.yaml --root-dir run",
     ],
 )
 def test_a_result_never_takes_the_place_of_what_is_read(folder, capsys, words):
-    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(words.split()) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("evdet: cannot write")
-    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_file_in_a_folder_of_detections_is_not_replaced_by_their_scores(folder, capsys):
@@ -94,3 +118,38 @@ def test_too_little_memory_is_one_line(folder, capsys, monkeypatch):
     monkeypatch.setattr("evdet.cli._run", full)
     assert main(["info", "drive_td.dat"]) == 2
     assert capsys.readouterr().err == "evdet: not enough memory: Unable to allocate 9 TiB\n"
+
+
+def test_numbered_pictures_of_streams_replace_no_recording(folder, capsys):
+    Path("picture-0.png").hardlink_to("drive_td.dat")
+    before = Path("drive_td.dat").read_bytes()
+    assert main(["info", "drive_td.dat", "--png", "picture.png"]) == 2
+    assert "cannot write picture-0.png: it is read" in capsys.readouterr().err
+    assert Path("drive_td.dat").read_bytes() == before
+
+
+def test_pictures_of_recordings_whose_names_count_are_written_again(folder):
+    for name in ("bag", "bag-0"):
+        Path(name).hardlink_to("drive_td.dat")
+    words = ["info", "bag", "bag-0", "--png", "p.png"]
+    assert [main(words), main(words)] == [0, 0]
+
+
+def test_labels_that_cannot_be_read_leave_the_older_conversion(folder, capsys):
+    words = ["--format", "voc", "--frame-period", "50000", "--sensor-size", "32x32", "--force"]
+    assert main(["labels", "drive_bbox.npy", "out", *words]) == 0
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    Path("broken.npy").write_bytes(b"no array")
+    assert main(["labels", "broken.npy", "out", *words]) == 2
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+
+    boxes = np.load("drive_bbox.npy")[:2]
+    np.save("fewer.npy", boxes)
+    assert main(["labels", "fewer.npy", "out", *words]) == 0
+    assert len(list(Path("out").glob("frame_*.xml"))) == 2
+
+
+def test_a_result_in_the_folder_of_a_run_is_written_again(folder):
+    words = ["score", "--detections", "found.npy", "--boxes", "drive_bbox.npy"]
+    for _ in range(2):
+        assert main([*words, "--json", "run/scores.json", "--output-dir", "run"]) == 0

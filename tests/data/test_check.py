@@ -340,3 +340,27 @@ def test_folders_that_are_none_are_refused(tmp_path):
         check_folder(tmp_path)
     with pytest.raises(ValueError, match="delta_t must be at least 1 microsecond, got 0"):
         check_folder(tmp_path, delta_t=0)
+
+
+def test_recordings_outside_the_splits_are_remarks(root):
+    write_recording(root / "left.dat", seed=5)
+    (root / "more").mkdir()
+    write_recording(root / "more" / "deep.dat", seed=6)
+    (root / "runs").mkdir()
+    np.save(root / "runs" / "numbers.npy", np.zeros(3))
+
+    report = check_folder(root)
+
+    assert report.problems == []
+    found = [one for one in report.remarks if one.kind == "recordings outside the splits"]
+    assert sorted(one.path.name for one in found) == ["deep.dat", "left.dat"]
+    assert "training does not use it" in found[0].text
+
+
+def test_what_a_split_by_links_or_copies_leaves_is_no_remark(root):
+    for path in (root / "train").iterdir():
+        (root / path.name).hardlink_to(path)
+
+    kinds = {one.kind for one in check_folder(root).remarks}
+
+    assert "recordings outside the splits" not in kinds

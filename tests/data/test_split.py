@@ -1,12 +1,15 @@
 import itertools
 import os
+import time
 
 import pytest
 from hypothesis import given, strategies as st
 
+from evdet.atomic_file import held
 from evdet.data.folder import open_folder
-from evdet.data.shares import assign
-from evdet.data.split import do_split, plan_split
+from evdet.data.split import SPLIT_JOURNAL, do_split, journal, plan_split, steps, undo_split
+from evdet.data.split.journal import Journal
+from evdet.data.split.shares import assign
 from evdet.labels.label_map import FolderError
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -244,3 +247,215 @@ def test_equal_things_are_dealt_as_asked(count, seed):
 
     for mine, share in zip(assigned, (0.7, 0.15, 0.15), strict=True):
         assert abs(len(mine) - share * count) < 1
+
+
+class Killed(BaseException):
+    """As a kill: nothing that follows runs."""
+
+
+@pytest.fixture
+def big(root):
+    """The five recordings, with a folder of labels, a relative link and a folder of frames."""
+    (root / "b").mkdir()
+    (root / "b" / "0.txt").write_text("labels of b")
+    (root / "elsewhere").mkdir()
+    (root / "elsewhere" / "x.bin").write_text("events of x")
+    (root / "x.bin").symlink_to("elsewhere/x.bin")
+    return root
+
+
+def whole_tree(root):
+    """Every entry below a folder: its content, or where it leads."""
+    return {
+        str(path.relative_to(root)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_text()
+        if path.is_file()
+        else None
+        for path in root.rglob("*")
+    }
+
+
+def kill_at(monkeypatch, number, *, after):
+    """Kill a split before or after the step of a number, without any cleaning."""
+    done = itertools.count()
+    place, undo = steps._place, Journal.undo
+
+    def counted(source, target, how):
+        is_it = next(done) == number
+        if is_it and not after:
+            raise Killed
+        place(source, target, how)
+        if is_it:
+            raise Killed
+
+    def dead(self):
+        raise Killed
+
+    monkeypatch.setattr(steps, "_place", counted)
+    monkeypatch.setattr(Journal, "undo", dead)
+
+    def revive():
+        monkeypatch.setattr(steps, "_place", place)
+        monkeypatch.setattr(Journal, "undo", undo)
+
+    return revive
+
+
+@pytest.mark.parametrize("how", ["move", "link", "copy"])
+def test_a_split_that_is_killed_after_any_step_is_undone(big, how, monkeypatch):
+    before = whole_tree(big)
+    plan = plan_split(big, shares=SHARES)
+    num_steps = sum(len(part.files) for parts in plan.parts.values() for part in parts)
+    for number in range(num_steps):
+        for after in (False, True):
+            revive = kill_at(monkeypatch, number, after=after)
+            with pytest.raises(Killed):
+                do_split(plan, how)
+            revive()
+            with pytest.raises(FolderError, match="split halfway"):
+                open_folder(big)
+            with pytest.raises(FolderError, match="unfinished split"):
+                plan_split(big, shares=SHARES)
+
+            assert undo_split(big) is not None
+            assert whole_tree(big) == before
+    assert undo_split(big) is None
+    do_split(plan, how)
+    assert not (big / SPLIT_JOURNAL).exists()
+
+
+@pytest.mark.parametrize("how", ["move", "link", "copy"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, OSError])
+def test_an_exception_of_any_kind_undoes_a_split_at_once(big, how, kind, monkeypatch):
+    before = whole_tree(big)
+    plan = plan_split(big, shares=SHARES)
+    place, done = steps._place, itertools.count()
+
+    def interrupted(source, target, how):
+        if next(done) == 7:
+            raise kind(28, "No space left on device")
+        place(source, target, how)
+
+    monkeypatch.setattr(steps, "_place", interrupted)
+    with pytest.raises(kind):
+        do_split(plan, how)
+    assert whole_tree(big) == before
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(root, monkeypatch):
+    def full(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(steps.shutil, "copyfile", full)
+    before = tree(root)
+    with pytest.raises(OSError, match=r"^cannot write .*train.a_2_bbox\.npy: No space left on"):
+        do_split(plan_split(root, shares=SHARES), "copy")
+    assert tree(root) == before
+
+
+def test_a_journal_that_cannot_be_written_stops_a_split_before_its_first_step(root, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = tree(root)
+    monkeypatch.setattr(journal, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        do_split(plan_split(root, shares=SHARES))
+    assert tree(root) == before
+
+
+def test_a_copy_whose_original_is_gone_is_not_removed(root, monkeypatch):
+    plan = plan_split(root, shares={"train": 1.0})
+    revive = kill_at(monkeypatch, 4, after=True)
+    with pytest.raises(Killed):
+        do_split(plan, "copy")
+    revive()
+    (root / "a_td.dat").unlink()
+
+    with pytest.raises(FolderError, match=r"a_td\.dat is gone, so that .*a_td\.dat stays"):
+        undo_split(root)
+    assert (root / "train" / "a_td.dat").read_text() == "events of a"
+
+
+def test_a_file_that_came_back_is_not_replaced(root, monkeypatch):
+    plan = plan_split(root, shares={"train": 1.0})
+    revive = kill_at(monkeypatch, 1, after=True)
+    with pytest.raises(Killed):
+        do_split(plan)
+    revive()
+    (root / "a_td.dat").write_text("new")
+
+    with pytest.raises(FolderError, match="both exist"):
+        undo_split(root)
+    assert (root / "a_td.dat").read_text() == "new"
+
+
+def test_of_two_splits_at_once_the_second_is_refused(root):
+    plan = plan_split(root, shares=SHARES)
+    with held(root), pytest.raises(FolderError, match="being split by another process"):
+        do_split(plan)
+    (root / SPLIT_JOURNAL).write_text("{}")
+    with held(root), pytest.raises(FolderError, match="being split by another process"):
+        undo_split(root)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "null",
+        '{"how": "move", "parts": [], "links": {}}',
+        '{"how": "burn", "parts": {}, "links": {}}',
+        '{"how": "move", "parts": {"..": ["a"]}, "links": {}}',
+        '{"how": "move", "parts": {"train": ["../victim"]}, "links": {}}',
+        '{"how": "move", "parts": {"train": ["/etc/passwd"]}, "links": {}}',
+        '{"how": "copy", "parts": {"train/../..": ["a"]}, "links": {}}',
+        '{"how": "move", "parts": {"train": [3]}, "links": {}}',
+        '{"how": "move", "parts": {"train": ["out/secret"]}, "links": {}}',
+        '{"how": "copy", "parts": {"out": ["secret"]}, "links": {}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_journal_from_elsewhere_touches_no_file_outside(tmp_path, content):
+    outside, root = tmp_path / "outside", tmp_path / "set"
+    outside.mkdir()
+    root.mkdir()
+    (tmp_path / "victim").write_text("untouched")
+    (outside / "secret").write_text("untouched")
+    (root / "out").symlink_to(outside)
+    (root / "train").mkdir()
+    (root / "train" / "out").mkdir()
+    (root / "train" / "out" / "secret").write_text("evil")
+    (root / "secret").write_text("evil")
+    (root / SPLIT_JOURNAL).write_text(content)
+    before = tree(tmp_path)
+
+    with pytest.raises(FolderError):
+        undo_split(root)
+    assert tree(tmp_path) == before
+
+
+def test_copies_have_the_dates_of_the_originals_and_the_permissions_of_new_files(root):
+    os.utime(root / "a_td.dat", ns=(10**18, 10**18))
+    before = os.umask(0o077)
+    try:
+        do_split(plan_split(root, shares={"train": 1.0}), "copy")
+    finally:
+        os.umask(before)
+    status = (root / "train" / "a_td.dat").stat()
+    assert (status.st_mtime_ns, status.st_mode & 0o777) == (10**18, 0o600)
+
+
+def test_plans_of_many_recordings_take_time_in_proportion(tmp_path):
+    took = []
+    for number in (1000, 4000):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for index in range(number):
+            (folder / f"r{index}.raw").touch()
+        began = time.process_time()
+        plan_split(folder, shares=SHARES)
+        took.append(time.process_time() - began)
+    assert took[1] < 9 * took[0]

@@ -458,3 +458,26 @@ def test_the_brightest_of_each_square_stays_in_a_reduced_picture():
     assert reduced[2, 1].tolist() == [0, 0, 7]
     with pytest.raises(ValueError, match="factor must be at least 1"):
         draw.reduce_by_maximum(picture, 0)
+
+
+def test_a_video_replaces_an_older_one_when_it_has_a_frame_to_play(tmp_path):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"older")
+    writer = draw.VideoWriter(path, 20)
+    writer.write(gray(10), 0)
+    assert path.read_bytes() == b"older"  # the encoder looks ahead
+    for number in range(1, 100):
+        writer.write(gray(10 + number), number * 50_000)
+    assert len(decoded_frames(path)) > 20
+    writer.close()
+    assert len(decoded_frames(path)) == 100
+    assert [one.name for one in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_a_disk_that_is_full_before_the_first_frame_leaves_an_older_video(tmp_path):
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"older")
+    failed = write_noise(path, limit=700)
+    assert failed.returncode == 1
+    assert f"cannot write {path}: File too large" in failed.stderr
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("x.mp4", b"older")]

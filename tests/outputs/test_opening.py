@@ -182,7 +182,7 @@ def test_what_cannot_be_written_is_refused_at_once(paths, message):
 def test_a_file_that_is_read_is_never_written(tmp_path):
     source = tmp_path / "drive.npy"
     source.touch()
-    with pytest.raises(ValueError, match=r"cannot write .*drive\.npy: it is the source"):
+    with pytest.raises(ValueError, match=r"cannot write .*drive\.npy: it is read"):
         check_outputs([source], [source])
 
 

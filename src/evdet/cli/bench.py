@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,7 +13,7 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from evdet.atomic_file import write_text
+from evdet.atomic_file import temporary_folder, write_text
 from evdet.build import build_detector, complete_config
 from evdet.cli.options import (
     ReadingOptions,
@@ -35,6 +34,7 @@ from evdet.events import AS_STATED, SensorSize, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import Detector
+from evdet.outputs import dataset_files, prepare_files, recording_files, run_files
 from evdet.report import describe_environment
 from evdet.runs import RunFolder
 from evdet.samples import find_recording, sample_recording
@@ -104,12 +104,13 @@ def bench(options: BenchOptions) -> None:
     check_share(options, "score_thresh", "track_thresh")
     if options.source is not None:
         options = dataclasses.replace(options, source=find_recording(options.source))
-    check_writable(options.json, read=(options.model, options.source))
+    check_writable(options.json)
+    _check_apart(options)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
     device = resolve_device(options.device)
     with contextlib.ExitStack() as temporary:
-        folder = Path(temporary.enter_context(tempfile.TemporaryDirectory()))
+        folder = temporary.enter_context(temporary_folder())
         detector, weights, windows = _open(options, device, folder)
         use_threads(detector, options.threads)
         tracker, notes = _open_tracker(options, windows.delta_t)
@@ -142,6 +143,17 @@ def bench(options: BenchOptions) -> None:
         run = RunFolder(options.model)
         run.write_speed(content)
         print(f"written to {run.speed_file}; evdet report {options.model} shows it")
+
+
+def _check_apart(options: BenchOptions) -> None:
+    """Refuse a file of measurements that is read, or is written anyway."""
+    read = [options.model, *run_files(options.model, but=["speed_file"])]
+    read += recording_files(options.source)
+    if options.model.suffix in _CONFIG_SUFFIXES and options.model.is_file():
+        read += dataset_files(Path(find_config(str(options.model)).dataset_path))
+    is_run = options.model.is_dir()
+    derived = [RunFolder(options.model).speed_file] if is_run else []
+    prepare_files([options.json], derived=derived, read=read[is_run:])
 
 
 def _versions_of(packages: Sequence[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from evdet.events import (
     remove_hot_pixels,
     summarize,
 )
+from evdet.outputs import prepare_files, recording_files
 from evdet.samples import find_recording
 from evdet.sources import NoiseRemoval
 
@@ -71,6 +72,7 @@ def convert(options: ConvertOptions) -> None:
     check_above(0, options, "duration")
     check_output(options.output, overwrite=options.force)
     options = replace(options, source=find_recording(options.source))
+    prepare_files([options.output], read=recording_files(options.source))
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     start, end = _interval(options)

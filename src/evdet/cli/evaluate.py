@@ -49,6 +49,7 @@ from evdet.evaluation import (
 )
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
+from evdet.outputs import check_folder_apart, dataset_files, prepare_files, run_files
 from evdet.runs import RunFolder
 
 __all__ = ["EvaluateOptions", "evaluate"]
@@ -101,8 +102,9 @@ def evaluate(options: EvaluateOptions) -> None:
     check_threads(options.threads)
     check_at_least(1, options, "frames")
     check_share(options, "score_thresh", "nms_thresh")
-    check_writable(options.json, read=(options.checkpoint,))
+    check_writable(options.json)
     check_result_folder(options.output_dir)
+    _check_apart(options, options.dataset_path)
     protocol = get_protocol(options.protocol)
     options.tracking.check()
     evaluated = open_evaluated(
@@ -113,6 +115,7 @@ def evaluate(options: EvaluateOptions) -> None:
     )
     use_threads(evaluated.detector, options.threads)
     config, deviations = _config_for(options, evaluated, protocol)
+    _check_apart(options, Path(config.dataset_path))
     thresholds = config.thresholds
     loader = build_loader(config, options.split)
     played = _played(config, loader, options.split)
@@ -140,9 +143,7 @@ def evaluate(options: EvaluateOptions) -> None:
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
-    run = RunFolder.of_checkpoint(evaluated.path)
-    if options.output_dir is not None:
-        run = RunFolder(options.output_dir)
+    run = _results_of(options, evaluated.path)
     video = keep_video(run, evaluated, config, options.split, thresholds)
     ignored = Counter[str]()
     for recording in played or []:
@@ -171,6 +172,26 @@ def evaluate(options: EvaluateOptions) -> None:
     if further.tracks is not None:
         print(describe_tracks(further.tracks))
     print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
+
+
+def _results_of(options: EvaluateOptions, checkpoint: Path) -> RunFolder:
+    """The folder for the results."""
+    if options.output_dir is not None:
+        return RunFolder(options.output_dir)
+    return RunFolder.of_checkpoint(checkpoint)
+
+
+def _check_apart(options: EvaluateOptions, dataset: Path | None) -> None:
+    """Refuse results that would replace what is read, or each other."""
+    path = options.checkpoint
+    run = _results_of(options, path)
+    if options.output_dir is None and path.is_dir():
+        run = RunFolder(path)
+    read = [*run_files(path, but=["evaluation", "video"]), *dataset_files(dataset)]
+    derived = [run.evaluation_file, run.video]
+    derived += run.evaluation.glob("*.png")
+    prepare_files([options.json], derived=derived, read=read)
+    check_folder_apart(options.output_dir, read=dataset_files(dataset))
 
 
 def _statistics(config: DetectionConfig, evaluation: Evaluation, split: str) -> DataStatistics:

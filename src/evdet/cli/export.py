@@ -28,6 +28,7 @@ from evdet.export import (
     other_shape,
 )
 from evdet.frame_spec import FrameSpec
+from evdet.outputs import prepare_files, recording_files, run_files
 from evdet.sources import open_frames
 from evdet.synthetic import simulated_windows
 
@@ -68,8 +69,11 @@ def export(options: ExportOptions) -> int:
         ValueError: an option is out of range.
     """
     check_at_least(1, options, "time_bins")
-    read = (options.checkpoint, options.source)
-    check_writable(options.output, suffixes=(ONNX_SUFFIX,), read=read)
+    check_writable(options.output, suffixes=(ONNX_SUFFIX,))
+    # A file gets its final name after it has passed the comparison.
+    unchecked = options.output.with_suffix(f".unchecked{ONNX_SUFFIX}")
+    read = [options.checkpoint, *run_files(options.checkpoint), *recording_files(options.source)]
+    prepare_files([options.output], derived=[unchecked], read=read)
     # Before the minute that torch takes.
     check_libraries("onnx", "onnxruntime", "onnxscript")
     detector = load_network(options.checkpoint)
@@ -80,15 +84,17 @@ def export(options: ExportOptions) -> int:
     if not frames:
         raise ExportError(f"{options.source} has no time bin for the comparison: it is empty")
     print(f"{options.output}: exporting, which takes up to a minute", flush=True)
-    # A file gets its final name after it has passed the comparison.
-    unchecked = options.output.with_suffix(f".unchecked{ONNX_SUFFIX}")
     exported = export_onnx(
         detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
     )
-    comparisons = [compare_onnx(detector, unchecked, frames)]
-    if exported.free:
-        others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
-        comparisons.append(compare_onnx(detector, unchecked, others))
+    try:
+        comparisons = [compare_onnx(detector, unchecked, frames)]
+        if exported.free:
+            others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
+            comparisons.append(compare_onnx(detector, unchecked, others))
+    except BaseException:
+        unchecked.unlink(missing_ok=True)
+        raise
     print("\n".join([*_describe_file(exported), "", *describe_comparisons(comparisons)]))
     problems = [each.problem for each in comparisons if each.problem is not None]
     if problems:

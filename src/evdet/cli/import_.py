@@ -12,6 +12,7 @@ from evdet.atomic_file import replacing
 from evdet.cli.options import Flag, default
 from evdet.detectors import CheckpointError, import_rvt
 from evdet.events import parse_size
+from evdet.outputs import prepare_files
 
 __all__ = ["ImportOptions", "import_checkpoint"]
 
@@ -44,8 +45,7 @@ def import_checkpoint(options: ImportOptions) -> None:
         raise CheckpointError(f"{options.output} already exists (--force overwrites it)")
     if options.output.is_dir():
         raise CheckpointError(f"cannot write {options.output}: it is a folder")
-    if options.output.exists() and options.output.samefile(options.checkpoint):
-        raise CheckpointError(f"cannot write {options.output}: it is read; name another file")
+    prepare_files([options.output], read=[options.checkpoint])
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     content = import_rvt(

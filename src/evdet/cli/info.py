@@ -1,6 +1,8 @@
 """`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
 
+import re
 import shutil
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ from evdet.events import (
     pick_hot_pixels,
     summarize,
 )
+from evdet.outputs import prepare_files, recording_files
 from evdet.samples import find_recording
 
 __all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
@@ -64,14 +67,13 @@ def info(options: InfoOptions) -> None:
     if not options.files:
         raise ValueError("no recording given: evdet info FILE ...")
     options = replace(options, files=tuple(find_recording(path) for path in options.files))
-    for path in options.files:
-        check_writable(_picture_path(options, path), suffixes=(".png",), read=options.files)
+    pictures = _check_pictures(options)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     broken = []
     for path in options.files:
         print(path)
-        problems = _describe_streams(options, path, size)
+        problems = _describe_streams(options, path, size, pictures)
         print("".join(_line("problem", problem) + "\n" for problem in problems), end="")
         if problems:
             broken.append(str(path))
@@ -142,7 +144,27 @@ def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[st
     ]
 
 
-def _describe_streams(options: InfoOptions, path: Path, size: SensorSize | None) -> list[str]:
+def _check_pictures(options: InfoOptions) -> list[Path | None]:
+    """Refuse pictures that would replace a recording, or each other; returns their files."""
+    pictures = [_picture_path(options, path) for path in options.files]
+    for picture in pictures:
+        check_writable(picture, suffixes=(".png",))
+    read = [file for path in options.files for file in recording_files(path)]
+    # Of a recording with several streams; how many it has is known when it is open.
+    numbered = {file for picture in pictures if picture for file in _numbered_beside(picture)}
+    prepare_files(pictures, derived=sorted(numbered - set(pictures)), read=read)
+    return pictures
+
+
+def _numbered_beside(picture: Path) -> list[Path]:
+    """The existing files x-0.png, x-1.png, ... beside x.png."""
+    name = re.compile(rf"{re.escape(picture.stem)}-\d+{re.escape(picture.suffix)}")
+    return [path for path in picture.parent.iterdir() if name.fullmatch(path.name)]
+
+
+def _describe_streams(
+    options: InfoOptions, path: Path, size: SensorSize | None, pictures: Container[Path | None] = ()
+) -> list[str]:
     """Print the numbers of the chosen stream, or of each one, and return the problems."""
     reading = options.reading.options()
     png = _picture_path(options, path)
@@ -156,7 +178,12 @@ def _describe_streams(options: InfoOptions, path: Path, size: SensorSize | None)
             print(_line("stream", f"{stream} ({number + 1} of {len(error.streams)})"))
             chosen = replace(options, reading=replace(options.reading, stream=stream))
             own = None if png is None else png.with_stem(f"{png.stem}-{number}")
-            problems += _describe_streams(replace(chosen, png=own, files=(path,)), path, size)
+            if own is not None and own in pictures:
+                raise ValueError(
+                    f"cannot write {own}: two recordings would write it; describe them one by one"
+                ) from None
+            chosen = replace(chosen, png=own, files=(path,))
+            problems += _describe_streams(chosen, path, size)
         print(_line("streams", "every other command reads one of them: --stream "
                     f"{' or --stream '.join(error.streams)}"))  # fmt: skip
         return problems

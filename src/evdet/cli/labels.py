@@ -1,5 +1,6 @@
 """`evdet labels`: a label file of any format -> another format."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from evdet.events import SensorSize, open_recording
 from evdet.labels import (
     LabeledTimes,
     RecordingSpan,
+    class_lists_beside,
     class_names_in,
     describe_counts,
     find_format,
@@ -28,6 +30,7 @@ from evdet.labels import (
     read_label_map,
     write_labels,
 )
+from evdet.outputs import label_maps_of, prepare_files
 
 __all__ = ["LabelsOptions", "labels"]
 
@@ -74,7 +77,7 @@ def labels(options: LabelsOptions) -> None:
     check_at_least(1, options, "frame_period")
     stated = None if options.format == "auto" else options.format
     format_name = find_format(options.output, stated)
-    _check_output(options)
+    old = _check_output(options)
     span = _span_of(options)
     label_map, notes = _label_map(options)
     labeled = read_boxes(
@@ -93,42 +96,53 @@ def labels(options: LabelsOptions) -> None:
         frame_period=options.frame_period,
         start=0 if span is None else span.start or 0,
     )
+    # Frames of an earlier conversion that were not replaced would be read as further ones.
+    for path, before in old:
+        if path.exists() and os.path.samestat(path.stat(), before):
+            path.unlink()
     num_times = len(np.union1d(labeled.boxes["t"], labeled.empty_times))
     what = f"{counted(len(labeled.boxes), 'box')} at {counted(num_times, 'time')}"
     notes = [*labeled.notes, *describe_counts(labeled.counts), *notes, *lost]
     print("\n".join([f"{options.output}: {what}", *(f"  {note}" for note in notes)]))
 
 
-def _check_output(options: LabelsOptions) -> None:
-    """Refuse to write over what is read, or over something else without --force."""
+def _check_output(options: LabelsOptions) -> list[tuple[Path, os.stat_result]]:
+    """Refuse to write over what is read, or over something else without --force.
+
+    Returns:
+        The files of an earlier conversion.
+    """
     source, output = options.source, options.output
+    read = [source, options.label_map, *label_maps_of(source), *class_lists_beside(source)]
+    # Not the labels beside the recording: this command is there to make them.
+    read += [options.recording, *label_maps_of(options.recording)]
+    old = _frame_files(output)
+    prepare_files([output], derived=old, read=read)
     if not output.exists():
         if not output.absolute().parent.is_dir():
             raise ValueError(f"cannot write {output}: the folder {output.parent} does not exist")
-        return
-    read = [path for path in (source, options.recording, options.label_map) if path is not None]
-    for path in read:
-        if path.exists() and output.samefile(path):
-            raise ValueError(f"cannot write {output}: it is read; name another file")
+        return []
     if output.is_dir() and options.format not in ("yolo", "voc"):
         raise ValueError(f"cannot write {output}: it is a folder")
     if not output.is_dir() and options.format in ("yolo", "voc"):
         raise ValueError(f"cannot write {output}: it is a file, not a folder")
     if output.is_dir() and not any(output.iterdir()):
-        return
+        return []
     if not options.force:
         raise ValueError(f"{output} exists: name another file, or overwrite it with --force")
     if output.is_dir():
-        # Files of an earlier conversion would be read as further frames.
-        old = [path for path in output.iterdir() if path.suffix.lower() in (".txt", ".xml")]
         other = [path.name for path in old if not path.name.startswith("frame_")]
         if set(other) - {"classes.txt"}:
             raise ValueError(
                 f"cannot write {output}: it has other files, such as "
                 f"{min(set(other) - {'classes.txt'})}; name another folder"
             )
-        for path in old:
-            path.unlink()
+    return [(path, path.stat()) for path in old]
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return [path for path in paths if path.suffix.lower() in (".txt", ".xml")]
 
 
 def _span_of(options: LabelsOptions) -> RecordingSpan | None:

@@ -11,6 +11,7 @@ import tyro
 from evdet.config import MAX_THREADS, DetectionConfig
 from evdet.configs import find_config, shipped_config
 from evdet.events import ReadOptions, SensorSize, parse_size
+from evdet.outputs import prepare_files
 from evdet.runs import RunFolder
 
 __all__ = [
@@ -266,7 +267,7 @@ def check_writable(
     Args:
         path: the file to write; None passes.
         suffixes: the endings that it may have; none allows all.
-        read: files that the command reads, which it must not replace.
+        read: files and folders that the command reads, which it must not replace.
 
     Raises:
         ValueError: an unsupported ending, a folder, a missing folder, or a file that is read.
@@ -282,8 +283,7 @@ def check_writable(
         raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise ValueError(f"cannot write {path}: it is a folder")
-    if path.exists() and any(one and one.exists() and path.samefile(one) for one in read):
-        raise ValueError(f"cannot write {path}: it is read; name another file")
+    prepare_files([path], read=read)
 
 
 def _finite(options: object, field: str) -> float | int | None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from evdet.cli.options import check_writable, default, required
+from evdet.outputs import prepare_files, run_files
 from evdet.report import RunReport, read_run, write_comparison, write_report
 from evdet.runs import RunFolder
 
@@ -33,8 +34,12 @@ def report(options: ReportOptions) -> None:
     """
     if not options.runs:
         raise ValueError("no run given: evdet report RUN [RUN ...]")
-    check_writable(options.output, suffixes=(".html", ".htm"))
     folders = [RunFolder(path) for path in options.runs]
+    page = "report" if len(folders) == 1 else "comparison"
+    read = [file for path in options.runs for file in run_files(path, but=[page])]
+    check_writable(options.output, suffixes=(".html", ".htm"), read=read)
+    if options.output is None and folders[0].path.is_dir():
+        prepare_files([], derived=[getattr(folders[0], page)], read=read)
     names = _names(options.runs)
     runs = [_read(folder) for folder in folders]
     if len(runs) == 1:

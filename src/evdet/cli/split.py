@@ -11,7 +11,14 @@ import tyro
 from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, asked_size, counted, default
-from evdet.data import RecordingEntry, SplitPlan, do_split, is_metavision_tensors, plan_split
+from evdet.data import (
+    RecordingEntry,
+    SplitPlan,
+    do_split,
+    is_metavision_tensors,
+    plan_split,
+    undo_split,
+)
 from evdet.events import Recording, RecordingError, is_bag_folder, open_recording
 from evdet.labels import LABEL_MAP_FILE, LabelError, read_boxes, read_label_map
 
@@ -48,6 +55,11 @@ def split(options: SplitOptions) -> None:
     """Split a folder and print the plan."""
     size = asked_size(options.sensor_size)
     opened = partial(open_recording, size=size, options=options.reading.options())
+    if not options.dry_run:
+        num_undone = undo_split(options.folder)
+        if num_undone is not None:
+            undone = counted(num_undone, "file")
+            print(f"an unfinished split of {options.folder} was undone: {undone} in place again")
     plan = plan_split(
         options.folder,
         shares={"train": options.train, "val": options.val, "test": options.test},

@@ -8,6 +8,7 @@ import tyro
 
 from evdet.cli.options import Flag, default
 from evdet.config import ConfigError, DetectionConfig, config_to_yaml
+from evdet.outputs import check_folder_apart, dataset_files, prepare_files
 from evdet.report import describe_environment
 from evdet.runs import RunFolder, TrainingRecord
 
@@ -49,6 +50,7 @@ def train(options: TrainOptions) -> None:
         return
     if options.resume and options.resume_from is not None:
         raise ConfigError("--resume and --resume-from exclude each other")
+    _check_apart(options)
     from evdet.training import train as train_detector
 
     result = train_detector(
@@ -59,6 +61,23 @@ def train(options: TrainOptions) -> None:
     if result.is_first_process:
         keep_record(result)
         print(describe_result(result))
+
+
+def _check_apart(options: TrainOptions) -> None:
+    """Refuse a run whose files would replace what is read.
+
+    A run that is resumed reads and writes its own files.
+    """
+    config = options.configuration
+    run = RunFolder(Path(config.root_dir))
+    dataset = dataset_files(Path(config.dataset_path))
+    read = [*dataset, options.finetune]
+    if not options.resume and options.resume_from is None:
+        read.append(options.config)
+    names = ["last.ckpt", "best.ckpt"]
+    written = [run.config_file, run.training_file, *(run.checkpoints / name for name in names)]
+    prepare_files([], derived=written, read=read)
+    check_folder_apart(run.path, read=dataset)
 
 
 def keep_record(result: "TrainResult") -> None:

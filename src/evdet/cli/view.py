@@ -1,5 +1,6 @@
 """`evdet view`: a recording and its boxes -> a video, a picture, or pictures to annotate."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, NamedTuple
 import tyro
 from tqdm import tqdm
 
-from evdet.atomic_file import write_bytes
+from evdet.atomic_file import remove_leftovers, write_bytes
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
@@ -46,11 +47,16 @@ from evdet.outputs import (
     ShownBoxes,
     View,
     bins_to_show,
+    check_folder_apart,
     check_picture_folder,
     contact_sheet,
     enlargement,
     fit_sheet,
+    label_maps_of,
+    number_of_picture,
     picture_name,
+    prepare_files,
+    recording_files,
     show_boxes,
     view_frames,
     write_pictures,
@@ -158,7 +164,8 @@ def _write_view(options: ViewOptions, output: Path) -> None:
         return
     total = len(bins_to_show(recording, shown_view))
     frames = _Progress(view_frames(recording, shown, shown_view), total)
-    write_video(output, frames, 1e6 / options.delta_t * options.speed)
+    with contextlib.closing(frames):
+        write_video(output, frames, 1e6 / options.delta_t * options.speed)
     print(f"video: {output}")
     frames.raise_problem("The video shows the time bins before the damage.")
 
@@ -190,6 +197,10 @@ class _Progress:
                 raise
             self._problem = error
 
+    def close(self) -> None:
+        """Remove the bar, so that a message has a line of its own."""
+        self._bar.close()
+
     def raise_problem(self, what: str) -> None:
         if self._problem is not None:
             raise RecordingError(f"{self._problem} {what}") from self._problem
@@ -206,16 +217,21 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
     first = bins.start - recording.start // options.delta_t
     frames = range(first, first + len(bins))
     check_picture_folder(folder, frames, overwrite=options.force)
+    check_folder_apart(folder, read=_files_read(options))
+    there = (path for path in _pictures_in(folder) if number_of_picture(path) in frames)
+    prepare_files([], derived=there, read=_files_read(options))
+    remove_leftovers([], folders=[folder])
     _check_counted(options, size, first)
     prelabels = None if options.prelabels is None else _labels_for(options, recording, size)
     pictures = _Progress(
         write_pictures(recording, folder, delta_t=options.delta_t, bins=bins, size=size), len(bins)
     )
-    if options.output is None:
-        for _ in pictures:
-            pass
-    else:
-        write_video(options.output, pictures, 1e6 / options.delta_t)
+    with contextlib.closing(pictures):
+        if options.output is None:
+            for _ in pictures:
+                pass
+        else:
+            write_video(options.output, pictures, 1e6 / options.delta_t)
     last = first + pictures.count - 1
     sides = f"{size.width}x{size.height} pixels"
     print(f"pictures: {folder}, {picture_name(first)} to {picture_name(last)}, {sides}")
@@ -235,6 +251,11 @@ def _write_frames(options: ViewOptions, folder: Path) -> None:
             "MOT) start at 0"
         )
     pictures.raise_problem("The pictures show the time bins before the damage.")
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    paths = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in paths if number_of_picture(path) is not None]
 
 
 def _check_frame_options(options: ViewOptions) -> None:
@@ -259,10 +280,10 @@ def _check_frame_options(options: ViewOptions) -> None:
             raise ValueError(
                 f"cannot write {path}: with --frames the ending must be {' or '.join(suffixes)}"
             )
-        beside = labels_beside(options.recording) if options.recording.exists() else []
-        check_writable(path, read=(*_files_read(options), *beside))
+        check_writable(path, read=_files_read(options))
         if path.exists() and not options.force:
             raise ValueError(f"cannot write {path}: it exists (--force overwrites it)")
+    prepare_files([options.output, options.prelabels], read=_files_read(options))
     if options.output is not None and 1e6 / options.delta_t > _MAX_FRAMES_PER_SECOND:
         raise ValueError(
             f"cannot write {options.output}: {1e6 / options.delta_t:g} frames/s, at most "
@@ -341,8 +362,9 @@ def _check_output(options: ViewOptions, output: Path) -> None:
         )
 
 
-def _files_read(options: ViewOptions) -> tuple[Path | None, ...]:
-    return options.recording, options.boxes, options.label_map
+def _files_read(options: ViewOptions) -> list[Path | None]:
+    belong = [*recording_files(options.recording), *label_maps_of(options.boxes)]
+    return [*belong, options.boxes, options.label_map]
 
 
 def _boxes_of(recording: Recording, options: ViewOptions) -> ShownBoxes:

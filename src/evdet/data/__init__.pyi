@@ -9,11 +9,16 @@ from .batch import (
 from .check import CheckReport as CheckReport, Finding as Finding, check_folder as check_folder
 from .clips import FrameSource as FrameSource, LabeledRecording as LabeledRecording
 from .folder import (
+    SPLITS as SPLITS,
     DatasetFolder as DatasetFolder,
     open_folder as open_folder,
     read_labels as read_labels,
 )
-from .folder_layouts import RecordingEntry as RecordingEntry, labels_beside as labels_beside
+from .folder_layouts import (
+    RecordingEntry as RecordingEntry,
+    labels_beside as labels_beside,
+    layout_of as layout_of,
+)
 from .frames_file import is_metavision_tensors as is_metavision_tensors
 from .lanes import LanePlan as LanePlan, assign_lanes as assign_lanes
 from .mixed_loader import MixedLoader as MixedLoader
@@ -23,7 +28,13 @@ from .recording_frames import (
     open_recordings as open_recordings,
 )
 from .sequential_clips import SequentialClips as SequentialClips
-from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as plan_split
+from .split import (
+    SPLIT_JOURNAL as SPLIT_JOURNAL,
+    SplitPlan as SplitPlan,
+    do_split as do_split,
+    plan_split as plan_split,
+    undo_split as undo_split,
+)
 from .split_recordings import NoObjectsError as NoObjectsError, check_objects as check_objects
 from .stream_loader import (
     StreamLoader as StreamLoader,

@@ -12,7 +12,7 @@ from jaxtyping import Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.folder import DatasetFolder, open_folder, read_labels
-from evdet.data.folder_layouts import RecordingEntry
+from evdet.data.folder_layouts import RecordingEntry, find_outside
 from evdet.data.label_clock import judge_clock
 from evdet.data.missing_classes import find_missing_classes
 from evdet.data.recording_scan import RecordingScan, scan_recording
@@ -131,6 +131,7 @@ def check_folder(
     for entry in progress([e for entries in folder.splits.values() for e in entries]):
         reader.read(entry, report.splits[split_of[entry.recording]])
     _check_parts(report)
+    _check_outside(report)
     _check_copies(report, split_of)
     return report
 
@@ -345,6 +346,16 @@ def _check_parts(report: CheckReport) -> None:
         for path in paths:
             text = "belongs to no recording: no recording beside it has its name"
             report.findings.append(Finding("boxes without recording", path, text, True))
+
+
+def _check_outside(report: CheckReport) -> None:
+    """Report recordings that training does not see."""
+    folder = report.folder
+    if folder.layout != "plain":
+        return
+    for path in find_outside(folder.path, folder.splits):
+        text = "lies outside train/, val/ and test/, so training does not use it"
+        report.findings.append(Finding("recordings outside the splits", path, text, False))
 
 
 def _check_copies(report: CheckReport, split_of: dict[Path, str]) -> None:

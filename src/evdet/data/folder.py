@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evdet.data.folder_layouts import FolderContents, RecordingEntry, layout_of, pair_up
+from evdet.data.split import SPLIT_JOURNAL
 from evdet.events import AS_STATED, ReadOptions
 from evdet.labels import (
     LABEL_MAP_FILE,
@@ -73,6 +74,11 @@ def open_folder(
     if not path.is_dir():
         what = "is a file: give the folder that it lies in" if path.exists() else "does not exist"
         raise FolderError(f"{path} {what}. A data set is a folder with train/, val/ and test/.")
+    if (path / SPLIT_JOURNAL).exists():
+        raise FolderError(
+            f"{path} is split halfway: a split is in work, or was killed. `evdet split {path}` "
+            "undoes it and splits again."
+        )
     layout = layout_of(path)
     contents = {}
     for split in splits:

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,6 +15,7 @@ __all__ = [
     "FolderContents",
     "Layout",
     "RecordingEntry",
+    "find_outside",
     "labels_beside",
     "layout_of",
     "pair_up",
@@ -129,28 +130,66 @@ def labels_beside(recording: Path) -> list[Path]:
     return found
 
 
+def find_outside(folder: Path, splits: Mapping[str, Sequence[RecordingEntry]]) -> list[Path]:
+    """Find recordings in a data set folder that no split contains, nor a copy of them.
+
+    Args:
+        folder: the data set, in the plain layout.
+        splits: the recordings of each split.
+    """
+    names = {entry.name for entries in splits.values() for entry in entries}
+    children = sorted(folder.iterdir())
+    keys = _keys_of_files(children)
+    places = [
+        child
+        for child in children
+        if child.is_dir()
+        and child.name not in ("train", "val", "test")
+        and not _is_hidden(child)
+        and not _is_unit(child, keys)
+    ]
+    recordings, _ = _sort_out(folder)
+    found = [path for path in recordings if key_of(path) not in names]
+    for place in places:
+        for here in _walk(place):
+            recordings, _ = _sort_out(here)
+            # Arrays and text of other kinds are no recordings that were forgotten.
+            sure = [path for path in recordings if path.suffix.lower() not in _EITHER]
+            found += [
+                path
+                for path in sure
+                if (here.relative_to(folder) / key_of(path)).as_posix() not in names
+            ]
+    return found
+
+
 def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
     """The folder and all below, except those of one recording's labels or frames."""
     real = folder.resolve()
     if real in seen:  # a link to a folder above
         return
     yield folder
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and not _is_hidden(child) and not _is_unit(child):
+    children = sorted(folder.iterdir())
+    keys = _keys_of_files(children)
+    for child in children:
+        if child.is_dir() and not _is_hidden(child) and not _is_unit(child, keys):
             yield from _walk(child, seen | {real})
 
 
-def _is_unit(folder: Path) -> bool:
+def _keys_of_files(paths: Iterable[Path]) -> set[str]:
+    """The names that recordings share with their labels, of files that may be recordings."""
+    beside = (path for path in paths if path.suffix.lower() in (*_RECORDINGS, *_EITHER))
+    return {key_of(path) for path in beside if path.is_file()}
+
+
+def _is_unit(folder: Path, keys_beside: Container[str]) -> bool:
     """Whether a folder is one recording's labels, a ROS 2 bag, or one sequence of RVT's frames."""
-    if is_bag_folder(folder) or _is_rvt(folder):
+    if _is_recording(folder):
         return True
     suffixes = {path.suffix.lower() for path in folder.iterdir()}
     if not suffixes & {".txt", ".xml"} or suffixes & set(_RECORDINGS):
         return False
-    if LABEL_TAIL.search(folder.name):
-        return True
-    beside = (p for p in folder.parent.iterdir() if p.suffix.lower() in (*_RECORDINGS, *_EITHER))
-    return any(key_of(path) == folder.name for path in beside if path.is_file())
+    return LABEL_TAIL.search(folder.name) is not None or folder.name in keys_beside
 
 
 def _read_one_folder(root: Path, here: Path) -> FolderContents:
@@ -161,14 +200,16 @@ def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """The recordings of one folder, and its label files by the recording's name."""
     paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
     labels: dict[str, list[Path]] = {}
-    recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
-    recordings += [path for path in paths if is_bag_folder(path) or _is_rvt(path)]
-    unsure = []
+    folders = {path for path in paths if path.is_dir()}
+    recordings = [path for path in paths if path.suffix.lower() in _RECORDINGS and path.is_file()]
+    recordings += [path for path in paths if path in folders and _is_recording(path)]
+    unsure, known = [], set(recordings)
+    keys_of_files = _keys_of_files(paths)
     for path in paths:
-        if path in recordings:
+        if path in known:
             continue
-        if path.is_dir():
-            if _is_unit(path):
+        if path in folders:
+            if _is_unit(path, keys_of_files):
                 labels.setdefault(key_of(path), []).append(path)
         elif path.suffix.lower() in LABEL_SUFFIXES:
             if LABEL_TAIL.search(path.stem):
@@ -250,6 +291,11 @@ def _has_array_of_labels(path: Path) -> bool:
 
 def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
+
+
+def _is_recording(folder: Path) -> bool:
+    """Whether a folder is a ROS 2 bag, or one sequence of RVT's frames."""
+    return is_bag_folder(folder) or _is_rvt(folder)
 
 
 def _is_rvt(folder: Path) -> bool:

@@ -25,10 +25,11 @@ def find_missing_classes(
         split: [name for name in classes if not counts.get(name)]
         for split, counts in splits.items()
     }
-    nowhere = [name for name in classes if all(name in names for names in missing.values())]
+    in_no_split = set(classes).intersection(*missing.values())
+    nowhere = [name for name in classes if name in in_no_split]
     found = {}
     for split, names in missing.items():
-        lacking = [name for name in names if name not in nowhere]
+        lacking = [name for name in names if name not in in_no_split]
         if lacking:
             found[split] = f"has no box of {', '.join(lacking)}: {_consequence(split, lacking)}"
     if nowhere:

@@ -69,7 +69,7 @@ class VideoWriter:
     an index. The encoder delays frames by up to two seconds.
 
     Args:
-        path: the file; it appears with the first frame, and replaces an older one.
+        path: the file; it appears, and replaces an older one, when it has a frame to play.
         fps: usual frames per second; the last frame is shown for one of them.
 
     Raises:
@@ -81,6 +81,8 @@ class VideoWriter:
         self.path = Path(path)
         self._fps = fps
         self._encoder: _Encoder | None = None
+        self._part: Path | None = None  # of a file that does not have its name yet
+        self._naming = contextlib.ExitStack()
         self._first = self._last = 0
         self._picture: Picture = np.zeros((0, 0, 3), np.uint8)
 
@@ -98,10 +100,9 @@ class VideoWriter:
         """
         if self._encoder is None:
             flags = "hybrid_fragmented+frag_every_frame"
-            with replacing(self.path):
-                pass  # an empty new file: programs that have the older one open keep it
+            self._part = self._naming.enter_context(replacing(self.path))
             self._encoder = _Encoder(
-                self.path, picture.shape, _rate(self._fps), _MICROSECOND, flags=flags
+                self._part, picture.shape, _rate(self._fps), _MICROSECOND, flags=flags
             )
             self._first = self._last = t
             self._picture = picture
@@ -111,8 +112,10 @@ class VideoWriter:
             for time in range(self._last + _LONGEST, t, _LONGEST):
                 self._encoder.add(self._picture, time - self._first, duration)
             self._encoder.add(picture, t - self._first, duration)
+            if self._part is not None and _whole_fragments(self._part):
+                self._name()
         except OSError as error:
-            self._give_up()
+            self._give_up(error)
             raise write_error(self.path, error) from error
         self._last, self._picture = t, picture
 
@@ -126,18 +129,37 @@ class VideoWriter:
             return
         try:
             self._encoder.finish()
+            self._name()
         except OSError as error:
-            self._give_up()
+            self._give_up(error)
             raise write_error(self.path, error) from error
+        except BaseException as error:
+            self._naming.__exit__(type(error), error, error.__traceback__)
+            raise
         self._encoder = None
 
-    def _give_up(self) -> None:
-        """Keep only complete fragments."""
-        if self._encoder is not None:
+    def _name(self) -> None:
+        """Give the file its name; it is written on."""
+        self._naming.close()
+        self._part = None
+
+    def _give_up(self, error: OSError) -> None:
+        """Keep only complete fragments; without any, the older file stays."""
+        if self._encoder is None:
+            return
+        with contextlib.suppress(OSError):
+            self._encoder.close()
+        self._encoder = None
+        if self._part is not None and not self._part.exists():
+            return  # it could not get its name
+        file = self._part or self.path
+        whole = _whole_fragments(file)
+        os.truncate(file, whole)
+        if self._part is not None and whole:
+            self._name()
+        elif self._part is not None:
             with contextlib.suppress(OSError):
-                self._encoder.close()
-            self._encoder = None
-            _cut_to_whole_fragments(self.path)
+                self._naming.__exit__(type(error), error, error.__traceback__)
 
 
 class _Encoder:
@@ -153,7 +175,7 @@ class _Encoder:
         self._shape = shape
         height, width = shape[:2]
         self._container: OutputContainer = av.open(
-            str(path), "w", format="mp4", options={"movflags": flags}
+            str(path), "w", format="mp4", options={"movflags": flags, "flush_packets": "1"}
         )
         self._stream: VideoStream = self._container.add_stream("libx264", rate=rate)
         self._stream.codec_context.time_base = time_base
@@ -204,23 +226,25 @@ def check_video_available() -> None:
         raise VideoUnavailableError("no video: this PyAV has no H.264 encoder (libx264)")
 
 
-def _cut_to_whole_fragments(path: Path) -> None:
-    """Cut off what follows the last complete frame of a fragmented file.
+def _whole_fragments(path: Path) -> int:
+    """Where the last complete frame of a fragmented file ends; 0 without frames.
 
     Source:
         ISO/IEC 14496-12: a file is a sequence of boxes; each begins with its size in 4 bytes, or
         with 1, its name and its size in 8 bytes.
     """
     end = whole = 0
-    with path.open("r+b") as file:
+    num_bytes = path.stat().st_size
+    with path.open("rb") as file:
         while len(head := file.read(16)) >= 8:
             size = int.from_bytes(head[:4])
             if size == 1:
                 size = int.from_bytes(head[8:])
             end += size
-            if size < 8 or end > path.stat().st_size:
+            if size < 8 or end > num_bytes:
                 break
-            if head[4:8] in (b"moov", b"mdat"):
+            # The index comes last; before the first frame there is one of nothing.
+            if head[4:8] == b"mdat" or (whole and head[4:8] == b"moov"):
                 whole = end
             file.seek(end)
-        file.truncate(whole)
+    return whole

@@ -19,12 +19,12 @@ from .classes import (
 )
 from .conversion import (
     LABEL_FORMATS as LABEL_FORMATS,
+    class_lists_beside as class_lists_beside,
     class_names_in as class_names_in,
     find_format as find_format,
     write_labels as write_labels,
 )
 from .files import (
-    LABEL_SUFFIXES as LABEL_SUFFIXES,
     LabelError as LabelError,
     read_boxes as read_boxes,
     write_boxes_npy as write_boxes_npy,
@@ -33,6 +33,7 @@ from .frame_files import is_frame_folder as is_frame_folder
 from .label_ids import OWN_IDS as OWN_IDS, choose_label_ids as choose_label_ids
 from .label_map import (
     LABEL_MAP_FILE as LABEL_MAP_FILE,
+    LABEL_SUFFIXES as LABEL_SUFFIXES,
     LABEL_TAIL as LABEL_TAIL,
     FolderError as FolderError,
     find_label_map as find_label_map,

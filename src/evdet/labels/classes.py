@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int64
 
 from evdet.shapes import BoxEvents
 
@@ -44,13 +43,13 @@ def choose_classes(label_map: Mapping[int, str], wanted: Sequence[str] = ()) -> 
     if not wanted:
         wanted = [label_map[i] for i in sorted(label_map)]
     id_of = {name: i for i, name in label_map.items()}
-    names: list[str] = []
+    names: dict[str, None] = {}  # in order; a list would be searched for each
     ids: dict[int, int] = {}
     for text in wanted:
         parts, name = _parse(text, id_of)
         if name in names:
             raise ValueError(f"two classes have the name {name!r}: rename one of them")
-        names.append(name)
+        names[name] = None
         for part in parts:
             if part not in id_of:
                 raise ValueError(_unknown(part, list(id_of)))
@@ -70,21 +69,23 @@ def apply_classes(boxes: BoxEvents, choice: ClassChoice) -> tuple[BoxEvents, dic
     Returns:
         The boxes of the chosen classes, in the same order, and how many were dropped, by reason.
     """
-    present: Int64[np.ndarray, " _"] = np.unique(boxes["class_id"]).astype(np.int64)
+    present, index, num_boxes = np.unique(
+        boxes["class_id"], return_inverse=True, return_counts=True
+    )
+    on_disk = (present.astype(np.int64) - 1).tolist()
+    # 0, the background, is not trained: it stands for the classes that are dropped.
+    new = np.array([choice.ids.get(class_id, 0) for class_id in on_disk], np.int64)
     kept = boxes.copy()
+    kept["class_id"] = new[index]
     counts: dict[str, int] = {}
-    keep = np.zeros(len(boxes), bool)
-    for class_id in present.tolist():
-        mine = boxes["class_id"] == class_id
-        on_disk = class_id - 1
-        if on_disk in choice.ids:
-            kept["class_id"][mine] = choice.ids[on_disk]
-            keep |= mine
-            continue
-        name = choice.label_map.get(on_disk)
-        reason = f"class {name} not chosen" if name else f"class id {on_disk} not in the label map"
-        counts[reason] = int(mine.sum())
-    return kept[keep], counts
+    for class_id, count in zip(on_disk, num_boxes.tolist(), strict=True):
+        if class_id not in choice.ids:
+            name = choice.label_map.get(class_id)
+            which = (
+                f"class {name} not chosen" if name else f"class id {class_id} not in the label map"
+            )
+            counts[which] = count
+    return kept[new[index] > 0], counts
 
 
 def _parse(text: str, known: Mapping[str, int]) -> tuple[list[str], str]:

@@ -13,17 +13,14 @@ from evdet.labels.annotation_tools import find_tool_reader
 from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
 from evdet.labels.frame_files import read_voc, read_yolo
+from evdet.labels.label_map import LABEL_SUFFIXES
 from evdet.labels.mot import read_mot
 from evdet.labels.npy import read_npy, save_npy
 from evdet.labels.source import BoxRows, LabelError, LabelSource, RecordingFacts
 from evdet.labels.table import read_csv
 from evdet.shapes import BoxEvents
 
-__all__ = ["LABEL_SUFFIXES", "LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
-
-LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
-"""Extensions of label files; of several beside one recording the first in this order is read."""
-
+__all__ = ["LabelError", "read_boxes", "write_boxes_coco", "write_boxes_npy"]
 
 # Few boxes may be as small, or as far beyond the sensor, as this.
 _FEW = 8

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 __all__ = [
     "LABEL_MAP_FILE",
+    "LABEL_SUFFIXES",
     "LABEL_TAIL",
     "FolderError",
     "FoundLabelMap",
@@ -19,6 +21,8 @@ __all__ = [
 
 LABEL_MAP_FILE = "label_map_dictionary.json"
 """Name of the label map at the root of a data set folder."""
+LABEL_SUFFIXES = (".npy", ".npz", ".json", ".csv", ".tsv", ".xml", ".txt")
+"""Extensions of label files; of several beside one recording the first in this order is read."""
 LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
 """Endings of label files' names, without extension."""
 
@@ -93,7 +97,7 @@ def read_label_map(path: Path) -> dict[int, str]:
             raise FolderError(f'{path} has an invalid entry "{key}": {json.dumps(name)}. {example}')
         label_map[int(key)] = name.strip()
     names = list(label_map.values())
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise FolderError(
             f"{path} has several ids with the name {twice[0]!r}. Give each its own name; merge "

@@ -166,7 +166,9 @@ def average_precision_of(
     num_classes = len(class_names)
     limits = sorted({min(limit, max_detections) for limit in (1, 10, max_detections)})
     matches = match_boxes(table, max_detections=max_detections, areas=tuple(AREAS))
-    precision, recall = _accumulate(table, matches, num_classes=num_classes, limits=limits)
+    # Only these have scores: curves of thousands of classes without objects would fill the RAM.
+    present = np.unique(table.truth.labels).tolist()
+    precision, recall = _accumulate(table, matches, labels=present, limits=limits)
     num_objects = _count(table.truth.labels[table.truth.is_counted], num_classes)
     num_detections = _count(table.found.labels, num_classes)
     is_confident = table.found.scores >= CONFIDENT_SCORE
@@ -174,17 +176,19 @@ def average_precision_of(
     everything, *sizes = np.moveaxis(precision, 3, 0)
     recalls = np.moveaxis(recall, (2, 3), (0, 1))
     curves50, curves75 = everything[_IOU_50].T, everything[_IOU_75].T
+    # Of each class its row, or no row.
+    rows: dict[int, list[int]] = {label - 1: [row] for row, label in enumerate(present)}
     return AveragePrecision(
         map=mean_of_known(everything),
         map50=mean_of_known(curves50),
         map75=mean_of_known(curves75),
         per_class={
             name: ClassPrecision(
-                ap=mean_of_known(everything[..., k]),
-                ap50=mean_of_known(curves50[k]),
-                ap75=mean_of_known(curves75[k]),
-                precision50=_curve(curves50[[k]]),
-                precision75=_curve(curves75[[k]]),
+                ap=mean_of_known(everything[..., rows.get(k, [])]),
+                ap50=mean_of_known(curves50[rows.get(k, [])]),
+                ap75=mean_of_known(curves75[rows.get(k, [])]),
+                precision50=_curve(curves50[rows.get(k, [])]),
+                precision75=_curve(curves75[rows.get(k, [])]),
                 num_truths=num_objects[k],
                 num_detections=num_detections[k],
                 num_confident=num_confident[k],
@@ -210,19 +214,19 @@ def average_precision_of(
 
 
 def _accumulate(
-    table: FrameTable, matches: Matches, *, num_classes: int, limits: Sequence[int]
+    table: FrameTable, matches: Matches, *, labels: Sequence[int], limits: Sequence[int]
 ) -> tuple[
     Float64[np.ndarray, "thresholds recalls classes areas"],
     Float64[np.ndarray, "thresholds classes areas limits"],
 ]:
     """Precision at each recall, and the highest recall for each limit; NaN without objects."""
-    shape = (len(IOU_THRESHOLDS), num_classes, len(AREAS), len(limits))
+    shape = (len(IOU_THRESHOLDS), len(labels), len(AREAS), len(limits))
     precision = np.full((shape[0], len(RECALL_POINTS), *shape[1:3]), np.nan)
     recall = np.full(shape, np.nan)
     # Group 0 counts: a detection of an object that does not count is neither right nor wrong.
     objects = are_counted(table.truth, tuple(AREAS)).astype(np.int8) - 1
     found = are_counted(table.found, tuple(AREAS))[:, matches.rows].astype(np.int8) - 1
-    for label in np.unique(table.truth.labels).tolist():
+    for row, label in enumerate(labels):
         chosen = slice(*np.searchsorted(matches.labels, (label, label + 1)))
         is_best = matches.ranks[chosen] < np.array(limits)[:, None]
         for area, groups in enumerate(objects):
@@ -230,10 +234,10 @@ def _accumulate(
             if num_objects:
                 taken, own = matches.objects[area, :, chosen], found[area, chosen]
                 curves = class_precision(taken, groups, np.array([num_objects]), own)
-                precision[..., label - 1, area] = curves[0]
+                precision[..., row, area] = curves[0]
                 is_right = np.append(groups, -1)[taken] == 0
                 num_right = np.count_nonzero(is_right[:, None] & is_best, axis=-1)
-                recall[:, label - 1, area] = num_right / num_objects
+                recall[:, row, area] = num_right / num_objects
     return precision, recall
 
 

@@ -26,3 +26,11 @@ from .viewing import (
     show_boxes as show_boxes,
     view_frames as view_frames,
 )
+from .written_files import (
+    check_folder_apart as check_folder_apart,
+    dataset_files as dataset_files,
+    label_maps_of as label_maps_of,
+    prepare_files as prepare_files,
+    recording_files as recording_files,
+    run_files as run_files,
+)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evdet.atomic_file import write_error
 from evdet.draw import (
     RerunWriter,
     Trails,
@@ -26,6 +27,7 @@ from evdet.labels import BOX_SUFFIXES, BoxWriter
 from evdet.outputs.found_pictures import draw_found, picture_of
 from evdet.outputs.picture_size import enlargement
 from evdet.outputs.unbroken import UnbrokenWrites
+from evdet.outputs.written_files import prepare_files
 from evdet.pipeline import DetectedFrame
 from evdet.shapes import Picture
 from evdet.sources import FrameStream
@@ -101,12 +103,7 @@ def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
             raise ValueError(f"cannot write {path}: it is a folder")
         if not path.absolute().parent.is_dir():
             raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
-        for source in sources:
-            if path.exists() and source.exists() and path.samefile(source):
-                raise ValueError(f"cannot write {path}: it is the source; name another file")
-    twice = [path for i, path in enumerate(paths) if path.absolute() in _absolute(paths[:i])]
-    if twice:
-        raise ValueError(f"{twice[0]} is named twice as an output")
+    prepare_files(paths, read=sources)
     suffixes = {path.suffix.lower() for path in paths}
     if _VIDEO_SUFFIX in suffixes:
         check_video_available()
@@ -144,6 +141,7 @@ class Outputs:
         self._trails = Trails() if is_tracked else None
         self.num_untracked = 0
         """Boxes that MOT text leaves out, since they have no track."""
+        self._older: dict[Path, _Version | None] = {}
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
 
@@ -187,10 +185,16 @@ class Outputs:
                 with _naming(path):
                     writer.write(found, index)
 
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The files that were created or replaced."""
+        return tuple(path for path, older in self._older.items() if _version_of(path) != older)
+
     def _open_all(self) -> None:
         """Replace older files by empty ones, in the first call."""
         if self._writers:
             return
+        self._older = {path: _version_of(path) for path in self.paths}
         for path in self.paths:
             with _naming(path):
                 self._writers.append((path, self._open(path)))
@@ -288,14 +292,25 @@ class _Writer(NamedTuple):
     close: Callable[[], None]
 
 
+class _Version(NamedTuple):
+    """Tells a file from the one that it replaces."""
+
+    inode: int
+    modified_ns: int
+    num_bytes: int
+
+
+def _version_of(path: Path) -> _Version | None:
+    if not path.exists():
+        return None
+    status = path.stat()
+    return _Version(status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Name the output in its errors."""
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}") from error
-
-
-def _absolute(paths: Sequence[Path]) -> list[Path]:
-    return [path.absolute() for path in paths]
+        raise OutputError(str(write_error(path, error))) from error

@@ -1,7 +1,6 @@
 """Speed variants: the same detector, made ready for inference in different ways."""
 
 import copy
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from evdet.atomic_file import temporary_folder
 from evdet.boxes import clip_boxes
 from evdet.detectors import ExportError, load_onnx
 from evdet.export import compare_onnx, export_onnx
@@ -97,8 +97,8 @@ def prepare_variant(
     parts = parts_of(name)
     start = time.perf_counter()
     if _ONNX in parts:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.onnx"
+        with temporary_folder() as folder:
+            path = folder / "model.onnx"
             step = _export(detector, path, clips[0], thresholds)
             seconds = time.perf_counter() - start
             return Variant(name, step, _compare_export(detector, path, clips), seconds)

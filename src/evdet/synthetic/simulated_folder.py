@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import os
-import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from evdet.atomic_file import remove_leftovers, replacing_folder, write_text
 from evdet.events import Events, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.hdf5 import write_dsec
@@ -145,23 +147,16 @@ def write_simulated_folder(
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     check_free(out)
-    out = out.resolve()
-    unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
     jobs = [(split, index) for split in SPLITS for index in range(getattr(plan, split))]
-    try:
+    remove_leftovers([out])
+    with replacing_folder(out) as part:
         for split in SPLITS:
-            (unfinished / split).mkdir(parents=True)
-        for name in _run(partial(_write_recording, plan, unfinished), jobs, workers):
+            (part / split).mkdir()
+        for name in _run(partial(_write_recording, plan, part), jobs, workers):
             on_recording(name)
         names = dict(enumerate(classes_of(plan.scenes.kind)))
-        (unfinished / LABEL_MAP_FILE).write_text(
-            json.dumps(names, indent=1) + "\n", encoding="utf-8"
-        )
-        (unfinished / SIMULATION_FILE).write_text(_describe(plan), encoding="utf-8")
-        _publish(unfinished, out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        write_text(part / LABEL_MAP_FILE, json.dumps(names, indent=1) + "\n")
+        write_text(part / SIMULATION_FILE, _describe(plan))
 
 
 def _run(
@@ -173,7 +168,10 @@ def _run(
         return
     # spawn: a fork of a process with threads, such as torch's, may hang.
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_leave_interrupts
+        min(workers, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=_follow,
+        initargs=(os.getpid(),),
     ) as pool:
         try:
             for done in as_completed([pool.submit(write, job) for job in jobs]):
@@ -188,9 +186,16 @@ def _run(
             raise
 
 
-def _leave_interrupts() -> None:
-    """Ignore Ctrl-C in the workers: the main process handles it."""
+def _follow(main: int) -> None:
+    """Ignore Ctrl-C in a worker, which the main process handles, and end after that process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_after, args=(main,), daemon=True).start()
+
+
+def _end_after(main: int) -> None:
+    while os.getppid() == main:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:
@@ -225,13 +230,3 @@ def _describe(plan: SimulationPlan) -> str:
     if plan.scenes.kind == "nmnist":
         del content["sensor"]  # a real one
     return yaml.safe_dump(content, sort_keys=False)
-
-
-def _publish(unfinished: Path, out: Path) -> None:
-    if not out.exists():
-        unfinished.rename(out)
-        return
-    # An empty folder may be a shell's current one: it is filled, not replaced.
-    for entry in sorted(unfinished.iterdir()):
-        entry.rename(out / entry.name)
-    unfinished.rmdir()

@@ -21,6 +21,7 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from evdet.atomic_file import remove_leftovers
 from evdet.build import complete_config
 from evdet.config import DetectionConfig
 from evdet.detectors import (
@@ -121,6 +122,7 @@ def train(
             first_step=step,
         )
         if trainer.is_global_zero:
+            remove_leftovers([run.config_file, run.training_file], folders=[run.checkpoints])
             run.write_config(config)  # `--config` reads it
         _fit(trainer, model, checkpoint_path)
     if trainer.is_global_zero and not run.last_checkpoint.exists():

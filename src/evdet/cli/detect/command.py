@@ -25,7 +25,14 @@ from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
-from evdet.outputs import OutputError, Outputs, check_outputs, open_outputs
+from evdet.outputs import (
+    OutputError,
+    Outputs,
+    check_outputs,
+    open_outputs,
+    recording_files,
+    run_files,
+)
 from evdet.pipeline import DetectedFrame, detect as play, frame_spec_of
 from evdet.sources import FrameStream, LiveSource
 
@@ -105,7 +112,11 @@ def detect(options: DetectOptions) -> None:
         max_backlog=options.max_backlog,
     )
     chosen = choose_source(options.source, live=live, start=options.start, delta_t=options.delta_t)
-    is_read = [options.checkpoint, *([chosen.path] if chosen.path else [])]
+    is_read = [options.checkpoint, *run_files(options.checkpoint), *recording_files(chosen.path)]
+    if options.checkpoint.is_dir():
+        del is_read[0]  # its files are listed, and others may be written beside them
+    if options.label_map is not None:
+        is_read.append(Path(options.label_map))
     check_outputs(options.output, is_read)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
@@ -225,7 +236,7 @@ def _conclude(
     score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
     if not summary.num_boxes and score_thresh:
         print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
-    written = [str(path) for path in outputs.paths if path.exists()]
+    written = [str(path) for path in outputs.written]
     if written:
         print(f"written: {', '.join(written)}")
         if outputs.num_untracked:

@@ -32,6 +32,7 @@ from evdet.labels import (
     read_label_map,
 )
 from evdet.metrics import Protocol, ScoredRecording, get_protocol, score_recordings
+from evdet.outputs import check_folder_apart, label_maps_of, prepare_files
 from evdet.runs import RunFolder
 
 __all__ = ["ScoreOptions", "score"]
@@ -78,10 +79,12 @@ def score(options: ScoreOptions) -> None:
     check_at_least(1, options, "frame_period")
     if options.frame_period is not None and options.sensor_size is None:
         raise ValueError("--frame-period needs --sensor-size WxH, the size of the frames")
-    read = [options.label_map, options.detections, options.boxes]
-    read += [file for path in read if path and path.is_dir() for file in path.iterdir()]
-    check_writable(options.json, read=read)
+    check_writable(options.json)
     check_result_folder(options.output_dir)
+    read = [options.label_map, options.detections, options.boxes, *label_maps_of(options.boxes)]
+    check_folder_apart(options.output_dir, read=read)
+    results = [RunFolder(options.output_dir).evaluation_file] if options.output_dir else []
+    prepare_files([options.json], derived=results, read=read)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     protocol = get_protocol(options.protocol)

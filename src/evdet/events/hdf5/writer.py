@@ -1,5 +1,6 @@
 """Events -> an HDF5 file in the DSEC layout: small, with fast access to any interval."""
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,73 @@ def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
             or hdf5plugin, which provides Blosc, is not installed.
     """
     compression = _blosc()
-    with replacing(path) as part, h5py.File(part, "w") as file:
-        num_events = _write(file, _in_order(blocks, path, size), compression)
-        file.attrs["width"], file.attrs["height"] = size.width, size.height
+    with replacing(path) as part, part.open("r+b", buffering=0) as opened:
+        target = _Target(opened)
+        try:
+            with h5py.File(target, "w") as file:
+                events = target.checked(_in_order(blocks, path, size))
+                num_events = _write(file, events, compression)
+                file.attrs["width"], file.attrs["height"] = size.width, size.height
+        finally:
+            target.check()
     return num_events
+
+
+class _Target(io.RawIOBase):
+    """A file for HDF5, which cannot be closed after a failed write: it may end the process.
+
+    So that a full disk is one error, what follows the first failure is dropped.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the first failure."""
+        if self._error is not None:
+            raise self._error
+
+    def checked(self, blocks: Iterable[Events]) -> Iterator[Events]:
+        """The blocks, up to the first failure."""
+        for block in blocks:
+            yield block
+            self.check()
+
+    def write(self, content: Any) -> int:
+        """Write all of it, or drop it."""
+        left = memoryview(content).cast("B")
+        num_bytes = len(left)
+        try:
+            while left and self._error is None:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            self._error = error
+        return num_bytes
+
+    def readinto(self, buffer: Any) -> int:
+        """Read; zeros stand for what was dropped."""
+        num_bytes = self._file.readinto(buffer)
+        if self._error is not None:
+            memoryview(buffer).cast("B")[num_bytes:] = bytes(len(buffer) - num_bytes)
+            return len(buffer)
+        return num_bytes
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file."""
+        try:
+            return self._file.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
 
 
 def _blosc() -> Any:

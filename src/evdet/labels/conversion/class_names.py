@@ -14,7 +14,7 @@ from evdet.labels.source import LabelError, LabelSource
 from evdet.labels.table import open_table
 from evdet.labels.text import read_text
 
-__all__ = ["class_names_in"]
+__all__ = ["class_lists_beside", "class_names_in"]
 
 _LISTS = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt")
 _DATA_FILES = ("data.yaml", "dataset.yaml")
@@ -95,6 +95,18 @@ def _names_in_table(source: LabelSource) -> dict[int, str] | None:
 
 def _is_id(text: str) -> bool:
     return re.fullmatch(r"[0-9]{1,9}(\.0*)?", text) is not None
+
+
+def class_lists_beside(path: Path) -> list[Path]:
+    """The lists of names in the folder of the labels, and in the folder above.
+
+    Args:
+        path: a label file, or a folder of one file per frame.
+    """
+    folder = path if path.is_dir() else path.parent
+    places = (folder, folder.absolute().parent)
+    found = [place / name for place in places for name in (*_LISTS, *_DATA_FILES)]
+    return [file for file in found if file.is_file()]
 
 
 def _names_beside(source: LabelSource) -> dict[int, str] | None:

@@ -17,7 +17,6 @@ def write_yolo(target: Target) -> list[str]:
     """Write `class cx cy w h`, in shares of the picture, and the names in classes.txt."""
     size = _size_of(target)
     changed: dict[str, int] = {}
-    target.path.mkdir(parents=True, exist_ok=True)
     for t, boxes in target.by_time():
         # Tools refuse shares beyond the picture.
         inside, counts = apply_rules(boxes, BoxRules(), size)
@@ -30,10 +29,10 @@ def write_yolo(target: Target) -> list[str]:
             sides = (w / size.width, h / size.height)
             values = " ".join(f"{min(value, 1):.10g}" for value in (*shares, *sides))
             lines.append(f"{box['class_id']} {values}\n")
-        write_text(target.path / f"{_stem(target, t)}.txt", "".join(lines))
+        write_text(target.part / f"{_stem(target, t)}.txt", "".join(lines))
     last = max(target.label_map, default=-1)
     names = [target.label_map.get(i, f"unused {i}") for i in range(last + 1)]
-    write_text(target.path / "classes.txt", "".join(f"{name}\n" for name in names))
+    write_text(target.part / "classes.txt", "".join(f"{name}\n" for name in names))
     clipped = changed.pop("clipped", 0)
     return [
         f"has no boxes beyond the picture: {count:,} {what}"
@@ -50,7 +49,6 @@ def write_yolo(target: Target) -> list[str]:
 def write_voc(target: Target) -> list[str]:
     """Write corners in pixels from 1, both inside; boxes that do not count are difficult."""
     size = _size_of(target)
-    target.path.mkdir(parents=True, exist_ok=True)
     for t, boxes in target.by_time():
         root = ElementTree.Element("annotation")
         _add(root, "folder", target.path.name)
@@ -65,7 +63,7 @@ def write_voc(target: Target) -> list[str]:
             _add_object(root, box, target.name_of(int(box["class_id"])))
         ElementTree.indent(root)
         text = ElementTree.tostring(root, encoding="unicode")
-        write_text(target.path / f"{_stem(target, t)}.xml", text + "\n")
+        write_text(target.part / f"{_stem(target, t)}.xml", text + "\n")
     return []
 
 

@@ -20,6 +20,8 @@ class Target:
 
     path: Path
     """The file, or the folder."""
+    part: Path
+    """Where a folder is written; it gets its name at the end."""
     labeled: LabeledTimes
     """Ids from 1."""
     label_map: Mapping[int, str]

@@ -1,11 +1,13 @@
 """Label files of every format, and what each cannot keep."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from evdet.atomic_file import filling_folder
 from evdet.boxes import BOX_DTYPE
 from evdet.events import SensorSize
 from evdet.labels.binning import IGNORED_DTYPE, LabeledTimes, to_disk_ids
@@ -131,7 +133,8 @@ def write_labels(
         path: the file, or the folder, which is made.
         labeled: the labels.
         label_map: names of the ids on disk.
-        format_name: one of `LABEL_FORMATS`.
+        format_name: one of `LABEL_FORMATS`; the files of a folder appear when all are written, and
+            replace those of the same names.
         size: the sensor's size; YOLO and VOC need it.
         frame_period: microseconds between frames; formats that number frames need it.
         start: time of the recording's first event, for frame numbers.
@@ -167,8 +170,9 @@ def write_labels(
     if not form.flags:
         empty = np.union1d(labeled.empty_times, labeled.ignored["t"])
         labeled = replace(labeled, ignored=np.zeros(0, IGNORED_DTYPE), empty_times=empty)
-    target = Target(path, labeled, label_map, size, frames)
-    return [*lost, *(f"{form.name} {what}" for what in form.write(target))]
+    with contextlib.nullcontext(path) if form.suffix else filling_folder(path) as part:
+        changed = form.write(Target(path, part, labeled, label_map, size, frames))
+    return [*lost, *(f"{form.name} {what}" for what in changed)]
 
 
 def _sound(labeled: LabeledTimes) -> tuple[LabeledTimes, int]:

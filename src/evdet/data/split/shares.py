@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float64, Int64
 __all__ = ["assign"]
 
 _NUM_TRIES = 64
+# Of many items any assignment is balanced: the tries together deal about this many.
+_NUM_DEALT, _LEAST_TRIES = 100_000, 4
 
 
 def assign(
@@ -39,11 +41,18 @@ def assign(
     wanted = np.array(shares)
     is_there = parts[:, 1:] > 0
     best: tuple[tuple[int, float], list[list[int]]] | None = None
-    for attempt in range(_NUM_TRIES):
+    has_classes = parts.shape[1] > 1
+    num_tries = _NUM_TRIES
+    if not has_classes and len(set(weights)) == 1:
+        num_tries = 1  # all are equally good
+    elif has_classes:
+        num_tries = min(num_tries, max(_LEAST_TRIES, _NUM_DEALT // max(1, len(weights))))
+    deal = _deal if has_classes else _deal_by_weight
+    for attempt in range(num_tries):
         order = rng.permutation(len(weights))
         if attempt % 2 and is_there.any():
             order = order[np.argsort(_rarity(is_there)[order], kind="stable")]
-        assigned, missing = _deal(order.tolist(), parts, wanted)
+        assigned, missing = deal(order.tolist(), parts, wanted)
         num_absent = sum(int((~is_there[items].any(axis=0)).sum()) for items in assigned)
         cost = num_absent, float(np.abs(missing).sum())
         if best is None or cost < best[0]:
@@ -74,6 +83,25 @@ def _rarity(is_there: Bool[np.ndarray, "N K"]) -> Int64[np.ndarray, " N"]:
     return rarity
 
 
+def _deal_by_weight(
+    order: Sequence[int], parts: Float64[np.ndarray, "N K"], shares: Float64[np.ndarray, " S"]
+) -> tuple[list[list[int]], Float64[np.ndarray, "S K"]]:
+    """Give each item to the share that lacks most weight."""
+    weights = parts[:, 0].tolist()
+    missing = (shares * parts.sum()).tolist()
+    assigned: list[list[int]] = [[] for _ in shares]
+    num_empty, indices = len(assigned), range(len(assigned))
+    for num_done, item in enumerate(order):
+        if len(order) - num_done <= num_empty:
+            share = next(i for i in indices if not assigned[i])
+        else:
+            share = max(indices, key=missing.__getitem__)
+        num_empty -= not assigned[share]
+        assigned[share].append(item)
+        missing[share] -= weights[item]
+    return assigned, np.array(missing)[:, None]
+
+
 def _deal(
     order: Sequence[int], parts: Float64[np.ndarray, "N K"], shares: Float64[np.ndarray, " S"]
 ) -> tuple[list[list[int]], Float64[np.ndarray, "S K"]]:
@@ -88,8 +116,6 @@ def _deal(
         must_fill = len(order) - num_done <= len(empty)
         if must_fill:
             share = empty[0]
-        elif parts.shape[1] == 1:
-            share = int(missing[:, 0].argmax())
         else:
             # A class with no more items than shares that lack it: every one of them is needed.
             needed = is_there[item] & (num_left <= lacks.sum(axis=0))

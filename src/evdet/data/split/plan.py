@@ -1,18 +1,16 @@
-"""Split a folder's recordings into train, val and test; no recording is cut."""
+"""The plan of a split: which recording goes into train, val and test; no recording is cut."""
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from evdet.data.folder_layouts import RecordingEntry, pair_up
-from evdet.data.shares import assign
+from evdet.data.split.journal import SPLIT_JOURNAL
+from evdet.data.split.shares import assign
 from evdet.labels import FolderError, key_of
 
-__all__ = ["SplitPart", "SplitPlan", "do_split", "plan_split"]
+__all__ = ["SplitPart", "SplitPlan", "plan_split"]
 
 _NEXT_TO_KEY = re.compile(r"[._-]|$")
 
@@ -76,13 +74,19 @@ def plan_split(
         progress: wraps the recordings while they are weighed.
 
     Raises:
-        FolderError: the folder does not exist, is split already, or has too few recordings.
+        FolderError: the folder does not exist, is split already or halfway, or has too few
+            recordings.
         ValueError: a share is negative or infinite, or all are 0.
     """
     wanted = _check_shares(shares)
     if not folder.is_dir():
         what = "is a file: give the folder that it lies in" if folder.exists() else "does not exist"
         raise FolderError(f"{folder} {what}")
+    if (folder / SPLIT_JOURNAL).exists():
+        raise FolderError(
+            f"{folder} has an unfinished split, which `evdet split {folder}` undoes before it "
+            "splits again"
+        )
     for split in shares:
         if (folder / split).exists():
             raise FolderError(
@@ -115,32 +119,6 @@ def plan_split(
     return SplitPlan(folder, chosen)
 
 
-def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> None:
-    """Carry out a plan, completely or not at all.
-
-    Args:
-        plan: the split of each recording.
-        how: move the files, or put hard links or copies into the new folders.
-
-    Raises:
-        OSError: a file could not be placed; all earlier steps are undone.
-    """
-    undo: list[Callable[[], object]] = []
-    try:
-        for split, parts in plan.parts.items():
-            for part in parts:
-                for source in part.files:
-                    target = plan.folder / split / source.relative_to(plan.folder)
-                    undo += _make_folders(target.parent)
-                    if os.path.lexists(target):
-                        raise FileExistsError(f"{target} exists already")
-                    undo.append(_place(source, target, how))
-    except OSError:
-        for step in reversed(undo):
-            step()
-        raise
-
-
 def _check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     bad = [split for split, share in shares.items() if not 0 <= share < float("inf")]
     total = sum(shares.values())
@@ -155,54 +133,24 @@ def _files_of(entries: Sequence[RecordingEntry]) -> dict[str, tuple[Path, ...]]:
     by_folder: dict[Path, dict[str, str]] = {}
     for entry in entries:
         by_folder.setdefault(entry.recording.parent, {})[key_of(entry.recording)] = entry.name
+    # Folders that contain recordings stay where they are.
+    with_recordings = {parent for entry in entries for parent in entry.recording.parents}
     files: dict[str, list[Path]] = {entry.name: [] for entry in entries}
     for folder, name_of in by_folder.items():
-        keys = sorted(name_of, key=len, reverse=True)
         for path in sorted(folder.iterdir()):
             # Hidden files too: readers keep indexes as `.name.raw...` beside a recording.
-            name = path.name.removeprefix(".")
-            owner = next(
-                (k for k in keys if name.startswith(k) and _NEXT_TO_KEY.match(name[len(k) :])), None
-            )
-            if owner is not None and (path.is_file() or _goes_along(path, owner, entries)):
+            owner = _owner(path.name.removeprefix("."), name_of)
+            if owner is None:
+                continue
+            goes_along = path not in with_recordings and key_of(path) == owner
+            if path.is_file() or goes_along:
                 files[name_of[owner]].append(path)
     return {name: tuple(paths) for name, paths in files.items()}
 
 
-def _goes_along(folder: Path, owner: str, entries: Sequence[RecordingEntry]) -> bool:
-    """Whether a folder belongs to a recording, and does not contain recordings itself."""
-    return not any(folder in entry.recording.parents for entry in entries) and (
-        key_of(folder) == owner
-    )
-
-
-def _make_folders(folder: Path) -> list[Callable[[], object]]:
-    """Make a folder and its parents; returns the steps to undo that."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    return [path.rmdir for path in reversed(missing)]
-
-
-def _place(source: Path, target: Path, how: str) -> Callable[[], object]:
-    """Put one file or folder into place; returns the step to undo that."""
-    if how == "move":
-        if source.is_symlink() and not source.readlink().is_absolute():
-            text = source.readlink()  # relative to where it was
-            target.symlink_to(source.resolve())
-            source.unlink()
-
-            def link_again() -> None:
-                target.unlink()
-                source.symlink_to(text)
-
-            return link_again
-        source.rename(target)
-        return lambda: target.rename(source)
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=os.link if how == "link" else shutil.copy2)
-        return lambda: shutil.rmtree(target)
-    if how == "link":
-        target.hardlink_to(source)
-    else:
-        shutil.copy2(source, target)
-    return target.unlink
+def _owner(name: str, keys: Container[str]) -> str | None:
+    """The longest key that a file's name begins with, before its end, a dot, _ or -."""
+    for end in range(len(name), 0, -1):
+        if _NEXT_TO_KEY.match(name[end : end + 1]) and name[:end] in keys:
+            return name[:end]
+    return None
