@@ -378,6 +378,20 @@ def test_a_copy_whose_original_is_gone_is_not_removed(root, monkeypatch):
     assert (root / "train" / "a_td.dat").read_text() == "events of a"
 
 
+def test_half_a_copy_of_a_killed_split_is_removed(root, monkeypatch):
+    before = tree(root)
+    plan = plan_split(root, shares={"train": 1.0})
+    revive = kill_at(monkeypatch, 1, after=True)
+    with pytest.raises(Killed):
+        do_split(plan, "copy")
+    revive()
+    (root / "train" / ".b_td.dat.0123456789abcdef.part").write_text("ev")
+
+    undo_split(root)
+    assert tree(root) == before
+    assert not (root / "train").exists()
+
+
 def test_a_file_that_came_back_is_not_replaced(root, monkeypatch):
     plan = plan_split(root, shares={"train": 1.0})
     revive = kill_at(monkeypatch, 1, after=True)

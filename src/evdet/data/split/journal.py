@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from evdet.atomic_file import held, write_text
+from evdet.atomic_file import held, remove_leftovers, write_text
 from evdet.labels import FolderError
 
 __all__ = ["SPLIT_JOURNAL", "How", "Journal", "Step", "undo_split"]
@@ -94,6 +94,8 @@ class Journal:
         """
         steps = self.steps()
         num_undone = sum(_undo(step, self.how) for step in reversed(steps))
+        if self.how == "copy":  # the copy that was being written
+            remove_leftovers(step.target for step in steps)
         for folder in sorted(
             {parent for step in steps for parent in self._made(step)}, reverse=True
         ):
