@@ -80,7 +80,8 @@ def recording_files(recording: Path | None) -> list[Path]:
     """A recording, or another source, and what belongs to it, whether it exists or not.
 
     Returns:
-        Its index, the label files of its name beside it, and the label map of its data set.
+        Its index, the label files of its name beside it (NAME_bbox.npy), and the label map of its
+        data set.
     """
     if recording is None:
         return []
@@ -208,6 +209,11 @@ def _files_beside(recording: Path) -> list[Path]:
 
 
 def _may_be_labels(path: Path, recording: Path) -> bool:
+    """Whether a file is named as labels of the recording, such as drive_bbox.npy.
+
+    drive.csv is not protected: a second detection in drive.raw may replace the first one's result.
+    """
     if path.name == recording.name or path.suffix.lower() not in ("", *LABEL_SUFFIXES):
         return False
-    return key_of(path) == key_of(recording)
+    key = key_of(recording)
+    return key_of(path) == key and path.stem != key
