@@ -93,6 +93,7 @@ class Command:
         stdin: a file's descriptor or `subprocess.PIPE`; by default nothing.
         max_bytes: files larger than this cannot be written; by default no limit.
         env: further environment variables.
+        program: what stands before the words, instead of `evdet`.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Command:
         stdin: int = subprocess.DEVNULL,
         max_bytes: int | None = None,
         env: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         def limit() -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -112,7 +114,7 @@ class Command:
 
         self._began = time.perf_counter()
         self.process = subprocess.Popen(
-            [*PROGRAM, *map(str, words)],
+            [*program, *map(str, words)],
             cwd=folder,
             stdin=stdin,
             stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """The command line: a table of commands, each a module that is imported when its name is typed."""
 
+import contextlib
 import difflib
 import logging
 import os
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 import evdet
 from evdet.cli.signs import allow_any_encoding
+from evdet.signals import EndedError, ending_signals_raise, exit_status
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
 
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, or 2 after an error that the user can correct, which is printed as one
-        line; a command may have a status of its own.
+        line; 128 + N after signal N; a command may have a status of its own.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     allow_any_encoding()
@@ -96,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
         return _refuse(f"unknown command {name!r}: {hint}")
     try:
-        return _run(name, rest)
-    except KeyboardInterrupt:
-        return _refuse("interrupted; files written so far are kept")
+        with ending_signals_raise():
+            return _run(name, rest)
+    except (KeyboardInterrupt, EndedError) as stop:
+        return _end(stop)
     except MemoryError as error:
         if debug:
             raise
@@ -161,6 +164,15 @@ def _message_of(error: Exception) -> str:
 def _refuse(message: str) -> int:
     print(f"evdet: {message}", file=sys.stderr)
     return 2
+
+
+def _end(stop: BaseException) -> int:
+    status = exit_status(stop)
+    what = {130: "interrupted", 143: "terminated"}.get(status, "hung up")
+    # Standard error may have ended with its terminal.
+    with contextlib.suppress(OSError):
+        print(f"evdet: {what}; {str(stop) or 'files written so far are kept'}", file=sys.stderr)
+    return status
 
 
 def _overview() -> str:

@@ -18,7 +18,7 @@ from evdet.cli.evaluate import EvaluateOptions, evaluate
 from evdet.cli.options import Flag, check_at_least, counted, default
 from evdet.cli.report import ReportOptions, report
 from evdet.cli.simulate import SimulateOptions, simulate
-from evdet.cli.train import describe_result, keep_record
+from evdet.cli.train import describe_result, keep_record, resuming_explained
 from evdet.config import ConfigError, DetectionConfig
 from evdet.configs import shipped_config
 from evdet.runs import RunFolder
@@ -75,7 +75,7 @@ def demo(options: DemoOptions) -> None:
     data = config.dataset_path if options.events else "Moving MNIST"
     number = counted(config.devices, "process")
     print(f"training on {data} in {number}; the run's folder is {config.root_dir}", flush=True)
-    with _known_to_others(config.root_dir):
+    with _known_to_others(config.root_dir), resuming_explained(config):
         result = train(config)
     keep_record(result)
     print(describe_result(result))

@@ -26,6 +26,7 @@ from .sequential_clips import SequentialClips as SequentialClips
 from .split import SplitPlan as SplitPlan, do_split as do_split, plan_split as plan_split
 from .split_recordings import NoObjectsError as NoObjectsError, check_objects as check_objects
 from .stream_loader import (
+    LostWorkerError as LostWorkerError,
     StreamLoader as StreamLoader,
     Streams as Streams,
 )

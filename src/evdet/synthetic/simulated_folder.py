@@ -4,14 +4,13 @@ import dataclasses
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from evdet.events.hdf5 import write_dsec
 from evdet.events.raw import write_evt3
 from evdet.events.simulation import SensorModel
 from evdet.labels import LABEL_MAP_FILE, write_boxes_npy
+from evdet.signals import children_without_signals, leave_signals_to_parent
 from evdet.synthetic.mnist import SPLITS
 from evdet.synthetic.nmnist import draw_nmnist_scene, find_digits, play_nmnist_scene
 from evdet.synthetic.scenes import (
@@ -172,11 +172,16 @@ def _run(
         yield from map(write, jobs)
         return
     # spawn: a fork of a process with threads, such as torch's, may hang.
+    others = set(active_children())
     with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_leave_interrupts
+        min(workers, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=leave_signals_to_parent,
     ) as pool:
         try:
-            for done in as_completed([pool.submit(write, job) for job in jobs]):
+            with children_without_signals():
+                submitted = [pool.submit(write, job) for job in jobs]
+            for done in as_completed(submitted):
                 yield done.result()
         except BrokenProcessPool as error:
             raise ChildProcessError(
@@ -184,13 +189,11 @@ def _run(
                 'script of your own needs `if __name__ == "__main__":` around its code.'
             ) from error
         except BaseException:
+            # Their files are removed, so that no worker may write on.
+            for child in set(active_children()) - others:
+                child.terminate()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _leave_interrupts() -> None:
-    """Ignore Ctrl-C in the workers: the main process handles it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:

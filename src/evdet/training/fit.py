@@ -23,6 +23,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.build import complete_config
 from evdet.config import DetectionConfig
+from evdet.data import LostWorkerError
 from evdet.detectors import (
     config_of,
     load_checkpoint,
@@ -42,6 +43,7 @@ from evdet.training.checkpoint_io import AtomicCheckpointIO
 from evdet.training.distributed import SyncBatchNormPlugin
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.stopping import StopRequest, StopTraining, end_processes
 from evdet.training.threads import computing_threads
 
 __all__ = ["TrainResult", "make_trainer", "quiet_lightning", "train"]
@@ -88,6 +90,9 @@ def train(
     Raises:
         TrainingError: the folder holds another run, a loss is not finite, or a process of the
             run was lost.
+        KeyboardInterrupt: Ctrl-C, after `last.ckpt` was written. A handler of SIGTERM or SIGHUP is
+            called at the same place.
+        LostWorkerError: a process that prepares frames was killed.
         CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
     """
     config = complete_config(config)
@@ -107,8 +112,9 @@ def train(
         _say("starting from %s; shared classes: %s", finetune, ", ".join(kept) or "none")
 
     speed = EpochLog()
-    writer = CheckpointWriter(run, config.checkpoint_every_minutes)
-    with computing_threads(config, model.detector), quiet_lightning():
+    stop = StopRequest()
+    writer = CheckpointWriter(run, config.checkpoint_every_minutes, stop)
+    with computing_threads(config, model.detector), quiet_lightning(), stop:
         trainer = make_trainer(
             config,
             # The log comes before the writer, so that a checkpoint counts its last batch.
@@ -122,7 +128,8 @@ def train(
         )
         if trainer.is_global_zero:
             run.write_config(config)  # `--config` reads it
-        _fit(trainer, model, checkpoint_path)
+        stop.step_alone(trainer)
+        _fit(trainer, model, checkpoint_path, stop)
     if trainer.is_global_zero and not run.last_checkpoint.exists():
         raise TrainingError(
             f"no step was trained, so there is no checkpoint in {run.checkpoints}: is the training "
@@ -282,12 +289,26 @@ def _precision(
     return "32-true"
 
 
-def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path | None) -> None:
+def _fit(
+    trainer: pl.Trainer,
+    model: LightningDetectionModel,
+    checkpoint: Path | None,
+    stop: StopRequest,
+) -> None:
     try:
         # Draws from torch's random state depend on the seed, and the caller's state is kept.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.config.seed + trainer.global_rank)
             trainer.fit(model, ckpt_path=checkpoint)
+        stop.end_if_requested()
+    except StopTraining:
+        end_processes(trainer)
+        if trainer.local_rank:
+            sys.exit(0)  # the first process of this machine says how the run ended
+        raise
+    except LostWorkerError:
+        end_processes(trainer)
+        raise
     except TrainingError:
         if not trainer.is_global_zero:
             sys.exit(2)  # all processes stop with this error, and rank 0 prints it
@@ -303,6 +324,11 @@ def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path |
             "checkpoints are unchanged: free disk space, then continue with --resume."
         ) from error
     except RuntimeError as error:
+        if stop.is_requested:  # the others have ended, and with them the connection
+            end_processes(trainer)
+            if trainer.local_rank:
+                sys.exit(0)
+            raise StopTraining from error
         if trainer.world_size > 1 and _is_lost_process(error):
             raise TrainingError(
                 "a process of this run was lost, and the others stop: continue from the last "
