@@ -1,12 +1,21 @@
-"""Atomic file writing: to a hidden file in the same folder, then renamed."""
+"""Atomic file writing: to a hidden file in the same folder, then renamed; by one process alone."""
 
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["WriteError", "replacing", "write_bytes", "write_error", "write_text"]
+__all__ = [
+    "BusyError",
+    "WriteError",
+    "only_writer",
+    "replacing",
+    "write_bytes",
+    "write_error",
+    "write_text",
+]
 
 _MAX_NAME = 50  # characters of the name in that of the temporary file: names have up to 255 bytes
 
@@ -17,6 +26,10 @@ class WriteError(OSError):
     def __str__(self) -> str:
         """The message for a user."""
         return f"cannot write {self.filename}: {self.strerror}"
+
+
+class BusyError(OSError):
+    """Another process writes the same file or folder; the message is one line."""
 
 
 def write_error(path: str | os.PathLike[str], error: OSError) -> WriteError:
@@ -108,3 +121,65 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         WriteError: the file cannot be written.
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+@contextlib.contextmanager
+def only_writer(lock: str | os.PathLike[str], *, busy: str) -> Iterator[None]:
+    """Be the only process that writes something, as long as the block lasts.
+
+    The lock is the system's and ends with this process, however it ends; processes that it starts
+    do not have it. The file is removed at the end of the block, and one that a killed process has
+    left does not lock. A file system without locks has none.
+
+    Args:
+        lock: a hidden file for this purpose alone, whose folder exists.
+        busy: the message where another process has the lock.
+
+    Raises:
+        BusyError: another process has the lock.
+        WriteError: the file cannot be made.
+    """
+    while True:
+        try:
+            file = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError as error:
+            raise write_error(lock, error) from error
+        try:
+            if not _try_lock(file):
+                raise BusyError(busy)
+            # The process before may have removed the file since it was opened.
+            if os.path.exists(lock) and os.path.samestat(os.fstat(file), os.stat(lock)):
+                break
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":  # an open file cannot be removed there
+            os.close(file)
+        with contextlib.suppress(OSError):
+            os.unlink(lock)
+        if sys.platform != "win32":
+            os.close(file)
+
+
+def _try_lock(file: int) -> bool:
+    """Lock an open file; False where another process has."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            # Not `flock`: forked children, as of a DataLoader, would hold it, too.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
+            return False
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+    return True

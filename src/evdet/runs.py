@@ -81,6 +81,16 @@ class RunFolder:
         return self.checkpoints / "not_finite.ckpt"
 
     @property
+    def training_lock(self) -> Path:
+        """Hidden; there while a process trains this run."""
+        return self.path / ".training.lock"
+
+    @property
+    def evaluation_lock(self) -> Path:
+        """Hidden; there while a process evaluates into this folder."""
+        return self.path / ".evaluation.lock"
+
+    @property
     def logs(self) -> Path:
         """The folder of TensorBoard's files."""
         return self.path / "logs"

@@ -143,9 +143,15 @@ class Command:
     def wait_for(self, is_there: Callable[[], bool], seconds: float = MAX_SECONDS) -> bool:
         """Wait until something is there, or the command ends; returns whether it is there."""
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end and self.process.poll() is None and not is_there():
+        while time.perf_counter() < end and self.runs and not is_there():
             time.sleep(0.02)
         return is_there()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended; `answer` can still be asked for how it did."""
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, ended) is None
 
     def send(self, number: int) -> None:
         """Send a signal to the process, not to its children."""

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from drill.attack import Answer, Attack, Command, Skipped
+from drill.attack import Answer, Attack, Command, Skipped, evdet
 
 __all__ = ["SIGNALS"]
 
@@ -63,7 +64,9 @@ def _ended(command: Command, number: int, answer: Answer, *says: str) -> str | N
     lines = [line for line in answer.err.splitlines() if line.startswith("evdet:")]
     if len(lines) != 1:
         return f"{len(lines)} lines: {lines}"
-    left = descendants(command)
+    end = time.monotonic() + 3
+    while (left := descendants(command)) and time.monotonic() < end:
+        time.sleep(0.1)
     return answer.unlike(128 + number, _SAYS[number], *says, max_mb=3000) or (
         f"leaves processes {left}" if left else None
     )
@@ -132,7 +135,7 @@ def _worker_killed(folder: Path) -> str | None:
 
 def _simulating(number: int, *words: str) -> Callable[[Path], str | None]:
     def run(folder: Path) -> str | None:
-        command = Command(("simulate", "--output", "data", "--minutes", "60", *words), folder)
+        command = Command(("simulate", "data", "--minutes", "60", *words), folder)
         command.wait_for(lambda: any(folder.glob(".data.*/train/*")))
         os.killpg(command.process.pid, number)
         wrong = _ended(command, number, command.answer())
@@ -200,6 +203,63 @@ def _writing(number: int, name: str, *words: str) -> Callable[[Path], str | None
     return run
 
 
+def _two_trainings(folder: Path) -> str | None:
+    first = start_training(folder)
+    second = Command(("train", "--config", "run.yaml", "--root-dir", "run", "--resume"), folder)
+    third = Command(("train", "--config", "run.yaml", "--root-dir", "run"), folder)
+    wrong = second.answer().unlike(2, "another process trains in run")
+    wrong = wrong or third.answer().unlike(2, "holds the checkpoints of an earlier run")
+    first.send(signal.SIGKILL)
+    first.answer()
+    resumed = start_training(folder, "--resume")
+    last = (folder / "run/checkpoints/last.ckpt").stat().st_mtime_ns
+    goes_on = lambda: (folder / "run/checkpoints/last.ckpt").stat().st_mtime_ns != last  # noqa: E731
+    if not resumed.wait_for(goes_on):
+        wrong = wrong or f"does not resume after kill -9: {resumed.err[-200:]}"
+    resumed.send(signal.SIGKILL)
+    resumed.answer()
+    return wrong
+
+
+def _two_new_trainings(folder: Path) -> str | None:
+    (folder / "run.yaml").write_text(LONG_RUN)
+    words = ("train", "--config", "run.yaml", "--root-dir", "run")
+    both = [Command(words, folder) for _ in range(2)]
+    last = folder / "run/checkpoints/last.ckpt"
+    both[0].wait_for(last.exists)
+    both[1].wait_for(last.exists)
+    ended = [one for one in both if not one.runs]
+    if len(ended) != 1:
+        return f"{len(ended)} of two trainings were refused"
+    winner = both[1 - both.index(ended[0])]
+    winner.send(signal.SIGTERM)
+    status = winner.answer().status
+    return None if status == 143 else f"the other ended with status {status}"
+
+
+def _two_detections(folder: Path) -> str | None:
+    _recording(folder)
+    words = ("detect", "a.dat", "--checkpoint", "events-digits", "--output", "a.csv")
+    first = Command(words, folder)
+    first.wait_for((folder / "a.csv").exists)
+    wrong = evdet(*words, folder=folder).unlike(2, "another process writes it")
+    first.send(signal.SIGINT)
+    first.answer()
+    left = sorted(path.name for path in folder.iterdir())
+    return wrong or (None if left == ["a.csv", "a.dat"] else f"leaves {left}")
+
+
+def _two_simulations(folder: Path) -> str | None:
+    words = ("simulate", "data", "--minutes", "60")
+    first = Command(words, folder)
+    first.wait_for(lambda: any(folder.glob(".data.*/train/*")))
+    wrong = evdet(*words, folder=folder).unlike(2, "another process simulates")
+    first.send(signal.SIGTERM)
+    first.answer()
+    left = sorted(path.name for path in folder.iterdir())
+    return wrong or (f"leaves {left}" if left else None)
+
+
 _attack = functools.partial(Attack, "signals")
 _TERM, _INT, _HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 
@@ -219,6 +279,10 @@ SIGNALS = (
     _attack("SIGTERM of evdet detect", _detecting(_TERM)),
     _attack("Ctrl-C of evdet detect", _detecting(_INT)),
     _attack("SIGTERM of evdet detect on a pipe", _detecting_live),
-    _attack("SIGTERM of evdet convert", _writing(_TERM, "b.csv", "convert", "b.csv")),
+    _attack("SIGTERM of evdet convert", _writing(_TERM, "b.hdf5", "convert", "b.hdf5")),
     _attack("SIGHUP of evdet view", _writing(_HUP, "b.mp4", "view", "--output", "b.mp4")),
+    Attack("two at once", "a training in the folder of another", _two_trainings),
+    Attack("two at once", "two trainings start in one folder", _two_new_trainings),
+    Attack("two at once", "two detections into one file", _two_detections),
+    Attack("two at once", "two simulations into one folder", _two_simulations),
 )

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from evdet.atomic_file import BusyError
 from evdet.data import LostWorkerError
 from evdet.detectors.checkpoints import load_checkpoint
+from evdet.runs import RunFolder
 from evdet.training import train
 from evdet.training.callbacks import CheckpointWriter, EpochLog, ValidationPictures
 
@@ -124,3 +128,20 @@ def test_a_killed_worker_leaves_a_checkpoint_that_goes_on_exactly(
 
     train(config, resume="auto")
     assert_identical(end_of(tmp_path), whole_run)
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny, tmp_path):
+    program = (
+        "import sys, time; from evdet.atomic_file import only_writer\n"
+        "with only_writer(sys.argv[1], busy=''): print(flush=True); time.sleep(60)"
+    )
+    lock = RunFolder(tmp_path).training_lock
+    other = subprocess.Popen([sys.executable, "-c", program, lock], stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with pytest.raises(BusyError, match=r"another process trains in .*--root-dir"):
+        train(tiny(tmp_path))
+    assert not RunFolder(tmp_path).config_file.exists()
+    other.kill()
+    other.communicate()
+    train(tiny(tmp_path, max_epochs=1))
+    assert not lock.exists()

@@ -5,6 +5,7 @@ import difflib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, get_type_hints
@@ -169,6 +170,8 @@ def _refuse(message: str) -> int:
 def _end(stop: BaseException) -> int:
     status = exit_status(stop)
     what = {130: "interrupted", 143: "terminated"}.get(status, "hung up")
+    # Ends what the frames hold, such as a progress bar, before the line is printed.
+    traceback.clear_frames(stop.__traceback__)
     # Standard error may have ended with its terminal.
     with contextlib.suppress(OSError):
         print(f"evdet: {what}; {str(stop) or 'files written so far are kept'}", file=sys.stderr)

@@ -69,7 +69,7 @@ def demo(options: DemoOptions) -> None:
         threading.Thread(target=_end_after, args=(int(first),), daemon=True).start()
         train(replace(config, root_dir=folder))
         return
-    config = replace(config, root_dir=str(_free(Path(config.root_dir))))
+    config = replace(config, root_dir=str(_claim(Path(config.root_dir))))
     if options.events:
         _simulate_recordings(Path(config.dataset_path))
     data = config.dataset_path if options.events else "Moving MNIST"
@@ -144,7 +144,10 @@ def _simulate_recordings(folder: Path) -> None:
         simulate(replace(RECORDINGS, output=folder, workers=os.cpu_count() or 1))
 
 
-def _free(folder: Path) -> Path:
-    """The folder itself, or a numbered one beside it: a demo never overwrites another."""
-    candidates = [folder, *(folder.with_name(f"{folder.name}-{n}") for n in range(2, 1000))]
-    return next((path for path in candidates if not path.exists()), folder)
+def _claim(folder: Path) -> Path:
+    """Make the folder, or a numbered one beside it: a demo never overwrites another."""
+    for candidate in (folder, *(folder.with_name(f"{folder.name}-{n}") for n in range(2, 1000))):
+        with contextlib.suppress(FileExistsError):
+            candidate.mkdir(parents=True)
+            return candidate
+    return folder

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import tyro
 from tqdm import tqdm
 
-from evdet.atomic_file import write_text
+from evdet.atomic_file import only_writer, write_text
 from evdet.build import build_loader, read_options
 from evdet.cli.options import (
     ProtocolName,
@@ -111,6 +111,21 @@ def evaluate(options: EvaluateOptions) -> None:
         device=options.device,
         num_threads=options.threads,
     )
+    run = RunFolder.of_checkpoint(evaluated.path)
+    if options.output_dir is not None:
+        run = RunFolder(options.output_dir)
+    run.path.mkdir(parents=True, exist_ok=True)
+    busy = (
+        f"another process evaluates into {run.path}: wait for its end, or choose another folder "
+        "(--output-dir)"
+    )
+    with only_writer(run.evaluation_lock, busy=busy):
+        _evaluate_into(run, options, evaluated, protocol)
+
+
+def _evaluate_into(
+    run: RunFolder, options: EvaluateOptions, evaluated: EvaluatedDetector, protocol: Protocol
+) -> None:
     use_threads(evaluated.detector, options.threads)
     config, deviations = _config_for(options, evaluated, protocol)
     thresholds = config.thresholds
@@ -140,9 +155,6 @@ def evaluate(options: EvaluateOptions) -> None:
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
-    run = RunFolder.of_checkpoint(evaluated.path)
-    if options.output_dir is not None:
-        run = RunFolder(options.output_dir)
     video = keep_video(run, evaluated, config, options.split, thresholds)
     ignored = Counter[str]()
     for recording in played or []:

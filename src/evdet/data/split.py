@@ -135,7 +135,7 @@ def do_split(plan: SplitPlan, how: Literal["move", "link", "copy"] = "move") -> 
                     if os.path.lexists(target):
                         raise FileExistsError(f"{target} exists already")
                     undo.append(_place(source, target, how))
-    except OSError:
+    except BaseException:  # signals, too
         for step in reversed(undo):
             step()
         raise

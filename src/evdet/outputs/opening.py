@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from evdet.atomic_file import WriteError, only_writer
 from evdet.draw import (
     RerunWriter,
     Trails,
@@ -146,9 +147,21 @@ class Outputs:
         """Boxes that MOT text leaves out, since they have no track."""
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
+        self._locks = contextlib.ExitStack()
 
     def __enter__(self) -> "Outputs":
-        """Delay Ctrl-C from now on while a frame is written."""
+        """Delay signals from now on while a frame is written.
+
+        Raises:
+            BusyError: another process writes one of the files.
+        """
+        with contextlib.ExitStack() as locks:
+            for path in self.paths:
+                busy = f"cannot write {path}: another process writes it; name another file"
+                lock = only_writer(path.with_name(f".{path.name}.lock"), busy=busy)
+                with contextlib.suppress(WriteError):  # the first write says it of the file
+                    locks.enter_context(lock)
+            self._locks = locks.pop_all()
         self._interrupts.__enter__()
         return self
 
@@ -167,6 +180,7 @@ class Outputs:
                     self._close_all()
         finally:
             self._interrupts.__exit__()
+            self._locks.close()
 
     def unbroken(self) -> contextlib.AbstractContextManager[None]:
         """Delay Ctrl-C until the end of a block that does more than `write`."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from evdet.atomic_file import only_writer
 from evdet.events import Events, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.hdf5 import write_dsec
@@ -140,6 +141,7 @@ def write_simulated_folder(
     Raises:
         ValueError: the folder is not empty, or `workers` is not positive.
         RecordingError: a recording of a digit cannot be read.
+        BusyError: another process makes the same folder.
         ChildProcessError: one of several workers died.
     """
     if workers < 1:
@@ -148,6 +150,21 @@ def write_simulated_folder(
     out = out.resolve()
     unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
     jobs = [(split, index) for split in SPLITS for index in range(getattr(plan, split))]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    busy = f"another process simulates {out}: wait for its end, or name another folder"
+    with only_writer(out.parent / f".{out.name}.lock", busy=busy):
+        check_free(out)
+        _fill(out, unfinished, plan, jobs, workers, on_recording)
+
+
+def _fill(
+    out: Path,
+    unfinished: Path,
+    plan: SimulationPlan,
+    jobs: list[tuple[str, int]],
+    workers: int,
+    on_recording: Callable[[str], None],
+) -> None:
     try:
         for split in SPLITS:
             (unfinished / split).mkdir(parents=True)

@@ -21,6 +21,7 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from evdet.atomic_file import only_writer
 from evdet.build import complete_config
 from evdet.config import DetectionConfig
 from evdet.data import LostWorkerError
@@ -92,6 +93,7 @@ def train(
             run was lost.
         KeyboardInterrupt: Ctrl-C, after `last.ckpt` was written. A handler of SIGTERM or SIGHUP is
             called at the same place.
+        BusyError: another process trains in the same folder.
         LostWorkerError: a process that prepares frames was killed.
         CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
     """
@@ -126,10 +128,12 @@ def train(
             ],
             first_step=step,
         )
-        if trainer.is_global_zero:
-            run.write_config(config)  # `--config` reads it
         stop.step_alone(trainer)
-        _fit(trainer, model, checkpoint_path, stop)
+        with _alone_in(run) if trainer.is_global_zero else contextlib.nullcontext():
+            if trainer.is_global_zero:
+                _find_start(run, resume, finetune)  # once more: another run may have ended
+                run.write_config(config)  # `--config` reads it
+            _fit(trainer, model, checkpoint_path, stop)
     if trainer.is_global_zero and not run.last_checkpoint.exists():
         raise TrainingError(
             f"no step was trained, so there is no checkpoint in {run.checkpoints}: is the training "
@@ -144,6 +148,15 @@ def train(
         num_frames=speed.num_frames,
         frames_per_second=speed.frames_per_second,
         is_first_process=trainer.is_global_zero,
+    )
+
+
+def _alone_in(run: RunFolder) -> contextlib.AbstractContextManager[None]:
+    run.path.mkdir(parents=True, exist_ok=True)
+    return only_writer(
+        run.training_lock,
+        busy=f"another process trains in {run.path}: wait for its end, or choose another folder "
+        "(--root-dir)",
     )
 
 
