@@ -10,6 +10,7 @@ from typing import Any
 from evdet.atomic_file import write_text
 from evdet.config import ConfigError, DetectionConfig, read_config, write_config
 from evdet.samples import WEIGHTS
+from evdet.structured_text import parse_json
 
 __all__ = ["RunFolder", "TrainingRecord"]
 
@@ -211,7 +212,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):

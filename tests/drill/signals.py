@@ -67,7 +67,7 @@ def _ended(command: Command, number: int, answer: Answer, *says: str) -> str | N
     end = time.monotonic() + 3
     while (left := descendants(command)) and time.monotonic() < end:
         time.sleep(0.1)
-    return answer.unlike(128 + number, _SAYS[number], *says, max_mb=3000) or (
+    return answer.unlike(128 + number, _SAYS[number], *says, max_mb=3000, max_seconds=180) or (
         f"leaves processes {left}" if left else None
     )
 

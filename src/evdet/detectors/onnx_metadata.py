@@ -7,6 +7,7 @@ from typing import Any
 
 from evdet.detectors.onnx_errors import ExportError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.structured_text import parse_json
 
 __all__ = [
     "CANDIDATES",
@@ -83,7 +84,7 @@ class ModelMetadata:
             ExportError: it is damaged, or of a later version of evdet.
         """
         try:
-            content: dict[str, Any] = json.loads(text)
+            content: dict[str, Any] = parse_json(text)
             file_format = content.pop("format")
             if file_format not in (1, _FORMAT):
                 raise ExportError(

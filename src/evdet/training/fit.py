@@ -44,6 +44,8 @@ from evdet.training.checkpoint_io import AtomicCheckpointIO
 from evdet.training.distributed import SyncBatchNormPlugin
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.resumable import check_position, check_resumable
+from evdet.training.resuming import position_of
 from evdet.training.stopping import StopRequest, StopTraining, end_processes
 from evdet.training.threads import computing_threads
 
@@ -104,7 +106,7 @@ def train(
     step = 0
     if checkpoint_path is not None:
         checkpoint = load_checkpoint(checkpoint_path)
-        step = int(checkpoint.get("global_step", 0))
+        step = check_position(checkpoint, checkpoint_path)
         _log_changes(config_of(checkpoint), config)
         load_weights(model.detector, checkpoint)
         _check_epochs(checkpoint, config, checkpoint_path)
@@ -129,6 +131,8 @@ def train(
             first_step=step,
         )
         stop.step_alone(trainer)
+        if checkpoint_path is not None:
+            check_resumable(checkpoint, checkpoint_path, model, trainer)
         with _alone_in(run) if trainer.is_global_zero else contextlib.nullcontext():
             if trainer.is_global_zero:
                 _find_start(run, resume, finetune)  # once more: another run may have ended
@@ -198,8 +202,7 @@ def _find_start(run: RunFolder, resume: PathLike | None, finetune: PathLike | No
 
 
 def _check_epochs(checkpoint: dict[str, Any], config: DetectionConfig, path: Path) -> None:
-    # A checkpoint without a position is refused when it is restored.
-    epoch, batch = checkpoint.get("evdet", {}).get("position", (0, 0))
+    epoch, batch = position_of(checkpoint)
     if (epoch, batch) >= (config.max_epochs, 0):
         raise TrainingError(
             f"{path} is complete after {epoch} epochs with max_epochs {config.max_epochs}: to "
