@@ -3,6 +3,7 @@
 import copy
 import math
 import random
+import shutil
 
 import pytest
 import torch
@@ -158,12 +159,18 @@ def test_a_detector_of_an_altered_checkpoint_is_refused_or_works(cut_run, tmp_pa
 @pytest.mark.slow
 def test_every_altered_value_is_refused_or_exact(tiny, cut_run, tmp_path):
     content, whole = cut_run
+    failed = []
     for index, (path, replacement) in enumerate(all_cases(content)):
         # All weights and moments are alike.
         if path[0] in ("state_dict", "current_model_state") and index % 7:
             continue
-        if path[0] == "optimizer_states" and len(path) > 3 and path[3] not in (0, "lr", "betas"):
+        if path[:3:2] == ("optimizer_states", "state") and path[3:4] not in ((), (0,)):
             continue
         folder = tmp_path / str(index)
         folder.mkdir()
-        check(tiny, folder, whole, altered(content, path, replacement), (path, replacement))
+        try:
+            check(tiny, folder, whole, altered(content, path, replacement), (path, replacement))
+        except Exception as error:
+            failed.append(f"{path} {replacement!r}: {type(error).__name__} {str(error)[:80]}")
+        shutil.rmtree(folder)
+    assert failed == []

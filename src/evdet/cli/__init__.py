@@ -108,6 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return _refuse(f"not enough memory: {error or 'the system gives no more'}")
     except (ValueError, OSError, RuntimeError) as error:
+        if not debug and "can't allocate memory" in str(error):  # as torch says it
+            return _refuse("not enough memory: the system gives no more")
         if debug or not _is_for_users(error):
             raise
         return _refuse(_message_of(error))

@@ -1,6 +1,7 @@
 """Check that a checkpoint holds the whole state of a run: a resumed one would differ in silence."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def check_resumable(
     Raises:
         CheckpointError: a state is missing, damaged, or of another position.
     """
+    version = checkpoint.get("pytorch-lightning_version")
+    if not isinstance(version, str) or re.fullmatch(r"\d+\.\d+[\w.+-]*", version) is None:
+        raise _damaged(path, "version of Lightning")
     _check_loops(checkpoint, path, trainer)
     _check_callbacks(checkpoint, path, trainer)
     _check_optimizer(checkpoint, path, model)
