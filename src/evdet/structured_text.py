@@ -31,9 +31,10 @@ def parse_yaml(text: str) -> Any:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             anchor = getattr(event, "anchor", None)
             if anchor is not None:
-                line = event.start_mark.line + 1
+                mark = event.start_mark
+                line = "a line" if mark is None else f"line {mark.line + 1}"
                 raise ValueError(
-                    f"line {line} has an anchor or alias ({shorten_value(anchor)}), which evdet "
+                    f"{line} has an anchor or alias ({shorten_value(anchor)}), which evdet "
                     "does not read: write the values out"
                 )
             depth += isinstance(event, yaml.CollectionStartEvent)

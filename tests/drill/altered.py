@@ -16,9 +16,9 @@ __all__ = ["ALTERED"]
 _COMMANDS = (
     ("detect", "sample", "--checkpoint", "a.ckpt", "--duration", "0.2"),
     ("evaluate", "a.ckpt", "--frames", "1"),
-    ("export", "a.ckpt", "--output", "b.onnx"),
+    ("export", "a.ckpt", "b.onnx"),
     ("bench", "a.ckpt"),
-    ("import", "a.ckpt", "b.ckpt"),
+    ("import", "a.ckpt", "--output", "b.ckpt"),
     ("train", "--finetune", "a.ckpt", "--root-dir", "run"),
     ("train", "--resume-from", "a.ckpt", "--root-dir", "run"),
 )
@@ -98,8 +98,8 @@ def _archive(data: bytes, folder: Path, *, deflated: bytes | None = None) -> Non
 
 def _zip_bomb(folder: Path) -> str | None:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("a/data.pkl", "w") as file:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("a/data.pkl", "w", force_zip64=True) as file:
             for _ in range(2048):
                 file.write(bytes(1 << 20))
         archive.writestr("a/version", "3\n")

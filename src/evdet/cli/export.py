@@ -28,6 +28,7 @@ from evdet.export import (
     other_shape,
 )
 from evdet.frame_spec import FrameSpec
+from evdet.signals import EndedError
 from evdet.sources import open_frames
 from evdet.synthetic import simulated_windows
 
@@ -82,13 +83,17 @@ def export(options: ExportOptions) -> int:
     print(f"{options.output}: exporting, which takes up to a minute", flush=True)
     # A file gets its final name after it has passed the comparison.
     unchecked = options.output.with_suffix(f".unchecked{ONNX_SUFFIX}")
-    exported = export_onnx(
-        detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
-    )
-    comparisons = [compare_onnx(detector, unchecked, frames)]
-    if exported.free:
-        others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
-        comparisons.append(compare_onnx(detector, unchecked, others))
+    try:
+        exported = export_onnx(
+            detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
+        )
+        comparisons = [compare_onnx(detector, unchecked, frames)]
+        if exported.free:
+            others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)
+            comparisons.append(compare_onnx(detector, unchecked, others))
+    except (KeyboardInterrupt, EndedError):
+        unchecked.unlink(missing_ok=True)
+        raise
     print("\n".join([*_describe_file(exported), "", *describe_comparisons(comparisons)]))
     problems = [each.problem for each in comparisons if each.problem is not None]
     if problems:

@@ -142,13 +142,15 @@ def _check_optimizer(
         raise _damaged(path, "optimizer")
     fresh = model.configure_optimizers()
     groups = state.get("param_groups")
-    is_sound = isinstance(groups, list) and len(groups) == 1 and isinstance(groups[0], dict)
-    for name, wanted in fresh.state_dict()["param_groups"][0].items():
-        is_sound = is_sound and name in groups[0] and _is_option(groups[0][name], wanted)
-    if not is_sound:
-        raise _damaged(path, "optimizer's settings")
+    group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
+    settings = fresh.state_dict()["param_groups"][0]
+    # The two optimizers differ in this one; a run may change between them.
+    settings.pop("decoupled_weight_decay", None)
+    for name, wanted in settings.items():
+        if not isinstance(group, dict) or name not in group or not _is_option(group[name], wanted):
+            raise _damaged(path, f"optimizer's {name}")
     weights = [weight for group in fresh.param_groups for weight in group["params"]]
-    moments = state.get("state")
+    moments: Any = state.get("state")
     is_empty = moments == {} and not checkpoint["global_step"]
     is_whole = isinstance(moments, dict) and moments.keys() == set(range(len(weights)))
     if not (is_empty or is_whole):
@@ -167,7 +169,9 @@ def _is_option(found: Any, wanted: Any) -> bool:
         )
     if type(wanted) is float:
         return _is_number(found) and 0 <= found < math.inf
-    return found is wanted or (type(found) is type(wanted) and found == wanted) or wanted is None
+    if wanted is None:
+        return found is None or isinstance(found, bool)
+    return type(found) is type(wanted) and found == wanted
 
 
 def _are_moments(found: Any, weight: Tensor) -> bool:
@@ -236,7 +240,8 @@ def _is_bytes(value: object) -> bool:
 
 
 def _check_current_weights(checkpoint: Mapping[str, Any], path: Path) -> None:
-    average, current = checkpoint["state_dict"], checkpoint.get("current_model_state")
+    average = checkpoint["state_dict"]
+    current: Any = checkpoint.get("current_model_state")
     is_sound = isinstance(current, dict) and current.keys() == average.keys()
     for name in average if is_sound else ():
         weight = current[name]
@@ -247,7 +252,7 @@ def _check_current_weights(checkpoint: Mapping[str, Any], path: Path) -> None:
             and weight.dtype == average[name].dtype
             and bool(torch.isfinite(weight).all())
         )
-    counts = checkpoint.get("averaging_state")
+    counts: Any = checkpoint.get("averaging_state")
     is_sound = is_sound and isinstance(counts, dict) and bool(counts)
     for count in counts.values() if is_sound else ():
         is_sound = is_sound and isinstance(count, Tensor) and not count.shape and int(count) >= 0
