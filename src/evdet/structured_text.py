@@ -128,5 +128,5 @@ def shorten_value(value: object) -> str:
         return repr(cut) + ("..." if len(value) > _MAX_SHOWN else "")
     if isinstance(value, int) and abs(value) >= 1 << 63:
         return "a number of more than 64 bits"
-    shown = repr(value)
+    shown = " ".join(repr(value).split())
     return shown if len(shown) <= 10 * _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."

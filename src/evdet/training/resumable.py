@@ -16,6 +16,7 @@ from evdet.training.resuming import STATE_KEY
 
 __all__ = ["check_position", "check_resumable"]
 
+_PROCESS_KEYS = {"memory", "random_state", "device_random_state"}
 _LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
@@ -90,14 +91,27 @@ def _check_loops(checkpoint: Mapping[str, Any], path: Path, trainer: pl.Trainer)
     counts = loops["fit_loop"]
     epoch, batch = checkpoint[STATE_KEY]["position"]
     steps = counts["epoch_loop.automatic_optimization.optim_progress"]["optimizer"]["step"]
-    read = counts["epoch_loop.batch_progress"]["current"]["ready"]
+    read = counts["epoch_loop.batch_progress"]
+    epochs = counts["epoch_progress"]["current"]
     agree = (
-        counts["epoch_progress"]["current"]["processed"] == epoch
-        and (not batch or read == batch)
+        epochs["processed"] == epoch
+        and epoch - 1 <= epochs["completed"] <= epoch <= epochs["ready"] <= epoch + 1
+        and epochs["started"] == epochs["ready"]
+        and (not batch or read["current"]["ready"] == batch)
+        and all(_is_between_batches(read[name]) for name in ("current", "total"))
         and steps["total"]["completed"] == checkpoint["global_step"]
     )
     if not agree:
         raise _damaged(path, f"position (epoch {epoch}, batch {batch}) differs from its loops, or")
+
+
+def _is_between_batches(counts: Mapping[str, int]) -> bool:
+    """Whether the hooks of a batch were the last thing that was done, or all of it."""
+    ready = counts["ready"]
+    return (
+        ready == counts["started"] == counts["processed"]
+        and ready - 1 <= counts["completed"] <= ready
+    )
 
 
 def _is_like(found: Any, wanted: Any) -> bool:
@@ -197,9 +211,9 @@ def _check_processes(state: Mapping[str, Any], path: Path, model: LightningDetec
     # At the end of an epoch memory is not read.
     shapes = _memory_shapes(model) if state["position"][1] else None
     for process in processes:
-        if not isinstance(process, dict) or not {"memory", "random_state"} <= process.keys():
+        if not isinstance(process, dict) or not process.keys() >= _PROCESS_KEYS:
             raise _damaged(path, "state of the processes")
-        random, device = process["random_state"], process.get("device_random_state")
+        random, device = process["random_state"], process["device_random_state"]
         if not (_is_bytes(random) and random.shape == size) or not (
             device is None or _is_bytes(device)
         ):
