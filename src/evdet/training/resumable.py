@@ -156,13 +156,17 @@ def _check_optimizer(
         raise _damaged(path, "optimizer")
     fresh = model.configure_optimizers()
     groups = state.get("param_groups")
-    group = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
+    group: Any = groups[0] if isinstance(groups, list) and len(groups) == 1 else None
     settings = fresh.state_dict()["param_groups"][0]
     # The two optimizers differ in this one; a run may change between them.
     settings.pop("decoupled_weight_decay", None)
     for name, wanted in settings.items():
         if not isinstance(group, dict) or name not in group or not _is_option(group[name], wanted):
             raise _damaged(path, f"optimizer's {name}")
+    decay = config_of(checkpoint).weight_decay
+    is_same = group["eps"] == settings["eps"] and list(group["betas"]) == list(settings["betas"])
+    if not is_same or group["weight_decay"] != decay:
+        raise _damaged(path, "optimizer's eps, betas or weight_decay")
     weights = [weight for group in fresh.param_groups for weight in group["params"]]
     moments: Any = state.get("state")
     is_empty = moments == {} and not checkpoint["global_step"]
