@@ -16,7 +16,6 @@ import torch
 from evdet.atomic_file import (
     WriteError,
     filling_folder,
-    held,
     remove_leftovers,
     replacing,
     replacing_folder,
@@ -506,10 +505,3 @@ def test_temporary_folders_of_killed_processes_are_removed(tmp_path, monkeypatch
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "x").touch()
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_is_held_by_one_process_at_a_time(tmp_path):
-    with held(tmp_path) as first, held(tmp_path) as second:
-        assert (first, second) == (True, False)
-    with held(tmp_path) as third:
-        assert third

@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders: under a hidden name in the same folder, then renamed."""
+"""Atomic writing of files and folders: under a hidden name, then renamed."""
 
 import contextlib
 import errno
@@ -17,7 +17,6 @@ if sys.platform != "win32":
 __all__ = [
     "WriteError",
     "filling_folder",
-    "held",
     "remove_leftovers",
     "replacing",
     "replacing_folder",
@@ -188,29 +187,6 @@ def remove_leftovers(
             if match and (folder in everything or match[1] in wanted[folder]):
                 with contextlib.suppress(OSError):
                     _remove_dead(os.path.join(folder, name))
-
-
-@contextlib.contextmanager
-def held(folder: str | os.PathLike[str]) -> Iterator[bool]:
-    """Hold a folder, so that no second process changes it; the end of the process frees it.
-
-    Yields:
-        Whether it is held: False while another process holds it. True also where the file system
-        cannot tell.
-    """
-    lock, is_free = None, True
-    if sys.platform != "win32":
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            is_free = False
-        except OSError:
-            pass  # the file system has no locks
-    try:
-        yield is_free
-    finally:
-        _release(lock)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from evdet.atomic_file import write_text
 from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.structured_text import as_declared, read_yaml, shorten_value
 
 __all__ = [
     "MAX_THREADS",
@@ -31,6 +32,13 @@ MAX_THREADS = 1024
 """More threads than any machine has cores: a larger number is a mistake."""
 # Names of fields in checkpoints and config files of version 0.1.0 -> names of today.
 _OLD_NAMES = {"noise_window": "background_filter"}
+# Sizes beyond any detector: a mistake, or a file that is to fill the memory.
+_MOST = {
+    "height": 1 << 14, "width": 1 << 14, "in_channels": 4096, "num_tbins": 10_000,
+    "batch_size": 100_000, "num_workers": 1024, "feature_base": 4096, "num_levels": 12,
+    "feature_channels_out": 1 << 14, "head_channels": 1 << 14, "head_layers": 64,
+    "max_boxes_per_input": 1_000_000, "max_objects": 1000, "devices": 1 << 16, "num_nodes": 1 << 16,
+}  # fmt: skip
 
 
 class ConfigError(ValueError):
@@ -241,6 +249,8 @@ class DetectionConfig:
             "event_noise",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        for name, most in _MOST.items():
+            self._check(name, getattr(self, name) <= most, f"at most {most}")
         for name in (
             "score_thresh", "nms_thresh", "max_box_share", "hflip", "zoom", "crop",
             "stream_zoom_out", "polarity_swap", "time_reversal", "event_drop", "grey_share",
@@ -308,7 +318,7 @@ class DetectionConfig:
 
     def _check(self, name: str, good: bool, wanted: str) -> None:
         if not good:
-            raise ConfigError(f"{name} must be {wanted}, got {getattr(self, name)}")
+            raise ConfigError(f"{name} must be {wanted}, got {str(getattr(self, name))[:60]}")
 
 
 def config_from_params(
@@ -331,10 +341,16 @@ def config_from_params(
     fields = {field.name: field for field in dataclasses.fields(DetectionConfig)}
     for name in values:
         if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, n=1)
+            shown = name if isinstance(name, str) and len(name) < 60 else shorten_value(name)
+            near = difflib.get_close_matches(shown, fields, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"unknown field {name} in the configuration.{hint}")
-    checked = {name: _as_type(name, fields[name].type, value) for name, value in values.items()}
+            raise ConfigError(f"unknown field {shown} in the configuration.{hint}")
+    if values.get("precision") in (16, 32):
+        values["precision"] = str(values["precision"])
+    try:
+        checked = {name: as_declared(name, fields[name].type, v) for name, v in values.items()}
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return DetectionConfig(**checked)
 
 
@@ -345,8 +361,8 @@ def read_config(path: Path) -> DetectionConfig:
         ConfigError: the file does not exist, is not YAML, or has an unknown or wrong field.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = read_yaml(path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read as a configuration: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} is not a configuration: write lines such as 'lr: 0.001'")
@@ -377,23 +393,8 @@ def _join_act_and_loss(values: dict[Any, Any]) -> None:
     loss = values.get("loss")
     if act is None or not isinstance(loss, str):
         return
+    if not isinstance(act, str):
+        raise ConfigError(f"act must be a name, got {shorten_value(act)}")
     values["loss"] = f"{act}{loss}" if loss.startswith("_") else loss
     if not values["loss"].startswith(act):
-        raise ConfigError(f"act is {act!r}, but the loss is {loss!r}: they must agree")
-
-
-def _as_type(name: str, wanted: Any, value: Any) -> Any:
-    if name == "precision" and value in (16, 32):
-        return str(value)
-    if name == "classes":
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"classes must be a list of names, got {value!r}")
-        # YAML reads an unquoted 3 as a number, but classes are names.
-        return tuple(str(item) for item in value)
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(wanted, type) and type(value) is not wanted:
-        raise ConfigError(
-            f"{name} must be of type {wanted.__name__}, got {value!r} ({type(value).__name__})"
-        )
-    return value
+        raise ConfigError(f"act is {act[:60]!r}, but the loss is {loss[:60]!r}: they must agree")

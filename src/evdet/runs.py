@@ -10,6 +10,7 @@ from typing import Any
 from evdet.atomic_file import write_text
 from evdet.config import ConfigError, DetectionConfig, read_config, write_config
 from evdet.samples import WEIGHTS
+from evdet.structured_text import parse_json
 
 __all__ = ["RunFolder", "TrainingRecord"]
 
@@ -79,6 +80,16 @@ class RunFolder:
     def post_mortem(self) -> Path:
         """The state at a loss that is not finite; no run continues from it."""
         return self.checkpoints / "not_finite.ckpt"
+
+    @property
+    def training_lock(self) -> Path:
+        """Hidden; there while a process trains this run."""
+        return self.path / ".training.lock"
+
+    @property
+    def evaluation_lock(self) -> Path:
+        """Hidden; there while a process evaluates into this folder."""
+        return self.path / ".evaluation.lock"
 
     @property
     def logs(self) -> Path:
@@ -204,8 +215,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        # NaN and Infinity are no JSON; a number that does not exist is null.
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        content = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):

@@ -393,7 +393,7 @@ def test_ctrl_c_leaves_complete_files(capsys, detector, recording, tmp_path):
 
     detector.on_frame = interrupt
     status, out, (message,) = said_by(capsys, recording, "--output", *BOX_FILES, "x.mp4")
-    assert status == 2
+    assert status == 130
     assert "8 time bins" in out
     assert "interrupted" in message
     assert "1.400 s" in message
@@ -414,7 +414,7 @@ def test_ctrl_c_waits_until_a_frame_is_written(capsys, detector, recording, tmp_
 
     monkeypatch.setattr(VideoWriter, "write", interrupted_write)
     status, _, (message,) = said_by(capsys, recording, "--output", "x.mp4", *BOX_FILES)
-    assert status == 2
+    assert status == 130
     assert "1.300 s" in message
     check_complete(tmp_path, recording, 6)
 
@@ -678,7 +678,7 @@ def test_a_process_that_is_interrupted_leaves_complete_files(recording, checkpoi
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
 
-    assert process.returncode == 2, err
+    assert process.returncode == 130, err
     assert b"interrupted" in err
     assert b"Traceback" not in err
     expected = read(tmp_path / "x.npy", recording)

@@ -5,12 +5,12 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from evdet.atomic_file import held
 from evdet.data.folder import open_folder
 from evdet.data.split import SPLIT_JOURNAL, do_split, journal, plan_split, steps, undo_split
 from evdet.data.split.journal import Journal
 from evdet.data.split.shares import assign
 from evdet.labels.label_map import FolderError
+from evdet.processes import held
 
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 NAMES = ["a", "a_2", "b", "sub/c", "sub/d"]

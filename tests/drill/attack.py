@@ -97,6 +97,7 @@ class Command:
         stdin: a file's descriptor or `subprocess.PIPE`; by default nothing.
         max_bytes: files larger than this cannot be written; by default no limit.
         env: further environment variables.
+        program: what stands before the words, instead of `evdet`.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Command:
         stdin: int = subprocess.DEVNULL,
         max_bytes: int | None = None,
         env: dict[str, str] | None = None,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         def limit() -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -116,7 +118,7 @@ class Command:
 
         self._began = time.perf_counter()
         self.process = subprocess.Popen(
-            [*PROGRAM, *map(str, words)],
+            [*program, *map(str, words)],
             cwd=folder,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -145,9 +147,15 @@ class Command:
     def wait_for(self, is_there: Callable[[], bool], seconds: float = MAX_SECONDS) -> bool:
         """Wait until something is there, or the command ends; returns whether it is there."""
         end = time.perf_counter() + seconds
-        while time.perf_counter() < end and self.process.poll() is None and not is_there():
+        while time.perf_counter() < end and self.runs and not is_there():
             time.sleep(0.02)
         return is_there()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process has not ended; `answer` can still be asked for how it did."""
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.process.pid, ended) is None
 
     def send(self, number: int) -> None:
         """Send a signal to the process, not to its children."""

@@ -1,12 +1,14 @@
 """All attacks, in the order of the table: one module per kind of harm."""
 
+from drill.altered import ALTERED
 from drill.attack import Attack
 from drill.files import FILES
 from drill.runs import RUNS
 from drill.scoring import SCORING
+from drill.signals import SIGNALS
 from drill.terminal import TERMINAL
 from drill.time_limits import TIME
 
 __all__ = ["ATTACKS"]
 
-ATTACKS: tuple[Attack, ...] = (*TERMINAL, *FILES, *TIME, *RUNS, *SCORING)
+ATTACKS: tuple[Attack, ...] = (*TERMINAL, *FILES, *TIME, *RUNS, *SCORING, *SIGNALS, *ALTERED)

@@ -206,12 +206,13 @@ def test_another_model_is_not_resumed(tiny, whole_run, tmp_path):
         train(tiny(tmp_path, head_channels=8), resume=search_latest_checkpoint(whole_run))
 
 
-def test_lanes_continue_only_in_as_many_processes(tiny, whole_run, tmp_path):
-    checkpoint = load_checkpoint(search_latest_checkpoint(whole_run))
-    checkpoint["evdet"] = {
-        "position": [1, 3],
-        "processes": [checkpoint["evdet"]["processes"][0]] * 2,
-    }
+def test_lanes_continue_only_in_as_many_processes(tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0, 2)
+        with pytest.raises(PowerCutError):
+            train(tiny(tmp_path / "cut", **ALWAYS))
+    checkpoint = load_checkpoint(search_latest_checkpoint(tmp_path / "cut"))
+    checkpoint["evdet"]["processes"] *= 2
     torch.save(checkpoint, tmp_path / "two.ckpt")
 
     with pytest.raises(TrainingError, match=r"2 processes and batch_size 2, .* 1 and 2"):

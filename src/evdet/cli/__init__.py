@@ -1,9 +1,11 @@
 """The command line: a table of commands, each a module that is imported when its name is typed."""
 
+import contextlib
 import difflib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, get_type_hints
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple, get_type_hints
 import evdet
 from evdet.atomic_file import WriteError
 from evdet.cli.terminal import allow_any_encoding, escaped_output, unescaped_output
+from evdet.processes import EndedError, ending_signals_raise, exit_status
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
 
@@ -75,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, or 2 after an error that the user can correct, which is printed as one
-        line; a command may have a status of its own.
+        line; 128 + N after signal N; a command may have a status of its own.
     """
     allow_any_encoding()
     _let_threads_sleep()
@@ -102,14 +105,17 @@ def _answer(words: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
         return _refuse(f"unknown command {name!r}: {hint}")
     try:
-        return _run(name, rest)
-    except KeyboardInterrupt:
-        return _refuse("interrupted; files written so far are kept")
+        with ending_signals_raise():
+            return _run(name, rest)
+    except (KeyboardInterrupt, EndedError) as stop:
+        return _end(stop)
     except MemoryError as error:
         if debug:
             raise
         return _refuse(f"not enough memory: {error or 'the system gives no more'}")
     except (ValueError, OSError, RuntimeError) as error:
+        if not debug and "can't allocate memory" in str(error):  # as torch says it
+            return _refuse("not enough memory: the system gives no more")
         if debug or not _is_for_users(error):
             raise
         return _refuse(_message_of(error))
@@ -171,6 +177,17 @@ def _message_of(error: Exception) -> str:
 def _refuse(message: str) -> int:
     print(f"evdet: {message}", file=sys.stderr)
     return 2
+
+
+def _end(stop: BaseException) -> int:
+    status = exit_status(stop)
+    what = {130: "interrupted", 143: "terminated"}.get(status, "hung up")
+    # Ends what the frames hold, such as a progress bar, before the line is printed.
+    traceback.clear_frames(stop.__traceback__)
+    # Standard error may have ended with its terminal.
+    with contextlib.suppress(OSError):
+        print(f"evdet: {what}; {str(stop) or 'files written so far are kept'}", file=sys.stderr)
+    return status
 
 
 def _overview() -> str:

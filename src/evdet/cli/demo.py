@@ -18,7 +18,7 @@ from evdet.cli.evaluate import EvaluateOptions, evaluate
 from evdet.cli.options import Flag, check_at_least, counted, default
 from evdet.cli.report import ReportOptions, report
 from evdet.cli.simulate import SimulateOptions, simulate
-from evdet.cli.train import describe_result, keep_record
+from evdet.cli.train import describe_result, keep_record, resuming_explained
 from evdet.config import ConfigError, DetectionConfig
 from evdet.configs import shipped_config
 from evdet.runs import RunFolder
@@ -69,13 +69,13 @@ def demo(options: DemoOptions) -> None:
         threading.Thread(target=_end_after, args=(int(first),), daemon=True).start()
         train(replace(config, root_dir=folder))
         return
-    config = replace(config, root_dir=str(_free(Path(config.root_dir))))
+    config = replace(config, root_dir=str(_claim(Path(config.root_dir))))
     if options.events:
         _simulate_recordings(Path(config.dataset_path))
     data = config.dataset_path if options.events else "Moving MNIST"
     number = counted(config.devices, "process")
     print(f"training on {data} in {number}; the run's folder is {config.root_dir}", flush=True)
-    with _known_to_others(config.root_dir):
+    with _known_to_others(config.root_dir), resuming_explained(config):
         result = train(config)
     keep_record(result)
     print(describe_result(result))
@@ -144,7 +144,10 @@ def _simulate_recordings(folder: Path) -> None:
         simulate(replace(RECORDINGS, output=folder, workers=os.cpu_count() or 1))
 
 
-def _free(folder: Path) -> Path:
-    """The folder itself, or a numbered one beside it: a demo never overwrites another."""
-    candidates = [folder, *(folder.with_name(f"{folder.name}-{n}") for n in range(2, 1000))]
-    return next((path for path in candidates if not path.exists()), folder)
+def _claim(folder: Path) -> Path:
+    """Make the folder, or a numbered one beside it: a demo never overwrites another."""
+    for candidate in (folder, *(folder.with_name(f"{folder.name}-{n}") for n in range(2, 1000))):
+        with contextlib.suppress(FileExistsError):
+            candidate.mkdir(parents=True)
+            return candidate
+    return folder

@@ -50,6 +50,7 @@ from evdet.evaluation import (
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
 from evdet.outputs import check_folder_apart, dataset_files, prepare_files, run_files
+from evdet.processes import only_writer
 from evdet.runs import RunFolder
 
 __all__ = ["EvaluateOptions", "evaluate"]
@@ -113,6 +114,19 @@ def evaluate(options: EvaluateOptions) -> None:
         device=options.device,
         num_threads=options.threads,
     )
+    run = _results_of(options, evaluated.path)
+    run.path.mkdir(parents=True, exist_ok=True)
+    busy = (
+        f"another process evaluates into {run.path}: wait for its end, or choose another folder "
+        "(--output-dir)"
+    )
+    with only_writer(run.evaluation_lock, busy=busy):
+        _evaluate_into(run, options, evaluated, protocol)
+
+
+def _evaluate_into(
+    run: RunFolder, options: EvaluateOptions, evaluated: EvaluatedDetector, protocol: Protocol
+) -> None:
     use_threads(evaluated.detector, options.threads)
     config, deviations = _config_for(options, evaluated, protocol)
     _check_apart(options, Path(config.dataset_path))
@@ -143,7 +157,6 @@ def evaluate(options: EvaluateOptions) -> None:
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
-    run = _results_of(options, evaluated.path)
     video = keep_video(run, evaluated, config, options.split, thresholds)
     ignored = Counter[str]()
     for recording in played or []:

@@ -84,10 +84,10 @@ def export(options: ExportOptions) -> int:
     if not frames:
         raise ExportError(f"{options.source} has no time bin for the comparison: it is empty")
     print(f"{options.output}: exporting, which takes up to a minute", flush=True)
-    exported = export_onnx(
-        detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
-    )
     try:
+        exported = export_onnx(
+            detector, unchecked, raw_heads=options.raw_heads, fixed_shape=options.fixed_shape
+        )
         comparisons = [compare_onnx(detector, unchecked, frames)]
         if exported.free:
             others = other_shape(frames[:_OTHER_TIME_BINS], exported.free)

@@ -1,5 +1,8 @@
 """`evdet train`: a configuration -> a trained detector in a run's folder."""
 
+import contextlib
+import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +12,7 @@ import tyro
 from evdet.cli.options import Flag, default
 from evdet.config import ConfigError, DetectionConfig, config_to_yaml
 from evdet.outputs import check_folder_apart, dataset_files, prepare_files
+from evdet.processes import EndedError
 from evdet.report import describe_environment
 from evdet.runs import RunFolder, TrainingRecord
 
@@ -16,7 +20,7 @@ from evdet.runs import RunFolder, TrainingRecord
 if TYPE_CHECKING:
     from evdet.training import TrainResult
 
-__all__ = ["TrainOptions", "describe_result", "keep_record", "train"]
+__all__ = ["TrainOptions", "describe_result", "keep_record", "resuming_explained", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +57,12 @@ def train(options: TrainOptions) -> None:
     _check_apart(options)
     from evdet.training import train as train_detector
 
-    result = train_detector(
-        options.configuration,
-        resume="auto" if options.resume else options.resume_from,
-        finetune=options.finetune,
-    )
+    with resuming_explained(options.configuration):
+        result = train_detector(
+            options.configuration,
+            resume="auto" if options.resume else options.resume_from,
+            finetune=options.finetune,
+        )
     if result.is_first_process:
         keep_record(result)
         print(describe_result(result))
@@ -78,6 +83,21 @@ def _check_apart(options: TrainOptions) -> None:
     written = [run.config_file, run.training_file, *(run.checkpoints / name for name in names)]
     prepare_files([], derived=written, read=read)
     check_folder_apart(run.path, read=dataset)
+
+
+@contextlib.contextmanager
+def resuming_explained(config: DetectionConfig) -> Iterator[None]:
+    """Say after a signal how to continue the training."""
+    try:
+        yield
+    except (KeyboardInterrupt, EndedError) as stop:
+        if RunFolder(Path(config.root_dir)).last_checkpoint.exists():
+            hint = f"continue with evdet train --resume --root-dir {shlex.quote(config.root_dir)}"
+        else:
+            hint = "there is no checkpoint yet, so start again"
+        if isinstance(stop, EndedError):
+            raise EndedError(stop.number, hint) from None
+        raise KeyboardInterrupt(hint) from None
 
 
 def keep_record(result: "TrainResult") -> None:

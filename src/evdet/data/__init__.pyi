@@ -37,6 +37,7 @@ from .split import (
 )
 from .split_recordings import NoObjectsError as NoObjectsError, check_objects as check_objects
 from .stream_loader import (
+    LostWorkerError as LostWorkerError,
     StreamLoader as StreamLoader,
     Streams as Streams,
 )

@@ -20,8 +20,14 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from evdet.data.batch import Batch, Clip, ClipInfo, ClipShape, make_batch
 from evdet.data.lanes import LanePlan, assign_lanes, lanes_of_worker
 from evdet.events import frame_to_rgb
+from evdet.processes import (
+    children_without_signals,
+    dead_children_reported,
+    leave_signals_to_parent,
+    report_dead_children_where_awaited,
+)
 
-__all__ = ["StreamLoader", "Streams", "VisFunc"]
+__all__ = ["LostWorkerError", "StreamLoader", "Streams", "VisFunc"]
 
 _log = logging.getLogger(__name__)
 
@@ -224,13 +230,15 @@ class StreamLoader:
             multiprocessing_context="fork" if sys.platform == "linux" else None,
             # A separate generator: otherwise starting the workers changes the global random state.
             generator=torch.Generator(),
+            worker_init_fn=_start_worker,
         )
-        with _forking_is_meant():
+        with _forking_is_meant(), children_without_signals():
             received = iter(loader)
+        report_dead_children_where_awaited()
         for _ in range(player.first_batch, player.num_batches):
             clips: list[Clip | None] = []
             for _ in range(num_workers):
-                part = next(received)
+                part = _next_part(received)
                 if isinstance(part, Exception):
                     try:
                         raise part
@@ -240,6 +248,28 @@ class StreamLoader:
                         del part, received
                 clips.extend(_unpack(part))
             yield clips
+
+
+class LostWorkerError(ChildProcessError):
+    """A process that prepares frames was killed; the message is one line with a remedy."""
+
+
+def _next_part(received: Iterator[Any]) -> Any:
+    """The next part of a worker.
+
+    Raises:
+        LostWorkerError: a worker was killed.
+    """
+    try:
+        with dead_children_reported():
+            return next(received)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LostWorkerError(
+            "a process that prepares frames was killed. Was there too little memory? Use fewer "
+            "workers (--num-workers), or 0"
+        ) from error
 
 
 _Rest = tuple[list[np.ndarray], np.ndarray, ClipInfo, int, Mapping[str, int]]
@@ -318,6 +348,10 @@ def _pack(clips: list[Clip | None]) -> _Part:
 def _unpack(part: _Part) -> list[Clip | None]:
     inputs = iter(part[0])
     return [rest and Clip(next(inputs), *rest) for rest in part[1]]
+
+
+def _start_worker(_: int) -> None:
+    leave_signals_to_parent()
 
 
 def _as_it_is(part: Any) -> Any:

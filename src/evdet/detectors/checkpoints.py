@@ -1,11 +1,9 @@
 """Checkpoint files -> detectors, without Lightning; and transfer of weights between detectors."""
 
 import os
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,6 +11,12 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
+from evdet.detectors.checkpoint_archive import (
+    CodeError,
+    check_pickle,
+    check_plain_content,
+    read_pickle,
+)
 from evdet.models import Detector
 from evdet.runs import RunFolder
 from evdet.samples import WEIGHTS, bundled_weights
@@ -34,6 +38,7 @@ __all__ = [
 _PREFIX = "detector."
 _ZIP_START = b"PK\x03\x04"
 _NUM_NAMED = 3
+_MAX_REASON = 300
 
 
 class CheckpointError(ValueError):
@@ -97,16 +102,18 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = _resolve(path)
     check_file(path)
     try:
+        data, sizes = read_pickle(path)
+        check_pickle(data)
+        check_plain_content(data, sizes)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f" ({wanted[1]})" if wanted else ""
+    except CodeError as error:
         raise CheckpointError(
-            f"{path} is refused: it would run code{what} when it is read, and a checkpoint holds "
-            "tensors and plain values only"
+            f"{path} is refused: it would run code ({error}) when it is read, and a checkpoint "
+            "holds tensors and plain values only"
         ) from error
-    except (RuntimeError, ValueError, KeyError, EOFError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # A hostile or broken pickle may raise any exception.
+    except Exception as error:
+        reason = str(error).splitlines()[0][:_MAX_REASON] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a checkpoint: it holds a {type(content).__name__}")
@@ -115,6 +122,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is not a checkpoint of evdet: it has no {', '.join(missing)}"
         )
+    for name in ("hyper_parameters", "state_dict"):
+        if not isinstance(content[name], dict):
+            kind = type(content[name]).__name__
+            raise CheckpointError(f"{path} is not a checkpoint of evdet: its {name} is a {kind}")
+    odd = [
+        name
+        for name, weight in content["state_dict"].items()
+        if not isinstance(name, str) or not isinstance(weight, Tensor)
+    ]
+    if odd:
+        raise CheckpointError(f"{path}: {str(odd[0])[:50]!r} in its state_dict is not a weight")
     return content
 
 
@@ -180,10 +198,16 @@ def load_network(path: str | os.PathLike[str]) -> Detector:
     path = find_checkpoint(path)
     checkpoint = load_checkpoint(path)
     try:
-        detector = build_detector(config_of(checkpoint))
+        config = config_of(checkpoint)
+        # Shapes without memory first: the configuration may state sizes that the file has not.
+        with torch.device("meta"):
+            shapes = build_detector(config)
+        _check_same_model(shapes.state_dict(), detector_weights(checkpoint))
+        detector = build_detector(config)
         load_weights(detector, checkpoint)
-    except ValueError as error:
-        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+    except (ValueError, RuntimeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path} cannot be loaded: {reason}") from error
     return detector.eval()
 
 
@@ -208,7 +232,21 @@ def load_weights(detector: Detector, checkpoint: Mapping[str, Any]) -> None:
     """
     weights = detector_weights(checkpoint)
     _check_same_model(detector.state_dict(), weights)
+    _check_finite(weights)
     detector.load_state_dict(weights)
+
+
+def _check_finite(weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights with which a detector finds nothing.
+
+    Raises:
+        CheckpointError: a value is NaN or infinite.
+    """
+    bad = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
+    if bad:
+        raise CheckpointError(
+            "the checkpoint's weights are not finite: it " + shorten_list("has", bad)
+        )
 
 
 def _check_same_model(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
@@ -217,10 +255,18 @@ def _check_same_model(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor])
         for name in wanted
         if name in found and found[name].shape != wanted[name].shape
     ]
+    types = [
+        f"{name} {found[name].dtype} instead of {wanted[name].dtype}"
+        for name in wanted
+        if name in found
+        and found[name].dtype != wanted[name].dtype
+        and not (found[name].is_floating_point() and wanted[name].is_floating_point())
+    ]
     differences = [
         shorten_list("lacks", [name for name in wanted if name not in found]),
         shorten_list("also has", [name for name in found if name not in wanted]),
         shorten_list("has other shapes:", shapes),
+        shorten_list("has other types:", types),
     ]
     if any(differences):
         raise CheckpointError(
@@ -256,7 +302,12 @@ def load_matching_weights(
         CheckpointError: something other than the classes differs; the message names it.
     """
     old_classes = config_of(checkpoint).classes
-    merged = detector.weights_for_classes(detector_weights(checkpoint), old_classes, class_names)
+    weights = detector_weights(checkpoint)
+    with torch.device("meta"):
+        shapes = build_detector(config_of(checkpoint))
+    _check_same_model(shapes.state_dict(), weights)
+    _check_finite(weights)
+    merged = detector.weights_for_classes(weights, old_classes, class_names)
     # Any other difference is one of the model.
     _check_same_model(detector.state_dict(), merged)
     detector.load_state_dict(merged)

@@ -45,6 +45,9 @@ Frame = Float32[np.ndarray, "B C H W"]
 Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
 
 _ONLY_ERRORS = 3
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+# A message of protobuf is shorter, so that onnxruntime refuses larger files.
+_MAX_CONTENT = 1 << 31
 _THRESHOLD_TYPES = (np.float32, np.float32, np.int64, np.bool_)
 
 
@@ -308,7 +311,13 @@ def open_session(model: Path | bytes, name: str, *, num_threads: int = 1) -> "In
     # Threads that wait would keep cores busy, which those that work may need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    content: Any = str(model) if isinstance(model, Path) else model
+    content: Any = model
+    if isinstance(model, Path) and model.stat().st_size < _MAX_CONTENT:
+        # An export is one file: a model that refers to others would read any file of the system.
+        options.add_session_config_entry(_EXTERNAL_FOLDER, str(model.absolute() / "none"))
+        content = model.read_bytes()
+    elif isinstance(model, Path):
+        content = str(model)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from evdet.detectors.onnx_errors import ExportError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.structured_text import parse_json
 
 __all__ = [
     "CANDIDATES",
@@ -86,7 +87,7 @@ class ModelMetadata:
             ExportError: it is damaged, or of a later version of evdet.
         """
         try:
-            content: dict[str, Any] = json.loads(text)
+            content: dict[str, Any] = parse_json(text)
             file_format = content.pop("format")
             if file_format not in (1, _FORMAT):
                 raise ExportError(

@@ -11,48 +11,22 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evdet.detectors.checkpoint_archive import (
+    STORAGE_TYPES,
+    StoredBlock,
+    StoredTensor,
+    check_pickle,
+    read_pickle,
+)
 from evdet.detectors.checkpoints import CheckpointError, check_file
 
 __all__ = ["StoredTensor", "open_state_dict", "read_tensors"]
-
-_DTYPES = {
-    "BFloat16Storage": torch.bfloat16,
-    "BoolStorage": torch.bool,
-    "ByteStorage": torch.uint8,
-    "CharStorage": torch.int8,
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "IntStorage": torch.int32,
-    "LongStorage": torch.int64,
-    "ShortStorage": torch.int16,
-}
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """A block of values, by the name of its file in the archive."""
-
-    dtype: torch.dtype
-    key: str
-    num_values: int
-
-
-@dataclass(frozen=True)
-class StoredTensor:
-    """The position of a tensor's values in a storage."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
 
 class _Inert:
@@ -97,8 +71,8 @@ class _Reader(pickle.Unpickler):
             return _record
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return _same
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
+        if module == "torch" and name in STORAGE_TYPES:
+            return STORAGE_TYPES[name]
         return _Inert
 
     def persistent_load(self, pid: Any) -> Any:
@@ -106,11 +80,11 @@ class _Reader(pickle.Unpickler):
         # A tensor of an unknown storage type cannot be used.
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             return _Inert()
-        return _Storage(dtype, str(key), int(num_values))
+        return StoredBlock(dtype, str(key), int(num_values))
 
 
 def _record(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Any:
-    if not isinstance(storage, _Storage):
+    if not isinstance(storage, StoredBlock):
         return _Inert()
     return StoredTensor(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))
 
@@ -130,9 +104,9 @@ def open_state_dict(path: Path) -> dict[str, StoredTensor]:
     """
     check_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            data = archive.read(_members(archive)["data.pkl"])
-            content = _Reader(io.BytesIO(data)).load()
+        data, _ = read_pickle(path)
+        check_pickle(data, allowed=None)
+        content = _Reader(io.BytesIO(data)).load()
     # A hostile or broken pickle may raise any exception.
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -173,19 +147,9 @@ def read_tensors(path: Path, stored: Mapping[str, StoredTensor]) -> dict[str, Te
 
 
 def _tensor(data: bytes, stored: StoredTensor) -> Tensor:
-    storage, num_values = stored.storage, math.prod(stored.shape)
-    last = sum((size - 1) * step for size, step in zip(stored.shape, stored.strides, strict=True))
-    is_whole = len(data) == storage.num_values * storage.dtype.itemsize
-    is_inside = min((stored.offset, *stored.strides, *stored.shape)) >= 0 and (
-        not num_values or stored.offset + last < storage.num_values
-    )
-    if not is_whole or not is_inside:
-        raise ValueError(
-            f"the {len(data)} bytes of block {storage.key} do not hold {storage.num_values} "
-            f"values of {storage.dtype}, with a tensor of shape {stored.shape} from index "
-            f"{stored.offset} on"
-        )
-    if not num_values:
+    storage = stored.storage
+    stored.check(len(data))
+    if not math.prod(stored.shape):
         return torch.empty(stored.shape, dtype=storage.dtype)
     values = torch.frombuffer(bytearray(data), dtype=storage.dtype)
     return values.as_strided(stored.shape, stored.strides, stored.offset).clone(

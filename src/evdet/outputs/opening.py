@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evdet.atomic_file import write_error
+from evdet.atomic_file import WriteError, write_error
 from evdet.draw import (
     RerunWriter,
     Trails,
@@ -29,6 +29,7 @@ from evdet.outputs.picture_size import enlargement
 from evdet.outputs.unbroken import UnbrokenWrites
 from evdet.outputs.written_files import prepare_files
 from evdet.pipeline import DetectedFrame
+from evdet.processes import only_writer
 from evdet.shapes import Picture
 from evdet.sources import FrameStream
 
@@ -144,9 +145,21 @@ class Outputs:
         self._older: dict[Path, _Version | None] = {}
         self._writers: list[tuple[Path, _Writer]] = []
         self._interrupts = UnbrokenWrites()
+        self._locks = contextlib.ExitStack()
 
     def __enter__(self) -> "Outputs":
-        """Delay Ctrl-C from now on while a frame is written."""
+        """Delay signals from now on while a frame is written.
+
+        Raises:
+            BusyError: another process writes one of the files.
+        """
+        with contextlib.ExitStack() as locks:
+            for path in self.paths:
+                busy = f"cannot write {path}: another process writes it; name another file"
+                lock = only_writer(path.with_name(f".{path.name}.lock"), busy=busy)
+                with contextlib.suppress(WriteError):  # the first write says it of the file
+                    locks.enter_context(lock)
+            self._locks = locks.pop_all()
         self._interrupts.__enter__()
         return self
 
@@ -165,6 +178,7 @@ class Outputs:
                     self._close_all()
         finally:
             self._interrupts.__exit__()
+            self._locks.close()
 
     def unbroken(self) -> contextlib.AbstractContextManager[None]:
         """Delay Ctrl-C until the end of a block that does more than `write`."""

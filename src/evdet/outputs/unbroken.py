@@ -1,4 +1,4 @@
-"""Delay of Ctrl-C during a write: half a frame would make a file unreadable."""
+"""Delay of signals during a write: half a frame would make a file unreadable."""
 
 import contextlib
 import signal
@@ -7,38 +7,41 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from evdet.processes import ENDING_SIGNALS
+
 __all__ = ["UnbrokenWrites"]
 
 
 class UnbrokenWrites:
-    """Delays Ctrl-C while a file is written.
+    """Delays Ctrl-C, SIGTERM and SIGHUP while a file is written.
 
-    As a context manager it replaces the signal handler, in the main thread; `held` is the inner
-    context. The program's own handler is called later.
+    As a context manager it replaces the signals' handlers, in the main thread; `held` is the inner
+    context. The program's own handler is called later. A signal without a handler is not delayed.
     """
 
     def __init__(self) -> None:
         self._depth = 0
         self._pending: Callable[[], None] | None = None
-        self._before: Any = None
-        self._is_main = False
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "UnbrokenWrites":
-        """Replace the signal handler, in the main thread."""
-        self._is_main = threading.current_thread() is threading.main_thread()
-        if self._is_main:
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+        """Replace the signals' handlers, in the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
+            self._before = {number: one for number, one in handlers.items() if callable(one)}
+            for number in self._before:
+                signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Restore the signal handler."""
-        if self._is_main:
-            signal.signal(signal.SIGINT, self._before)
-            self._is_main = False
+        """Restore the handlers."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Delay a Ctrl-C to the end of the block, where it raises KeyboardInterrupt."""
+        """Delay a signal to the end of the block, where its handler is called."""
         self._depth += 1
         try:
             yield
@@ -50,12 +53,9 @@ class UnbrokenWrites:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         def pass_on() -> None:
-            if callable(self._before):
-                self._before(number, frame)
-            else:
-                raise KeyboardInterrupt
+            self._before[number](number, frame)
 
-        if self._depth:
-            self._pending = pass_on
-        else:
+        if not self._depth:
             pass_on()
+        elif self._pending is None:
+            self._pending = pass_on

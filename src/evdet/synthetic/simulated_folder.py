@@ -2,17 +2,13 @@
 
 import dataclasses
 import json
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from evdet.events.hdf5 import write_dsec
 from evdet.events.raw import write_evt3
 from evdet.events.simulation import SensorModel
 from evdet.labels import LABEL_MAP_FILE, write_boxes_npy
+from evdet.processes import children_without_signals, leave_signals_to_parent, only_writer
 from evdet.synthetic.mnist import SPLITS
 from evdet.synthetic.nmnist import draw_nmnist_scene, find_digits, play_nmnist_scene
 from evdet.synthetic.scenes import (
@@ -142,13 +139,28 @@ def write_simulated_folder(
     Raises:
         ValueError: the folder is not empty, or `workers` is not positive.
         RecordingError: a recording of a digit cannot be read.
+        BusyError: another process makes the same folder.
         ChildProcessError: one of several workers died.
     """
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
     check_free(out)
     jobs = [(split, index) for split in SPLITS for index in range(getattr(plan, split))]
-    remove_leftovers([out])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    busy = f"another process simulates {out}: wait for its end, or name another folder"
+    with only_writer(out.parent / f".{out.name}.lock", busy=busy):
+        check_free(out)
+        remove_leftovers([out])
+        _fill(out, plan, jobs, workers, on_recording)
+
+
+def _fill(
+    out: Path,
+    plan: SimulationPlan,
+    jobs: list[tuple[str, int]],
+    workers: int,
+    on_recording: Callable[[str], None],
+) -> None:
     with replacing_folder(out) as part:
         for split in SPLITS:
             (part / split).mkdir()
@@ -167,14 +179,16 @@ def _run(
         yield from map(write, jobs)
         return
     # spawn: a fork of a process with threads, such as torch's, may hang.
+    others = set(active_children())
     with ProcessPoolExecutor(
         min(workers, len(jobs)),
         mp_context=get_context("spawn"),
-        initializer=_follow,
-        initargs=(os.getpid(),),
+        initializer=leave_signals_to_parent,
     ) as pool:
         try:
-            for done in as_completed([pool.submit(write, job) for job in jobs]):
+            with children_without_signals():
+                submitted = [pool.submit(write, job) for job in jobs]
+            for done in as_completed(submitted):
                 yield done.result()
         except BrokenProcessPool as error:
             raise ChildProcessError(
@@ -182,20 +196,11 @@ def _run(
                 'script of your own needs `if __name__ == "__main__":` around its code.'
             ) from error
         except BaseException:
+            # Their files are removed, so that no worker may write on.
+            for child in set(active_children()) - others:
+                child.terminate()
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _follow(main: int) -> None:
-    """Ignore Ctrl-C in a worker, which the main process handles, and end after that process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_after, args=(main,), daemon=True).start()
-
-
-def _end_after(main: int) -> None:
-    while os.getppid() == main:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from evdet.data import Batch, MixedLoader, StreamLoader
+from evdet.data import Batch, LostWorkerError, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
 from evdet.evaluation import Found, LaneGrid, ShowFrame
 from evdet.events import frame_to_rgb
@@ -20,6 +20,7 @@ from evdet.runs import RunFolder
 from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.stopping import StopRequest, StopTraining
 
 __all__ = [
     "CheckpointWriter",
@@ -35,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class CheckpointWriter(pl.Callback):
-    """Writes checkpoints after every epoch, and at intervals within one.
+    """Writes checkpoints after every epoch, at intervals within one, and when a signal ends it.
 
     After an epoch and its validation it writes `epoch=E-step=S.ckpt` and links `last.ckpt` and, at
     the highest validation mAP so far, `best.ckpt` to it. Within an epoch it replaces `last.ckpt`.
@@ -43,11 +44,15 @@ class CheckpointWriter(pl.Callback):
     Args:
         run: the folder of the run.
         every_minutes: time between checkpoints within an epoch; 0 writes one after each batch.
+        stop: the signals that end the run; by default none does.
     """
 
-    def __init__(self, run: RunFolder, every_minutes: float) -> None:
+    def __init__(
+        self, run: RunFolder, every_minutes: float, stop: StopRequest | None = None
+    ) -> None:
         self.run = run
         self.every_minutes = every_minutes
+        self.stop = stop or StopRequest()
         self.best_map = -math.inf
         self._written = time.monotonic()
 
@@ -62,29 +67,48 @@ class CheckpointWriter(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._written = time.monotonic()
+        self.stop.is_stepping = True
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Write the checkpoint within an epoch when it is due.
+        """Write the checkpoint within an epoch when it is due, and end the run if a signal asks.
 
         Not after the last batch: a run that is resumed there would skip the validation, after which
-        the checkpoint of the epoch follows.
+        the checkpoint of the epoch follows. So the batch before it has one, too.
         """
         num_done = trainer.fit_loop.batch_idx + 1
-        is_last = num_done == trainer.num_training_batches
+        num_batches = trainer.num_training_batches
         # A checkpoint does not hold accumulated gradients.
         is_between = num_done % trainer.accumulate_grad_batches > 0
-        is_due = time.monotonic() - self._written >= 60 * self.every_minutes
-        if not (is_last or is_between) and trainer.strategy.reduce_boolean_decision(
-            is_due, all=False
-        ):
+        is_last = num_done == num_batches
+        if is_between and not is_last:
+            return
+        ends = self.stop.is_requested
+        is_due = not is_last and (
+            num_done + trainer.accumulate_grad_batches >= num_batches
+            or time.monotonic() - self._written >= 60 * self.every_minutes
+        )
+        decide = trainer.strategy.reduce_boolean_decision
+        if not decide(ends or is_due, all=False):
+            return
+        if not is_last:
             self._write(trainer, self.run.last_checkpoint)
+        self._end_if(decide(ends, all=False))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let a signal end the run at once: the training has a checkpoint."""
+        self.stop.is_stepping = False
+        self.stop.end_if_requested()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Delay signals again."""
+        self.stop.is_stepping = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's checkpoint and its links."""
-        scores = pl_module.scores if isinstance(pl_module, LightningDetectionModel) else None
         # False for the NaN of a validation without objects.
+        scores = pl_module.scores if isinstance(pl_module, LightningDetectionModel) else None
         is_best = scores is not None and scores.map > self.best_map
         if scores is not None and is_best:
             self.best_map = scores.map
@@ -95,10 +119,32 @@ class CheckpointWriter(pl.Callback):
             link_checkpoint(path, self.run.last_checkpoint.name)
             if is_best:
                 link_checkpoint(path, self.run.best_checkpoint.name)
+        ends = self.stop.is_requested
+        self._end_if(trainer.strategy.reduce_boolean_decision(ends, all=False))
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Write the state before a batch that a killed worker has not delivered."""
+        num_done = trainer.fit_loop.batch_idx + 1
+        is_between = num_done % trainer.accumulate_grad_batches > 0
+        if (
+            isinstance(exception, LostWorkerError)
+            and trainer.training
+            and trainer.world_size == 1
+            and num_done
+            and not is_between
+        ):
+            self._write(trainer, self.run.last_checkpoint)
 
     def _write(self, trainer: pl.Trainer, path: Path) -> None:
         trainer.save_checkpoint(path, weights_only=False)
         self._written = time.monotonic()
+
+    def _end_if(self, ends: bool) -> None:
+        if ends:
+            self.stop.is_ending = True
+            raise StopTraining
 
 
 class EpochLog(pl.Callback):

@@ -24,6 +24,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from evdet.atomic_file import remove_leftovers
 from evdet.build import complete_config
 from evdet.config import DetectionConfig
+from evdet.data import LostWorkerError
 from evdet.detectors import (
     config_of,
     load_checkpoint,
@@ -32,6 +33,7 @@ from evdet.detectors import (
     search_latest_checkpoint,
 )
 from evdet.models import compile_reason
+from evdet.processes import only_writer
 from evdet.runs import RunFolder
 from evdet.training.callbacks import (
     CheckpointWriter,
@@ -43,6 +45,9 @@ from evdet.training.checkpoint_io import AtomicCheckpointIO
 from evdet.training.distributed import SyncBatchNormPlugin
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.resumable import check_position, check_resumable
+from evdet.training.resuming import position_of
+from evdet.training.stopping import StopRequest, StopTraining, end_processes
 from evdet.training.threads import computing_threads
 
 __all__ = ["TrainResult", "make_trainer", "quiet_lightning", "train"]
@@ -89,6 +94,10 @@ def train(
     Raises:
         TrainingError: the folder holds another run, a loss is not finite, or a process of the
             run was lost.
+        KeyboardInterrupt: Ctrl-C, after `last.ckpt` was written. A handler of SIGTERM or SIGHUP is
+            called at the same place.
+        BusyError: another process trains in the same folder.
+        LostWorkerError: a process that prepares frames was killed.
         CheckpointError: a checkpoint cannot be read, is of another model, or cannot be written.
     """
     config = complete_config(config)
@@ -98,7 +107,7 @@ def train(
     step = 0
     if checkpoint_path is not None:
         checkpoint = load_checkpoint(checkpoint_path)
-        step = int(checkpoint.get("global_step", 0))
+        step = check_position(checkpoint, checkpoint_path)
         _log_changes(config_of(checkpoint), config)
         load_weights(model.detector, checkpoint)
         _check_epochs(checkpoint, config, checkpoint_path)
@@ -108,8 +117,9 @@ def train(
         _say("starting from %s; shared classes: %s", finetune, ", ".join(kept) or "none")
 
     speed = EpochLog()
-    writer = CheckpointWriter(run, config.checkpoint_every_minutes)
-    with computing_threads(config, model.detector), quiet_lightning():
+    stop = StopRequest()
+    writer = CheckpointWriter(run, config.checkpoint_every_minutes, stop)
+    with computing_threads(config, model.detector), quiet_lightning(), stop:
         trainer = make_trainer(
             config,
             # The log comes before the writer, so that a checkpoint counts its last batch.
@@ -121,10 +131,15 @@ def train(
             ],
             first_step=step,
         )
-        if trainer.is_global_zero:
-            remove_leftovers([run.config_file, run.training_file], folders=[run.checkpoints])
-            run.write_config(config)  # `--config` reads it
-        _fit(trainer, model, checkpoint_path)
+        stop.step_alone(trainer)
+        if checkpoint_path is not None:
+            check_resumable(checkpoint, checkpoint_path, model, trainer)
+        with _alone_in(run) if trainer.is_global_zero else contextlib.nullcontext():
+            if trainer.is_global_zero:
+                _find_start(run, resume, finetune)  # once more: another run may have ended
+                remove_leftovers([run.config_file, run.training_file], folders=[run.checkpoints])
+                run.write_config(config)  # `--config` reads it
+            _fit(trainer, model, checkpoint_path, stop)
     if trainer.is_global_zero and not run.last_checkpoint.exists():
         raise TrainingError(
             f"no step was trained, so there is no checkpoint in {run.checkpoints}: is the training "
@@ -139,6 +154,15 @@ def train(
         num_frames=speed.num_frames,
         frames_per_second=speed.frames_per_second,
         is_first_process=trainer.is_global_zero,
+    )
+
+
+def _alone_in(run: RunFolder) -> contextlib.AbstractContextManager[None]:
+    run.path.mkdir(parents=True, exist_ok=True)
+    return only_writer(
+        run.training_lock,
+        busy=f"another process trains in {run.path}: wait for its end, or choose another folder "
+        "(--root-dir)",
     )
 
 
@@ -180,8 +204,7 @@ def _find_start(run: RunFolder, resume: PathLike | None, finetune: PathLike | No
 
 
 def _check_epochs(checkpoint: dict[str, Any], config: DetectionConfig, path: Path) -> None:
-    # A checkpoint without a position is refused when it is restored.
-    epoch, batch = checkpoint.get("evdet", {}).get("position", (0, 0))
+    epoch, batch = position_of(checkpoint)
     if (epoch, batch) >= (config.max_epochs, 0):
         raise TrainingError(
             f"{path} is complete after {epoch} epochs with max_epochs {config.max_epochs}: to "
@@ -284,12 +307,26 @@ def _precision(
     return "32-true"
 
 
-def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path | None) -> None:
+def _fit(
+    trainer: pl.Trainer,
+    model: LightningDetectionModel,
+    checkpoint: Path | None,
+    stop: StopRequest,
+) -> None:
     try:
         # Draws from torch's random state depend on the seed, and the caller's state is kept.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(model.config.seed + trainer.global_rank)
             trainer.fit(model, ckpt_path=checkpoint)
+        stop.end_if_requested()
+    except StopTraining:
+        end_processes(trainer)
+        if trainer.local_rank:
+            sys.exit(0)  # the first process of this machine says how the run ended
+        raise
+    except LostWorkerError:
+        end_processes(trainer)
+        raise
     except TrainingError:
         if not trainer.is_global_zero:
             sys.exit(2)  # all processes stop with this error, and rank 0 prints it
@@ -305,6 +342,11 @@ def _fit(trainer: pl.Trainer, model: LightningDetectionModel, checkpoint: Path |
             "checkpoints are unchanged: free disk space, then continue with --resume."
         ) from error
     except RuntimeError as error:
+        if stop.is_requested:  # the others have ended, and with them the connection
+            end_processes(trainer)
+            if trainer.local_rank:
+                sys.exit(0)
+            raise StopTraining from error
         if trainer.world_size > 1 and _is_lost_process(error):
             raise TrainingError(
                 "a process of this run was lost, and the others stop: continue from the last "

@@ -34,6 +34,7 @@ from evdet.outputs import (
     run_files,
 )
 from evdet.pipeline import DetectedFrame, detect as play, frame_spec_of
+from evdet.processes import EndedError
 from evdet.sources import FrameStream, LiveSource
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
@@ -101,7 +102,7 @@ def detect(options: DetectOptions) -> None:
     Raises:
         ValueError: options, source and detector do not fit.
         RecordingError: the source cannot be read.
-        UnfinishedError: Ctrl-C, damage or a full disk ended it early.
+        UnfinishedError: damage or a full disk ended it early.
     """
     _check(options)
     live = LiveOptions(
@@ -208,7 +209,7 @@ def _write_all(
                     outputs.write(frame)
                 if latency is not None:
                     print(summary.line(frame, latency), flush=True)
-    except (KeyboardInterrupt, OutputError, RecordingError) as error:
+    except (KeyboardInterrupt, EndedError, OutputError, RecordingError) as error:
         return error
     finally:
         bar.close()
@@ -224,13 +225,13 @@ def _conclude(
 ) -> None:
     """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
-    is_interrupted = isinstance(problem, KeyboardInterrupt)
+    is_signal = isinstance(problem, (KeyboardInterrupt, EndedError))
     if problem is None and not summary.num_frames:
         raise UnfinishedError(
             f"{options.source} has nothing to detect in: no events, and no pictures, in the "
             "interval that is read"
         )
-    if problem is not None and not is_interrupted and not summary.num_frames:
+    if problem is not None and not is_signal and not summary.num_frames:
         raise problem
     print("\n".join(summary.lines(num_skipped=num_skipped, shows_boxes=not outputs.paths)))
     score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
@@ -244,8 +245,12 @@ def _conclude(
     elif not outputs.paths:
         print("use --output boxes.mp4 boxes.csv to write files")
     # Ctrl-C is how a live source is ended.
-    if problem is None or (is_interrupted and num_skipped is not None):
+    if problem is None or (isinstance(problem, KeyboardInterrupt) and num_skipped is not None):
         return
-    what = "interrupted" if is_interrupted else str(problem).rstrip(".")
     files = "; the written files are complete up to there" if written else ""
-    raise UnfinishedError(f"{what}. Processed up to {summary.reached}{files}") from problem
+    reached = f"processed up to {summary.reached}{files}"
+    if isinstance(problem, EndedError):
+        raise EndedError(problem.number, reached) from None
+    if is_signal:
+        raise KeyboardInterrupt(reached) from None
+    raise UnfinishedError(f"{str(problem).rstrip('.')}. P{reached[1:]}") from problem

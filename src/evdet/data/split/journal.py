@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from evdet.atomic_file import held, remove_leftovers, write_text
+from evdet.atomic_file import remove_leftovers, write_text
 from evdet.labels import FolderError
+from evdet.processes import held
 
 __all__ = ["SPLIT_JOURNAL", "How", "Journal", "Step", "undo_split"]
 

@@ -4,10 +4,11 @@ import os
 import shutil
 from pathlib import Path
 
-from evdet.atomic_file import held, replacing, write_error
+from evdet.atomic_file import replacing, write_error
 from evdet.data.split.journal import How, Journal
 from evdet.data.split.plan import SplitPlan
 from evdet.labels import FolderError
+from evdet.processes import held
 
 __all__ = ["do_split"]
 

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-import yaml
-
 from evdet.labels.annotation_tools import class_names_of_tool
 from evdet.labels.coco import category_names, load_json
 from evdet.labels.source import LabelError, LabelSource
 from evdet.labels.table import open_table
 from evdet.labels.text import read_text
+from evdet.structured_text import parse_yaml
 
 __all__ = ["class_lists_beside", "class_names_in"]
 
@@ -126,8 +125,10 @@ def _names_beside(source: LabelSource) -> dict[int, str] | None:
 
 def _names_in_yaml(source: LabelSource, path: Path) -> dict[int, str] | None:
     try:
-        content = yaml.safe_load(read_text(source, path))
-    except yaml.YAMLError as error:
+        content = parse_yaml(read_text(source, path))
+    except LabelError:
+        raise
+    except ValueError as error:
         raise LabelError(f"{path}: not valid YAML: {error}") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
