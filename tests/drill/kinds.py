@@ -1,8 +1,9 @@
 """All attacks, in the order of the table: one module per kind of harm."""
 
 from drill.attack import Attack
+from drill.recordings import RECORDINGS
 from drill.terminal import TERMINAL
 
 __all__ = ["ATTACKS"]
 
-ATTACKS: tuple[Attack, ...] = (*TERMINAL,)
+ATTACKS: tuple[Attack, ...] = (*TERMINAL, *RECORDINGS)

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, get_type_hints
 
 import evdet
+from evdet.atomic_file import WriteError
 from evdet.cli.signs import allow_any_encoding
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
@@ -148,6 +149,8 @@ def _is_for_users(error: Exception) -> bool:
 
 def _message_of(error: Exception) -> str:
     """The message; of an error of the system without its number."""
+    if isinstance(error, WriteError):
+        return str(error)
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, UnicodeEncodeError):
