@@ -2,8 +2,9 @@
 
 from drill.attack import Attack
 from drill.recordings import RECORDINGS
+from drill.streams import STREAMS
 from drill.terminal import TERMINAL
 
 __all__ = ["ATTACKS"]
 
-ATTACKS: tuple[Attack, ...] = (*TERMINAL, *RECORDINGS)
+ATTACKS: tuple[Attack, ...] = (*TERMINAL, *RECORDINGS, *STREAMS)

@@ -3,16 +3,18 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from drill.attack import Attack, Skipped, evdet
+from drill.attack import Attack, Command, Skipped, evdet
 
 __all__ = ["RECORDINGS"]
 
 _FULL = "full disk"
+_DAMAGED = "damaged while read"
 
 
 def events_of(num: int, *, seed: int = 0, last: int = 10_000_000) -> np.ndarray:
@@ -101,6 +103,58 @@ def _simulated(workers: int) -> Attack:
     return Attack(_FULL, f"simulate --format hdf5, {workers} process(es)", run)
 
 
+def _truncated(ending: str, *words: str, saves: str = "") -> Attack:
+    """The file loses its second half as soon as the command has written, or for a while read."""
+
+    def run(folder: Path) -> str | None:
+        path = folder / f"a{ending}"
+        write_any(path, 4_000_000)
+        command = Command([*words[:1], path.name, *words[1:]], folder)
+        parts = f".{saves}.*.part" if saves else ""
+        if saves:
+            command.wait_for(lambda: any(one.stat().st_size for one in folder.glob(parts)))
+        else:
+            command.wait_for(lambda: _is_opened(command.process.pid, path))
+            time.sleep(0.05)
+        os.truncate(path, path.stat().st_size // 8)
+        answer = command.answer()
+        if saves and not (folder / saves).exists():
+            return f"{saves} is not there; {answer.err.strip()[-200:]}"
+        return answer.unlike(2, "cannot be read" if ending == ".h5" else "truncated")
+
+    return Attack(_DAMAGED, f"{' '.join(words)} while {ending} is truncated", run)
+
+
+def write_any(path: Path, num: int) -> None:
+    """As `write_recording`, also in formats that evdet does not write."""
+    if path.suffix in (".dat", ".raw", ".h5"):
+        write_recording(path, num)
+        return
+    events = events_of(num)
+    if path.suffix == ".npy":
+        np.save(path, events)
+    elif path.suffix == ".bin":  # N-MNIST
+        events["t"] //= 2
+        t = events["t"].astype(np.uint32)
+        rows = [events["x"] % 34, events["y"] % 34, t >> 16 | events["p"].astype(np.uint32) << 7]
+        rows += [t >> 8 & 255, t & 255]
+        path.write_bytes(np.stack([row.astype(np.uint8) for row in rows], axis=1).tobytes())
+    elif path.suffix == ".aedat":
+        address = (127 - events["x"] % 128) << 1 | (events["y"] % 128) << 8 | events["p"]
+        records = np.stack([address, events["t"]], axis=1).astype(">u4")
+        head = b"#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n"
+        path.write_bytes(head + records.tobytes())
+    else:
+        raise ValueError(path.suffix)
+
+
+def _is_opened(pid: int, path: Path) -> bool:
+    """Whether a process has opened a file (Linux)."""
+    with contextlib.suppress(OSError):
+        return any(one.resolve() == path.resolve() for one in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 RECORDINGS = (
     *(_limited(size, ".h5") for size in (0, 1000, 100_000, 4_000_000)),
     *(_limited(100_000, ending) for ending in (".dat", ".raw")),
@@ -108,4 +162,10 @@ RECORDINGS = (
     Attack(_FULL, "convert over an old .h5 file", _old_file_stays),
     _simulated(1),
     _simulated(2),
+    *(
+        _truncated(ending, "convert", "x.raw", saves="x.raw")
+        for ending in (".dat", ".npy", ".bin", ".aedat", ".h5")
+    ),
+    _truncated(".raw", "convert", "x.dat", saves="x.dat"),
+    *(_truncated(ending, "info") for ending in (".dat", ".raw", ".npy")),
 )

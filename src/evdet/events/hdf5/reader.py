@@ -114,11 +114,6 @@ class Hdf5EventFile:
         """No event is dropped."""
         return 0
 
-    @property
-    def is_mapped(self) -> bool:
-        """False: intervals are read with a margin, since events may be late."""
-        return False
-
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in the order of the file, in blocks of bounded size.
 

@@ -1,7 +1,6 @@
 """RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable without conversion."""
 
 import contextlib
-import mmap
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
-from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, FileBytes, ReadOptions, join_events
 from evdet.events.raw.decoder import decode_words
 from evdet.events.raw.header import EvtHeader, decoded_size, read_header, read_start
 from evdet.events.raw.index import (
@@ -84,6 +83,7 @@ class RawFile:
     def __init__(self, path: Path, header: EvtHeader, *, is_assumed: bool = False) -> None:
         self._path = path
         self._header = header
+        self._content = FileBytes(path)
         self._is_assumed = is_assumed
         self._index: EvtIndex | None = None
         self._start: tuple[int, int] | None = None
@@ -146,10 +146,7 @@ class RawFile:
     def incomplete_end(self) -> str:
         """Says that the file ends within a word; empty if it does not."""
         header = self._header
-        try:
-            num_bytes = max(self._path.stat().st_size - header.num_bytes, 0)
-        except OSError as error:
-            raise self._unreadable(error) from error
+        num_bytes = max(len(self._content) - header.num_bytes, 0)
         num_words, num_spare = divmod(num_bytes, header.encoding.bytes_per_word)
         if not num_spare:
             return ""
@@ -157,11 +154,6 @@ class RawFile:
             f"{self._path} ends within a word, at byte {self._byte_of(num_words)}, after "
             f"{num_spare} of its {header.encoding.bytes_per_word} bytes."
         )
-
-    @property
-    def is_mapped(self) -> bool:
-        """False: each interval needs to open the file and search."""
-        return False
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
@@ -198,15 +190,16 @@ class RawFile:
 
     def triggers(self) -> Triggers:
         """The external triggers of the words before any damage."""
-        header = self._header
-        mapped = self._mapped()
-        num_words = min(
-            max(len(mapped) - header.num_bytes, 0) // header.encoding.bytes_per_word,
-            max(int(self._indexed().last[WORD]), 0),
-        )
-        num_numbers = num_words * header.encoding.bytes_per_word // header.encoding.dtype.itemsize
-        words = np.frombuffer(mapped, header.encoding.dtype, num_numbers, header.num_bytes)
-        return find_triggers(words, header.encoding)
+        encoding = self._header.encoding
+        num_words = max(int(self._indexed().last[WORD]), 0)  # before the damage
+
+        def chunks() -> Iterator[Words]:
+            with contextlib.suppress(RecordingError):
+                for first, words in self._chunks(0):
+                    num_sound = max(num_words - first, 0)
+                    yield words[: num_sound * encoding.bytes_per_word // encoding.dtype.itemsize]
+
+        return find_triggers(chunks(), encoding)
 
     def _indexed(self) -> EvtIndex:
         """The index: the loaded one, the one beside the file, or a new one."""
@@ -304,21 +297,21 @@ class RawFile:
     def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
         """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
-        mapped = self._mapped()
-        num_bytes = max(len(mapped) - num_header_bytes, 0)
-        num_words = num_bytes // encoding.bytes_per_word
-        for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
-            count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
-            num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
-            words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
-            yield begin, words
-
-    def _mapped(self) -> mmap.mmap:
-        try:
-            with self._path.open("rb") as file:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: the file is empty now
-            raise self._unreadable(error) from error
+        content = self._content
+        num_words = max(len(content) - num_header_bytes, 0) // encoding.bytes_per_word
+        per_chunk = _CHUNK_BYTES // encoding.bytes_per_word
+        with content.opened() as opened:
+            for begin in range(first, num_words, per_chunk):
+                wanted = min(num_words - begin, per_chunk) * encoding.bytes_per_word
+                data = opened.read_left(self._byte_of(begin), wanted)
+                num_whole = len(data) // encoding.bytes_per_word * encoding.bytes_per_word
+                if num_whole:
+                    yield (
+                        begin,
+                        np.frombuffer(data, encoding.dtype, num_whole // encoding.dtype.itemsize),
+                    )
+                if len(data) < wanted:
+                    raise opened.truncated()
 
     def _limits(self) -> tuple[int, int]:
         """Columns and rows of the sensor, or the format's largest."""
@@ -330,8 +323,8 @@ class RawFile:
         """Offset of a word in the file."""
         return self._header.num_bytes + word * self._header.encoding.bytes_per_word
 
-    def _unreadable(self, error: OSError | ValueError) -> RecordingError:
-        reason = getattr(error, "strerror", None) or error
+    def _unreadable(self, error: OSError) -> RecordingError:
+        reason = error.strerror or error
         return RecordingError(
             f"cannot read {self._path}: {reason}. Check its name, its permissions and its disk."
         )
