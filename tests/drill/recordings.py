@@ -4,8 +4,9 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ __all__ = ["RECORDINGS"]
 
 _FULL = "full disk"
 _DAMAGED = "damaged while read"
+_FOLDERS = "folders"
 
 
 def events_of(num: int, *, seed: int = 0, last: int = 10_000_000) -> np.ndarray:
@@ -155,6 +157,107 @@ def _is_opened(pid: int, path: Path) -> bool:
     return False
 
 
+def _special(name: str, *words: str) -> Attack:
+    """A named pipe to which nothing is written, where a file is expected."""
+
+    def run(folder: Path) -> str | None:
+        write_recording(folder / "b.dat", 1000)
+        os.mkfifo(folder / name)
+        return evdet(*words, folder=folder).unlike(2, "named pipe", max_seconds=30)
+
+    return Attack(_FOLDERS, f"{' '.join(words)} with a pipe called {name}", run)
+
+
+def _device(folder: Path) -> str | None:
+    (folder / "a.dat").symlink_to("/dev/zero")
+    return evdet("info", "a.dat", folder=folder).unlike(2, "a device", max_seconds=30)
+
+
+def _data_set(folder: Path) -> Path:
+    from evdet import BOX_DTYPE
+
+    boxes = np.zeros(3, BOX_DTYPE)
+    boxes["t"], boxes["w"], boxes["h"] = np.arange(1, 4) * 100_000, 8, 8
+    for split in ("train", "val", "test"):
+        (folder / split).mkdir()
+        write_recording(folder / split / f"{split}_td.dat", 10_000)
+        np.save(folder / split / f"{split}_bbox.npy", boxes)
+    (folder / "label_map_dictionary.json").write_text('{"0": "car"}')
+    return folder
+
+
+def _loops(folder: Path) -> str | None:
+    """Folders that all link to one another: 10! ways lead through them."""
+    root = _data_set(folder) / "train"
+    inner = [root / f"f{i}" for i in range(10)]
+    for one in inner:
+        one.mkdir()
+    for one in inner:
+        for other in inner:
+            (one / f"to_{other.name}").symlink_to(other)
+    (root / "self").symlink_to(root)
+    answer = evdet("check", ".", folder=folder)
+    return answer.unlike(answer.status if answer.status in (0, 1, 2) else 0, "train", max_lines=9)
+
+
+def _pipe_in_a_data_set(folder: Path) -> str | None:
+    root = _data_set(folder) / "train"
+    for name in ("x_td.dat", "x_bbox.npy", "y.csv", "train_bbox.csv"):
+        os.mkfifo(root / name)
+    answer = evdet("check", ".", folder=folder)
+    return answer.unlike(answer.status if answer.status in (0, 1, 2) else 0, "train", max_lines=9)
+
+
+def _hdf5(folder: Path, leak: Callable[[Any, Path], None]) -> str | None:
+    import h5py
+
+    secret = folder / "secret"
+    secret.write_bytes(b"SECRET.." * 400)
+    with h5py.File(folder / "a.h5", "w") as file:
+        leak(file, secret)
+    answer = evdet("convert", "a.h5", "x.dat", folder=folder)
+    if (folder / "x.dat").exists() and b"SECRET" in (folder / "x.dat").read_bytes():
+        return "the other file's bytes are in the output"
+    return answer.unlike(2, "another file")
+
+
+def _external(folder: Path) -> str | None:
+    def leak(file: Any, secret: Path) -> None:
+        for name in ("x", "y", "p"):
+            file[f"events/{name}"] = np.ones(100, "u1")
+        file.create_dataset("events/t", (100,), "u4", external=[(str(secret), 0, 400)])
+
+    return _hdf5(folder, leak)
+
+
+def _bag_outside(folder: Path) -> str | None:
+    (folder / "bag").mkdir()
+    write_recording(folder / "b.dat", 1000)
+    text = """rosbag2_bagfile_information:
+  version: 5
+  storage_identifier: sqlite3
+  duration: {nanoseconds: 0}
+  starting_time: {nanoseconds_since_epoch: 0}
+  message_count: 0
+  topics_with_message_count: []
+  compression_format: ''
+  compression_mode: ''
+  relative_file_paths: [../b.dat]
+"""
+    (folder / "bag" / "metadata.yaml").write_text(text)
+    return evdet("info", "bag", folder=folder).unlike(2, "outside of the bag's folder")
+
+
+def _false_index(folder: Path) -> str | None:
+    """Right in size, date and checksum, but it tells of no event."""
+    from evdet.events.raw import index
+
+    write_recording(folder / "a.raw", 200_000)
+    false = index.EvtIndex(index.new_state()[None], index.new_state(), -1)
+    index.write_sidecar(folder / "a.raw", false, index.stamp_of(folder / "a.raw"))
+    return evdet("info", "a.raw", folder=folder).unlike(0, "200,000", "index beside it")
+
+
 RECORDINGS = (
     *(_limited(size, ".h5") for size in (0, 1000, 100_000, 4_000_000)),
     *(_limited(100_000, ending) for ending in (".dat", ".raw")),
@@ -168,4 +271,15 @@ RECORDINGS = (
     ),
     _truncated(".raw", "convert", "x.dat", saves="x.dat"),
     *(_truncated(ending, "info") for ending in (".dat", ".raw", ".npy")),
+    _special("a.dat", "info", "a.dat"),
+    _special("a.raw", "convert", "a.raw", "x.dat"),
+    _special("a.ckpt", "detect", "b.dat", "--checkpoint", "a.ckpt"),
+    _special("a.yaml", "train", "--config", "a.yaml"),
+    _special("a.npy", "score", "--detections", "a.npy", "--boxes", "a.npy"),
+    Attack(_FOLDERS, "a device called a.dat", _device),
+    Attack(_FOLDERS, "folders that link one another", _loops),
+    Attack(_FOLDERS, "pipes in a data set", _pipe_in_a_data_set),
+    Attack(_FOLDERS, "an HDF5 file that names another file", _external),
+    Attack(_FOLDERS, "a bag that names a file outside", _bag_outside),
+    Attack(_FOLDERS, "a RAW index that hides events", _false_index),
 )

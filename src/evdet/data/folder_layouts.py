@@ -129,15 +129,28 @@ def labels_beside(recording: Path) -> list[Path]:
     return found
 
 
-def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """The folder and all below, except those of one recording's labels or frames."""
-    real = folder.resolve()
-    if real in seen:  # a link to a folder above
-        return
-    yield folder
-    for child in sorted(folder.iterdir()):
-        if child.is_dir() and not _is_hidden(child) and not _is_unit(child):
-            yield from _walk(child, seen | {real})
+def _walk(folder: Path) -> Iterator[Path]:
+    """The folder and all below, except those of one recording's labels or frames.
+
+    Each real folder comes once, however many links lead to it.
+    """
+    seen: set[Path] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        real = here.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        yield here
+        children = [
+            child
+            for child in sorted(here.iterdir(), reverse=True)
+            if child.is_dir() and not _is_hidden(child) and not _is_unit(child)
+        ]
+        # Links last, so that a folder has its own name.
+        waiting += [child for child in children if child.is_symlink()]
+        waiting += [child for child in children if not child.is_symlink()]
 
 
 def _is_unit(folder: Path) -> bool:
@@ -159,7 +172,11 @@ def _read_one_folder(root: Path, here: Path) -> FolderContents:
 
 def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """The recordings of one folder, and its label files by the recording's name."""
-    paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
+    paths = [
+        path
+        for path in sorted(here.iterdir())
+        if not _is_hidden(path) and (path.is_file() or path.is_dir())  # no pipes, no devices
+    ]
     labels: dict[str, list[Path]] = {}
     recordings = [path for path in paths if path.is_file() and path.suffix.lower() in _RECORDINGS]
     recordings += [path for path in paths if is_bag_folder(path) or _is_rvt(path)]

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 
 from evdet.events import RecordingError
-from evdet.events.hdf5 import load_hdf5plugin
+from evdet.events.hdf5 import is_inside, load_hdf5plugin
 
 __all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
 
@@ -51,6 +51,8 @@ def opened_frames(path: Path, what: str) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             data = file.get(_KEY)
+            if isinstance(data, h5py.Dataset) and not is_inside(file, _KEY):
+                raise ValueError(f"its {_KEY!r} leads to another file, which evdet does not read")
             if not isinstance(data, h5py.Dataset) or data.ndim != 4:
                 raise ValueError(
                     f"the file has no array {_KEY!r} with four dimensions (N, C, H, W)"

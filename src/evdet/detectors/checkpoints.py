@@ -13,6 +13,7 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig, config_from_params
+from evdet.input_files import check_is_file
 from evdet.models import Detector
 from evdet.runs import RunFolder
 from evdet.samples import WEIGHTS, bundled_weights
@@ -132,6 +133,7 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name a checkpoint (*.ckpt) in it")
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(_ZIP_START))

@@ -1,6 +1,7 @@
 """RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable without conversion."""
 
 import contextlib
+import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
 from evdet.events.files import AS_STATED, MAX_STEP_BACK, FileBytes, ReadOptions, join_events
+from evdet.events.raw.damage import damage_error
 from evdet.events.raw.decoder import decode_words
 from evdet.events.raw.header import EvtHeader, decoded_size, read_header, read_start
 from evdet.events.raw.index import (
     EvtIndex,
     Stamp,
+    agrees,
     make_index,
     read_sidecar,
     stamp_of,
@@ -21,9 +24,6 @@ from evdet.events.raw.index import (
 )
 from evdet.events.raw.payload import payload_header
 from evdet.events.raw.state import (
-    BAD_TIME,
-    BAD_X,
-    BAD_Y,
     COORDINATE_BITS,
     DROPPED,
     LARGEST_STEP,
@@ -31,7 +31,6 @@ from evdet.events.raw.state import (
     NUM_EVENTS,
     OK,
     ORIGIN,
-    OUTSIDE,
     STATUS,
     WORD,
     State,
@@ -41,6 +40,8 @@ from evdet.events.raw.state import (
 from evdet.events.raw.triggers import find_triggers
 
 __all__ = ["RawFile", "open_payload", "open_raw"]
+
+_log = logging.getLogger(__name__)
 
 # The input and output of one step fit into the cache of a core.
 _CHUNK_BYTES = 1 << 18
@@ -209,11 +210,35 @@ class RawFile:
                 stamp = self._stamp()
             except OSError as error:
                 raise self._unreadable(error) from error
-            self._index = read_sidecar(self._path, encoding, stamp)
+            self._index = self._read_sidecar(stamp)
             if self._index is None:
                 self._index = make_index(self._progress(), encoding)
                 write_sidecar(self._path, self._index, stamp)
         return self._index
+
+    def _read_sidecar(self, stamp: Stamp) -> EvtIndex | None:
+        """The index beside the file, if decoding agrees with it."""
+        index = read_sidecar(self._path, self._header.encoding, stamp)
+        if index is None:
+            return None
+        try:
+            is_true = agrees(index, self._replay, self._search_start())
+        except RecordingError:
+            return None  # decoding raises it again
+        if not is_true:
+            _log.warning("%s: the index beside it is of other events; it is made anew", self._path)
+        return index if is_true else None
+
+    def _replay(self, state: State, stop: int | None) -> State:
+        """The decoder's state at word `stop`, or at the end or the damage, from an earlier one."""
+        state = state.copy()
+        try:
+            for _ in self._decode(state, keeps_blocks=False, stop=stop):
+                pass
+        except RecordingError:
+            if state[STATUS] == OK:
+                raise  # not damaged words: the file cannot be read
+        return state
 
     def _stamp(self) -> Stamp:
         """The file's stamp, and what is assumed of it."""
@@ -228,7 +253,7 @@ class RawFile:
         if self._start is None:
             if self._index is None:
                 with contextlib.suppress(OSError):
-                    self._index = read_sidecar(self._path, self._header.encoding, self._stamp())
+                    self._index = self._read_sidecar(self._stamp())
             if self._index is not None:
                 self._start = self._index.start, int(self._index.last[ORIGIN])
             else:
@@ -258,18 +283,21 @@ class RawFile:
                 yield state, start
         yield state, start
 
-    def _decode(self, state: State, *, keeps_blocks: bool) -> Iterator[Events]:
+    def _decode(
+        self, state: State, *, keeps_blocks: bool, stop: int | None = None
+    ) -> Iterator[Events]:
         """Decode from `state` on, which is updated with each block.
 
         Args:
             state: the state to start from.
             keeps_blocks: whether blocks stay valid; otherwise each is overwritten by the next.
+            stop: end before this word; None reads all.
         """
         header = self._header
         width, height = self._limits()
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
         num = 0
-        for first, words in self._chunks(int(state[WORD])):
+        for first, words in self._chunks(int(state[WORD]), stop):
             end = first + words.nbytes // header.encoding.bytes_per_word
             while state[WORD] < end:
                 before = state.copy()
@@ -294,11 +322,12 @@ class RawFile:
         if num:
             yield out[:num]
 
-    def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
+    def _chunks(self, first: int, stop: int | None = None) -> Iterator[tuple[int, Words]]:
         """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
         content = self._content
         num_words = max(len(content) - num_header_bytes, 0) // encoding.bytes_per_word
+        num_words = num_words if stop is None else min(num_words, stop)
         per_chunk = _CHUNK_BYTES // encoding.bytes_per_word
         with content.opened() as opened:
             for begin in range(first, num_words, per_chunk):
@@ -332,25 +361,7 @@ class RawFile:
     def _damage(self, words: Words, first: int, before: State, state: State) -> RecordingError:
         """The error of a chunk whose decoding from `before` ended in the damaged `state`."""
         byte = self._byte_of(self._damaged_word(words, first, before))
-        t, size = int(state[BAD_TIME]), self._header.size
-        if state[STATUS] == OUTSIDE:
-            where = f"the sensor {size}" if size else "the 2048 columns of the format"
-            if self._is_assumed:
-                return RecordingError(
-                    f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at "
-                    f"byte {byte}, lies outside {where}. The file is damaged, or --sensor-size "
-                    "or --format is wrong."
-                )
-            return RecordingError(
-                f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
-                f"{byte}, lies outside {where}. The file is damaged, or its header states the "
-                "wrong geometry: give the right one (--sensor-size WxH), or use the events before."
-            )
-        return RecordingError(
-            f"{self._path}: time steps back from {state[LATEST]} to {t} us at byte {byte}, by "
-            f"more than {MAX_STEP_BACK} us. The file is damaged, or recordings were joined: split "
-            "it there, or use the events before."
-        )
+        return damage_error(self._path, byte, state, self._header.size, is_assumed=self._is_assumed)
 
     def _damaged_word(self, words: Words, first: int, before: State) -> int:
         """Index of the word at which decoding of the chunk fails, found by bisection."""
