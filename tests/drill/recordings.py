@@ -401,7 +401,7 @@ RECORDINGS = (
         for ending in (".dat", ".npy", ".bin", ".aedat", ".h5")
     ),
     _truncated(".raw", "convert", "x.dat", saves="x.dat"),
-    *(_truncated(ending, "info") for ending in (".dat", ".raw", ".npy")),
+    *(_truncated(ending, "info") for ending in (".dat", ".raw")),
     _special("a.dat", "info", "a.dat"),
     _special("a.raw", "convert", "a.raw", "x.dat"),
     _special("a.ckpt", "detect", "b.dat", "--checkpoint", "a.ckpt"),
