@@ -16,6 +16,13 @@ def denied(self):
     raise PermissionError(13, "Permission denied")
 caching._CacheLocator.ensure_cache_path = denied
 """
+# Compiled code cannot be stored.
+FULL_DISK = """
+import numba.core.caching as caching
+def full(self, *_):
+    raise OSError(28, "No space left on device")
+caching.IndexDataCacheFile.save = full
+"""
 INFO = "from evdet.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 EVENTS = "0 1 2 1\n500 3 2 0\n1000 1 1 1\n"
 
@@ -46,6 +53,12 @@ def test_without_any_folder_evdet_works_and_says_so_once(recording):
     assert done.stderr.count("no folder for compiled code") == 1
     assert "NUMBA_CACHE_DIR" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_on_a_full_disk_evdet_works_and_says_so_once(recording, tmp_path):
+    done = run(FULL_DISK + INFO, "info", recording, env={"NUMBA_CACHE_DIR": str(tmp_path / "new")})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("no folder for compiled code") == 1
 
 
 def test_other_errors_of_numba_are_not_taken_for_a_missing_folder(monkeypatch):

@@ -4,12 +4,17 @@
 into the same folder: the build that was installed last is loaded.
 """
 
+import os
+
 __all__ = ["OpenCVUnavailableError", "cv2"]
 
 
 class OpenCVUnavailableError(RuntimeError):
     """OpenCV cannot be loaded; the message is one line with the remedy."""
 
+
+# Read when cv2 is loaded: a file of 3 MB can state a picture that takes gigabytes.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 27))
 
 try:
     import cv2

@@ -42,8 +42,6 @@ class Blocks:
 
 
 class Seekable(Blocks):
-    is_mapped = True
-
     def between(self, first, end):
         events = np.concatenate([events_at(), *self._blocks])
         if self._error and end > self.end:

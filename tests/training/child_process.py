@@ -13,7 +13,8 @@ from evdet.config import config_from_params
 from evdet.detectors.checkpoints import CheckpointError
 from evdet.training import LightningDetectionModel, TrainingError, fit, train
 from evdet.training.callbacks import EpochLog
-from evdet.training.fit import make_trainer, quiet_lightning
+from evdet.training.fit import make_trainer
+from evdet.training.quiet import quiet_lightning
 
 
 def find_ink(clip, memory=None, **_):

@@ -11,7 +11,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from evdet.build import build_loader
 from evdet.detectors.checkpoints import search_latest_checkpoint
 from evdet.training import LightningDetectionModel
-from evdet.training.fit import make_trainer, quiet_lightning
+from evdet.training.fit import make_trainer
+from evdet.training.quiet import quiet_lightning
 
 
 class Spy(pl.Callback):

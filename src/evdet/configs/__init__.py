@@ -4,6 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 from evdet.config import ConfigError, DetectionConfig, read_config
+from evdet.input_files import check_is_file
 
 __all__ = ["find_config", "shipped_config"]
 
@@ -27,6 +28,7 @@ def find_config(name: str) -> DetectionConfig:
         if Path(name).name in shipped:
             return shipped_config(Path(name).name)
         raise ConfigError(f"{name} does not exist (configurations of evdet: {', '.join(shipped)})")
+    check_is_file(name)
     return read_config(Path(name))
 
 

@@ -163,17 +163,30 @@ def find_outside(folder: Path, splits: Mapping[str, Sequence[RecordingEntry]]) -
     return found
 
 
-def _walk(folder: Path, seen: frozenset[Path] = frozenset()) -> Iterator[Path]:
-    """The folder and all below, except those of one recording's labels or frames."""
-    real = folder.resolve()
-    if real in seen:  # a link to a folder above
-        return
-    yield folder
-    children = sorted(folder.iterdir())
-    keys = _keys_of_files(children)
-    for child in children:
-        if child.is_dir() and not _is_hidden(child) and not _is_unit(child, keys):
-            yield from _walk(child, seen | {real})
+def _walk(folder: Path) -> Iterator[Path]:
+    """The folder and all below, except those of one recording's labels or frames.
+
+    Each real folder comes once, however many links lead to it.
+    """
+    seen: set[Path] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        real = here.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        yield here
+        inner = sorted(here.iterdir(), reverse=True)
+        keys = _keys_of_files(inner)
+        children = [
+            child
+            for child in inner
+            if child.is_dir() and not _is_hidden(child) and not _is_unit(child, keys)
+        ]
+        # Links last, so that a folder has its own name.
+        waiting += [child for child in children if child.is_symlink()]
+        waiting += [child for child in children if not child.is_symlink()]
 
 
 def _keys_of_files(paths: Iterable[Path]) -> set[str]:
@@ -198,7 +211,11 @@ def _read_one_folder(root: Path, here: Path) -> FolderContents:
 
 def _sort_out(here: Path) -> tuple[list[Path], dict[str, list[Path]]]:
     """The recordings of one folder, and its label files by the recording's name."""
-    paths = [path for path in sorted(here.iterdir()) if not _is_hidden(path)]
+    paths = [
+        path
+        for path in sorted(here.iterdir())
+        if not _is_hidden(path) and (path.is_file() or path.is_dir())  # no pipes, no devices
+    ]
     labels: dict[str, list[Path]] = {}
     folders = {path for path in paths if path.is_dir()}
     recordings = [path for path in paths if path.suffix.lower() in _RECORDINGS and path.is_file()]

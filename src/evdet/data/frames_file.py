@@ -1,5 +1,6 @@
 """HDF5 files of ready-made frames: recognising and opening them."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +9,12 @@ from typing import Any
 import h5py
 
 from evdet.events import RecordingError
-from evdet.events.hdf5 import load_hdf5plugin
+from evdet.events.hdf5 import CheckedDataset, is_inside, load_hdf5plugin
 
 __all__ = ["is_metavision_tensors", "opened_frames", "shape_of"]
 
 _KEY = "data"
+_MAX_CHUNK_BYTES = 256 << 20
 _FIRST_PLUGIN = 256  # HDF5's own filters have smaller ids
 # What h5py raises for damaged files.
 _H5PY_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
@@ -51,18 +53,35 @@ def opened_frames(path: Path, what: str) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             data = file.get(_KEY)
+            if isinstance(data, h5py.Dataset) and not is_inside(file, _KEY):
+                raise ValueError(f"its {_KEY!r} leads to another file, which evdet does not read")
             if not isinstance(data, h5py.Dataset) or data.ndim != 4:
                 raise ValueError(
                     f"the file has no array {_KEY!r} with four dimensions (N, C, H, W)"
                 )
             _load_plugins(data, path)
-            yield data
+            _check_chunks(data)
+            yield CheckedDataset(data)
     except _H5PY_ERRORS as error:
         if isinstance(error, RecordingError):
             raise
         raise RecordingError(
             f"{path}: {what} cannot be read: {error}. Was it copied completely?"
         ) from error
+
+
+def _check_chunks(data: Any) -> None:
+    """Refuse chunks that take much memory: HDF5 reads a chunk in one piece.
+
+    Raises:
+        ValueError: it has such chunks.
+    """
+    num_bytes = math.prod(data.chunks or (0,)) * data.dtype.itemsize
+    if num_bytes > _MAX_CHUNK_BYTES:
+        raise ValueError(
+            f"its chunks have {num_bytes:,} bytes, more than {_MAX_CHUNK_BYTES:,}: rewrite it with "
+            "a frame per chunk (h5repack)"
+        )
 
 
 def _load_plugins(data: Any, path: Path) -> None:

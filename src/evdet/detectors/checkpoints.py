@@ -17,6 +17,7 @@ from evdet.detectors.checkpoint_archive import (
     check_plain_content,
     read_pickle,
 )
+from evdet.input_files import check_is_file
 from evdet.models import Detector
 from evdet.runs import RunFolder
 from evdet.samples import WEIGHTS, bundled_weights
@@ -150,6 +151,7 @@ def check_file(path: Path) -> None:
     """
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder: name a checkpoint (*.ckpt) in it")
+    check_is_file(path)
     try:
         with path.open("rb") as file:
             start = file.read(len(_ZIP_START))

@@ -14,6 +14,7 @@ from evdet.events.files import EventFile, ReadOptions
 from evdet.events.hdf5 import open_hdf5
 from evdet.events.raw import guess_payload, open_payload, open_raw
 from evdet.events.text import is_event_table, is_text, open_text
+from evdet.input_files import SpecialFileError, check_is_file
 
 __all__ = ["READERS", "RECORDING_SUFFIXES", "Reader", "open_event_file", "recognize"]
 
@@ -102,6 +103,10 @@ def open_event_file(path: Path, options: ReadOptions) -> EventFile:
         RecordingError: the file is not an event recording, or its format has no use for an
             option.
     """
+    try:
+        check_is_file(path)
+    except SpecialFileError as error:
+        raise RecordingError(str(error)) from None
     name = options.format
     if name is None:
         name = recognize(path)

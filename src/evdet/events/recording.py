@@ -19,6 +19,7 @@ from evdet.events.dtypes import (
 from evdet.events.files import (
     AS_STATED,
     MAX_STEP_BACK,
+    BinnedEventFile,
     EventFile,
     OrderCount,
     ReadOptions,
@@ -191,15 +192,7 @@ class Recording:
         Raises:
             RecordingError: the file is damaged; the events before the damage are delivered first.
         """
-        count = OrderCount()
-        raw = self._file.blocks(None if since is None else since + self._shift)
-        size = self._asked_size
-        for block in check_blocks(raw, count, name=str(self.path), size=size, strict=self._strict):
-            if since is None:
-                self._count = count
-            self._warn(count)
-            yield self._shifted(block)
-        self._look_at_end()
+        return self._checked(self._file.blocks(self._stored(since)), is_whole=since is None)
 
     def slices(self, delta_t: int, since: int | None = None) -> Iterator[TimeBin]:
         """The recording in time bins [k·delta_t, (k + 1)·delta_t), the empty ones too.
@@ -260,33 +253,29 @@ class Recording:
         return cut_by_count(self.blocks(), num_events)
 
     def _slices(self, delta_t: int, since: int | None) -> Iterator[TimeBin]:
-        file = self._seekable
-        if file is None or not file.is_mapped or self._strict:
-            yield from cut_bins(self._blocks_since(since, delta_t), delta_t, since=since)
-            return
-        if not len(self):
-            # Raises if the file is damaged.
-            yield from cut_bins(self.blocks(), delta_t)
-            return
-        first = (self.start if since is None else since) // delta_t
-        count = OrderCount()
-        if since is None:
-            self._count = count
-        for k in range(first, self.end // delta_t + 1):
-            start = k * delta_t
-            try:
-                events = self._between(file, start, start + delta_t, count)
-            except RecordingError:
-                # Delivers the events before the damage, then raises.
-                yield from cut_bins(self._blocks_since(start, delta_t), delta_t, since=start)
-                return
-            yield TimeBin(start, delta_t, events)
-        # Raises if the file is damaged after the last event.
-        for _ in self.blocks(self.end):
-            pass
+        start = None if since is None else since // delta_t * delta_t
+        if hasattr(self._file, "blocks_of_bins"):
+            file = cast(BinnedEventFile, self._file)
+            blocks = file.blocks_of_bins(delta_t, self._stored(start))
+        else:
+            blocks = self._file.blocks(self._stored(start))
+        checked = self._checked(blocks, is_whole=since is None)
+        yield from cut_bins(checked, delta_t, since=since)
 
-    def _blocks_since(self, since: int | None, delta_t: int) -> Iterator[Events]:
-        return self.blocks(None if since is None else since // delta_t * delta_t)
+    def _checked(self, blocks: Iterator[Events], *, is_whole: bool) -> Iterator[Events]:
+        """Check blocks of the file; `is_whole` says whether they begin with its first one."""
+        count = OrderCount()
+        name, size = str(self.path), self._asked_size
+        for block in check_blocks(blocks, count, name=name, size=size, strict=self._strict):
+            if is_whole:
+                self._count = count
+            self._warn(count)
+            yield self._shifted(block)
+        self._look_at_end()
+
+    def _stored(self, time: int | None) -> int | None:
+        """A time on the clock of the file."""
+        return None if time is None else time + self._shift
 
     def _between(self, file: SeekableEventFile, t0: int, t1: int, count: OrderCount) -> Events:
         events = check_slice(

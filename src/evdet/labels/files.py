@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evdet.input_files import check_is_file
 from evdet.labels.annotation_tools import find_tool_reader
 from evdet.labels.binning import LabeledTimes, to_disk_ids
 from evdet.labels.coco import read_coco, save_coco
@@ -147,6 +148,7 @@ def _reader_of(source: LabelSource) -> Callable[[LabelSource], BoxRows] | None:
         return _reader_of_folder(source)
     if not path.exists():
         raise FileNotFoundError(f"the label file {path} does not exist")
+    check_is_file(path)
     suffix = path.suffix.lower()
     if suffix in (".npy", ".npz"):
         return None

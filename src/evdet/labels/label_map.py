@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from evdet.input_files import check_is_file
+
 __all__ = [
     "LABEL_MAP_FILE",
     "LABEL_SUFFIXES",
@@ -85,6 +87,7 @@ def read_label_map(path: Path) -> dict[int, str]:
         FolderError: the file is invalid.
     """
     example = 'It should look like {"0": "car", "1": "pedestrian"}.'
+    check_is_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import io
 import math
 import warnings
+import zipfile
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from evdet.shapes import BoxEvents
 
 __all__ = ["is_box_npy", "read_npy", "save_npy"]
 
+_MAX_INFLATED = 128 << 20  # bytes, of an archive's array: some million boxes
 # Older files have other names for the same field.
 _NAMES = {
     "t": ("t", "ts"),
@@ -108,12 +110,26 @@ def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
             # Old data sets were written by Python 2, of which NumPy warns file by file.
             warnings.simplefilter("ignore", UserWarning)
             _check_length(file)
+            if file.read(4) == b"PK\3\4":
+                _check_archive(file)
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
     except Exception as error:  # a damaged file makes NumPy raise nearly anything
         raise source.error(
             f"it is not a NumPy array of labels: {_first_line(error)}. Was it copied completely?"
         ) from error
+
+
+def _check_archive(file: BinaryIO) -> None:
+    """Refuse an archive whose labels would take too much memory, before they are inflated."""
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            if info.filename == "labels.npy" and info.file_size > _MAX_INFLATED:
+                raise ValueError(
+                    f"its array labels has {info.file_size:,} bytes, more than {_MAX_INFLATED:,}: "
+                    "save it with np.save, or in parts"
+                )
 
 
 def _check_length(file: BinaryIO) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from evdet.events import Recording, SensorSize, TimeBin
+from evdet.events.files import skip_gaps
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec
 from evdet.sources.frame import StreamedFrame
@@ -46,7 +47,7 @@ def clean_bins(
             filter also reads the bins before that it needs.
 
     Yields:
-        The bins, the empty ones too.
+        The bins, the empty ones too; but of a long gap only the first `MAX_EMPTY_BINS`.
 
     Raises:
         RecordingError: the recording is damaged; the bins before are delivered first.
@@ -54,7 +55,8 @@ def clean_bins(
     hot = find_hot_mask(recording, spec.delta_t) if spec.remove_hot_pixels else None
     noise = NoiseRemoval(recording.size, hot, spec.background_filter)
     first = None if since is None else max(recording.start, since - noise.look_back(spec.delta_t))
-    for time_bin in recording.slices(spec.delta_t, since=first):
+    bins = recording.slices(spec.delta_t, since=first)
+    for time_bin in skip_gaps(bins, str(recording.path)):
         events, _ = noise.clean(time_bin.events)
         if since is None or time_bin.start + spec.delta_t > since:
             yield time_bin._replace(events=events)

@@ -158,11 +158,14 @@ def _read_pixels(path: Path) -> Pixels:
     except OSError as error:
         raise RecordingError(f"cannot read {path}: {error.strerror} (is the name right?)") from None
     with _quiet():
-        image = _decode(data) if len(data) else None
+        try:
+            image = _decode(data) if len(data) else None
+        except cv2.error:  # more pixels than OPENCV_IO_MAX_IMAGE_PIXELS
+            image = None
     if image is None:
         raise RecordingError(
-            f"cannot decode {path}: it is truncated, or not an image. Copy or record it again, or "
-            "remove it from its folder."
+            f"cannot decode {path}: it is truncated, not an image, or over 134 megapixels. Copy or "
+            "record it again, or remove it from its folder."
         )
     if image.dtype not in (np.uint8, np.uint16):
         raise RecordingError(

@@ -14,6 +14,7 @@ from evdet.events import (
     open_recording,
 )
 from evdet.frame_spec import PICTURES, FrameSpec
+from evdet.input_files import check_is_file
 from evdet.sources.frame import FrameStream
 from evdet.sources.recording_source import RecordingSource, check_not_ready_made, check_times
 
@@ -103,6 +104,7 @@ def _open_pictures(
     duration: int | None,
     bit_depth: int | None,
 ) -> FrameStream:
+    check_is_file(path)
     images = [] if is_video(path) else _find_images(path)
     what = f"{path} is {'a video' if is_video(path) else 'a source of images'}"
     check_not_ready_made(what, spec.preprocess)
@@ -150,7 +152,9 @@ def _find_images(path: Path) -> list[Path]:
     images = [
         image
         for image in path.iterdir()
-        if image.suffix.lower() in IMAGE_SUFFIXES and not image.name.startswith(".")
+        if image.suffix.lower() in IMAGE_SUFFIXES
+        and not image.name.startswith(".")
+        and image.is_file()
     ]
     if not images:
         raise ValueError(

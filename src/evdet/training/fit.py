@@ -8,8 +8,6 @@ import math
 import os
 import sys
 import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +15,6 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -45,12 +42,13 @@ from evdet.training.checkpoint_io import AtomicCheckpointIO
 from evdet.training.distributed import SyncBatchNormPlugin
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.quiet import quiet_lightning
 from evdet.training.resumable import check_position, check_resumable
 from evdet.training.resuming import position_of
 from evdet.training.stopping import StopRequest, StopTraining, end_processes
 from evdet.training.threads import computing_threads
 
-__all__ = ["TrainResult", "make_trainer", "quiet_lightning", "train"]
+__all__ = ["TrainResult", "make_trainer", "train"]
 
 _LOG = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
@@ -367,36 +365,3 @@ def _is_of_compiler(error: RuntimeError) -> bool:
 def _is_lost_process(error: RuntimeError) -> bool:
     words = ("connection closed by peer", "connection reset", "timed out", "broken pipe", "nccl")
     return any(word in str(error).lower() for word in words)
-
-
-@contextlib.contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Suppress Lightning's tips; errors and other warnings are shown."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    names = ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero")
-    loggers += [logging.getLogger(name) for name in names]
-    # This logger reports the end of a run that has lost a process.
-    launcher = logging.getLogger("lightning_fabric.strategies.launchers.subprocess_script")
-    loggers.append(launcher)
-    levels = [logger.level for logger in loggers]
-    show_thread_error = threading.excepthook
-
-    def show_unless_io(args: threading.ExceptHookArgs) -> None:
-        # TensorBoard's thread; the training gets the same error at its next write.
-        if not isinstance(args.exc_value, OSError):
-            show_thread_error(args)
-
-    threading.excepthook = show_unless_io
-    for logger in loggers:
-        logger.setLevel(logging.INFO if logger is launcher else logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=PossibleUserWarning)
-            # Intended: the model moves the batches of any loader.
-            warnings.filterwarnings("ignore", "You have overridden `transfer_batch_to_device`")
-            warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
-            yield
-    finally:
-        threading.excepthook = show_thread_error
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

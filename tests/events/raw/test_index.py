@@ -116,7 +116,7 @@ def test_a_known_index_saves_the_pass(written, monkeypatch):
     num_events = open_raw(path).num_events
 
     monkeypatch.setattr("evdet.events.raw.reader.make_index", None)
-    monkeypatch.setattr("evdet.events.raw.reader.decode_words", None)
+    monkeypatch.setattr("evdet.events.raw.index._NUM_REPLAYED", 1)
     file = open_raw(path)
 
     assert file.num_events == num_events == len(events)
@@ -197,3 +197,35 @@ def test_an_index_of_wrong_numbers_does_no_harm(tmp_path_factory, number, value)
         misled._index = read
         with contextlib.suppress(RecordingError):
             assert len(misled.between(0, 1 << 40)) <= 12 * path.stat().st_size
+
+
+def falsified(index, rng):
+    """Indices that a reader must not believe, each right in its form."""
+    states = index.states
+    yield index._replace(states=states[:1], last=evt_index.new_state())
+    last = index.last.copy()
+    last[LATEST] -= 1
+    yield index._replace(last=last)
+    yield index._replace(start=index.start - 1)
+    shifted = states.copy()
+    shifted[1:, LATEST] = np.minimum(states[1:, LATEST] + 5000, index.last[LATEST])
+    yield index._replace(states=shifted)
+    fewer = states.copy()
+    fewer[1:, evt_index.NUM_EVENTS] //= 2
+    yield index._replace(states=fewer)
+
+
+def test_a_false_index_of_the_right_form_hides_no_event(written, caplog):
+    path, events = written
+    true, warned = open_raw(path)._indexed(), []
+    for false in falsified(true, np.random.default_rng(0)):
+        caplog.clear()
+        evt_index.write_sidecar(path, false, evt_index.stamp_of(path))
+        file = open_raw(path)
+        assert (file.num_events, file.start) == (len(events), events["t"].min())
+        assert len(file.between(100_000, 200_000)) == len(
+            events[(events["t"] >= 100_000) & (events["t"] < 200_000)]
+        )
+        warned.append("the index beside it is of other events" in caplog.text)
+        assert open_raw(path)._read_sidecar(evt_index.stamp_of(path)) is not None
+    assert any(warned)  # others are out of range, and are made anew as well

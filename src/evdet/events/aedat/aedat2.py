@@ -4,7 +4,6 @@ What the bits of an address mean depends on the camera, which the header names. 
 32 bits in microseconds, whose wraps are undone.
 """
 
-import mmap
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +15,19 @@ from jaxtyping import Int64, UInt32
 
 from evdet.events.aedat.chips import size_of_chip
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import AS_STATED, ForwardFile, OrderCount, ReadOptions, check_blocks
+from evdet.events.files import (
+    AS_STATED,
+    FileBytes,
+    ForwardFile,
+    OrderCount,
+    ReadOptions,
+    check_blocks,
+)
 
-__all__ = ["Aedat2File", "map_whole", "open_aedat2", "split_header"]
+__all__ = ["MAX_HEADER", "Aedat2File", "content_of", "open_aedat2", "split_header"]
+
+MAX_HEADER = 1 << 20
+"""Bytes within which a header ends."""
 
 _BLOCK = 1 << 16  # records
 _RECORD_BYTES = 8
@@ -52,20 +61,24 @@ def open_aedat2(path: Path, options: ReadOptions = AS_STATED) -> "Aedat2File":
     Source:
         https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-2.0.html
     """
-    content = map_whole(path)
-    if not content[:10] == b"#!AER-DAT2":
+    content = content_of(path)
+    start = content.read(0, MAX_HEADER)
+    if not start.startswith(b"#!AER-DAT2"):
         raise RecordingError(
-            f"{path} is not an AEDAT 2 file: it starts with {content[:8]!r}, not with #!AER-DAT2.0"
+            f"{path} is not an AEDAT 2 file: it starts with {start[:8]!r}, not with #!AER-DAT2.0"
         )
-    lines, num_bytes = split_header(content)
+    lines, num_bytes = split_header(start)
     chip = _named(lines, "AEChip").rpartition(".")[2]
     hardware = _named(lines, "HardwareInterface")
     size = size_of_chip(chip) or size_of_chip(hardware)
     asked = (options.format or "").partition("-")[2]
-    layout = asked or _layout_of(path, chip, hardware, _records_of(content, num_bytes, 0, _BLOCK))
+    layout = asked
+    if not layout:
+        sample = _words(content.read(num_bytes, _BLOCK * _RECORD_BYTES))
+        layout = _layout_of(path, chip, hardware, sample)
     if layout == _DVS128:
         size = SensorSize(128, 128)
-    return Aedat2File(path, size, layout, num_bytes)
+    return Aedat2File(path, size, layout, num_bytes, content)
 
 
 @dataclass
@@ -77,19 +90,21 @@ class Aedat2File(ForwardFile):
         stated_size: the sensor's size, of the camera that the header names.
         layout: `dvs128` or `davis`.
         num_header_bytes: offset of the records.
+        content: the file's bytes.
     """
 
     path: Path
     stated_size: SensorSize | None
     layout: str
     num_header_bytes: int
+    content: FileBytes
 
     format = "AEDAT 2"
 
     @property
     def incomplete_end(self) -> str:
         """Says that the file ends within a record; empty if it does not."""
-        num_bytes = max(self.path.stat().st_size - self.num_header_bytes, 0)
+        num_bytes = max(len(self.content) - self.num_header_bytes, 0)
         num_spare = num_bytes % _RECORD_BYTES
         if not num_spare:
             return ""
@@ -101,42 +116,48 @@ class Aedat2File(ForwardFile):
         yield from check_blocks(self._decoded(), OrderCount(), name=name, size=size)
 
     def _decoded(self) -> Iterator[Events]:
-        content = map_whole(self.path)
+        content = self.content
         decode = _decode_dvs128 if self.layout == _DVS128 else _decode_davis
         clock = _Clock(0, None)
-        first = 0
-        while len(records := _records_of(content, self.num_header_bytes, first, _BLOCK)):
-            times, clock = _unwrap(records[:, 1], clock)
-            events = decode(records[:, 0], times)
-            if len(events):
-                yield events
-            first += len(records)
+        with content.opened() as opened:
+            for at in range(self.num_header_bytes, len(content), _BLOCK * _RECORD_BYTES):
+                wanted = min(_BLOCK * _RECORD_BYTES, len(content) - at)
+                data = opened.read_left(at, wanted)
+                if len(data) >= _RECORD_BYTES:
+                    records = _words(data)
+                    times, clock = _unwrap(records[:, 1], clock)
+                    events = decode(records[:, 0], times)
+                    if len(events):
+                        yield events
+                if len(data) < wanted:
+                    raise opened.truncated()
 
 
-def map_whole(path: Path) -> mmap.mmap:
-    """Map the bytes of a file.
+def content_of(path: Path) -> FileBytes:
+    """The bytes of a file.
 
     Raises:
         RecordingError: it cannot be read, or is empty.
     """
-    try:
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # ValueError: the file is empty
-        reason = getattr(error, "strerror", None) or "it is empty"
-        raise RecordingError(f"cannot read {path}: {reason}") from error
+    content = FileBytes(path)
+    if not len(content):
+        raise RecordingError(f"cannot read {path}: it is empty")
+    return content
 
 
-def split_header(content: mmap.mmap) -> tuple[list[str], int]:
+def split_header(start: bytes) -> tuple[list[str], int]:
     """The lines that begin with #, without it, and their length in bytes.
 
     The first event can begin with this byte, too, but its line is hardly text.
+
+    Args:
+        start: the first `MAX_HEADER` bytes of a file, or all of fewer.
     """
     lines: list[str] = []
     at = 0
-    while content[at : at + 1] == b"#":
-        stop = content.find(b"\n", at)
-        line = content[at : stop if stop >= 0 else len(content)].rstrip(b"\r")
+    while start[at : at + 1] == b"#":
+        stop = start.find(b"\n", at)
+        line = start[at : stop if stop >= 0 else len(start)].rstrip(b"\r")
         if stop < 0 or any(byte < 0x20 and byte != 0x09 for byte in line):
             break
         lines.append(line[1:].decode("utf-8", errors="replace"))
@@ -186,14 +207,9 @@ def _layout_of(path: Path, chip: str, hardware: str, records: UInt32[np.ndarray,
     )
 
 
-def _records_of(
-    content: mmap.mmap, num_header_bytes: int, first: int, count: int
-) -> UInt32[np.ndarray, "_ 2"]:
-    """Addresses and times of some records, as they are stored."""
-    num_records = (len(content) - num_header_bytes) // _RECORD_BYTES
-    count = max(min(count, num_records - first), 0)
-    at = num_header_bytes + first * _RECORD_BYTES
-    words = np.frombuffer(content, ">u4", 2 * count, at if count else 0)
+def _words(data: bytes) -> UInt32[np.ndarray, "_ 2"]:
+    """Addresses and times of whole records, as they are stored."""
+    words = np.frombuffer(data, ">u4", len(data) // _RECORD_BYTES * 2)
     return words.reshape(-1, 2).astype(np.uint32)
 
 

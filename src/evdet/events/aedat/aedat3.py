@@ -1,6 +1,5 @@
 """AEDAT 3.1 files of cAER and DV: packets of events of one kind and one source."""
 
-import mmap
 import re
 import struct
 from collections.abc import Iterator
@@ -10,13 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evdet.events.aedat.aedat2 import map_whole, split_header
+from evdet.events.aedat.aedat2 import MAX_HEADER, content_of, split_header
 from evdet.events.aedat.chips import size_of_chip
 from evdet.events.aedat.reader import name_streams
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
 from evdet.events.files import (
     AS_STATED,
+    FileBytes,
     ForwardFile,
+    OpenedBytes,
     OrderCount,
     ReadOptions,
     check_blocks,
@@ -47,13 +48,14 @@ def open_aedat3(path: Path, options: ReadOptions = AS_STATED) -> "Aedat3File":
     Source:
         https://docs.inivation.com/software/software-advanced-usage/file-formats/aedat-3.1.html
     """
-    content = map_whole(path)
-    if content[: len(_MAGIC)] != _MAGIC:
+    content = content_of(path)
+    start = content.read(0, MAX_HEADER)
+    if not start.startswith(_MAGIC):
         raise RecordingError(
-            f"{path} is not an AEDAT 3.1 file: it starts with {content[:8]!r}, not with "
+            f"{path} is not an AEDAT 3.1 file: it starts with {start[:8]!r}, not with "
             f"{_MAGIC.decode()}"
         )
-    lines, num_bytes = split_header(content)
+    lines, num_bytes = split_header(start)
     encoding = next((line[7:].strip() for line in lines if line.startswith("Format:")), "RAW")
     if encoding.upper() not in ("RAW", "0X00"):
         raise RecordingError(
@@ -65,7 +67,9 @@ def open_aedat3(path: Path, options: ReadOptions = AS_STATED) -> "Aedat3File":
         for match in (re.match(r"Source (\d+): ?(.*)", line) for line in lines)
         if match
     }
-    sources = sorted({str(packet.source) for packet in _packets(content, num_bytes)}, key=int)
+    with content.opened() as opened:
+        found = {str(packet.source) for packet in _packets(opened, num_bytes)}
+    sources = sorted(found, key=int)
     if not sources:
         # Nothing that a stream could be chosen of; reading tells of damage.
         sources = list(cameras)[:1] or ["0"]
@@ -74,7 +78,8 @@ def open_aedat3(path: Path, options: ReadOptions = AS_STATED) -> "Aedat3File":
     if wanted in sources and wanted not in names:
         wanted = names[sources.index(wanted)]
     source = sources[names.index(choose_stream(path, names, wanted))]
-    return Aedat3File(path, size_of_chip(cameras.get(source, "")), int(source), num_bytes)
+    size = size_of_chip(cameras.get(source, ""))
+    return Aedat3File(path, size, int(source), num_bytes, content)
 
 
 @dataclass
@@ -86,12 +91,14 @@ class Aedat3File(ForwardFile):
         stated_size: the sensor's size, of the camera that the header names.
         source: the camera's number.
         num_header_bytes: offset of the packets.
+        content: the file's bytes.
     """
 
     path: Path
     stated_size: SensorSize | None
     source: int
     num_header_bytes: int
+    content: FileBytes
 
     format = "AEDAT 3.1"
 
@@ -100,16 +107,21 @@ class Aedat3File(ForwardFile):
         yield from check_blocks(self._decoded(), OrderCount(), name=name, size=size)
 
     def _decoded(self) -> Iterator[Events]:
-        content = map_whole(self.path)
-        for packet in _packets(content, self.num_header_bytes):
-            if packet.source != self.source:
-                continue
-            for first in range(0, packet.num_events, _MAX_BLOCK):
-                num = min(_MAX_BLOCK, packet.num_events - first)
-                events = _decode(content, packet, first, num)
-                if len(events):
-                    yield events
-        problem = _problem_after(content, self.num_header_bytes)
+        with self.content.opened() as content:
+            for packet in _packets(content, self.num_header_bytes):
+                if packet.source != self.source:
+                    continue
+                for first in range(0, packet.num_events, _MAX_BLOCK):
+                    num = min(_MAX_BLOCK, packet.num_events - first)
+                    data = content.read_left(
+                        packet.first_byte + first * _EVENT_BYTES, num * _EVENT_BYTES
+                    )
+                    events = _decode(data, packet.overflow)
+                    if len(events):
+                        yield events
+                    if len(data) < num * _EVENT_BYTES:
+                        raise content.truncated()
+            problem = _problem_after(content, self.num_header_bytes)
         if problem:
             raise RecordingError(f"{self.path}: {problem} The events before can be read.")
 
@@ -125,7 +137,7 @@ class _Packet(NamedTuple):
     """Wraps of the clock of 31 bits."""
 
 
-def _packets(content: mmap.mmap, at: int) -> Iterator[_Packet]:
+def _packets(content: OpenedBytes, at: int) -> Iterator[_Packet]:
     """The packets of polarity events up to the end or to damage."""
     for first_byte, head in _heads(content, at):
         if head[0] == _POLARITY:
@@ -133,10 +145,10 @@ def _packets(content: mmap.mmap, at: int) -> Iterator[_Packet]:
             yield _Packet(head[1], first_byte, min(head[6], num_there), head[4])
 
 
-def _heads(content: mmap.mmap, at: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _heads(content: OpenedBytes, at: int) -> Iterator[tuple[int, tuple[int, ...]]]:
     """First byte of the events, and head, of every packet up to the end or to damage."""
     while at + _PACKET.size <= len(content):
-        head = _PACKET.unpack_from(content, at)
+        head = _PACKET.unpack(content.read(at, _PACKET.size))
         if _is_wrong(head):
             return
         at += _PACKET.size
@@ -158,7 +170,7 @@ def _is_wrong(head: tuple[int, ...]) -> bool:
     )
 
 
-def _problem_after(content: mmap.mmap, at: int) -> str:
+def _problem_after(content: OpenedBytes, at: int) -> str:
     """What is wrong behind the last whole packet; empty if nothing is."""
     for first_byte, head in _heads(content, at):
         at = first_byte + head[2] * head[6]
@@ -172,13 +184,12 @@ def _problem_after(content: mmap.mmap, at: int) -> str:
     return ""
 
 
-def _decode(content: mmap.mmap, packet: _Packet, first: int, num: int) -> Events:
+def _decode(data: bytes, overflow: int) -> Events:
     """The valid events of a part of a packet."""
-    at = packet.first_byte + first * _EVENT_BYTES
-    words = np.frombuffer(content, "<u4", 2 * num, at).reshape(-1, 2)
+    words = np.frombuffer(data, "<u4", len(data) // _EVENT_BYTES * 2).reshape(-1, 2)
     words = words[(words[:, 0] & 1) == 1]
     events = np.empty(len(words), EVENT_DTYPE)
-    events["t"] = (words[:, 1].astype(np.int64) & 0x7FFFFFFF) + (packet.overflow << 31)
+    events["t"] = (words[:, 1].astype(np.int64) & 0x7FFFFFFF) + (overflow << 31)
     events["x"] = words[:, 0] >> 17
     events["y"] = words[:, 0] >> 2 & 0x7FFF
     events["p"] = words[:, 0] >> 1 & 1

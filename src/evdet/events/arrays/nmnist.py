@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from evdet.events.arrays.reader import ArrayFile, map_file
+from evdet.events.arrays.reader import ArrayFile, content_of
 from evdet.events.dtypes import EVENT_DTYPE, Events, SensorSize
-from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, FileBytes, ReadOptions
 
 __all__ = ["doubt_nmnist", "open_nmnist"]
 
@@ -42,7 +42,7 @@ def open_nmnist(path: Path, options: ReadOptions = AS_STATED) -> ArrayFile:
         Orchard et al., "Converting static image datasets to spiking neuromorphic datasets using
         saccades", Frontiers in Neuroscience 9, 2015: the recordings.
     """
-    content = map_file(path)
+    content = content_of(path)
     num_rows, num_spare = divmod(len(content), _BYTES)
     tail = None
     if num_spare:
@@ -50,11 +50,16 @@ def open_nmnist(path: Path, options: ReadOptions = AS_STATED) -> ArrayFile:
             f"the file is truncated in event {num_rows} (byte {num_rows * _BYTES}), after "
             f"{num_spare} of its {_BYTES} bytes. Copy it again; the events before can be read."
         )
-    rows = np.frombuffer(content, np.uint8, count=num_rows * _BYTES).reshape(-1, _BYTES)
-    size = _SIZE if _is_small(_decode(rows[:_LOOK_AT])) else None
+    size = _SIZE if _is_small(_decode(_rows_of(content, 0, min(_LOOK_AT, num_rows)))) else None
     opener = functools.partial(open_nmnist, options=options)
     name = "N-MNIST" if size else "N-Caltech101"
-    return ArrayFile(path, name, size, _Table(rows, size or _ANY), tail, opener)
+    return ArrayFile(path, name, size, _Table(content, num_rows, size or _ANY), tail, opener)
+
+
+def _rows_of(content: FileBytes, low: int, high: int) -> UInt8[np.ndarray, "_ 5"]:
+    """The bytes of the records low ... high - 1."""
+    data = content.read(low * _BYTES, (high - low) * _BYTES)
+    return np.frombuffer(data, np.uint8).reshape(-1, _BYTES)
 
 
 def doubt_nmnist(content: bytes) -> str:
@@ -104,18 +109,19 @@ def _is_small(events: Events) -> bool:
 class _Table:
     """Records of x, y, and a bit of polarity over 23 bits of time."""
 
-    def __init__(self, rows: UInt8[np.ndarray, "_ 5"], size: SensorSize) -> None:
-        self._rows = rows
+    def __init__(self, content: FileBytes, num_rows: int, size: SensorSize) -> None:
+        self._content = content
+        self._num_rows = num_rows
         self._size = size
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._num_rows
 
     def locate(self, row: int) -> str:
         return f"event {row} (byte {row * _BYTES})"
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        events = _decode(self._rows[low:high])
+        events = _decode(_rows_of(self._content, low, high))
         is_out = (events["x"] >= self._size.width) | (events["y"] >= self._size.height)
         if not is_out.any():
             return events, None

@@ -2,10 +2,9 @@
 
 import functools
 import logging
-import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -15,6 +14,7 @@ from evdet.events.arrays.npy_header import (
     REMEDY,
     ArrayLayout,
     Column,
+    Slot,
     array_layout,
     choose_columns,
     parse_npy_header,
@@ -24,6 +24,7 @@ from evdet.events.files import (
     AS_STATED,
     MAX_STEP_BACK,
     SAMPLE_ROWS,
+    FileBytes,
     NumberColumns,
     ReadOptions,
     TimeScale,
@@ -32,7 +33,7 @@ from evdet.events.files import (
     to_events,
 )
 
-__all__ = ["ArrayFile", "map_file", "open_npy"]
+__all__ = ["ArrayFile", "content_of", "open_npy"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,67 +45,82 @@ def open_npy(path: Path, options: ReadOptions = AS_STATED) -> "ArrayFile":
     """Open an array saved by NumPy: fields named t, x, y, p, or four columns.
 
     The order of columns without names and the unit of t follow from the numbers where
-    `options` does not give them. Polarity is 0 or -1 (OFF) and 1 (ON). The array is mapped, never
-    unpickled.
+    `options` does not give them. Polarity is 0 or -1 (OFF) and 1 (ON). The array is read in blocks,
+    never unpickled.
 
     Raises:
         RecordingError: the file cannot be read, is not an array of events, or can be read in
             several ways.
     """
-    content = map_file(path)
-    header = parse_npy_header(str(path), bytes(content[:MAX_NPY_HEADER]))
+    content = content_of(path)
+    header = parse_npy_header(str(path), content.read(0, MAX_NPY_HEADER))
     layout = array_layout(header, options.columns)
     if layout is None:
         raise RecordingError(
             f"{path} is not an array of events: shape {header.shape}, type {header.dtype}. {REMEDY}"
         )
-    columns = _columns_of(content, layout)
-    num_rows = len(columns[0])
+    num_rows = _num_rows(content, layout)
     tail = None
     if num_rows < layout.num_rows:
         tail = (
             f"the file is truncated at byte {len(content)}, in row {num_rows} of "
             f"{layout.num_rows}. Copy it again; the rows before can be read."
         )
-    sample = [column[:SAMPLE_ROWS] for column in columns]
+    sample = _columns_of(content, layout.slots, 0, min(SAMPLE_ROWS, num_rows))
     places, scale = choose_columns(path, layout, sample, options)
-    t, x, y, p = (columns[place] for place in places)
-    note = precision_note(t[-SAMPLE_ROWS:], scale)
+    slots = tuple(layout.slots[place] for place in places)
+    last = _columns_of(content, slots[:1], max(num_rows - SAMPLE_ROWS, 0), num_rows)[0]
+    note = precision_note(last, scale)
     if note:
         _log.warning("%s: %s", path, note)
-    slot = layout.slots[places[0]]
-    table = _NpyTable(NumberColumns(t, x, y, p), scale, slot.begin + slot.shift, slot.row_bytes)
+    table = _NpyTable(content, slots, num_rows, scale)
     return ArrayFile(path, "npy", None, table, tail, functools.partial(open_npy, options=options))
 
 
-def _columns_of(content: Any, layout: ArrayLayout) -> list[Column]:
-    """The columns as they are in the file, without incomplete rows; nothing is copied."""
+def _num_rows(content: FileBytes, layout: ArrayLayout) -> int:
+    """Rows that are complete in the file."""
     num_rows = layout.num_rows
     for slot in layout.slots:
         num_rows = min(num_rows, max(0, (len(content) - slot.begin) // max(1, slot.row_bytes)))
-    if not num_rows:
-        return [np.empty(0, slot.dtype) for slot in layout.slots]
+    return num_rows
+
+
+def _columns_of(content: FileBytes, slots: Sequence[Slot], low: int, high: int) -> list[Column]:
+    """The rows low ... high - 1 of some columns, as they are in the file.
+
+    Raises:
+        RecordingError: the file was truncated or replaced meanwhile, or cannot be read.
+    """
+    if low >= high:
+        return [np.empty(0, slot.dtype) for slot in slots]
+    places = {(slot.begin, slot.row_bytes) for slot in slots}  # one for columns side by side
+    with content.opened() as opened:
+        rows = {
+            (begin, num): opened.read(begin + low * num, (high - low) * num)
+            for begin, num in places
+        }
     return [
-        np.ndarray((num_rows,), slot.dtype, content, slot.begin + slot.shift, (slot.row_bytes,))
-        for slot in layout.slots
+        np.ndarray(
+            (high - low,),
+            slot.dtype,
+            rows[slot.begin, slot.row_bytes],
+            slot.shift,
+            (slot.row_bytes,),
+        )
+        for slot in slots
     ]
 
 
-def map_file(path: Path) -> Any:
-    """Map the bytes of a file.
+def content_of(path: Path) -> FileBytes:
+    """The bytes of a file.
 
     Raises:
         RecordingError: it cannot be read, or is empty.
     """
-    try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise RecordingError(f"{path} is empty: copy or save it again")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise RecordingError(
-            f"cannot read {path}: {error.strerror}. Check its name and permissions."
-        ) from error
+    content = FileBytes(path)
+    if not content.read(0, 1):
+        raise RecordingError(f"{path} is empty: copy or save it again")
+    return content
 
 
 @runtime_checkable
@@ -146,7 +162,6 @@ class ArrayFile:
         self.stated_size = size
         self.num_events = len(table)
         self.num_dropped = 0
-        self.is_mapped = False
         self._table = table
         self._tail = tail
         self._opener = opener
@@ -263,25 +278,26 @@ class _Survey(NamedTuple):
 
 
 class _NpyTable:
-    """Columns of any numeric type."""
+    """Columns t, x, y and p of any numeric type."""
 
     def __init__(
-        self, columns: NumberColumns, scale: TimeScale, first_byte: int, row_bytes: int
+        self, content: FileBytes, slots: tuple[Slot, ...], num_rows: int, scale: TimeScale
     ) -> None:
-        self._columns = columns
+        self._content = content
+        self._slots = slots
+        self._num_rows = num_rows
         self._scale = scale
-        self._first_byte = first_byte
-        self._row_bytes = row_bytes
 
     def __len__(self) -> int:
-        return len(self._columns.t)
+        return self._num_rows
 
     def locate(self, row: int) -> str:
-        return f"row {row} (byte {self._first_byte + row * self._row_bytes})"
+        slot = self._slots[0]
+        return f"row {row} (byte {slot.begin + slot.shift + row * slot.row_bytes})"
 
     def read(self, low: int, high: int) -> tuple[Events, str | None]:
-        part = NumberColumns(*(column[low:high] for column in self._columns))
-        events, problem = to_events(part, self._scale)
+        columns = NumberColumns(*_columns_of(self._content, self._slots, low, high))
+        events, problem = to_events(columns, self._scale)
         if problem is None:
             return events, None
         return events, (

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import yaml
+
 from evdet.events.bags.definitions import MessageType, find_type, short_name
 from evdet.events.bags.folder import METADATA, is_bag_folder
 from evdet.events.dtypes import RecordingError
@@ -148,6 +150,7 @@ def _make_reader(path: Path, kind: bytes | None) -> Any:
     if kind is None or kind == _SQLITE:
         _check_database(path)
     if kind is None:
+        _check_names(path)
         return rosbag2.Reader(path)
     # By content, because rosbags goes by the ending of the name.
     make: Callable[[Any], Any] = rosbag1.Reader
@@ -157,6 +160,24 @@ def _make_reader(path: Path, kind: bytes | None) -> Any:
     # It puts the name of a database into a URI.
     name: Any = Path(quote(str(path))) if kind == _SQLITE else _ClampedPath(path)
     return make(name)
+
+
+def _check_names(path: Path) -> None:
+    """Refuse the folder of a bag that names files outside of it.
+
+    Raises:
+        RecordingError: it does.
+    """
+    try:
+        found = yaml.safe_load((path / METADATA).read_text(encoding="utf-8"))
+        names = [str(name) for name in found["rosbag2_bagfile_information"]["relative_file_paths"]]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
+        return  # rosbags says what is wrong
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise RecordingError(
+                f"cannot read {path}: its {METADATA} names {name}, outside of the bag's folder"
+            )
 
 
 def _check_database(path: Path) -> None:

@@ -1,4 +1,3 @@
-from .clock import RECORD_DTYPE as RECORD_DTYPE
 from .decoder import OUTSIDE as OUTSIDE, decode as decode
 from .header import (
     MAX_DAT_SIDE as MAX_DAT_SIDE,
@@ -6,3 +5,4 @@ from .header import (
     parse_header as parse_header,
 )
 from .reader import open_dat as open_dat, write_dat as write_dat
+from .records import RECORD_DTYPE as RECORD_DTYPE

@@ -5,7 +5,8 @@ import typing
 import numpy as np
 
 from evdet.compiled import kernel
-from evdet.events.dat.clock import HALF_TURN, TURN, Records, unwrap
+from evdet.events.dat.clock import HALF_TURN, TURN, unwrap
+from evdet.events.dat.records import Records
 from evdet.events.dtypes import EVENT_DTYPE, Events
 from evdet.events.files import MAX_STEP_BACK
 

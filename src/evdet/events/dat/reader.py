@@ -1,7 +1,6 @@
-"""Read and write DAT files (Gen1, 1 Mpx, N-CARS): memory-mapped and seekable."""
+"""Read and write DAT files (Gen1, 1 Mpx, N-CARS): seekable, in blocks of bounded size."""
 
 import functools
-import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,16 +11,14 @@ from jaxtyping import Int64
 from evdet.atomic_file import replacing
 from evdet.events.dat.clock import (
     HALF_TURN,
-    RECORD_DTYPE,
     TURN,
-    Records,
     Zones,
     earliest_time,
-    find_damage,
     find_interval,
     find_zones,
     latest_time,
     time_at,
+    trim,
 )
 from evdet.events.dat.decoder import OUTSIDE, STEP_BACK, Decoded, decode
 from evdet.events.dat.header import (
@@ -31,15 +28,20 @@ from evdet.events.dat.header import (
     make_header,
     parse_header,
 )
+from evdet.events.dat.records import (
+    RECORD_BYTES,
+    RECORD_DTYPE,
+    OpenedRecords,
+    Records,
+    RecordTable,
+)
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, FileBytes, ReadOptions
 
 __all__ = ["DatFile", "open_dat", "write_dat"]
 
 Times = Int64[np.ndarray, " _"]
 
-_RECORD_BYTES = RECORD_DTYPE.itemsize
-_BLOCK = 1 << 17
 _FOREVER = 1 << 60  # beyond every time, and sums of two of them still fit
 # Files of up to N records are searched whole for turns of the clock: a millisecond.
 _FEW_RECORDS = 1 << 20
@@ -47,7 +49,7 @@ _NUM_SAMPLES = 256
 
 
 def open_dat(path: Path, options: ReadOptions = AS_STATED) -> "DatFile":
-    """Open a DAT file: read the header, map the rest.
+    """Open a DAT file; reads only its header.
 
     Turns of the clock (every 71.6 minutes) are found from samples; in files of over a million
     events two samples, 1/256 of the events apart, must lie less than a turn apart.
@@ -55,16 +57,8 @@ def open_dat(path: Path, options: ReadOptions = AS_STATED) -> "DatFile":
     Raises:
         RecordingError: the file cannot be read, or is not a DAT file of change events.
     """
-    try:
-        with path.open("rb") as file:
-            start = file.read(MAX_DAT_HEADER)
-            header = parse_header(path, start)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise RecordingError(
-            f"cannot read {path}: {error.strerror}. Check its name and permissions."
-        ) from error
-    return DatFile(path, header, mapped)
+    content = FileBytes(path)
+    return DatFile(path, parse_header(path, content.read(0, MAX_DAT_HEADER)), content)
 
 
 class DatFile:
@@ -73,7 +67,7 @@ class DatFile:
     Args:
         path: the file.
         header: its header.
-        mapped: all its bytes.
+        content: its bytes.
         asked_size: the sensor's size, whatever the header states.
     """
 
@@ -81,24 +75,20 @@ class DatFile:
         self,
         path: Path,
         header: DatHeader,
-        mapped: mmap.mmap,
+        content: FileBytes,
         *,
         asked_size: SensorSize | None = None,
     ) -> None:
-        num_bytes = len(mapped) - header.num_bytes
+        table = RecordTable(content, header.num_bytes)
         self.path = path
         self.format = "DAT"
         self.stated_size = asked_size or header.size
-        self.num_events, self._num_spare_bytes = divmod(num_bytes, _RECORD_BYTES)
+        self.num_events = table.num_records
         self.num_dropped = 0
-        self.is_mapped = True
         self._header = header
-        self._mapped = mapped
+        self._content = content
         self._asked_size = asked_size
-        self._num_header_bytes = header.num_bytes
-        self._records: Records = np.frombuffer(
-            mapped, RECORD_DTYPE, count=self.num_events, offset=header.num_bytes
-        )
+        self._table = table
         self._known_order: _Order | None = None
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -107,17 +97,23 @@ class DatFile:
 
     def with_size(self, size: SensorSize) -> "DatFile":
         """The same file as of a sensor of this size, whatever its header states."""
-        return DatFile(self.path, self._header, self._mapped, asked_size=size)
+        return DatFile(self.path, self._header, self._content, asked_size=size)
 
     @functools.cached_property
     def start(self) -> int | None:
         """Time of the earliest event, in microseconds; None without events."""
-        return earliest_time(self._records) if self.num_events else None
+        if not self.num_events:
+            return None
+        with self._table.opened() as table:
+            return earliest_time(table)
 
     @property
     def end(self) -> int | None:
         """Time of the latest event before known damage, in microseconds; None without events."""
-        return self._order().latest if self.num_events else None
+        if not self.num_events:
+            return None
+        with self._table.opened() as table:
+            return self._order(table).latest
 
     @property
     def time_origin(self) -> int | None:
@@ -127,12 +123,11 @@ class DatFile:
     @property
     def incomplete_end(self) -> str:
         """Says that the file ends within a record; empty if it does not."""
-        if not self._num_spare_bytes:
+        num_spare = self._table.num_spare_bytes
+        if not num_spare:
             return ""
-        return (
-            f"{self.path} ends within {self._describe(self.num_events)}, after "
-            f"{self._num_spare_bytes} of its {_RECORD_BYTES} bytes."
-        )
+        where = self._describe(self.num_events)
+        return f"{self.path} ends within {where}, after {num_spare} of its {RECORD_BYTES} bytes."
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
@@ -143,21 +138,38 @@ class DatFile:
         Raises:
             RecordingError: the file is damaged; the events before the damage are delivered first.
         """
-        at, stop = 0, self.num_events
-        clock = int(self._records["t"][0]) if self.num_events else 0
-        if since is not None and self.num_events:
-            at, _ = self._find_interval(since, _FOREVER)
-            order = self._order()
-            stop = order.num_sound
-            clock = time_at(self._records, order.zones, min(at, stop - 1))
-        latest = clock
-        while at < stop:
-            block = self._decode(at, min(at + _BLOCK, stop), clock, latest)
-            if len(block.events):
-                yield block.events
-            self._raise_if_flawed(block)
-            at, clock, latest = block.stop, block.clock, block.latest
-        self._raise_at_the_end(stop)
+        return self._blocks(since, None)
+
+    def blocks_of_bins(self, delta_t: int, since: int | None = None) -> Iterator[Events]:
+        """As `blocks`, but events in order are cut between two time bins, where that is possible.
+
+        Args:
+            delta_t: duration of a bin, in microseconds.
+            since: start at the first event with t >= since, if not None.
+        """
+        return self._blocks(since, delta_t)
+
+    def _blocks(self, since: int | None, delta_t: int | None) -> Iterator[Events]:
+        if not self.num_events:
+            return
+        with self._table.opened() as table:
+            at, stop, clock = 0, self.num_events, table.low_bits(0)
+            if since is not None:
+                stop = self._order(table).num_sound
+                at, clock = self._start_at(table, since)
+            latest = clock
+            pieces = (
+                table.blocks(at, stop)
+                if delta_t is None
+                else table.bins(at, stop, delta_t=delta_t, clock=clock)
+            )
+            for records in pieces:
+                decoded = self._decode(records, clock, latest)
+                if len(decoded.events):
+                    yield decoded.events
+                self._raise_if_flawed(decoded, at, records)
+                at, clock, latest = at + len(records), decoded.clock, decoded.latest
+            self._raise_at_the_end(table, stop)
 
     def between(self, first: int, end: int) -> Events:
         """The events with first <= t < end, in file order, late events included.
@@ -165,25 +177,39 @@ class DatFile:
         Raises:
             RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
-        if first >= end:
-            return np.empty(0, EVENT_DTYPE)
-        if not self.num_events:
-            return np.empty(0, EVENT_DTYPE)
-        low, high = self._find_interval(first, end)
-        order = self._order()
-        if end > order.reach:
-            self._raise_at_the_end(order.num_sound)
-        if low == high:
-            return np.empty(0, EVENT_DTYPE)
-        clock = time_at(self._records, order.zones, low)
-        decoded = self._decode(low, high, clock, clock, max(first, -_FOREVER), min(end, _FOREVER))
-        self._raise_if_flawed(decoded)
+        nothing = np.empty(0, EVENT_DTYPE)
+        if first >= end or not self.num_events:
+            return nothing
+        first, end = max(first, -_FOREVER), min(end, _FOREVER)
+        with self._table.opened() as table:
+            low, high = self._find_interval(table, first, end)
+            order = self._order(table)
+            if end > order.reach:
+                self._raise_at_the_end(table, order.num_sound)
+            records = table.read(low, high)
+            begin, stop = trim(records, order.zones, low, first=first, end=end)
+            if begin == stop:
+                return nothing
+            records = records[begin:stop]
+            clock = time_at(table, order.zones, low + begin)
+        decoded = self._decode(records, clock, clock, first, end)
+        self._raise_if_flawed(decoded, low + begin, records)
         return decoded.events
+
+    def _start_at(self, table: OpenedRecords, since: int) -> tuple[int, int]:
+        """The first record with t >= since, or that of the damage, and its time."""
+        low = self._find_interval(table, since, _FOREVER)[0]
+        zones, stop = self._order(table).zones, self._order(table).num_sound
+        for records in table.blocks(low, stop):
+            begin, _ = trim(records, zones, low, first=since, end=_FOREVER)
+            low += begin
+            if begin < len(records):
+                break
+        return low, time_at(table, zones, min(low, stop - 1))
 
     def _decode(
         self,
-        low: int,
-        high: int,
+        records: Records,
         clock: int,
         latest: int,
         first: int = -_FOREVER,
@@ -191,9 +217,9 @@ class DatFile:
     ) -> Decoded:
         height, width = self.stated_size or (MAX_DAT_SIDE, MAX_DAT_SIDE)
         return decode(
-            self._records,
-            low,
-            high,
+            records,
+            0,
+            len(records),
             clock=clock,
             latest=latest,
             first=first,
@@ -202,55 +228,47 @@ class DatFile:
             height=height,
         )
 
-    def _order(self) -> "_Order":
+    def _order(self, table: OpenedRecords) -> "_Order":
         """The turns of the clock; found once, from samples of a large file."""
         if self._known_order is None:
-            if self.num_events <= _FEW_RECORDS:
-                zones, num_sound = find_zones(self._records, 1)
-            else:
-                # Otherwise the system reads megabytes around every sample (Windows has no madvise).
-                takes_advice = hasattr(mmap, "MADV_RANDOM")
-                if takes_advice:
-                    self._mapped.madvise(mmap.MADV_RANDOM)
-                zones, num_sound = find_zones(self._records, self.num_events // _NUM_SAMPLES)
-                if takes_advice:
-                    self._mapped.madvise(mmap.MADV_NORMAL)
-            self._known_order = self._order_of(zones, num_sound)
+            is_small = self.num_events <= _FEW_RECORDS
+            stride = 1 if is_small else self.num_events // _NUM_SAMPLES
+            zones, num_sound = find_zones(table, stride)
+            self._known_order = self._order_of(table, zones, num_sound)
         return self._known_order
 
-    def _order_of(self, zones: Zones, num_sound: int) -> "_Order":
+    def _order_of(self, table: OpenedRecords, zones: Zones, num_sound: int) -> "_Order":
         reach = _FOREVER
         if num_sound < self.num_events:
             # Of the last two: the last one may be an outlier.
             last_two = range(max(num_sound - 2, 0), num_sound)
-            reach = min(time_at(self._records, zones, i) for i in last_two)
-        return _Order(zones, num_sound, latest_time(self._records, zones, num_sound), reach)
+            reach = min(time_at(table, zones, i) for i in last_two)
+        return _Order(zones, num_sound, latest_time(table, zones, num_sound), reach)
 
-    def _find_interval(self, first: int, end: int) -> tuple[int, int]:
+    def _find_interval(self, table: OpenedRecords, first: int, end: int) -> tuple[int, int]:
         first, end = min(max(first, -_FOREVER), _FOREVER), min(max(end, -_FOREVER), _FOREVER)
-        order = self._order()
-        low, high = find_interval(self._records, order.zones, order.num_sound, first=first, end=end)
+        order = self._order(table)
+        low, high = find_interval(table, order.zones, order.num_sound, first=first, end=end)
         if low < 0:
             # The search met records out of order: read every one, once.
-            num_sound = find_damage(self._records)
-            zones, _ = find_zones(self._records[:num_sound], 1)
-            order = self._known_order = self._order_of(zones, num_sound)
-            low, high = find_interval(
-                self._records, order.zones, order.num_sound, first=first, end=end
-            )
-        return low, high
+            zones, num_sound = find_zones(table, 1)
+            order = self._known_order = self._order_of(table, zones, num_sound)
+            low, high = find_interval(table, order.zones, order.num_sound, first=first, end=end)
+        return max(low, 0), max(high, 0)
 
     def _describe(self, index: int) -> str:
-        return f"event {index} (byte {self._num_header_bytes + index * _RECORD_BYTES})"
+        return f"event {index} (byte {self._table.byte_of(index)})"
 
-    def _raise_if_flawed(self, block: Decoded) -> None:
+    def _raise_if_flawed(self, block: Decoded, first: int, records: Records) -> None:
+        """Raise for a flaw in the records from index `first` on."""
+        index = first + block.stop
         if block.flaw == STEP_BACK:
-            self._raise_step_back(block.stop, block.clock, block.latest)
+            self._raise_step_back(index, block.clock, block.latest)
         if block.flaw == OUTSIDE:
-            word = int(self._records["word"][block.stop])
+            word = int(records["word"][block.stop])
             origin = "that was asked for" if self._asked_size else "of the header"
             raise RecordingError(
-                f"{self.path}: {self._describe(block.stop)} lies at x={word % MAX_DAT_SIDE}, "
+                f"{self.path}: {self._describe(index)} lies at x={word % MAX_DAT_SIDE}, "
                 f"y={(word >> 14) % MAX_DAT_SIDE}, t={block.clock} us, outside the sensor "
                 f"{self.stated_size} {origin}. If that size is wrong, give the right one "
                 "(--sensor-size WxH); otherwise the file is damaged: copy it again, or use the "
@@ -264,11 +282,11 @@ class DatFile:
             "copy it again, split it there, or use the events before."
         )
 
-    def _raise_at_the_end(self, stop: int) -> None:
+    def _raise_at_the_end(self, table: OpenedRecords, stop: int) -> None:
         """Raise if the sound part ends before the file does."""
         if stop < self.num_events:
-            latest = self._order().latest
-            time = latest // TURN * TURN + int(self._records["t"][stop])
+            latest = self._order(table).latest
+            time = latest // TURN * TURN + table.low_bits(stop)
             self._raise_step_back(stop, time - TURN if time > latest else time, latest)
 
 

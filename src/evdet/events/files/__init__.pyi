@@ -17,12 +17,19 @@ from .column_order import (
 )
 from .event_file import (
     MAX_STEP_BACK as MAX_STEP_BACK,
+    BinnedEventFile as BinnedEventFile,
     EventFile as EventFile,
     SeekableEventFile as SeekableEventFile,
     SizedEventFile as SizedEventFile,
     TriggeredEventFile as TriggeredEventFile,
 )
+from .file_bytes import FileBytes as FileBytes, OpenedBytes as OpenedBytes
 from .forward_file import ForwardFile as ForwardFile
+from .gaps import (
+    MAX_EMPTY_BINS as MAX_EMPTY_BINS,
+    skip_gaps as skip_gaps,
+    warn_of_gap as warn_of_gap,
+)
 from .joining import join_events as join_events
 from .number_columns import (
     NUMBER_KINDS as NUMBER_KINDS,

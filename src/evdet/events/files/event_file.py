@@ -8,6 +8,7 @@ from evdet.events.dtypes import Events, SensorSize, Triggers
 
 __all__ = [
     "MAX_STEP_BACK",
+    "BinnedEventFile",
     "EventFile",
     "SeekableEventFile",
     "SizedEventFile",
@@ -88,16 +89,20 @@ class EventFile(Protocol):
 class SeekableEventFile(EventFile, Protocol):
     """A file in which any interval can be read on its own."""
 
-    @property
-    def is_mapped(self) -> bool:
-        """Whether reading consecutive intervals costs no more than reading `blocks`."""
-
     def between(self, first: int, end: int) -> Events:
         """The events with first <= t < end, in file order, late events included.
 
         Raises:
             RecordingError: the interval is damaged; `blocks` reads up to the damage.
         """
+
+
+@runtime_checkable
+class BinnedEventFile(EventFile, Protocol):
+    """A file that can be read in blocks which suit time bins."""
+
+    def blocks_of_bins(self, delta_t: int, since: int | None = None) -> Iterator[Events]:
+        """As `blocks`, but cut between two bins where that is possible."""
 
 
 @runtime_checkable

@@ -119,9 +119,8 @@ def cut_bins(
     Raises:
         RecordingError: what `blocks` raises, after the bins of all events before it.
     """
-    pending: list[Events] = []
+    pending = _Pending()
     start = None if since is None else since // delta_t * delta_t
-    latest = np.iinfo(np.int64).min
     problem = None
     source = iter(blocks)
     while True:
@@ -130,32 +129,69 @@ def cut_bins(
         except RecordingError as error:
             problem, block = error, None
         if block is not None:
-            kept = block if since is None else _from(block, since // delta_t * delta_t)
-            if not len(kept):
-                continue
-            pending.append(kept)
-            latest = max(latest, int(kept["t"].max()))
-            if start is None and latest - int(pending[0]["t"][0]) <= MAX_STEP_BACK:
-                continue  # an earlier event may follow and move the first bin
-        if not pending:
-            break
-        # All events before this time have come.
-        complete = latest + 1 if block is None else latest - MAX_STEP_BACK
-        if start is not None and block is not None and complete < start + delta_t:
+            pending.add(block if since is None else _from(block, since // delta_t * delta_t))
+        if pending.first is None:
+            if block is None:
+                break
             continue
-        events = sort_by_time(pending[0] if len(pending) == 1 else join_events(pending))
         if start is None:
-            start = int(events["t"][0]) // delta_t * delta_t
+            if block is not None and pending.latest - pending.first <= MAX_STEP_BACK:
+                continue  # an earlier event may follow and move the first bin
+            start = pending.earliest() // delta_t * delta_t
+        # All events before this time have come.
+        complete = pending.latest + 1 if block is None else pending.latest - MAX_STEP_BACK
         while start + delta_t <= complete or (block is None and start < complete):
-            end = int(np.searchsorted(events["t"], start + delta_t))
-            yield TimeBin(start, delta_t, events[:end])
-            events = events[end:]
+            yield TimeBin(start, delta_t, pending.take(start + delta_t))
             start += delta_t
-        pending = [events] if len(events) else []
         if block is None:
             break
     if problem is not None:
         raise problem
+
+
+class _Pending:
+    """Events that wait for their bin to be complete."""
+
+    def __init__(self) -> None:
+        self.latest = np.iinfo(np.int64).min
+        """The latest time of all events so far."""
+        self.first: int | None = None
+        """The time of the first event of all; None before it."""
+        self._parts: list[Events] = []
+        self._is_in_order = True
+
+    def add(self, block: Events) -> None:
+        if not len(block):
+            return
+        if self.first is None:
+            self.first = int(block[0]["t"])
+        is_in_order, self.latest = _follow(block, self.latest)
+        self._is_in_order = self._is_in_order and is_in_order
+        self._parts.append(block)
+
+    def earliest(self) -> int:
+        self._sort()
+        return int(self._parts[0][0]["t"])
+
+    def take(self, end: int) -> Events:
+        """Remove and return the events before `end`, in order of time."""
+        self._sort()
+        taken: list[Events] = []
+        while self._parts:
+            part = self._parts[0]
+            count = int(_first_at(part, end))
+            if count:
+                taken.append(part[:count])
+            if count < len(part):
+                self._parts[0] = part[count:]
+                break
+            del self._parts[0]
+        return taken[0] if len(taken) == 1 else join_events(taken)
+
+    def _sort(self) -> None:
+        if not self._is_in_order:
+            self._parts = [sort_by_time(join_events(self._parts))]
+            self._is_in_order = True
 
 
 class BlockSummary(NamedTuple):
@@ -225,7 +261,9 @@ def cut_by_count(blocks: Iterable[Events], num_events: int) -> Iterator[TimeBin]
 
 
 def _from(block: Events, since: int) -> Events:
-    return block if int(block["t"].min(initial=since)) >= since else block[block["t"] >= since]
+    if _first_before(block, since) < 0:
+        return block
+    return block[block["t"] >= since]
 
 
 def _damage(event: np.void, latest: int, size: SensorSize | None, strict: bool) -> str:
@@ -257,6 +295,44 @@ def _is_sorted(events: Events) -> bool:
         if events[i].t < events[i - 1].t:
             return False
     return True
+
+
+@kernel
+@typing.no_type_check
+def _follow(events: Events, latest: int) -> tuple[bool, int]:
+    """Whether events are in order, after one at `latest`; and the latest time then."""
+    num_back = 0
+    before = latest
+    for i in range(len(events)):
+        t = events[i].t
+        num_back += t < before
+        latest = max(latest, t)
+        before = t
+    return num_back == 0, latest
+
+
+@kernel
+@typing.no_type_check
+def _first_before(events: Events, time: int) -> int:
+    """Index of the first event with t < time; -1 without."""
+    for i in range(len(events)):
+        if events[i].t < time:
+            return i
+    return -1
+
+
+@kernel
+@typing.no_type_check
+def _first_at(events: Events, time: int) -> int:
+    """Index of the first of events in order with t >= time."""
+    low, high = 0, len(events)
+    while low < high:
+        middle = (low + high) // 2
+        if events[middle].t < time:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel

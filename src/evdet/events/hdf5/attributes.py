@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from evdet.events.dtypes import SensorSize
+from evdet.events.hdf5.outside import is_inside
 
 __all__ = ["is_dataset", "long_axis", "millisecond_index", "stated_number", "stated_size"]
 
 
 def is_dataset(file: Any, name: str) -> bool:
-    """Whether a path of an open file is a dataset."""
-    return name in file and hasattr(file[name], "dtype")
+    """Whether a path of an open file is a dataset whose numbers lie in this file."""
+    return is_inside(file, name) and hasattr(file[name], "dtype")
 
 
 def long_axis(dataset: Any) -> int | None:
@@ -52,7 +53,7 @@ def stated_size(file: Any, group: str) -> SensorSize | None:
 def stated_number(file: Any, name: str, group: str) -> float | int | None:
     """A number: an attribute or a dataset, at the root or in the events' group."""
     for place in dict.fromkeys(("/", group or "/")):
-        if place not in file:
+        if place != "/" and not is_inside(file, place):
             continue
         if name in file[place].attrs:
             holder = file[place].attrs.get_id(name)

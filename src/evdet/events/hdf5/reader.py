@@ -24,6 +24,7 @@ from evdet.events.files import (
     join_events,
 )
 from evdet.events.hdf5.filters import import_plugin, needs_plugin
+from evdet.events.hdf5.inflation import CheckedDataset
 from evdet.events.hdf5.layouts import ColumnLayout, Datasets, TableLayout
 from evdet.events.hdf5.search import find_layout
 from evdet.events.hdf5.storage import DAMAGE
@@ -114,11 +115,6 @@ class Hdf5EventFile:
         """No event is dropped."""
         return 0
 
-    @property
-    def is_mapped(self) -> bool:
-        """False: intervals are read with a margin, since events may be late."""
-        return False
-
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in the order of the file, in blocks of bounded size.
 
@@ -179,7 +175,7 @@ class Hdf5EventFile:
             import_plugin(self.path)
         with _opened(self.path) as file:
             # Looking one up costs as much as reading 10,000 events.
-            yield {name: file[name] for name in self.layout.names}
+            yield {name: CheckedDataset(file[name]) for name in self.layout.names}
 
     def _units(self, first: int) -> Iterator[tuple[int, int]]:
         """Start and stop of each unit, from unit `first` on."""

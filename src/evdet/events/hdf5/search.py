@@ -22,6 +22,7 @@ from evdet.events.files import (
 from evdet.events.hdf5.attributes import is_dataset, long_axis
 from evdet.events.hdf5.building import Stream, build_layout, is_wide
 from evdet.events.hdf5.layouts import ColumnLayout, TableLayout
+from evdet.events.hdf5.outside import is_inside, lies_in
 from evdet.events.hdf5.storage import DAMAGE, read_sample
 
 __all__ = ["find_layout"]
@@ -42,7 +43,15 @@ def find_layout(path: Path, file: Any, options: ReadOptions) -> ColumnLayout | T
         ValueError: its datasets are damaged.
     """
     names = _dataset_names(file)
+    elsewhere = _elsewhere(file, names)
+    names = [name for name in names if name not in elsewhere]
     streams = _streams(path, file, names, options)
+    if not streams and elsewhere:
+        name, other = next(iter(elsewhere.items()))
+        raise RecordingError(
+            f"cannot read {path}: its {name} leads to another file, {other!r}, and evdet reads "
+            "only the file that you name. Copy the numbers into one file with h5py or h5repack."
+        )
     if not streams:
         raise RecordingError(
             f"{path} has no events that evdet finds: four columns or one table of t, x, y and p. "
@@ -68,6 +77,18 @@ def _dataset_names(file: Any) -> list[str]:
         # What is damaged may be something else than the events.
         names = [name for place in ("", "events", "CD") for name in _readable(file, place)]
     return sorted(names)
+
+
+def _elsewhere(file: Any, names: list[str]) -> dict[str, str]:
+    """The datasets whose numbers lie in other files, and links to other files."""
+    found = {name: other for name in names if (other := lies_in(file[name]))}
+    for place in dict.fromkeys(("", "events", *(name.rpartition("/")[0] for name in names))):
+        group = file[place] if place and is_inside(file, place) else file
+        for name in itertools.islice(group, _MAX_OBJECTS) if isinstance(group, h5py.Group) else ():
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                found[f"{place}/{name}".lstrip("/")] = str(link.filename)
+    return found
 
 
 def _objects(group: Any, place: str, seen: set[int]) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from jaxtyping import Shaped
 
 from evdet.events.files import SAMPLE_ROWS
 from evdet.events.hdf5.filters import needs_plugin
+from evdet.events.hdf5.inflation import CheckedDataset
 from evdet.events.hdf5.layouts import check_is_stored
 
 __all__ = ["DAMAGE", "check_chunks", "missing_events", "num_stored", "read_sample"]
@@ -85,6 +86,7 @@ def read_sample(
     shape = (0,) if is_column else (0, dataset.shape[0 if is_wide else 1])
     with contextlib.suppress(*DAMAGE):
         check_chunks(dataset)
+        dataset = CheckedDataset(dataset)
         length = num_stored(dataset, axis=int(is_wide))
         first = max(0, length - SAMPLE_ROWS) if is_last else 0
         stop = min(length, first + SAMPLE_ROWS)

@@ -1,17 +1,16 @@
 """Events -> an HDF5 file in the DSEC layout: small, with fast access to any interval."""
 
-import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from evdet.atomic_file import replacing
 from evdet.events.dtypes import Events, RecordingError, SensorSize
 from evdet.events.files import MAX_STEP_BACK, OrderCount, check_blocks, join_events, sort_by_time
 from evdet.events.hdf5.filters import load_hdf5plugin
+from evdet.events.hdf5.full_disk import RunHDF5, written_hdf5
 
 __all__ = ["write_dsec"]
 
@@ -40,75 +39,11 @@ def write_dsec(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
     Raises:
         RecordingError: an event lies outside the sensor, or over 20 ms before an earlier one;
             or hdf5plugin, which provides Blosc, is not installed.
+        OSError: the file cannot be written, as on a full disk.
     """
     compression = _blosc()
-    with replacing(path) as part, part.open("r+b", buffering=0) as opened:
-        target = _Target(opened)
-        try:
-            with h5py.File(target, "w") as file:
-                events = target.checked(_in_order(blocks, path, size))
-                num_events = _write(file, events, compression)
-                file.attrs["width"], file.attrs["height"] = size.width, size.height
-        finally:
-            target.check()
-    return num_events
-
-
-class _Target(io.RawIOBase):
-    """A file for HDF5, which cannot be closed after a failed write: it may end the process.
-
-    So that a full disk is one error, what follows the first failure is dropped.
-    """
-
-    def __init__(self, file: io.FileIO) -> None:
-        self._file = file
-        self._error: OSError | None = None
-
-    def check(self) -> None:
-        """Raise the first failure."""
-        if self._error is not None:
-            raise self._error
-
-    def checked(self, blocks: Iterable[Events]) -> Iterator[Events]:
-        """The blocks, up to the first failure."""
-        for block in blocks:
-            yield block
-            self.check()
-
-    def write(self, content: Any) -> int:
-        """Write all of it, or drop it."""
-        left = memoryview(content).cast("B")
-        num_bytes = len(left)
-        try:
-            while left and self._error is None:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._error = error
-        return num_bytes
-
-    def readinto(self, buffer: Any) -> int:
-        """Read; zeros stand for what was dropped."""
-        num_bytes = self._file.readinto(buffer)
-        if self._error is not None:
-            memoryview(buffer).cast("B")[num_bytes:] = bytes(len(buffer) - num_bytes)
-            return len(buffer)
-        return num_bytes
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move."""
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        """The position."""
-        return self._file.tell()
-
-    def truncate(self, size: int | None = None) -> int:
-        """Cut or extend the file."""
-        try:
-            return self._file.truncate(size)
-        except OSError as error:
-            self._error = self._error or error
-            return size or 0
+    with replacing(path) as part, written_hdf5(part) as (file, run):
+        return _write(file, run, _in_order(blocks, path, size), size, compression)
 
 
 def _blosc() -> Any:
@@ -144,30 +79,49 @@ def _cut(events: Events) -> Iterator[Events]:
         yield events[first : first + _CHUNK]
 
 
-def _write(file: Any, blocks: Iterable[Events], compression: Any) -> int:
-    columns = {
-        name: _empty_column(file, f"events/{name}", dtype, compression)
-        for name, dtype in _COLUMNS.items()
-    }
-    index = _empty_column(file, "ms_to_idx", "u8", compression)
-    t_offset = num_events = last = 0
+def _write(
+    file: Any, run: RunHDF5, blocks: Iterable[Events], size: SensorSize, compression: Any
+) -> int:
+    columns = run(_Columns, file, size, compression)
     for block in blocks:
-        if not num_events:
-            t_offset = int(block["t"][0])
-        times = block["t"] - t_offset
+        run(columns.append, block)
+    run(columns.finish)
+    return columns.num_events
+
+
+class _Columns:
+    """The datasets while they grow."""
+
+    def __init__(self, file: Any, size: SensorSize, compression: Any) -> None:
+        self.num_events = 0
+        self._file = file
+        self._compression = compression
+        self._columns = {
+            name: _empty_column(file, f"events/{name}", dtype, compression)
+            for name, dtype in _COLUMNS.items()
+        }
+        self._index = _empty_column(file, "ms_to_idx", "u8", compression)
+        self._t_offset = 0
+        file.attrs["width"], file.attrs["height"] = size.width, size.height
+
+    def append(self, block: Events) -> None:
+        if not self.num_events:
+            self._t_offset = int(block["t"][0])
+        times = block["t"] - self._t_offset
         last = int(times[-1])
-        if last > _MAX_OFFSET and columns["t"].dtype.itemsize == 4:
-            columns["t"] = _widened(file, columns["t"], compression)
-        _append_index(index, times, num_events, last // 1000)
-        _append(columns["t"], times)
+        if last > _MAX_OFFSET and self._columns["t"].dtype.itemsize == 4:
+            self._columns["t"] = _widened(self._file, self._columns["t"], self._compression)
+        _append_index(self._index, times, self.num_events, last // 1000)
+        _append(self._columns["t"], times)
         for name in "xyp":
-            _append(columns[name], block[name])
-        num_events += len(block)
-    if num_events:
-        # An interval that ends with the last event needs an end, too.
-        _append(index, np.array([num_events]))
-    file["t_offset"] = np.int64(t_offset)
-    return num_events
+            _append(self._columns[name], block[name])
+        self.num_events += len(block)
+
+    def finish(self) -> None:
+        if self.num_events:
+            # An interval that ends with the last event needs an end, too.
+            _append(self._index, np.array([self.num_events]))
+        self._file["t_offset"] = np.int64(self._t_offset)
 
 
 def _empty_column(file: Any, name: str, dtype: str, compression: Any) -> Any:

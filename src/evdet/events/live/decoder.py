@@ -14,6 +14,7 @@ __all__ = ["LiveDecoder"]
 
 _log = logging.getLogger(__name__)
 
+_MAX_START = 1 << 20  # bytes before the first event
 _NO_EVENTS = np.empty(0, EVENT_DTYPE)
 
 
@@ -87,6 +88,11 @@ class LiveDecoder:
             except RecordingError as error:
                 self.problem = error
             if self._format is None:
+                if self.problem is None and len(self._start) > _MAX_START:
+                    self.problem = RecordingError(
+                        f"cannot read {self._name} live: its first {len(self._start):,} bytes hold "
+                        "no event, and no complete header (supported: DAT, RAW and text)"
+                    )
                 return _NO_EVENTS
             data, self._start = self._start[self._format.num_header_bytes :], b""
         events, self.problem = self._format.decode(data, is_last=is_last)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from evdet.events.dtypes import RecordingError, SensorSize
-from evdet.events.files import AS_STATED, ReadOptions
+from evdet.events.files import AS_STATED, MAX_EMPTY_BINS, ReadOptions, warn_of_gap
 from evdet.events.live.byte_sources import ByteSource
 from evdet.events.live.decoder import LiveDecoder
 from evdet.events.live.time_bins import BinCutter, LiveBin
@@ -74,6 +74,7 @@ class LiveEvents:
         self._problem: RecordingError | None = None
         self._is_playing = self._is_stopped = self._has_ended = False
         self._has_closed_by_clock = False
+        self._num_empty = 0
         self._idle_since: float | None = None
         self._last_log = float("-inf")
         # Guards all attributes above.
@@ -211,8 +212,10 @@ class LiveEvents:
                 if self._cutter.num_waiting:
                     # A pause may have continued while the consumer was busy.
                     self._close_by_clock()
+                self._skip_gap()
                 time_bin = self._cutter.pop()
                 if time_bin is not None:
+                    self._num_empty = 0 if len(time_bin.time_bin.events) else self._num_empty + 1
                     self._changed.notify_all()
                     return time_bin
                 if self._has_ended:
@@ -235,6 +238,14 @@ class LiveEvents:
             self._cutter.close_until(end, now=due)
             self._has_closed_by_clock = True
             self._skip()
+
+    def _skip_gap(self) -> None:
+        """Skip the rest of a long gap, of a source that jumps ahead."""
+        most = MAX_EMPTY_BINS if self._max_backlog is None else self._max_backlog
+        gap = self._cutter.skip_gap(max(min(most, MAX_EMPTY_BINS) - self._num_empty, 0))
+        if gap is not None:
+            self._num_empty = 0
+            warn_of_gap(self.name, *gap, self._cutter.delta_t)
 
     def _skip(self) -> None:
         """Skip bins beyond `max_backlog`."""

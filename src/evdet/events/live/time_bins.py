@@ -110,6 +110,27 @@ class BinCutter:
             self._marks.popleft()
         return LiveBin(TimeBin(start, self.delta_t, self._take(end)), self._marks[0][1])
 
+    def skip_gap(self, num_played: int) -> tuple[int, int] | None:
+        """Drop complete bins at the beginning of which none has events, before a later one.
+
+        Args:
+            num_played: empty bins to keep.
+
+        Returns:
+            The time of the first that was dropped, and their number; None if the gap is shorter.
+        """
+        if self._start is None or self.num_waiting <= num_played + 1:
+            return None
+        first_event = min((int(part["t"].min()) for part in self._parts), default=self._complete)
+        # The last complete bin tells what time it is.
+        until = min(first_event, self._complete - self.delta_t) // self.delta_t * self.delta_t
+        begin = self._start + num_played * self.delta_t
+        num = (until - begin) // self.delta_t
+        if num <= 0:
+            return None
+        self._start = until
+        return begin, num
+
     def skip(self, num: int) -> None:
         """Drop the first `num` complete bins."""
         if self._start is not None and num:

@@ -3,14 +3,15 @@
 A first pass decodes the file and stores a state every N words. The index is kept in RAM and, where
 the folder is writable, in a small file beside the recording, so that the pass is made once. That
 file is not trusted: it is used only if its checksum, the recording's size and date, and the range
-of every number are right; otherwise the pass is repeated.
+of every number are right, and decoding at some places gives what it says; otherwise the pass is
+repeated.
 """
 
 import logging
 import os
 import typing
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,14 @@ from evdet.events.raw.state import (
     new_state,
 )
 
-__all__ = ["EvtIndex", "Stamp", "make_index", "read_sidecar", "stamp_of", "write_sidecar"]
+__all__ = ["EvtIndex", "Stamp", "agrees", "make_index", "read_sidecar", "stamp_of", "write_sidecar"]
 
 _log = logging.getLogger(__name__)
 
 _MAGIC = b"evdet-index 1\n"
 _STAMPED_BYTES = 1 << 12
 _MAX_STATES = 1 << 14
+_NUM_REPLAYED = 8  # places of an index that are compared with the recording
 _BYTES_PER_STATE = 1 << 17  # at first; it doubles whenever the states become too many
 
 
@@ -144,6 +146,31 @@ def read_sidecar(path: Path, encoding: EvtFormat, stamp: Stamp) -> EvtIndex | No
     last, states = values[len(stamp) + 1 : num_before], values[num_before:]
     index = EvtIndex(states.reshape(-1, NUM_SLOTS), last, int(values[len(stamp)]))
     return index if _is_sound(index, encoding, stamp) else None
+
+
+def agrees(
+    index: EvtIndex,
+    replay: Callable[[State, int | None], State],
+    start: tuple[int, int],
+) -> bool:
+    """Whether decoding gives what an index says, at its ends and at some places between.
+
+    Args:
+        index: read from a file, in which anyone may have written.
+        replay: decodes from a state to a word, or to the end where that is None.
+        start: time of the earliest event, and of the first TIME_HIGH, found in the recording.
+    """
+    if start != (index.start, int(index.last[ORIGIN])):
+        return False
+    states = index.states
+    num_pairs = len(states) - 1
+    chosen = np.arange(num_pairs)
+    if num_pairs > _NUM_REPLAYED:
+        between = np.random.default_rng().choice(num_pairs - 1, _NUM_REPLAYED - 1, replace=False)
+        chosen = np.append(0, between + 1)
+    return all(
+        np.array_equal(replay(states[i], int(states[i + 1, WORD])), states[i + 1]) for i in chosen
+    ) and np.array_equal(replay(states[-1], None), index.last)
 
 
 def _sidecar_of(path: Path) -> Path:

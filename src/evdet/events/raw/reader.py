@@ -1,7 +1,7 @@
 """RAW files of Prophesee cameras (EVT2, EVT2.1, EVT3): seekable without conversion."""
 
 import contextlib
-import mmap
+import logging
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize, Triggers
-from evdet.events.files import AS_STATED, MAX_STEP_BACK, ReadOptions, join_events
+from evdet.events.files import AS_STATED, MAX_STEP_BACK, FileBytes, ReadOptions, join_events
+from evdet.events.raw.damage import damage_error
 from evdet.events.raw.decoder import decode_words
 from evdet.events.raw.header import EvtHeader, decoded_size, read_header, read_start
 from evdet.events.raw.index import (
     EvtIndex,
     Stamp,
+    agrees,
     make_index,
     read_sidecar,
     stamp_of,
@@ -22,9 +24,6 @@ from evdet.events.raw.index import (
 )
 from evdet.events.raw.payload import payload_header
 from evdet.events.raw.state import (
-    BAD_TIME,
-    BAD_X,
-    BAD_Y,
     COORDINATE_BITS,
     DROPPED,
     LARGEST_STEP,
@@ -32,7 +31,6 @@ from evdet.events.raw.state import (
     NUM_EVENTS,
     OK,
     ORIGIN,
-    OUTSIDE,
     STATUS,
     WORD,
     State,
@@ -42,6 +40,8 @@ from evdet.events.raw.state import (
 from evdet.events.raw.triggers import find_triggers
 
 __all__ = ["RawFile", "open_payload", "open_raw"]
+
+_log = logging.getLogger(__name__)
 
 # The input and output of one step fit into the cache of a core.
 _CHUNK_BYTES = 1 << 18
@@ -84,6 +84,7 @@ class RawFile:
     def __init__(self, path: Path, header: EvtHeader, *, is_assumed: bool = False) -> None:
         self._path = path
         self._header = header
+        self._content = FileBytes(path)
         self._is_assumed = is_assumed
         self._index: EvtIndex | None = None
         self._start: tuple[int, int] | None = None
@@ -146,10 +147,7 @@ class RawFile:
     def incomplete_end(self) -> str:
         """Says that the file ends within a word; empty if it does not."""
         header = self._header
-        try:
-            num_bytes = max(self._path.stat().st_size - header.num_bytes, 0)
-        except OSError as error:
-            raise self._unreadable(error) from error
+        num_bytes = max(len(self._content) - header.num_bytes, 0)
         num_words, num_spare = divmod(num_bytes, header.encoding.bytes_per_word)
         if not num_spare:
             return ""
@@ -157,11 +155,6 @@ class RawFile:
             f"{self._path} ends within a word, at byte {self._byte_of(num_words)}, after "
             f"{num_spare} of its {header.encoding.bytes_per_word} bytes."
         )
-
-    @property
-    def is_mapped(self) -> bool:
-        """False: each interval needs to open the file and search."""
-        return False
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """Events in file order, in blocks of bounded size.
@@ -198,15 +191,16 @@ class RawFile:
 
     def triggers(self) -> Triggers:
         """The external triggers of the words before any damage."""
-        header = self._header
-        mapped = self._mapped()
-        num_words = min(
-            max(len(mapped) - header.num_bytes, 0) // header.encoding.bytes_per_word,
-            max(int(self._indexed().last[WORD]), 0),
-        )
-        num_numbers = num_words * header.encoding.bytes_per_word // header.encoding.dtype.itemsize
-        words = np.frombuffer(mapped, header.encoding.dtype, num_numbers, header.num_bytes)
-        return find_triggers(words, header.encoding)
+        encoding = self._header.encoding
+        num_words = max(int(self._indexed().last[WORD]), 0)  # before the damage
+
+        def chunks() -> Iterator[Words]:
+            with contextlib.suppress(RecordingError):
+                for first, words in self._chunks(0):
+                    num_sound = max(num_words - first, 0)
+                    yield words[: num_sound * encoding.bytes_per_word // encoding.dtype.itemsize]
+
+        return find_triggers(chunks(), encoding)
 
     def _indexed(self) -> EvtIndex:
         """The index: the loaded one, the one beside the file, or a new one."""
@@ -216,11 +210,35 @@ class RawFile:
                 stamp = self._stamp()
             except OSError as error:
                 raise self._unreadable(error) from error
-            self._index = read_sidecar(self._path, encoding, stamp)
+            self._index = self._read_sidecar(stamp)
             if self._index is None:
                 self._index = make_index(self._progress(), encoding)
                 write_sidecar(self._path, self._index, stamp)
         return self._index
+
+    def _read_sidecar(self, stamp: Stamp) -> EvtIndex | None:
+        """The index beside the file, if decoding agrees with it."""
+        index = read_sidecar(self._path, self._header.encoding, stamp)
+        if index is None:
+            return None
+        try:
+            is_true = agrees(index, self._replay, self._search_start())
+        except RecordingError:
+            return None  # decoding raises it again
+        if not is_true:
+            _log.warning("%s: the index beside it is of other events; it is made anew", self._path)
+        return index if is_true else None
+
+    def _replay(self, state: State, stop: int | None) -> State:
+        """The decoder's state at word `stop`, or at the end or the damage, from an earlier one."""
+        state = state.copy()
+        try:
+            for _ in self._decode(state, keeps_blocks=False, stop=stop):
+                pass
+        except RecordingError:
+            if state[STATUS] == OK:
+                raise  # not damaged words: the file cannot be read
+        return state
 
     def _stamp(self) -> Stamp:
         """The file's stamp, and what is assumed of it."""
@@ -235,7 +253,7 @@ class RawFile:
         if self._start is None:
             if self._index is None:
                 with contextlib.suppress(OSError):
-                    self._index = read_sidecar(self._path, self._header.encoding, self._stamp())
+                    self._index = self._read_sidecar(self._stamp())
             if self._index is not None:
                 self._start = self._index.start, int(self._index.last[ORIGIN])
             else:
@@ -265,18 +283,21 @@ class RawFile:
                 yield state, start
         yield state, start
 
-    def _decode(self, state: State, *, keeps_blocks: bool) -> Iterator[Events]:
+    def _decode(
+        self, state: State, *, keeps_blocks: bool, stop: int | None = None
+    ) -> Iterator[Events]:
         """Decode from `state` on, which is updated with each block.
 
         Args:
             state: the state to start from.
             keeps_blocks: whether blocks stay valid; otherwise each is overwritten by the next.
+            stop: end before this word; None reads all.
         """
         header = self._header
         width, height = self._limits()
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
         num = 0
-        for first, words in self._chunks(int(state[WORD])):
+        for first, words in self._chunks(int(state[WORD]), stop):
             end = first + words.nbytes // header.encoding.bytes_per_word
             while state[WORD] < end:
                 before = state.copy()
@@ -301,24 +322,25 @@ class RawFile:
         if num:
             yield out[:num]
 
-    def _chunks(self, first: int) -> Iterator[tuple[int, Words]]:
+    def _chunks(self, first: int, stop: int | None = None) -> Iterator[tuple[int, Words]]:
         """The complete words from word `first` on, in pieces, each with the index of its first."""
         encoding, num_header_bytes = self._header.encoding, self._header.num_bytes
-        mapped = self._mapped()
-        num_bytes = max(len(mapped) - num_header_bytes, 0)
-        num_words = num_bytes // encoding.bytes_per_word
-        for begin in range(first, num_words, _CHUNK_BYTES // encoding.bytes_per_word):
-            count = min(num_words - begin, _CHUNK_BYTES // encoding.bytes_per_word)
-            num_numbers = count * encoding.bytes_per_word // encoding.dtype.itemsize
-            words = np.frombuffer(mapped, encoding.dtype, num_numbers, self._byte_of(begin))
-            yield begin, words
-
-    def _mapped(self) -> mmap.mmap:
-        try:
-            with self._path.open("rb") as file:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: the file is empty now
-            raise self._unreadable(error) from error
+        content = self._content
+        num_words = max(len(content) - num_header_bytes, 0) // encoding.bytes_per_word
+        num_words = num_words if stop is None else min(num_words, stop)
+        per_chunk = _CHUNK_BYTES // encoding.bytes_per_word
+        with content.opened() as opened:
+            for begin in range(first, num_words, per_chunk):
+                wanted = min(num_words - begin, per_chunk) * encoding.bytes_per_word
+                data = opened.read_left(self._byte_of(begin), wanted)
+                num_whole = len(data) // encoding.bytes_per_word * encoding.bytes_per_word
+                if num_whole:
+                    yield (
+                        begin,
+                        np.frombuffer(data, encoding.dtype, num_whole // encoding.dtype.itemsize),
+                    )
+                if len(data) < wanted:
+                    raise opened.truncated()
 
     def _limits(self) -> tuple[int, int]:
         """Columns and rows of the sensor, or the format's largest."""
@@ -330,8 +352,8 @@ class RawFile:
         """Offset of a word in the file."""
         return self._header.num_bytes + word * self._header.encoding.bytes_per_word
 
-    def _unreadable(self, error: OSError | ValueError) -> RecordingError:
-        reason = getattr(error, "strerror", None) or error
+    def _unreadable(self, error: OSError) -> RecordingError:
+        reason = error.strerror or error
         return RecordingError(
             f"cannot read {self._path}: {reason}. Check its name, its permissions and its disk."
         )
@@ -339,25 +361,7 @@ class RawFile:
     def _damage(self, words: Words, first: int, before: State, state: State) -> RecordingError:
         """The error of a chunk whose decoding from `before` ended in the damaged `state`."""
         byte = self._byte_of(self._damaged_word(words, first, before))
-        t, size = int(state[BAD_TIME]), self._header.size
-        if state[STATUS] == OUTSIDE:
-            where = f"the sensor {size}" if size else "the 2048 columns of the format"
-            if self._is_assumed:
-                return RecordingError(
-                    f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at "
-                    f"byte {byte}, lies outside {where}. The file is damaged, or --sensor-size "
-                    "or --format is wrong."
-                )
-            return RecordingError(
-                f"{self._path}: an event at x={state[BAD_X]}, y={state[BAD_Y]}, t={t} us, at byte "
-                f"{byte}, lies outside {where}. The file is damaged, or its header states the "
-                "wrong geometry: give the right one (--sensor-size WxH), or use the events before."
-            )
-        return RecordingError(
-            f"{self._path}: time steps back from {state[LATEST]} to {t} us at byte {byte}, by "
-            f"more than {MAX_STEP_BACK} us. The file is damaged, or recordings were joined: split "
-            "it there, or use the events before."
-        )
+        return damage_error(self._path, byte, state, self._header.size, is_assumed=self._is_assumed)
 
     def _damaged_word(self, words: Words, first: int, before: State) -> int:
         """Index of the word at which decoding of the chunk fails, found by bisection."""

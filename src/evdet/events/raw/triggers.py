@@ -4,6 +4,7 @@ The kernels that decode events stay as fast as they are: they pass over the word
 """
 
 import typing
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -17,29 +18,33 @@ _EXT_TRIGGER = 10
 _TIME_LOW = 6
 _OTHERS = 14
 _CONTINUED = 15
-_PIECE = 1 << 20  # words
+# What is kept between pieces of words, beside the slots of the decoder.
+_T, _AFTER_OTHERS, _NUM_SKIPPED = range(3)
 
 
-def find_triggers(words: Words, encoding: EvtFormat) -> Triggers:
+def find_triggers(pieces: Iterable[Words], encoding: EvtFormat) -> Triggers:
     """Find the external triggers of a whole file; those before its first TIME_HIGH have no time.
 
     Args:
-        words: all words, as records of `encoding.dtype`.
+        pieces: all words, in pieces, as records of `encoding.dtype`.
         encoding: how they are written.
     """
     # Of an EVT2.1 word only the more significant half, which is like a word of EVT2.
     is_double = encoding.bytes_per_word == 8
     first, step = (0 if encoding.halves_swapped else 1, 2) if is_double else (0, 1)
     shift = 12 if encoding.bytes_per_word == 2 else 28
-    bits = words["bits"][first::step]
-    pieces = (bits[at : at + _PIECE] >> shift for at in range(0, len(bits), _PIECE))
-    num = sum(int(np.count_nonzero(kinds == _EXT_TRIGGER)) for kinds in pieces)
-    out = np.empty(num, TRIGGER_DTYPE)
-    if encoding.bytes_per_word == 2:
-        num = _find_in_evt3(words, new_state(), out)
-    else:
-        num = _find_in_evt2(words, new_state(), out, first, step)
-    return out[: int(num)]
+    state, kept = new_state(), np.zeros(3, np.int64)
+    found = [np.empty(0, TRIGGER_DTYPE)]
+    for words in pieces:
+        kinds = words["bits"][first::step] >> shift
+        out = np.empty(int(np.count_nonzero(kinds == _EXT_TRIGGER)), TRIGGER_DTYPE)
+        if encoding.bytes_per_word == 2:
+            num = _find_in_evt3(words, state, kept, out)
+        else:
+            num = _find_in_evt2(words, state, out, first, step)
+        if num:
+            found.append(out[: int(num)])
+    return np.concatenate(found)
 
 
 @kernel
@@ -56,30 +61,34 @@ def _find_in_evt2(words, state, out, first, step):
             out[n].id = (word >> 8) & 0x1F
             out[n].p = word & 1
             n += 1
+    state[HIGH_TIME], state[HIGH] = high_time, high
     return n
 
 
 @kernel
 @typing.no_type_check
-def _find_in_evt3(words, state, out):
+def _find_in_evt3(words, state, kept, out):
     high_time, high, n = state[HIGH_TIME], state[HIGH], 0
-    t, others, i = high_time, -2, 0
-    while i < len(words):
+    t, is_after_others, num_skipped = kept[_T], kept[_AFTER_OTHERS] == 1, kept[_NUM_SKIPPED]
+    for i in range(len(words)):
+        if num_skipped:
+            num_skipped -= 1
+            continue
         word = np.int64(words[i].bits)
         kind, value = word >> 12, word & 0xFFF
-        i += 1
         if kind == _TIME_LOW:
             t = high_time + value
         elif kind == TIME_HIGH and value != high:
             high, high_time = unwrap(state, value, high, high_time, 12, 12)
             t = high_time
-        elif kind == _OTHERS:
-            others = i
-        elif kind == _CONTINUED:
-            i += 2 * (others == i - 1)  # as the decoder of events does
+        elif kind == _CONTINUED and is_after_others:
+            num_skipped = 2  # as the decoder of events does
         elif kind == _EXT_TRIGGER and high >= 0:
             out[n].t = t
             out[n].id = (value >> 8) & 0xF
             out[n].p = value & 1
             n += 1
+        is_after_others = kind == _OTHERS
+    state[HIGH_TIME], state[HIGH] = high_time, high
+    kept[_T], kept[_AFTER_OTHERS], kept[_NUM_SKIPPED] = t, is_after_others, num_skipped
     return n
