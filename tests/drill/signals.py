@@ -226,8 +226,8 @@ def _two_new_trainings(folder: Path) -> str | None:
     words = ("train", "--config", "run.yaml", "--root-dir", "run")
     both = [Command(words, folder) for _ in range(2)]
     last = folder / "run/checkpoints/last.ckpt"
-    both[0].wait_for(last.exists)
-    both[1].wait_for(last.exists)
+    both[0].wait_for(lambda: last.exists() or not both[1].runs)
+    both[0].wait_for(lambda: not both[1].runs, seconds=30)
     ended = [one for one in both if not one.runs]
     if len(ended) != 1:
         return f"{len(ended)} of two trainings were refused"
