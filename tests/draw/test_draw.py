@@ -426,7 +426,7 @@ def write_noise(path, *, limit=0, end="close"):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", [1, 1000, 3000, 100_000, 300_000])
+@pytest.mark.parametrize("missing", [1, 1000, 3000, 100_000, 250_000])
 def test_a_video_that_fills_the_disk_plays_what_was_written(tmp_path, missing):
     assert write_noise(tmp_path / "whole.mp4").returncode == 0
     size = (tmp_path / "whole.mp4").stat().st_size
@@ -440,6 +440,12 @@ def test_a_video_that_fills_the_disk_plays_what_was_written(tmp_path, missing):
         assert len(list(video.decode(video.streams.video[0]))) == len(found)
     assert found == whole[: len(found)]
     assert 150 * (size - missing) / size - 5 < len(found) <= 150
+
+
+@pytest.mark.slow
+def test_a_video_without_a_frame_on_a_full_disk_is_no_file(tmp_path):
+    assert write_noise(tmp_path / "x.mp4", limit=1500).returncode == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

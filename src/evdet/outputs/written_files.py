@@ -46,17 +46,19 @@ def prepare_files(
         ValueError: a file is read, or is to be written twice.
     """
     inputs = _Inputs(path for path in read if path is not None)
-    written: dict[str | tuple[int, int], Path] = {}
+    written: dict[str, Path] = {}
     outputs = [*(path for path in named if path is not None), *derived]
     for path in outputs:
         reason = inputs.reason(path)
         if reason is not None:
             raise ValueError(f"cannot write {path}: {reason}; name another file")
-        for mark in _marks(path):
-            if mark in written:
-                what = "" if str(written[mark]) == str(path) else f" (also as {written[mark]})"
+        # Hard links to one file, as best.ckpt and last.ckpt may be, are replaced one by one.
+        places = [mark for mark in _marks(path) if isinstance(mark, str)]
+        for place in places:
+            if place in written:
+                what = "" if str(written[place]) == str(path) else f" (also as {written[place]})"
                 raise ValueError(f"cannot write {path}: it is named twice as an output{what}")
-        written |= dict.fromkeys(_marks(path), path)
+        written |= dict.fromkeys(places, path)
     remove_leftovers(outputs)
 
 
