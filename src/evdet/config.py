@@ -345,7 +345,7 @@ def config_from_params(
             near = difflib.get_close_matches(shown, fields, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigError(f"unknown field {shown} in the configuration.{hint}")
-    if values.get("precision") in (16, 32):
+    if type(values.get("precision")) is int and values["precision"] in (16, 32):
         values["precision"] = str(values["precision"])
     try:
         checked = {name: as_declared(name, fields[name].type, v) for name, v in values.items()}
