@@ -10,7 +10,7 @@ from evdet.draw import encode_png
 from evdet.metrics import average_precision
 from evdet.runs import RunFolder
 
-WRONG = (None, True, -1, 3, 1e308, float("nan"), "x", "", [], [[]], {}, {"a": 1}, [None], "../x")
+WRONG = (None, True, -1, 2.5, 1e308, float("nan"), "x", "", [], [[]], {}, {"a": 1}, [None], "../x")
 GROUP = {"label": "0", "low": 0.0, "high": 4.0, "num_truths": 2, "ap": 0.5, "ap50": None}
 
 

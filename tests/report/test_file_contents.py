@@ -102,7 +102,7 @@ def alter_one_value(tmp_path_factory, data):
 
 
 @given(st.data())
-@settings(max_examples=4)
+@settings(max_examples=4, derandomize=True)
 def test_an_altered_value_never_ends_in_a_traceback(tmp_path_factory, data):
     alter_one_value(tmp_path_factory, data)
 
