@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from torch.testing import assert_close
 
 from evdet.models.state_space import S5, S5Block, hippo_eigenvalues
-from models.rvt.published_s5 import remade_weight
+from models.rvt.published_numbers import remade_weight
 
 PUBLISHED = {
     "s5.eigenvalues": "s5.seq.Lambda",

@@ -4,7 +4,6 @@ The numbers to compare with were made by running the MIT-licensed code of uzh-rp
 with these weights and inputs, on a CPU in float32.
 """
 
-import zlib
 from collections import namedtuple
 from functools import cache
 
@@ -15,6 +14,7 @@ import torch
 from evdet.detectors import import_rvt, published_name
 from evdet.detectors.checkpoints import load_network
 from evdet.models.rvt import RVT, RVT_PLANS
+from models.rvt.published_numbers import remade_weight
 
 SEEDS = {"tiny": 11, "small": 12, "base": 13}
 Remade = namedtuple("Remade", "detector clip")
@@ -25,24 +25,6 @@ def published_shapes(size):
     with torch.device("meta"):
         weights = RVT(RVT_PLANS[f"RVT-{size.title()}"], 20, 2).state_dict()
     return {published_name(name): tuple(weight.shape) for name, weight in weights.items()}
-
-
-def remade_weight(key, shape, seed):
-    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
-    n = rng.standard_normal(shape).astype(np.float32)
-    if key.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    if key.endswith(".gamma"):
-        n = 0.5 + 0.1 * n
-    elif key.endswith("running_var"):
-        n = 1 + 0.1 * np.abs(n)
-    elif key.endswith(("running_mean", ".bias")):
-        n = 0.1 * n
-    elif n.ndim == 1:
-        n = 1 + 0.1 * n
-    else:
-        n = n / np.sqrt(np.prod(shape[1:]))
-    return torch.from_numpy(np.asarray(n, np.float32))
 
 
 def remade_clip(seed):

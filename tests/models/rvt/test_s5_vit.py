@@ -13,7 +13,7 @@ from torch.testing import assert_close
 from evdet.detectors import import_rvt, published_name
 from evdet.detectors.checkpoints import load_network
 from evdet.models.rvt import RVT, S5_VIT_PLANS, RVTPlan
-from models.rvt.published_s5 import remade_weight
+from models.rvt.published_numbers import assert_losses_are, remade_weight
 
 SEEDS = {"small": 32, "base": 33}
 SIZES = ["small", "base"]
@@ -150,25 +150,19 @@ def test_a_stream_of_single_frames_gives_the_numbers_of_the_clip(size, remade):
 @pytest.mark.parametrize("size", SIZES)
 def test_losses_and_gradients_are_the_originals(size, remade):
     detector, clip, golden = remade(size)
-    detector = copy.deepcopy(detector).train()
-    frames = [from_golden(torch.from_numpy(frame)) for frame in golden["labels"]]
-    labels = [frames[at : at + 2] for at in range(0, 8, 2)]
-    losses, _ = detector.compute_loss({"inputs": clip, "labels": labels})
-    sum(losses.values()).backward()
-
-    found = [losses[name].item() for name in ("loc_loss", "obj_loss", "cls_loss")]
-    wanted = [golden[f"loss_{name}"] for name in ("iou_loss", "conf_loss", "cls_loss")]
-    np.testing.assert_allclose(found, wanted, rtol=1e-4)
-    weights = {published_name(name): weight for name, weight in detector.named_parameters()}
-    norms = [name.removeprefix("grad_") for name in golden if name.startswith("grad_")]
-    assert norms
-    for name in norms:
-        grad = weights[f"mdl.{name}"].grad
-        assert grad.norm().item() == pytest.approx(float(golden[f"grad_{name}"]), rel=1e-3), name
+    assert_losses_are(golden, copy.deepcopy(detector).train(), clip, gradients=1e-3)
 
 
-def from_golden(rows):
-    """Rows of class, cx, cy, w, h, padded with zeros -> x1 y1 x2 y2 label."""
-    rows = rows[rows[:, 3] > 0]
-    centre, half = rows[:, 1:3], rows[:, 3:5] / 2
-    return torch.cat([centre - half, centre + half, rows[:, :1] + 1], dim=1)
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@torch.no_grad()
+def test_head_outputs_are_the_originals(size, remade):
+    detector, clip, golden = remade(size)
+    features, _ = detector.extract(clip)
+    outputs = detector.head(detector.neck([level[-2:] for level in features[1:]]))
+    chances = torch.cat([outputs.objectness[..., None], outputs.class_logits], -1).sigmoid()
+    table = torch.cat([outputs.boxes_cxcywh, chances], dim=-1).double().numpy()
+    assert table.shape == tuple(golden["outputs_shape"])
+    near(table[0, :50], golden["outputs_first"])
+    near(table[1, -50:], golden["outputs_last"])
+    np.testing.assert_allclose(table.sum(axis=(0, 1)), golden["outputs_sum"], rtol=1e-4)
