@@ -136,6 +136,15 @@ def test_features_are_the_originals_at_any_duration(size, kind, remade):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 @torch.no_grad()
+def test_the_released_code_gives_what_a_memory_that_was_forgotten_gives(size, remade):
+    detector, clip, golden = remade(size)
+    forgotten, _ = detector.extract(clip[golden["half"] :])
+    assert_features(forgotten, golden, "replay_")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@torch.no_grad()
 def test_a_stream_of_single_frames_gives_the_numbers_of_the_clip(size, remade):
     detector, clip, _ = remade(size)
     memory, features = None, []
