@@ -230,3 +230,23 @@ def test_a_sensor_size_is_two_numbers(text):
 
 def test_a_field_by_its_name_of_version_0_1_0_is_read():
     assert config_from_params({"noise_window": 700}).background_filter == 700
+
+
+@pytest.mark.parametrize("ends", [[10_000], [10_000, 50_000, 100_000], [0, 10], [20, 10], [-5, -1]])
+def test_a_range_of_time_bins_is_two_durations_in_order(ends):
+    with pytest.raises(ConfigError, match="delta_t_range must be two durations in microseconds"):
+        config_from_params({"delta_t_range": ends})
+
+
+@pytest.mark.parametrize(
+    "ends", ["10000", 10_000, [10_000, "x"], [1.5, 2], [True, 2], [1, 1 << 70]]
+)
+def test_what_is_no_list_of_integers_is_no_range(ends):
+    with pytest.raises(ConfigError, match="delta_t_range must be a list of integers, got"):
+        config_from_params({"delta_t_range": ends})
+
+
+def test_a_range_of_time_bins_survives_its_file(tmp_path):
+    config = DetectionConfig(delta_t_range=(10_000, 100_000))
+    write_config(config, tmp_path / "config.yaml")
+    assert read_config(tmp_path / "config.yaml") == config

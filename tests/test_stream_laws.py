@@ -33,7 +33,9 @@ SMALL = {
 DETECTORS = {
     **{name: {"feature_extractor": name} for name in FEATURE_EXTRACTORS},
     "RVT-Tiny": {"detector": "RVT-Tiny"},
+    "S5-ViT-Tiny": {"detector": "S5-ViT-Tiny"},
 }
+KNOW_TIME = ["VanillaS5", "S5-ViT-Tiny"]
 PARTS = {
     "ConvLSTM": partial(ConvLSTM, C, 4, 2),
     "ConvGRU": partial(ConvGRU, C, 4, 2),
@@ -68,13 +70,14 @@ def detector_of(name, dtype=torch.float32):
 def step_of(name):
     """A function (clip, memory) -> (list of tensors that begin with T and B, memory)."""
 
-    def step(clip, memory=None):
+    def step(clip, memory=None, durations=None):
         with torch.no_grad():
             if name in PARTS:
                 out, memory = part_of(name).step(clip, memory)
                 out = [out] if isinstance(out, torch.Tensor) else out
             else:
-                *out, memory = detector_of(name.removeprefix("detector ")).predict(clip, memory)
+                detector = detector_of(name.removeprefix("detector "))
+                *out, memory = detector.predict(clip, memory, durations=durations)
         shape = clip.shape[:2]
         return [x if x.shape[:2] == shape else x.unflatten(0, shape) for x in out], memory
 
@@ -100,7 +103,8 @@ def play(step, clips, memory=None):
 
 
 def assert_equal(first, second):
-    assert_close(first, second, atol=1e-5, rtol=1e-5)
+    # Boxes are in pixels, of frames of 48.
+    assert_close(first, second, atol=5e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -156,6 +160,64 @@ def test_the_memory_has_one_tensor_a_name_and_one_row_a_lane(name):
     _, memory = step_of(name)(clip_of(0, 1))
     assert len(memory) == len(part.memory_names) == len(set(part.memory_names))
     assert all(len(tensor) == B and tensor.dim() == 4 for tensor in memory)
+
+
+def durations_of(seed, num_frames=6):
+    """From 5 ms to 500 ms, another for each frame of each lane."""
+    exponents = torch.rand(num_frames, B, generator=torch.manual_seed(seed))
+    return 5_000 * 100**exponents
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@given(cuts=CUTS, seed=SEEDS)
+@example(cuts=ALL_CUTS, seed=0)
+@FEW
+def test_a_stream_of_irregular_durations_cut_anywhere_equals_the_whole(name, cuts, seed):
+    step, clip, durations = step_of(f"detector {name}"), clip_of(seed), durations_of(seed)
+    whole, expected = step(clip, None, durations)
+    memory, outputs = None, []
+    for piece in pieces(torch.arange(6), cuts):
+        out, memory = step(clip[piece], memory, durations[piece])
+        outputs.append(out)
+    assert_equal([torch.cat(parts) for parts in zip(*outputs, strict=True)], whole)
+    assert_equal(memory, expected)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_lanes_do_not_see_each_others_durations(name):
+    step, clip, durations = step_of(f"detector {name}"), clip_of(0, 3), durations_of(0, 3)
+    out, memory = step(clip, None, durations)
+    for lane in range(B):
+        alone = slice(lane, lane + 1)
+        own, own_memory = step(clip[:, alone], None, durations[:, alone])
+        assert_equal([x[:, alone] for x in out], own)
+        assert_equal([x[alone] for x in memory], list(own_memory))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_only_a_memory_that_knows_time_depends_on_durations(name):
+    assert detector_of(name).knows_time == (name in KNOW_TIME)
+    step, clip = step_of(f"detector {name}"), clip_of(0, 3)
+    (_, scores), _ = step(clip)
+    as_trained = torch.full((3, B), float(detector_of(name).frame_spec.delta_t))
+    assert_close(step(clip, None, as_trained)[0][1], scores)
+    other, _ = step(clip, None, as_trained / 4)
+    assert torch.equal(other[1], scores) == (name not in KNOW_TIME)
+
+
+@pytest.mark.parametrize("name", KNOW_TIME)
+@pytest.mark.parametrize("duration", [0.0, -1.0])
+def test_a_frame_without_a_duration_is_refused(name, duration):
+    with pytest.raises(ValueError, match=f"more than 0 microseconds, got {duration:g}"):
+        step_of(f"detector {name}")(clip_of(0, 1), None, torch.full((1, B), duration))
+
+
+def test_durations_need_those_of_the_training():
+    detector = build_detector(DetectionConfig(**SMALL, **DETECTORS["VanillaS5"])).eval()
+    detector.frame_spec = None
+    detector.predict(clip_of(0, 1))
+    with pytest.raises(ValueError, match="give it a frame_spec"):
+        detector.predict(clip_of(0, 1), durations=torch.ones(1, B))
 
 
 def detect_all(name, clips):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from evdet.boxes import box_area, clip_boxes, to_box_events
 from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.models import DetectorProtocol, device_of
+from evdet.models import DetectorProtocol, device_of, step_timed, takes_durations
 from evdet.shapes import BoxEvents
 from evdet.sources import FrameStream, StreamedFrame, open_frames
 
@@ -114,7 +114,8 @@ def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> Fra
     """Get the frame spec of a detector for `open_frames` and `open_live`.
 
     Args:
-        detector: any; a warning is logged where `delta_t` is not that of its training.
+        detector: any; a warning is logged where `delta_t` is not that of its training and the
+            detector does not know time.
         delta_t: duration of a time bin, or from one image to the next, in microseconds; None
             takes that of the training.
 
@@ -125,7 +126,7 @@ def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> Fra
         ValueError: the detector has no `frame_spec`.
     """
     spec = frame_spec_of(detector)
-    if delta_t is not None and delta_t != spec.delta_t:
+    if delta_t is not None and delta_t != spec.delta_t and not takes_durations(detector):
         words = ("fewer", "faster") if delta_t < spec.delta_t else ("more", "slower")
         _log.warning(
             "the detector was trained on time bins of %d us, and these have %d us: they hold %s "
@@ -160,7 +161,11 @@ def _play(
     for clip in _cut_clips(stream, num_tbins):
         # Not around the yield below: the caller's code may need gradients.
         with torch.no_grad():
-            found, memory = detector.step(_to_tensor(clip, detector), memory, thresholds=thresholds)
+            frames = _to_tensor(clip, detector)
+            durations = torch.tensor([[float(frame.delta_t)] for frame in clip]).to(frames.device)
+            found, memory = step_timed(
+                detector, frames, memory, durations=durations, thresholds=thresholds
+            )
         for frame, (detections,) in zip(clip, found, strict=True):
             boxes = _to_source(detections, frame.t, stream)
             if tracker is not None:

@@ -79,15 +79,21 @@ def as_declared(name: str, wanted: Any, value: Any) -> Any:
 
     Args:
         name: of the field, for messages.
-        wanted: its type: bool, int, float or str; any other stands for a list of names.
+        wanted: its type: bool, int, float, str, or a tuple of integers; any other stands for a list
+            of names.
         value: as YAML or a checkpoint has it; a whole number may stand for a float.
 
     Returns:
-        The value; a list as a tuple of texts.
+        The value; a list as a tuple.
 
     Raises:
         ValueError: it is of another type, or longer than any field is.
     """
+    if wanted == tuple[int, ...]:
+        are_numbers = isinstance(value, (list, tuple)) and all(map(_is_integer, value))
+        if not are_numbers or len(value) > _MAX_NAMES:
+            raise ValueError(f"{name} must be a list of integers, got {shorten_value(value)}")
+        return tuple(value)
     if wanted not in (bool, int, float, str):
         if not isinstance(value, (list, tuple)) or len(value) > _MAX_NAMES:
             raise ValueError(f"{name} must be a list of names, got {shorten_value(value)}")
@@ -96,7 +102,7 @@ def as_declared(name: str, wanted: Any, value: Any) -> Any:
                 raise ValueError(f"{name} must be a list of names, and has {shorten_value(item)}")
         # YAML reads an unquoted 3 as a number, but classes are names.
         return tuple(str(item) for item in value)
-    is_number = type(value) is int and abs(value) < 1 << 63
+    is_number = _is_integer(value)
     if wanted is float and is_number:
         return float(value)
     fits = type(value) is wanted and (
@@ -108,6 +114,10 @@ def as_declared(name: str, wanted: Any, value: Any) -> Any:
             f"({type(value).__name__})"
         )
     return value
+
+
+def _is_integer(value: object) -> bool:
+    return type(value) is int and abs(value) < 1 << 63
 
 
 def shorten_value(value: object) -> str:

@@ -9,9 +9,12 @@ import yaml
 
 from evdet.build import build_detector
 from evdet.cli import main
+from evdet.cli.score import describe_load
 from evdet.config import DetectionConfig, config_to_yaml
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.metrics import average_precision
+from evdet.runs import RunFolder
 
 SMALL = {
     "feature_base": 2, "feature_channels_out": 4, "num_levels": 2, "head_channels": 4,
@@ -60,6 +63,28 @@ def test_a_configuration_is_measured_from_events_to_boxes(config, capsys):
         "raw events to boxes", "eager", "fold", "half needs an accelerator", "torch",
     ):  # fmt: skip
         assert part in text, part
+
+
+def test_a_run_that_was_scored_at_several_rates_shows_how_busy_it_is_at_each(tmp_path):
+    run = RunFolder(tmp_path)
+    assert describe_load(tmp_path, 5.0) == []
+    one = {"rate": 100.0, "delta_t": 10_000, "mAP": 0.25, "mAP50": None, "num_frames": 8}
+    scores = average_precision([], [], ["car"]).as_dict()
+    run.write_evaluation({**scores, "rates": []})
+    assert describe_load(tmp_path, 5.0) == []
+    run.write_evaluation({**scores, "rates": [one]})
+    assert describe_load(tmp_path, 5.0)[-1].split() == [
+        "100",
+        "Hz",
+        "10",
+        "ms",
+        "0.250",
+        "-",
+        "50%",
+    ]
+    run.write_evaluation({**scores, "rates": [{**one, "delta_t": "x"}]})
+    with pytest.raises(ValueError, match="is damaged"):
+        describe_load(tmp_path, 5.0)
 
 
 def test_everything_is_written_as_json(config, drive, tmp_path, capsys):

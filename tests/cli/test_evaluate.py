@@ -107,6 +107,36 @@ def test_an_evaluation_of_some_classes_has_a_report(capsys, tmp_path, checkpoint
     assert "1 class, scored on 4 frames of the test recordings" in page
 
 
+def test_other_frame_rates_are_scored_by_the_same_protocol_and_reported(
+    capsys, tmp_path, checkpoint
+):
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--no-count-events"]
+    numbers = tmp_path / "numbers.json"
+    assert main([*words, "--rates", "100", "20", "2", "20", "--json", str(numbers)]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"\n2 Hz +500 ms .+\n20 Hz +50 ms .+\n100 Hz +10 ms ", shown)
+    assert "trained at 20 Hz; its memory does not know how long a frame lasts" in shown
+    rates = json.loads(numbers.read_text())["rates"]
+    assert [(one["rate"], one["delta_t"]) for one in rates] == [
+        (2.0, 500_000), (20.0, 50_000), (100.0, 10_000),
+    ]  # fmt: skip
+    # At 2 Hz both label times of a recording lie in one time bin.
+    assert [one["num_frames"] for one in rates] == [2, 4, 4]
+    kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert kept["rates"] == rates
+    assert rates[1]["mAP"] == kept["mAP"]
+    assert main(["report", str(tmp_path)]) == 0
+    assert "mAP by frame rate" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf", "1e9"])
+def test_what_is_no_frame_rate_is_refused(capsys, tmp_path, checkpoint, rate):
+    status, answer = refused(capsys, [checkpoint, "--output-dir", tmp_path, "--rates", "20", rate])
+    assert status == 2
+    assert "--rates must be from 0.01 to 100000 frames per second, got" in answer
+    assert not (tmp_path / "evaluation").exists()
+
+
 def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, checkpoint):
     words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path), "--no-count-events"]
     assert main([*words, "--protocol", "rvt-gen1"]) == 2

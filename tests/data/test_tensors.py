@@ -11,6 +11,7 @@ import torch
 from evdet.boxes import BOX_DTYPE
 from evdet.data.augment.augmentation import AugmentRules
 from evdet.data.clips import FrameSource
+from evdet.data.drawn_durations import DurationRange
 from evdet.data.folder import open_folder
 from evdet.data.frames_file import is_metavision_tensors
 from evdet.data.random_clips import RandomClips
@@ -294,3 +295,11 @@ def test_frames_are_told_from_events(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
     assert not is_metavision_tensors(tmp_path / "text.h5")
     assert not is_metavision_tensors(tmp_path / "missing.h5")
+
+
+@pytest.mark.parametrize("streams", [SequentialClips, RandomClips])
+def test_frames_that_others_made_keep_their_duration(tmp_path, streams):
+    write_metavision(tmp_path, "a", frames_of(6), times=[100_000])
+    source = open_tensors(open_folder(tmp_path), "train", num_tbins=T)
+    with pytest.raises(ValueError, match="keep this duration: leave the range of delta_t out"):
+        streams(source=source, durations=DurationRange(10_000, 100_000))

@@ -43,6 +43,10 @@ def write_run(folder):
                 **{"num_recordings": 1, "num_frames": 2, "num_truths": 3, "delta_t": 50_000},
                 **{"score_thresh": 0.5, "max_detections": 100, "size": [60, 80]},
             },
+            "rates": [
+                {"rate": 10.0, "delta_t": 100_000, "mAP": 0.5, "mAP50": None, "num_frames": 4},
+                {"rate": 100.0, "delta_t": 10_000, "mAP": 0.25, "mAP50": 0.5, "num_frames": 8},
+            ],
             "tracks": {"HOTA": 0.5, "MOTA": -0.5, "IDF1": 0.5},
             "confusion": [[0, 1], [2, 3]],
             "pictures": {"best": [{"file": "best-00.png", "caption": "a", "heading": "b"}]},

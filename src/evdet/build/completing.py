@@ -59,7 +59,7 @@ def complete_config(config: DetectionConfig) -> DetectionConfig:
 
 
 def _refuse_reading_options(config: DetectionConfig) -> None:
-    names = ("sensor_size", "format", "time_unit", "columns", "stream")
+    names = ("sensor_size", "format", "time_unit", "columns", "stream", "delta_t_range")
     given = next((name for name in names if getattr(config, name)), None)
     if given is not None:
         raise ConfigError(

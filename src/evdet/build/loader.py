@@ -15,6 +15,7 @@ from evdet.build.completing import read_options, require_complete
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import (
     DatasetFolder,
+    DurationRange,
     FrameSource,
     MixedLoader,
     RandomClips,
@@ -98,7 +99,10 @@ def build_loader(
         forwards = dataclasses.replace(
             forwards, zoom_in_prob=0.0, zoom_out_prob=config.stream_zoom_out
         )
-    streams = SequentialClips(source=source, augment=forwards, seed=config.seed)
+    durations = _durations(config) if split == "train" else None
+    streams = SequentialClips(
+        source=source, augment=forwards, seed=config.seed, durations=durations
+    )
     if sampling == "stream":
         return load(streams, config.batch_size)
     if config.batch_size < 2:
@@ -168,6 +172,7 @@ def _frames_to_play(
         rules=rules,
         sensor_size=parse_size(config.sensor_size) if config.sensor_size else None,
         frame_period=config.frame_period or config.delta_t,
+        any_duration=split == "train" and bool(config.delta_t_range),
         strict=config.strict,
     )
 
@@ -176,7 +181,17 @@ def _random_clips(
     config: DetectionConfig, source: FrameSource, augment: AugmentRules | None
 ) -> RandomClips:
     num_clips = max(1, config.max_frames_per_epoch // config.num_tbins)
-    return RandomClips(source=source, num_clips=num_clips, augment=augment, seed=config.seed)
+    return RandomClips(
+        source=source,
+        num_clips=num_clips,
+        augment=augment,
+        seed=config.seed,
+        durations=_durations(config),
+    )
+
+
+def _durations(config: DetectionConfig) -> DurationRange | None:
+    return DurationRange(*config.delta_t_range) if config.delta_t_range else None
 
 
 def _augment_rules(config: DetectionConfig) -> AugmentRules:

@@ -26,6 +26,7 @@ from evdet.cli.options import (
     check_writable,
     default,
 )
+from evdet.cli.score import describe_load
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
@@ -130,7 +131,8 @@ def bench(options: BenchOptions) -> None:
     notes += [] if without is None else [f"{'':18}{without}"]
     lines = [f"{'model':18}{options.model}: {weights}", *notes]
     lines += [f"{name:18}{value}" for name, value in environment.items()]
-    print("\n".join([*lines, describe_speed(report)]))
+    load = describe_load(options.model, report.stages.window.p50)
+    print("\n".join([*lines, describe_speed(report), *load]))
     content: dict[str, Any] = {
         "model": str(options.model),
         "weights": weights,

@@ -28,7 +28,14 @@ from evdet.cli.options import (
     check_writable,
     default,
 )
-from evdet.cli.score import check_has_truth, describe_scores, describe_tracks
+from evdet.cli.score import (
+    check_has_truth,
+    check_rates,
+    describe_rates,
+    describe_scores,
+    describe_tracks,
+    measure_rates,
+)
 from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
@@ -37,7 +44,9 @@ from evdet.evaluation import (
     DataStatistics,
     EvaluatedDetector,
     Evaluation,
+    PlayedAt,
     PlayedRecording,
+    RateScore,
     describe_folder,
     describe_truth,
     evaluate as score,
@@ -82,6 +91,8 @@ class EvaluateOptions:
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recordings; by default as the training did, if --dataset-path is left out."""
+    rates: Annotated[tuple[float, ...], default("none", "HZ ...")] = ()
+    """Frame rates to score at besides the training's, in frames per second: 10 20 50 100."""
     count_events: bool = True
     """Count the events in every box, for the curve over them; reads recordings twice."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -106,6 +117,7 @@ def evaluate(options: EvaluateOptions) -> None:
     check_writable(options.json)
     check_result_folder(options.output_dir)
     _check_apart(options, options.dataset_path)
+    check_rates(options.rates)
     protocol = get_protocol(options.protocol)
     options.tracking.check()
     evaluated = open_evaluated(
@@ -157,6 +169,15 @@ def _evaluate_into(
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
+    rates: list[RateScore] = []
+    if options.rates:
+        rates = measure_rates(
+            evaluated,
+            config,
+            options.rates,
+            lambda at: _played_at(at, options),
+            protocol=protocol,
+        )
     video = keep_video(run, evaluated, config, options.split, thresholds)
     ignored = Counter[str]()
     for recording in played or []:
@@ -176,14 +197,18 @@ def _evaluate_into(
         **scores,
         "curves": further.curves,
         "tracks": further.tracks,
+        "rates": [one.as_dict() for one in rates],
         "data": _statistics(config, evaluation, options.split).as_dict(),
     }
     keep_evaluation(run, evaluation, numbers)
     if options.json is not None:
-        write_text(options.json, json.dumps({**scores, "tracks": further.tracks}, indent=1) + "\n")
+        asked = {name: numbers[name] for name in ("tracks", "rates")}
+        write_text(options.json, json.dumps({**scores, **asked}, indent=1) + "\n")
     print(describe_scores(evaluation.scores))
     if further.tracks is not None:
         print(describe_tracks(further.tracks))
+    if rates:
+        print(describe_rates(rates, evaluated))
     print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
 
 
@@ -311,6 +336,17 @@ def _played(
     )
 
 
+def _played_at(config: DetectionConfig, options: EvaluateOptions) -> PlayedAt:
+    """The same recordings in the time bins of a configuration."""
+    loader = build_loader(config, options.split)
+    batches: Iterable[Batch] = loader
+    if options.frames is not None:
+        # As long as at the training's rate.
+        frames = options.frames * config.frame_period / config.delta_t
+        batches = _FirstBatches(loader, _batches_of(loader, config, frames))
+    return PlayedAt(batches, _played(config, loader, options.split))
+
+
 @dataclass(frozen=True)
 class _FirstBatches:
     """The first batches of a loader, in every iteration."""
@@ -327,10 +363,14 @@ def _with_progress(
 ) -> Iterable[Batch]:
     num_batches = len(loader)
     if config.dataset_path != TOY_PROBLEM and frames is not None:
-        num_batches = min(num_batches, math.ceil(frames / (config.num_tbins * config.batch_size)))
+        num_batches = _batches_of(loader, config, frames)
     batches = _FirstBatches(loader, num_batches)
     # Not an iterator: a type checker may consume a batch of it.
     shown: Iterable[Batch] = tqdm(
         batches, desc="Evaluating", unit="batch", total=num_batches, leave=False
     )
     return shown
+
+
+def _batches_of(loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: float) -> int:
+    return min(len(loader), math.ceil(frames / (config.num_tbins * config.batch_size)))

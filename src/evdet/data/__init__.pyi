@@ -8,6 +8,7 @@ from .batch import (
 )
 from .check import CheckReport as CheckReport, Finding as Finding, check_folder as check_folder
 from .clips import FrameSource as FrameSource, LabeledRecording as LabeledRecording
+from .drawn_durations import DurationRange as DurationRange
 from .folder import (
     SPLITS as SPLITS,
     DatasetFolder as DatasetFolder,

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
+from evdet.shapes import Durations
+
 __all__ = ["Batch", "Clip", "ClipInfo", "ClipShape", "make_batch"]
 
 ClipShape = tuple[int, int, int, int]
@@ -62,6 +64,7 @@ class Batch(TypedDict):
     labels: list[list[Float[Tensor, "N 5"]]]
     mask_keep_memory: Float[Tensor, "B 1 1 1"]
     frame_is_labeled: Bool[Tensor, "T B"]
+    durations: Durations
     video_infos: list[ClipInfo]
 
 
@@ -95,6 +98,9 @@ def make_batch(
     labels: list[list[Tensor]] = [[] for _ in range(num_tbins)]
     labeled = torch.zeros(num_tbins, len(clips), dtype=torch.bool)
     keep = torch.zeros(len(clips), 1, 1, 1)
+    # An exhausted lane's frames last as long as others': no network divides by 0.
+    longest = max((clip.info.delta_t for clip in clips if clip is not None), default=1)
+    durations = torch.full((num_tbins, len(clips)), float(longest))
     for lane, clip in enumerate(clips):
         if clip is None:
             inputs[:, lane] = 0
@@ -109,11 +115,13 @@ def make_batch(
             boxes_of_lanes.append(torch.from_numpy(boxes))
         labeled[:, lane] = torch.from_numpy(clip.frame_is_labeled)
         keep[lane] = float(clip.info.first_frame > 0)
+        durations[:, lane] = clip.info.delta_t
     batch = Batch(
         inputs=inputs,
         labels=labels,
         mask_keep_memory=keep,
         frame_is_labeled=labeled,
+        durations=durations,
         video_infos=[_EXHAUSTED if clip is None else clip.info for clip in clips],
     )
     if divisor is not None:

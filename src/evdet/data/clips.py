@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 from evdet.boxes import from_box_events
 from evdet.data.augment import Augmentation, AugmentRules
 from evdet.data.batch import Clip, ClipInfo, ClipShape
+from evdet.data.drawn_durations import DurationRange
 from evdet.events import AS_STATED, ReadOptions, SensorSize
 from evdet.labels import (
     BoxRules,
@@ -25,12 +26,16 @@ from evdet.labels import (
 from evdet.shapes import Frame
 
 __all__ = [
+    "AnyDuration",
     "BinFrame",
     "BinGrid",
     "BinLabels",
     "FrameSource",
     "LabeledRecording",
+    "UnbinnedLabels",
+    "check_durations",
     "check_rules",
+    "durations_of",
     "label_bins",
     "make_clip",
 ]
@@ -78,6 +83,33 @@ class BinLabels:
 
 
 @dataclass(frozen=True, eq=False)
+class UnbinnedLabels:
+    """A recording's labels before they are sorted into bins of any duration."""
+
+    labeled: LabeledTimes
+    """The content of the label file."""
+    choice: ClassChoice
+    """The classes to train."""
+    rules: BoxRules
+    """The boxes to train on."""
+    start: int
+    """Time of the first event, in microseconds."""
+    end: int
+    """Time of the last event, in microseconds."""
+
+    def grid(self, delta_t: int) -> BinGrid:
+        """The bins up to that of the last label: later ones have nothing to train on."""
+        first = self.start // delta_t
+        num_bins = self.end // delta_t - first + 1
+        return BinGrid(first, max(0, min(num_bins, self._last_label(delta_t) + 1 - first)), delta_t)
+
+    def _last_label(self, delta_t: int) -> int:
+        # In order of time.
+        ends = [times[-1:] for times in (self.labeled.boxes["t"], self.labeled.empty_times)]
+        return int(bins_of(np.concatenate(ends), delta_t).max(initial=-1))
+
+
+@dataclass(frozen=True, eq=False)
 class LabeledRecording:
     """A recording as it is played."""
 
@@ -92,6 +124,8 @@ class LabeledRecording:
     """True at pixels of the sensor whose events are left out."""
     options: ReadOptions = AS_STATED
     """How to read it."""
+    unbinned: UnbinnedLabels | None = None
+    """What its bins are made of; None where they keep their duration."""
 
     @property
     def num_bins(self) -> int:
@@ -155,6 +189,48 @@ class FrameSource(Protocol):
         Raises:
             RecordingError: the source is strict, and the recording is damaged.
         """
+
+
+@runtime_checkable
+class AnyDuration(FrameSource, Protocol):
+    """Recordings whose bins may have any duration."""
+
+    def num_bins_at(self, index: int, delta_t: int) -> int:
+        """Count the bins of a video in bins of another duration."""
+
+    def at(self, index: int, delta_t: int) -> FrameSource:
+        """Give one video alone, in bins of another duration.
+
+        Args:
+            index: index of the video.
+            delta_t: duration of a bin, in microseconds.
+
+        Raises:
+            ValueError: the recordings were opened without their unbinned labels.
+        """
+
+
+def check_durations(durations: DurationRange | None, source: FrameSource) -> None:
+    """Refuse drawn durations for bins that keep their duration.
+
+    Raises:
+        ValueError: the source cannot make frames of another duration.
+    """
+    if durations is not None and not isinstance(source, AnyDuration):
+        raise ValueError(
+            "the frames of this data set were made with time bins of "
+            f"{source.delta_t} us, and keep this duration: leave the range of delta_t out, or "
+            "train on recordings"
+        )
+
+
+def durations_of(
+    durations: DurationRange | None, source: FrameSource, num: int, *, seed: int, epoch: int
+) -> list[int]:
+    """Draw the durations of an epoch's recordings or clips; without a range, the source's own."""
+    if durations is None:
+        return [source.delta_t] * num
+    return durations.draw(num, seed=seed, epoch=epoch)
 
 
 def check_rules(rules: AugmentRules, source: FrameSource, *, is_stream: bool) -> None:

@@ -10,7 +10,15 @@ from jaxtyping import Int64
 
 from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
 from evdet.data.batch import Clip, ClipInfo, ClipShape
-from evdet.data.clips import FrameSource, check_rules, make_clip
+from evdet.data.clips import (
+    AnyDuration,
+    FrameSource,
+    check_durations,
+    check_rules,
+    durations_of,
+    make_clip,
+)
+from evdet.data.drawn_durations import DurationRange
 
 __all__ = ["RandomClips"]
 
@@ -36,13 +44,16 @@ class RandomClips:
     augment: AugmentRules | None = None
     """What may happen to each clip in each epoch."""
     seed: int = 0
-    """With the epoch, draws clips and augmentation."""
+    """With the epoch, draws clips, augmentation and the duration of a bin."""
+    durations: DurationRange | None = None
+    """Durations of a bin to draw from, for each clip in each epoch; None keeps the source's."""
 
     def __post_init__(self) -> None:
         if self.num_clips is not None and self.num_clips < 0:
             raise ValueError(f"num_clips must be 0 or more, got {self.num_clips}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        check_durations(self.durations, self.source)
         if self.augment is not None:
             check_rules(self.augment, self.source, is_stream=False)
 
@@ -80,7 +91,8 @@ class RandomClips:
         if first_clip > 0:
             return
         video_index, end = self._ends[self._draw(epoch, index)].tolist()
-        video, num_tbins = self.source.videos[video_index], self.clip_shape[0]
+        source, video_index, end = self._source_of(epoch, index, video_index, end)
+        video, num_tbins = source.videos[video_index], self.clip_shape[0]
         augmentation = Augmentation()
         if self.augment is not None:
             # The 1 separates these draws from those of whole recordings.
@@ -91,18 +103,18 @@ class RandomClips:
             augmentation = dataclasses.replace(augmentation, reverse=False)
         first = end + 1 if augmentation.reverse else end + 1 - num_tbins
         stop = first + num_tbins
-        frames = self.source.frames(video_index, first, stop, augmentation=augmentation)
+        frames = source.frames(video_index, first, stop, augmentation=augmentation)
         bins, bin_indices = list(frames), range(first, stop)
         if augmentation.reverse:
             # A label describes the end of its bin; backwards, that is the end of the next bin.
             bins, bin_indices = bins[::-1], range(stop - 2, first - 2, -1)
         yield make_clip(
-            self.source,
+            source,
             video,
             bins,
             bin_indices,
             augmentation=augmentation,
-            info=ClipInfo(video.name, index, 0, self.source.delta_t),
+            info=ClipInfo(video.name, index, 0, source.delta_t),
         )
 
     @cached_property
@@ -113,6 +125,24 @@ class RandomClips:
             bins = np.flatnonzero(video.labels.is_labeled)
             ends.append(np.stack([np.full(len(bins), index), bins], axis=1))
         return np.concatenate(ends)
+
+    def _source_of(
+        self, epoch: int, index: int, video_index: int, end: int
+    ) -> tuple[FrameSource, int, int]:
+        """The source that has a clip in its drawn duration, and its recording and end there."""
+        if self.durations is None or not isinstance(self.source, AnyDuration):
+            return self.source, video_index, end
+        num = len(self.clip_counts(epoch))
+        delta_t = durations_of(self.durations, self.source, num, seed=self.seed, epoch=epoch)[index]
+        source = self.source.at(video_index, delta_t)
+        first_bin = self.source.videos[video_index].first_bin
+        time = (first_bin + end + 1) * self.source.delta_t
+        labeled = np.flatnonzero(source.videos[0].labels.is_labeled)
+        if not len(labeled):
+            # The label lies after the last event's bin, which ends earlier here.
+            return self.source, video_index, end
+        ends = (source.videos[0].first_bin + labeled + 1) * delta_t
+        return source, 0, int(labeled[np.abs(ends - time).argmin()])
 
     def _draw(self, epoch: int, index: int) -> int:
         """Index of the clip's end: every cycle has all ends, in a random order of its own."""

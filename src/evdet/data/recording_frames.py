@@ -1,5 +1,6 @@
 """The labelled recordings of a split, whose events become frames, bin by bin."""
 
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +11,14 @@ from jaxtyping import Int64, Shaped
 
 from evdet.data.augment import Augmentation
 from evdet.data.batch import ClipShape
-from evdet.data.clips import BinFrame, BinGrid, LabeledRecording, label_bins
+from evdet.data.clips import BinFrame, LabeledRecording, UnbinnedLabels, label_bins
 from evdet.data.folder import DatasetFolder, read_labels
 from evdet.data.label_clock import judge_clock
 from evdet.data.split_recordings import entries_of, log_labels
 from evdet.events import Recording, RecordingError, SensorSize, TimeBin, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec
-from evdet.labels import BoxRules, LabeledTimes, bins_of, choose_classes
+from evdet.labels import BoxRules, LabeledTimes, choose_classes
 from evdet.sources import NoiseRemoval, find_hot_mask, make_frame
 
 __all__ = ["RecordingFrames", "open_recordings"]
@@ -92,6 +93,19 @@ class RecordingFrames:
     def has_events(self) -> bool:
         """True: augmentation may change events."""
         return True
+
+    def num_bins_at(self, index: int, delta_t: int) -> int:
+        """Count the bins of a recording in bins of another duration; see `AnyDuration`."""
+        return _unbinned(self.videos[index]).grid(delta_t).num_bins
+
+    def at(self, index: int, delta_t: int) -> "RecordingFrames":
+        """Give one recording alone, in bins of another duration; see `AnyDuration`."""
+        video = self.videos[index]
+        unbinned = _unbinned(video)
+        grid = unbinned.grid(delta_t)
+        labels, _ = label_bins(unbinned.labeled, unbinned.choice, unbinned.rules, video.size, grid)
+        video = dataclasses.replace(video, first_bin=grid.first_bin, labels=labels)
+        return dataclasses.replace(self, videos=[video], spec=self.spec.at(delta_t))
 
     def frames(
         self,
@@ -182,6 +196,7 @@ def open_recordings(
     rules: BoxRules | None = None,
     sensor_size: SensorSize | None = None,
     frame_period: int | None = None,
+    any_duration: bool = False,
     strict: bool = False,
 ) -> RecordingFrames:
     """Open the recordings of one split and sort their boxes into bins.
@@ -199,6 +214,7 @@ def open_recordings(
         rules: the boxes to use, in pixels of the sensor.
         sensor_size: of recordings whose files do not contain it.
         frame_period: microseconds from one frame to the next, for labels numbered by frame.
+        any_duration: keep what `RecordingFrames.at` needs: each label a second time.
         strict: raise for a recording that cannot be opened or is damaged.
 
     Returns:
@@ -232,12 +248,14 @@ def open_recordings(
         clock = judge_clock(_times_of(labeled), recording, delta_t)
         if clock is not None and clock.is_problem:
             doubts.append(f"{entry.name}: {clock.text}")
-        grid = _grid_of(recording, labeled, num_bins, delta_t)
-        labels, changes = label_bins(labeled, choice, rules or BoxRules(), size, grid)
+        times = (recording.start, recording.end) if num_bins else (0, -1)
+        unbinned = UnbinnedLabels(labeled, choice, rules or BoxRules(), *times)
+        grid = unbinned.grid(delta_t)
+        labels, changes = label_bins(labeled, choice, unbinned.rules, size, grid)
         counts.update(changes)
         counts["hot pixels"] += 0 if hot is None else int(hot.sum())
         kept = entry.name, entry.recording, size, grid.first_bin, labels, hot, folder.options
-        videos.append(LabeledRecording(*kept))
+        videos.append(LabeledRecording(*kept, unbinned if any_duration else None))
     _warn_of_doubts(split, doubts)
     return RecordingFrames(
         videos=log_labels(split, videos, +counts),
@@ -264,11 +282,13 @@ def _warn_of_doubts(split: str, doubts: Sequence[str]) -> None:
         _log.warning("%s: the labels of %s%s", split, doubts[0], more if len(doubts) > 1 else "")
 
 
-def _grid_of(recording: Recording, labeled: LabeledTimes, num_bins: int, delta_t: int) -> BinGrid:
-    """The bins up to that of the last label: later ones have nothing to train on."""
-    last = int(bins_of(_times_of(labeled), delta_t).max(initial=-1))
-    first = recording.start // delta_t
-    return BinGrid(first, max(0, min(num_bins, last + 1 - first)), delta_t)
+def _unbinned(video: LabeledRecording) -> UnbinnedLabels:
+    if video.unbinned is None:
+        raise ValueError(
+            f"{video.path} was opened with time bins of one duration: open_recordings with "
+            "any_duration keeps its labels for others"
+        )
+    return video.unbinned
 
 
 def _times_of(labeled: LabeledTimes) -> Int64[np.ndarray, " _"]:

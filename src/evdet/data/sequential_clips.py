@@ -8,7 +8,15 @@ import numpy as np
 
 from evdet.data.augment import Augmentation, AugmentRules, draw_augmentation
 from evdet.data.batch import Clip, ClipInfo, ClipShape
-from evdet.data.clips import FrameSource, check_rules, make_clip
+from evdet.data.clips import (
+    AnyDuration,
+    FrameSource,
+    check_durations,
+    check_rules,
+    durations_of,
+    make_clip,
+)
+from evdet.data.drawn_durations import DurationRange
 
 __all__ = ["SequentialClips"]
 
@@ -34,9 +42,12 @@ class SequentialClips:
     augment: AugmentRules | None = None
     """What may happen to each recording in each epoch; None changes nothing, for validation."""
     seed: int = 0
-    """With epoch and recording, draws the augmentation."""
+    """With epoch and recording, draws the augmentation and the duration of a bin."""
+    durations: DurationRange | None = None
+    """Durations of a bin to draw from, for each recording and epoch; None keeps the source's."""
 
     def __post_init__(self) -> None:
+        check_durations(self.durations, self.source)
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
         if self.augment is not None:
@@ -54,8 +65,12 @@ class SequentialClips:
 
     def clip_counts(self, epoch: int) -> list[int]:
         """Clips of each recording, by its duration."""
-        num_tbins = self.clip_shape[0]
-        return [-(-video.num_bins // num_tbins) for video in self.source.videos]
+        source, num_tbins = self.source, self.clip_shape[0]
+        counts = [video.num_bins for video in source.videos]
+        if self.durations is not None and isinstance(source, AnyDuration):
+            drawn = enumerate(self._drawn(epoch))
+            counts = [source.num_bins_at(index, delta_t) for index, delta_t in drawn]
+        return [-(-num_bins // num_tbins) for num_bins in counts]
 
     def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
         """Play one recording.
@@ -68,16 +83,17 @@ class SequentialClips:
         Raises:
             RecordingError: the source is strict, and the recording is damaged.
         """
-        video, num_tbins = self.source.videos[index], self.clip_shape[0]
-        num_clips = self.clip_counts(epoch)[index]
+        source, place = self._source_of(epoch, index)
+        video, num_tbins = source.videos[place], self.clip_shape[0]
+        num_clips = -(-video.num_bins // num_tbins)
         augmentation = Augmentation()
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
             augmentation = draw_augmentation(self.augment, rng)
         for start in range(first_clip // _PER_SEEK * _PER_SEEK, num_clips, _PER_SEEK):
             first, stop = max(start, first_clip), min(start + _PER_SEEK, num_clips)
-            frames = self.source.frames(
-                index,
+            frames = source.frames(
+                place,
                 first * num_tbins,
                 stop * num_tbins,
                 since=start * num_tbins,
@@ -88,14 +104,24 @@ class SequentialClips:
                     video.name,
                     index,
                     first_frame,
-                    self.source.delta_t,
+                    source.delta_t,
                     num_padding=max(0, first_frame + num_tbins - video.num_bins),
                 )
                 yield make_clip(
-                    self.source,
+                    source,
                     video,
                     list(islice(frames, num_tbins)),
                     range(first_frame, first_frame + num_tbins),
                     augmentation=augmentation,
                     info=info,
                 )
+
+    def _drawn(self, epoch: int) -> list[int]:
+        num = len(self.source.videos)
+        return durations_of(self.durations, self.source, num, seed=self.seed, epoch=epoch)
+
+    def _source_of(self, epoch: int, index: int) -> tuple[FrameSource, int]:
+        """The source that has a recording in its drawn duration, and its index there."""
+        if self.durations is None or not isinstance(self.source, AnyDuration):
+            return self.source, index
+        return self.source.at(index, self._drawn(epoch)[index]), 0

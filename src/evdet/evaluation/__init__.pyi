@@ -16,4 +16,5 @@ from .keeping import keep_evaluation as keep_evaluation, keep_video as keep_vide
 from .lane_grid import LaneGrid as LaneGrid
 from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played
+from .rates import PlayedAt as PlayedAt, RateScore as RateScore, score_rates as score_rates
 from .shown import ShowFrame as ShowFrame

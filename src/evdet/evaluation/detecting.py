@@ -8,7 +8,7 @@ from torch import Tensor
 
 from evdet.data import Batch
 from evdet.frame_spec import SelectionThresholds
-from evdet.models import DetectorProtocol, device_of, keep_memory
+from evdet.models import DetectorProtocol, device_of, keep_memory, step_timed
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -35,7 +35,13 @@ def detect_batches(
     for batch in batches:
         with torch.no_grad():
             memory = keep_memory(memory, batch["mask_keep_memory"])
-            found, memory = detector.step(batch["inputs"].to(device), memory, thresholds=thresholds)
+            found, memory = step_timed(
+                detector,
+                batch["inputs"].to(device),
+                memory,
+                durations=batch["durations"].to(device),
+                thresholds=thresholds,
+            )
         yield batch, found
 
 

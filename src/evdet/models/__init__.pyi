@@ -2,7 +2,10 @@ from .compiling import compile_reason as compile_reason
 from .detector import (
     Detector as Detector,
     DetectorProtocol as DetectorProtocol,
+    KnowsTime as KnowsTime,
     device_of as device_of,
+    step_timed as step_timed,
+    takes_durations as takes_durations,
 )
 from .folding import fold_batch_norm as fold_batch_norm
 from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock

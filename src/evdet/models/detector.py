@@ -10,9 +10,19 @@ from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.postprocess import select_detections
-from evdet.shapes import ClipDetections, Frames, Memory
+from evdet.models.state_space import StepScale
+from evdet.shapes import ClipDetections, Durations, Frames, Memory
 
-__all__ = ["Candidates", "Detector", "DetectorProtocol", "carry_classes", "device_of"]
+__all__ = [
+    "Candidates",
+    "Detector",
+    "DetectorProtocol",
+    "KnowsTime",
+    "carry_classes",
+    "device_of",
+    "step_timed",
+    "takes_durations",
+]
 
 
 class Candidates(NamedTuple):
@@ -41,7 +51,56 @@ class DetectorProtocol(Protocol):
         *,
         thresholds: SelectionThresholds | None = None,
     ) -> tuple[ClipDetections, Any]:
+        """Detect in the next T frames of each of B lanes; see `Detector.step`.
+
+        A detector that knows time is also a `KnowsTime`.
+        """
+
+
+@runtime_checkable
+class KnowsTime(Protocol):
+    """A detector whose memory may take into account how long a frame lasts."""
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether it does."""
+
+    def step(
+        self,
+        clip: Float[Tensor, "T B C H W"],
+        memory: Any = None,
+        *,
+        durations: Durations | None = None,
+        thresholds: SelectionThresholds | None = None,
+    ) -> tuple[ClipDetections, Any]:
         """Detect in the next T frames of each of B lanes; see `Detector.step`."""
+
+
+def takes_durations(detector: DetectorProtocol) -> bool:
+    """Whether a detector's memory takes into account how long a frame lasts."""
+    return isinstance(detector, KnowsTime) and detector.knows_time
+
+
+def step_timed(
+    detector: DetectorProtocol,
+    clip: Frames,
+    memory: Any,
+    *,
+    durations: Durations,
+    thresholds: SelectionThresholds,
+) -> tuple[ClipDetections, Any]:
+    """Continue a stream with a detector that may not know time; see `Detector.step`.
+
+    Args:
+        detector: any; one that does not know time need not take durations.
+        clip: the next T frames of each of the B lanes.
+        memory: what the previous call returned, or None.
+        durations: how long each frame lasts, in microseconds.
+        thresholds: which candidates become detections.
+    """
+    if isinstance(detector, KnowsTime) and takes_durations(detector):
+        return detector.step(clip, memory, durations=durations, thresholds=thresholds)
+    return detector.step(clip, memory, thresholds=thresholds)
 
 
 def device_of(detector: DetectorProtocol) -> torch.device:
@@ -73,6 +132,11 @@ class Detector(nn.Module, ABC):
         """The name of each tensor of the memory, in order."""
 
     @property
+    def knows_time(self) -> bool:
+        """Whether its memory takes into account how long a frame lasts."""
+        return False
+
+    @property
     @abstractmethod
     def num_classes(self) -> int:
         """Classes, without background."""
@@ -93,12 +157,16 @@ class Detector(nn.Module, ABC):
         return False
 
     @abstractmethod
-    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
+    def find_candidates(
+        self, clip: Frames, memory: Memory | None, *, durations: Durations | None = None
+    ) -> tuple[Candidates, Memory]:
         """Give every candidate of every frame, before selection.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane with empty memory.
+            durations: how long each frame lasts, in microseconds; None: as long as in training. A
+                detector that does not know time ignores it.
 
         Returns:
             The candidates, and the memory.
@@ -118,7 +186,8 @@ class Detector(nn.Module, ABC):
 
         Args:
             batch: `inputs` (T, B, C, H, W), `labels[t][b]` (N, 5) and, where not every frame
-                is annotated, `frame_is_labeled` (T, B).
+                is annotated, `frame_is_labeled` (T, B); where frames do not last as long as
+                `frame_spec` says, `durations` (T, B) in microseconds.
             memory: what the previous call returned; None starts every lane with empty memory.
             average: takes the mean of a number over all training processes. The losses are
                 then divided by the mean number of positives, and the mean of the gradients
@@ -140,6 +209,7 @@ class Detector(nn.Module, ABC):
         clip: Frames,
         memory: Memory | None = None,
         *,
+        durations: Durations | None = None,
         thresholds: SelectionThresholds | None = None,
     ) -> tuple[ClipDetections, Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
@@ -147,6 +217,8 @@ class Detector(nn.Module, ABC):
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane with empty memory.
+            durations: how long each frame lasts, in microseconds; None: as long as in training. A
+                detector that does not know time ignores it.
             thresholds: which candidates become detections; None takes `stream_thresholds`.
 
         Returns:
@@ -154,7 +226,7 @@ class Detector(nn.Module, ABC):
             and `scores` (N,), best first; some families add `class_scores` (N,), the scores
             without the factor of objectness. And the memory.
         """
-        candidates, memory = self.find_candidates(clip, memory)
+        candidates, memory = self.find_candidates(clip, memory, durations=durations)
         found = select_detections(
             candidates.boxes,
             candidates.scores,
@@ -165,19 +237,20 @@ class Detector(nn.Module, ABC):
         return found, memory
 
     def predict(
-        self, clip: Frames, memory: Memory | None = None
+        self, clip: Frames, memory: Memory | None = None, *, durations: Durations | None = None
     ) -> tuple[Float[Tensor, "F A 4"], Float[Tensor, "F A _"], Memory]:
         """Give boxes and scores of every candidate of every frame, before selection.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane with empty memory.
+            durations: as `step` takes them.
 
         Returns:
             Boxes x1 y1 x2 y2 in pixels and scores without background of F = T·B frames,
             time-major, and the memory.
         """
-        candidates, memory = self.find_candidates(clip, memory)
+        candidates, memory = self.find_candidates(clip, memory, durations=durations)
         return candidates.boxes, candidates.scores, memory
 
     def get_boxes(
@@ -230,6 +303,28 @@ class Detector(nn.Module, ABC):
             [*background, *old_classes],
             [*background, *class_names],
         )
+
+    def step_scale(self, durations: Durations | None) -> StepScale | None:
+        """Express durations as multiples of that of the training's frames.
+
+        Raises:
+            ValueError: a duration is not positive, or the detector has no `frame_spec`.
+        """
+        if durations is None:
+            return None
+        if self.frame_spec is None:
+            raise ValueError(
+                "durations are compared with those of the training's frames, which this detector "
+                "does not state: give it a frame_spec, or leave durations out"
+            )
+        # On an accelerator the host would wait for the answer, and a traced graph has no answer.
+        is_known = durations.device.type == "cpu" and not torch.compiler.is_compiling()
+        if is_known and bool((durations <= 0).any()):
+            raise ValueError(
+                f"a frame must last more than 0 microseconds, got {float(durations.min()):g}"
+            )
+        scale: Tensor = durations / self.frame_spec.delta_t
+        return scale
 
     def freeze_features(self) -> None:
         """Freeze the features: no gradients, no new statistics."""

@@ -30,6 +30,7 @@ class ConvLSTM(nn.Module):
     """
 
     memory_names = ("hidden", "cell")
+    knows_time = False
 
     def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -39,13 +40,16 @@ class ConvLSTM(nn.Module):
         )
         self.hidden_to_hidden = nn.Conv2d(hidden_channels, 4 * hidden_channels, 3, padding=1)
 
-    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Output, Memory]:
+    def step(
+        self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
+    ) -> tuple[Output, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: hidden state and cell that the previous call returned; None starts every
                 lane with zeros.
+            step_scale: not used: an LSTM does not know how long a frame lasts.
 
         Returns:
             The hidden state after each frame, and the last hidden state and cell.
@@ -90,6 +94,7 @@ class ConvGRU(nn.Module):
     """
 
     memory_names = ("hidden",)
+    knows_time = False
 
     def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -100,12 +105,15 @@ class ConvGRU(nn.Module):
         self.hidden_to_gates = nn.Conv2d(hidden_channels, 2 * hidden_channels, 3, padding=1)
         self.hidden_to_candidate = nn.Conv2d(hidden_channels, hidden_channels, 3, padding=1)
 
-    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Output, Memory]:
+    def step(
+        self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
+    ) -> tuple[Output, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane with zeros.
+            step_scale: not used: a GRU does not know how long a frame lasts.
 
         Returns:
             The hidden state after each frame, and the last of them.
@@ -145,6 +153,7 @@ class ConvS5(nn.Module):
     """
 
     memory_names = S5Block.memory_names
+    knows_time = True
 
     def __init__(self, in_channels: int, hidden_channels: int, stride: int = 1) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class S5(nn.Module):
     """
 
     memory_names = ("real", "imaginary")
+    knows_time = True
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -134,6 +135,7 @@ class S5Block(nn.Module):
     """
 
     memory_names = S5.memory_names
+    knows_time = True
 
     def __init__(self, channels: int) -> None:
         super().__init__()

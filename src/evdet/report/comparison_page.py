@@ -11,7 +11,7 @@ from evdet.report.comparison_tables import (
     score_comparison,
 )
 from evdet.report.contents import RunReport
-from evdet.report.curve_section import compare_curves, missing_curves
+from evdet.report.curve_section import compare_curves, compare_rates, missing_curves
 from evdet.report.page import gallery_title
 from evdet.report.parts import LegendEntry, Plot
 from evdet.report.plots import plot_curves, plot_losses, plot_mean_precision
@@ -76,7 +76,7 @@ def write_comparison(
         "has_galleries": any(shown for _, _, shown in galleries),
         "gallery_title": gallery_title(runs),
         "shown_score": CONFIDENT_SCORE,
-        "curve_plots": compare_curves(names, curves),
+        "curve_plots": compare_curves(names, curves) + compare_rates(names, runs),
         "score_thresh": next((one["score_thresh"] for one in curves if one), None),
         "missing_curves": missing_curves(curves),
         "training_plots": _training(runs, names),

@@ -3,11 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evdet.report.group_plots import GROUP_CURVES, join_groups, plot_delays, plot_groups
+from evdet.report.contents import RunReport
+from evdet.report.group_plots import (
+    GROUP_CURVES,
+    join_groups,
+    plot_delays,
+    plot_groups,
+    plot_rates,
+)
 from evdet.report.parts import LegendEntry, Plot, Row, Table, Value
 from evdet.report.rendering import decimal
 
-__all__ = ["compare_curves", "missing_curves", "plots_of_curves"]
+__all__ = ["compare_curves", "compare_rates", "missing_curves", "plots_of_curves"]
 
 _TITLES = {
     "by_stillness": "AP by stillness (time since the object last moved)",
@@ -101,6 +108,45 @@ def compare_curves(names: Sequence[str], runs: Sequence[Curves | None]) -> list[
             )
         )
     return plots
+
+
+def compare_rates(names: Sequence[str], runs: Sequence[RunReport]) -> list[Plot]:
+    """Plot mAP over the frame rates at which runs were scored; no plot without any.
+
+    Args:
+        names: of the runs, in the order of their colours.
+        runs: in the same order.
+    """
+    # The page explains scores where it has the curves of any run.
+    scores = [run.scores if run.curves else None for run in runs]
+    series: list[Sequence[Point]] = [(one or {}).get("rates") or [] for one in scores]
+    if not any(series):
+        return []
+    title = "mAP by frame rate"
+    return [
+        Plot(
+            title=title,
+            drawing=plot_rates(series, "mAP", title=title),
+            legend=[LegendEntry(name) for name in names],
+            table=Table(
+                ["", "frame rate", "time bin", "mAP", "mAP50", "frames"],
+                [
+                    Row(
+                        name,
+                        [
+                            f"{point['rate']:g} Hz",
+                            f"{point['delta_t'] / 1000:g} ms",
+                            decimal(point["mAP"]),
+                            decimal(point["mAP50"]),
+                            f"{point['num_frames']:,}",
+                        ],
+                    )
+                    for name, points in zip(names, series, strict=True)
+                    for point in points
+                ],
+            ),
+        )
+    ]
 
 
 def missing_curves(runs: Sequence[Curves | None]) -> list[str]:

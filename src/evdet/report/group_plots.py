@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from evdet.report.drawing import LINE, SERIES, draw_svg
 
-__all__ = ["GROUP_CURVES", "join_groups", "plot_delays", "plot_groups"]
+__all__ = ["GROUP_CURVES", "join_groups", "plot_delays", "plot_groups", "plot_rates"]
 
 GROUP_CURVES = ("by_stillness", "by_size", "by_num_events", "by_latency")
 """Names of the curves that are a list of points."""
@@ -135,6 +135,39 @@ def plot_delays(curves: Sequence[Mapping[str, Any] | None], *, title: str) -> st
         axes.tick_params(axis="x", pad=7)  # at 0 the labels of both axes would touch
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("seconds since the track's first label")
+
+    return draw_svg(title, draw)
+
+
+def plot_rates(series: Sequence[Sequence[Point]], score: str, *, title: str) -> str:
+    """Draw a score over frame rates.
+
+    Args:
+        series: the points of each run, with `rate` and the score; none leaves its colour out.
+        score: the name of the score.
+        title: alternative text of the drawing.
+
+    Returns:
+        An inline SVG element.
+    """
+    rates = sorted({point["rate"] for points in series for point in points})
+
+    def draw(axes: Axes) -> None:
+        for index, points in enumerate(series):
+            axes.plot(
+                [point["rate"] for point in points],
+                [np.nan if point[score] is None else point[score] for point in points],
+                color=SERIES[index % len(SERIES)],
+                linewidth=2.2,
+                marker="o",
+                markersize=4.5,
+                clip_on=False,
+            )
+        _scale_to_one(axes)
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.set_xlabel("frames per second")
 
     return draw_svg(title, draw)
 

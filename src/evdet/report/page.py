@@ -9,7 +9,7 @@ import yaml
 
 from evdet.metrics import CONFIDENT_SCORE
 from evdet.report.contents import Curve, RunReport
-from evdet.report.curve_section import missing_curves, plots_of_curves
+from evdet.report.curve_section import compare_rates, missing_curves, plots_of_curves
 from evdet.report.data_section import data_plots, object_tables
 from evdet.report.parts import LegendEntry, Plot
 from evdet.report.plots import plot_curves, plot_losses, plot_precision_recall
@@ -48,7 +48,7 @@ def write_report(path: str | os.PathLike[str], run: RunReport) -> None:
         "shown_score": CONFIDENT_SCORE,
         "gallery": [*run.best, *run.typical, *run.failures],
         "gallery_title": gallery_title([run]),
-        "curve_plots": plots_of_curves(run.curves),
+        "curve_plots": plots_of_curves(run.curves) + compare_rates(["all objects"], [run]),
         "missing_curves": missing_curves([run.curves]),
         "training_plots": _training(run.scalars),
         "data_plots": data_plots(run.data),

@@ -4,6 +4,7 @@ from .tensors import (
     BoxesCxcywh as BoxesCxcywh,
     ClipDetections as ClipDetections,
     Detections as Detections,
+    Durations as Durations,
     Frames as Frames,
     Maps as Maps,
     Memory as Memory,

@@ -8,6 +8,7 @@ __all__ = [
     "BoxesCxcywh",
     "ClipDetections",
     "Detections",
+    "Durations",
     "Frames",
     "Maps",
     "Memory",
@@ -15,6 +16,8 @@ __all__ = [
 
 Frames = Num[Tensor, "T B C H W"]
 """A batch of clips; bytes are counts."""
+Durations = Float[Tensor, "T B"]
+"""How long each frame of each lane lasts, in microseconds."""
 Maps = list[Float[Tensor, "F _ _ _"]]
 """The features of all frames, one map a level, finest first."""
 Boxes = Float[Tensor, "*batch 4"]

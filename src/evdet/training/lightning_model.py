@@ -1,7 +1,6 @@
 """The Lightning module of a detector: loaders, losses, memory, scores, and exact resuming."""
 
 import argparse
-import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from evdet.build import build_detector, build_loader, complete_config
-from evdet.config import DetectionConfig, config_from_params
+from evdet.config import DetectionConfig, config_from_params, config_to_dict
 from evdet.data import Batch, MixedLoader, NoObjectsError, StreamLoader
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.models import keep_memory
@@ -44,8 +43,7 @@ class LightningDetectionModel(pl.LightningModule):
     def __init__(self, params: DetectionConfig | argparse.Namespace | Mapping[str, Any]) -> None:
         super().__init__()
         self.config = complete_config(config_from_params(params))
-        plain = dataclasses.asdict(self.config)
-        self.save_hyperparameters({**plain, "classes": list(self.config.classes)})
+        self.save_hyperparameters(config_to_dict(self.config))
         # So that load_from_checkpoint passes the stored dict as `params`.
         self._hparams_name = "params"
         self.detector = build_detector(self.config)
@@ -119,6 +117,7 @@ class LightningDetectionModel(pl.LightningModule):
             labels=[list(moved[t : t + num_lanes]) for t in range(0, len(moved), num_lanes)],
             mask_keep_memory=batch["mask_keep_memory"].to(device, non_blocking=True),
             frame_is_labeled=batch["frame_is_labeled"],
+            durations=batch["durations"].to(device, non_blocking=True),
             video_infos=batch["video_infos"],
         )
 
@@ -229,7 +228,10 @@ class LightningDetectionModel(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, ClipDetections]:
         """Detect in one batch and keep its annotated frames for scoring and callbacks."""
         detections, self._memory["val"] = self.detector.step(
-            batch["inputs"], self._carry("val", batch), thresholds=self.config.thresholds
+            batch["inputs"],
+            self._carry("val", batch),
+            durations=batch["durations"],
+            thresholds=self.config.thresholds,
         )
         for t, b in batch["frame_is_labeled"].nonzero().tolist():
             info = batch["video_infos"][b]

@@ -44,6 +44,7 @@ class PointwiseLSTM(nn.Module):
     """
 
     memory_names = ("hidden", "cell")
+    knows_time = False
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -180,6 +181,8 @@ class RecurrentTransformer(nn.Module):
         super().__init__()
         steps = [STRIDES[0], *(b // a for a, b in itertools.pairwise(STRIDES))]
         self.channels = tuple(channels)
+        self.knows_time = RECURRENT[recurrent].knows_time
+        """Whether its memory takes into account how long a frame lasts."""
         self.stages = nn.ModuleList(
             Stage(before, after, head_channels=head_channels, stride=stride, recurrent=recurrent)
             for before, after, stride in zip(

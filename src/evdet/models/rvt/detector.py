@@ -20,7 +20,7 @@ from evdet.models.rvt.loss import rvt_loss
 from evdet.models.rvt.neck import PathAggregation
 from evdet.models.rvt.sizes import grid_of
 from evdet.models.state_space import StepScale
-from evdet.shapes import Frames, Maps, Memory
+from evdet.shapes import Durations, Frames, Maps, Memory
 
 __all__ = ["RVT", "RVT_PLANS", "S5_VIT_PLANS", "RVTPlan"]
 
@@ -153,13 +153,21 @@ class RVT(Detector):
         dtype = next(self.backbone.parameters()).dtype
         return self.backbone.step(clip.to(dtype), window, memory, step_scale=step_scale)
 
-    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
+    @property
+    def knows_time(self) -> bool:
+        """Whether the memory of its stages does."""
+        return self.backbone.knows_time
+
+    def find_candidates(
+        self, clip: Frames, memory: Memory | None, *, durations: Durations | None = None
+    ) -> tuple[Candidates, Memory]:
         """Give every cell of every frame; see `Detector.find_candidates`.
 
         A candidate scores above 0 in its most likely class only, and in none where it lies
         outside the frame.
         """
-        features, memory = self.extract(clip, memory)
+        scale = self.step_scale(durations) if self.knows_time else None
+        features, memory = self.extract(clip, memory, step_scale=scale)
         outputs = self._outputs(features)
         boxes = cxcywh_to_xyxy(outputs.boxes_cxcywh)
         class_scores = outputs.class_logits.sigmoid()
@@ -182,7 +190,8 @@ class RVT(Detector):
         The stages read every frame; neck and head read the annotated ones.
         """
         clip = batch["inputs"]
-        features, memory = self.extract(clip, memory)
+        scale = self.step_scale(batch.get("durations")) if self.knows_time else None
+        features, memory = self.extract(clip, memory, step_scale=scale)
         labels = [frame for lanes in batch["labels"] for frame in lanes]
         chosen = _labeled_frames(batch.get("frame_is_labeled"), len(labels))
         # With several processes each must use every weight: without an annotated frame the first

@@ -10,10 +10,10 @@ from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models.compiling import compile_method
 from evdet.models.detector import Candidates, Detector
 from evdet.models.ssd.anchors import Anchors
-from evdet.models.ssd.feature_extractors import FeatureExtractor
+from evdet.models.ssd.feature_extractors import FeatureExtractor, RecurrentPyramid
 from evdet.models.ssd.heads import BoxHead
 from evdet.models.ssd.losses import DetectionLoss
-from evdet.shapes import Frames, Memory
+from evdet.shapes import Durations, Frames, Memory
 
 __all__ = ["SSD"]
 
@@ -90,9 +90,17 @@ class SSD(Detector):
         """Whether the loss has a background class."""
         return self.criterion.has_background
 
-    def find_candidates(self, clip: Frames, memory: Memory | None) -> tuple[Candidates, Memory]:
+    @property
+    def knows_time(self) -> bool:
+        """Whether the memory of its feature extractor does."""
+        extractor = self.feature_extractor
+        return isinstance(extractor, RecurrentPyramid) and extractor.knows_time
+
+    def find_candidates(
+        self, clip: Frames, memory: Memory | None, *, durations: Durations | None = None
+    ) -> tuple[Candidates, Memory]:
         """Give every anchor of every frame; see `Detector.find_candidates`."""
-        features, memory = self.feature_extractor.step(clip, memory)
+        features, memory = self._extract(clip, memory, durations)
         deltas, logits = self.head(features)
         boxes = self.anchors.decode(features, clip, deltas)
         return Candidates(boxes, self.head.scores(logits), None), memory
@@ -106,7 +114,7 @@ class SSD(Detector):
     ) -> tuple[dict[str, Float[Tensor, ""]], Memory]:
         """Compare the predictions with the labels; see `Detector.compute_loss`."""
         clip, labels = batch["inputs"], batch["labels"]
-        features, memory = self.feature_extractor.step(clip, memory)
+        features, memory = self._extract(clip, memory, batch.get("durations"))
         deltas, logits = self.head(features)
         targets = self.anchors.encode(
             features, clip, _flat(labels), _flat_mask(batch.get("frame_is_labeled"), clip)
@@ -122,6 +130,15 @@ class SSD(Detector):
             num_positives=num_positives.clamp(min=1),
         )
         return losses, memory
+
+    def _extract(
+        self, clip: Frames, memory: Memory | None, durations: Durations | None
+    ) -> tuple[list[Float[Tensor, "F D _ _"]], Memory]:
+        extractor = self.feature_extractor
+        # Extractors that others write need not take a scale.
+        if not isinstance(extractor, RecurrentPyramid) or not extractor.knows_time:
+            return extractor.step(clip, memory)
+        return extractor.step(clip, memory, step_scale=self.step_scale(durations))
 
     def compile_network(self) -> None:
         """Compile feature extractor and head; see `Detector.compile_network`."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from evdet.models.layers import ConvLayer, SqueezeExciteBlock
 from evdet.models.recurrent import ConvGRU, ConvLSTM, ConvS5
+from evdet.models.state_space import StepScale
 from evdet.shapes import Frames, Memory
 
 __all__ = ["FeatureExtractor", "RecurrentPyramid", "Vanilla", "VanillaGRU", "VanillaS5", "VggLike"]
@@ -79,17 +80,23 @@ class RecurrentPyramid(nn.Module):
         self.stem = stem
         layers = [recurrent(cout if level else stem_channels, cout, 2) for level in range(levels)]
         self.pyramid = nn.ModuleList(layers)
+        self.knows_time = layers[0].knows_time
+        """Whether its memory takes into account how long a frame lasts."""
         self.memory_names = tuple(
             f"level{level}.{name}" for level in range(levels) for name in layers[0].memory_names
         )
 
-    def step(self, clip: Frames, memory: Memory | None = None) -> tuple[Maps, Memory]:
+    def step(
+        self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
+    ) -> tuple[Maps, Memory]:
         """Continue a stream: read one clip, starting from `memory`.
 
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned, in the order of `memory_names`; None
                 starts every lane with zeros.
+            step_scale: how long each frame lasts, as a multiple of the training's frames; None: 1.
+                Levels that do not know time ignore it.
 
         Returns:
             One map (T*B, cout, h, w) a level, time-major, the finest first; and the memory.
@@ -105,7 +112,9 @@ class RecurrentPyramid(nn.Module):
         per_level = len(self.memory_names) // self.levels
         for level, layer in enumerate(self.pyramid):
             old = None if memory is None else memory[per_level * level : per_level * (level + 1)]
-            features, new = cast(ConvLSTM | ConvGRU | ConvS5, layer).step(features, old)
+            features, new = cast(ConvLSTM | ConvGRU | ConvS5, layer).step(
+                features, old, step_scale=step_scale
+            )
             maps.append(features.flatten(0, 1))
             carried.extend(new)
         return maps, tuple(carried)
