@@ -17,6 +17,7 @@ from tqdm import tqdm
 from evdet.atomic_file import write_text
 from evdet.build import build_loader, read_options
 from evdet.cli.options import (
+    Flag,
     ProtocolName,
     ReadingOptions,
     ThreadCount,
@@ -38,6 +39,7 @@ from evdet.evaluation import (
     EvaluatedDetector,
     Evaluation,
     PlayedRecording,
+    begin_before_labels,
     describe_folder,
     describe_truth,
     evaluate as score,
@@ -82,6 +84,10 @@ class EvaluateOptions:
     """Sensor width and height in pixels, such as 346x260."""
     reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
     """How to read the recordings; by default as the training did, if --dataset-path is left out."""
+    from_first_event: Flag = False
+    """Play recordings from their first event, where the protocol starts later (a deviation)."""
+    reset_every: Annotated[int | None, default("never", "FRAMES")] = None
+    """Frames after which memory is emptied, as in the released code of S5-ViT."""
     count_events: bool = True
     """Count the events in every box, for the curve over them; reads recordings twice."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -101,7 +107,7 @@ def evaluate(options: EvaluateOptions) -> None:
         ValueError: an option is out of range, or does not fit the checkpoint.
     """
     check_threads(options.threads)
-    check_at_least(1, options, "frames")
+    check_at_least(1, options, "frames", "reset_every")
     check_share(options, "score_thresh", "nms_thresh")
     check_writable(options.json)
     check_result_folder(options.output_dir)
@@ -131,8 +137,10 @@ def _evaluate_into(
     config, deviations = _config_for(options, evaluated, protocol)
     _check_apart(options, Path(config.dataset_path))
     thresholds = config.thresholds
-    loader = build_loader(config, options.split)
-    played = _played(config, loader, options.split)
+    if protocol.start_before_label is not None and _is_whole(options, config):
+        protocol = dataclasses.replace(protocol, start_before_label=None)
+        deviations.append("recordings played from their first event")
+    loader, played, unplayed = _open_recordings(config, options.split, protocol)
     evaluation = score(
         evaluated.detector,
         _with_progress(loader, config, options.frames),
@@ -143,6 +151,7 @@ def _evaluate_into(
         played=played,
         detector_classes=evaluated.class_names,
         counts_events=options.count_events,
+        reset_every=options.reset_every,
         deviations=deviations,
     )
     check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
@@ -157,11 +166,19 @@ def _evaluate_into(
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
-    video = keep_video(run, evaluated, config, options.split, thresholds)
+    video = keep_video(
+        run,
+        evaluated,
+        config,
+        options.split,
+        thresholds,
+        loader=None if played is None else loader,
+        reset_every=options.reset_every,
+    )
     ignored = Counter[str]()
     for recording in played or []:
         ignored.update({} if recording.labeled is None else recording.labeled.counts)
-    notes = [*further.notes, *video, *describe_counts(ignored)]
+    notes = [*unplayed, *further.notes, *video, *describe_counts(ignored)]
     scores = evaluation.scores.as_dict()
     numbers = {
         "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -296,19 +313,26 @@ def _classes(
     return texts
 
 
-def _played(
-    config: DetectionConfig, loader: StreamLoader | MixedLoader, split: str
-) -> list[PlayedRecording] | None:
-    """The label files of the recordings that a loader plays; None for Moving MNIST."""
+def _is_whole(options: EvaluateOptions, config: DetectionConfig) -> bool:
+    """Whether recordings are played from their first event, whatever the protocol says."""
+    return options.from_first_event or config.dataset_path == TOY_PROBLEM
+
+
+def _open_recordings(
+    config: DetectionConfig, split: str, protocol: Protocol
+) -> tuple[StreamLoader | MixedLoader, list[PlayedRecording] | None, tuple[str, ...]]:
+    """The loader, its recordings with their label files (None for Moving MNIST), and notes."""
+    loader = build_loader(config, split)
     if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
-        return None
-    return to_played(
+        return loader, None, ()
+    played = to_played(
         loader.streams.source.videos,
         open_folder(Path(config.dataset_path), options=read_options(config)),
         split,
         classes=config.classes,
         frame_period=config.frame_period or config.delta_t,
     )
+    return begin_before_labels(loader, played, protocol)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Recordings as streams: each is played from its first event to its last."""
+"""Recordings as streams: each is played from its first event, or a later bin, to its last."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -35,10 +35,15 @@ class SequentialClips:
     """What may happen to each recording in each epoch; None changes nothing, for validation."""
     seed: int = 0
     """With epoch and recording, draws the augmentation."""
+    starts: Sequence[int | None] | None = None
+    """Index of the bin that each recording is played from, as if it began there; None among them
+    plays nothing of a recording. None plays all of them from their first event."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.starts is not None:
+            _check_starts(self.starts, [video.num_bins for video in self.source.videos])
         if self.augment is not None:
             check_rules(self.augment, self.source, is_stream=True)
 
@@ -55,7 +60,10 @@ class SequentialClips:
     def clip_counts(self, epoch: int) -> list[int]:
         """Clips of each recording, by its duration."""
         num_tbins = self.clip_shape[0]
-        return [-(-video.num_bins // num_tbins) for video in self.source.videos]
+        return [
+            -(-(video.num_bins - self._start_of(index)) // num_tbins)
+            for index, video in enumerate(self.source.videos)
+        ]
 
     def clips(self, epoch: int, index: int, first_clip: int) -> Iterator[Clip]:
         """Play one recording.
@@ -69,7 +77,7 @@ class SequentialClips:
             RecordingError: the source is strict, and the recording is damaged.
         """
         video, num_tbins = self.source.videos[index], self.clip_shape[0]
-        num_clips = self.clip_counts(epoch)[index]
+        num_clips, origin = self.clip_counts(epoch)[index], self._start_of(index)
         augmentation = Augmentation()
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
@@ -78,24 +86,38 @@ class SequentialClips:
             first, stop = max(start, first_clip), min(start + _PER_SEEK, num_clips)
             frames = self.source.frames(
                 index,
-                first * num_tbins,
-                stop * num_tbins,
-                since=start * num_tbins,
+                origin + first * num_tbins,
+                origin + stop * num_tbins,
+                since=origin + start * num_tbins,
                 augmentation=augmentation,
             )
             for first_frame in range(first * num_tbins, stop * num_tbins, num_tbins):
+                first_bin = origin + first_frame
                 info = ClipInfo(
                     video.name,
                     index,
                     first_frame,
                     self.source.delta_t,
-                    num_padding=max(0, first_frame + num_tbins - video.num_bins),
+                    num_padding=max(0, first_bin + num_tbins - video.num_bins),
                 )
                 yield make_clip(
                     self.source,
                     video,
                     list(islice(frames, num_tbins)),
-                    range(first_frame, first_frame + num_tbins),
+                    range(first_bin, first_bin + num_tbins),
                     augmentation=augmentation,
                     info=info,
                 )
+
+    def _start_of(self, index: int) -> int:
+        """The bin that a recording is played from; its end if nothing of it is played."""
+        start = 0 if self.starts is None else self.starts[index]
+        return self.source.videos[index].num_bins if start is None else start
+
+
+def _check_starts(starts: Sequence[int | None], nums_bins: Sequence[int]) -> None:
+    if len(starts) != len(nums_bins):
+        raise ValueError(f"{len(nums_bins)} recordings need as many starts, got {len(starts)}")
+    for start, num_bins in zip(starts, nums_bins, strict=True):
+        if start is not None and not 0 <= start < num_bins:
+            raise ValueError(f"a start must be one of a recording's {num_bins} bins, got {start}")

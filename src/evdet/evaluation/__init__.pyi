@@ -17,3 +17,7 @@ from .lane_grid import LaneGrid as LaneGrid
 from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played
 from .shown import ShowFrame as ShowFrame
+from .starts import (
+    StartedRecordings as StartedRecordings,
+    begin_before_labels as begin_before_labels,
+)
