@@ -129,6 +129,31 @@ def test_what_lies_in_the_margin_of_a_frame_is_no_box(tmp_path, caplog):
     assert "trained on frames of" in caplog.text
 
 
+@given(
+    num=st.integers(0, 30), num_tbins=st.integers(1, 10), every=st.integers(1, 12),
+    is_live=st.booleans(),
+)  # fmt: skip
+def test_memory_is_emptied_every_n_frames_however_they_are_cut(num, num_tbins, every, is_live):
+    class Held(StandIn):
+        held = ()
+
+        def step(self, clip, memory=None, *, thresholds):
+            self.held += tuple(range((memory or 0) + 1, (memory or 0) + len(clip) + 1))
+            return super().step(clip, memory, thresholds=thresholds)
+
+    carried, emptied = Held(), Held()
+    stream = Stream(num, is_live=is_live)
+    list(detect(stream, carried, num_tbins=num_tbins))
+    list(detect(stream, emptied, num_tbins=num_tbins, reset_every=every))
+    assert carried.held == tuple(k + 1 for k in range(num))
+    assert emptied.held == tuple(k % every + 1 for k in range(num))
+
+
+def test_memory_that_is_emptied_less_than_once_a_frame_is_refused():
+    with pytest.raises(ValueError, match="reset_every must be at least 1, got 0"):
+        detect(Stream(3), StandIn(), reset_every=0)
+
+
 @settings(max_examples=10)
 @given(num=st.integers(0, 9), num_tbins=st.integers(1, 10))
 def test_frames_go_through_the_network_in_clips_without_a_gap(num, num_tbins):

@@ -68,6 +68,7 @@ def detect(
     agnostic: bool = True,
     tracker: BoxTracker | None = None,
     num_tbins: int = _NUM_TBINS,
+    reset_every: int | None = None,
 ) -> Iterator[DetectedFrame]:
     """Detect in all frames of a source, with memory from frame to frame, and track the boxes.
 
@@ -87,6 +88,8 @@ def detect(
         tracker: such as `evdet.tracking.Tracker`; None leaves the track ids at 0.
         num_tbins: frames per call of the network; more are faster and give the same boxes. Frames
             of a live source are processed one by one.
+        reset_every: frames after which memory is emptied, counted from the first, as the released
+            code of S5-ViT does; None carries it.
 
     Returns:
         Every frame with its boxes, also frames without boxes.
@@ -102,12 +105,14 @@ def detect(
         raise ValueError("the detector is in training mode: call its eval() first")
     if num_tbins < 1:
         raise ValueError(f"num_tbins must be at least 1, got {num_tbins}")
+    if reset_every is not None and reset_every < 1:
+        raise ValueError(f"reset_every must be at least 1, got {reset_every}")
     thresholds = spec.thresholds.but(
         score_thresh=score_thresh, nms_thresh=nms_thresh, max_boxes=max_boxes, agnostic=agnostic
     )
     if isinstance(source, Recording | Path | str):
         source = open_frames(source, spec)
-    return _play(source, detector, thresholds, tracker, num_tbins)
+    return _play(source, detector, thresholds, tracker, num_tbins, reset_every)
 
 
 def frames_for(detector: DetectorProtocol, *, delta_t: int | None = None) -> FrameSpec:
@@ -156,9 +161,13 @@ def _play(
     thresholds: SelectionThresholds,
     tracker: BoxTracker | None,
     num_tbins: int,
+    reset_every: int | None,
 ) -> Iterator[DetectedFrame]:
-    memory = None
-    for clip in _cut_clips(stream, num_tbins):
+    memory, num_frames = None, 0
+    for clip in _cut_clips(stream, num_tbins, reset_every):
+        if reset_every is not None and num_frames % reset_every == 0:
+            memory = None
+        num_frames += len(clip)
         # Not around the yield below: the caller's code may need gradients.
         with torch.no_grad():
             frames = _to_tensor(clip, detector)
@@ -173,13 +182,16 @@ def _play(
             yield DetectedFrame(frame.t, frame, boxes)
 
 
-def _cut_clips(stream: FrameStream, num_tbins: int) -> Iterator[Sequence[StreamedFrame]]:
+def _cut_clips(
+    stream: FrameStream, num_tbins: int, reset_every: int | None
+) -> Iterator[Sequence[StreamedFrame]]:
     clip: list[StreamedFrame] = []
     try:
-        for frame in stream:
+        for num_frames, frame in enumerate(stream, start=1):
             clip.append(frame)
             is_live = frame.arrived is not None
-            if is_live or len(clip) == num_tbins:
+            is_cut = reset_every is not None and num_frames % reset_every == 0
+            if is_live or is_cut or len(clip) == num_tbins:
                 yield clip
                 clip = []
     except RecordingError:

@@ -145,6 +145,79 @@ def test_a_protocol_chooses_among_the_classes_of_a_checkpoint(capsys, tmp_path, 
     assert not (tmp_path / "evaluation").exists()
 
 
+@pytest.fixture
+def with_large_boxes(tmp_path):
+    """Two seconds with a label at the end of bins 31 and 35, and a recording with small boxes."""
+    folder, sensor = tmp_path / "set", SensorSize(height=64, width=96)
+    (folder / "test").mkdir(parents=True)
+    for name, side in (("large", 30), ("small", 5)):
+        events = np.zeros(4000, EVENT_DTYPE)
+        events["t"] = np.arange(4000) * 500
+        events["x"], events["y"] = np.arange(4000) % 96, np.arange(4000) % 64
+        write_dat(folder / "test" / f"{name}_td.dat", [events], sensor)
+        boxes = np.zeros(2, BOX_DTYPE)
+        boxes["t"], boxes["x"], boxes["w"], boxes["h"] = [1_600_000, 1_800_000], 4, side, side
+        boxes["class_confidence"] = 1
+        np.save(folder / "test" / f"{name}_bbox.npy", boxes)
+    (folder / "label_map_dictionary.json").write_text(json.dumps({0: "car", 1: "pedestrian"}))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "reset", "deviations", "shown"),
+    [
+        (
+            ["--protocol", "rvt-gen1"], 21, None, [],
+            ["start      21 frames before the end of the first frame with objects"],
+        ),
+        (
+            ["--protocol", "rvt-gen1", "--from-first-event"], None, None,
+            ["recordings played from their first event"],
+            ["deviation: recordings played from their first event"],
+        ),
+        (
+            ["--protocol", "s5-gen1", "--reset-every", "21"], 21, 21, [],
+            ["memory     emptied every 21 frames"],
+        ),
+    ],
+)  # fmt: skip
+def test_how_recordings_were_played_is_said_and_kept(
+    capsys, tmp_path, checkpoint, with_large_boxes, words, start, reset, deviations, shown
+):
+    words = ["evaluate", str(checkpoint), "--dataset-path", str(with_large_boxes), *words]
+    assert main([*words, "--output-dir", str(tmp_path), "--no-count-events"]) == 0
+    said = capsys.readouterr().out
+    kept = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    assert kept["rules"]["start_before_label"] == start
+    assert kept["rules"]["reset_every"] == reset
+    ours = [text for text in kept["rules"]["deviations"] if "ranked by" not in text]
+    assert ours == deviations
+    assert all(f"  {line}\n" in said for line in shown)
+    note = "not played, without a label that rvt-gen1 counts: 1 recording (small)"
+    assert (note in kept["notes"]) == (note in said) == (start == 21 and "rvt-gen1" in words)
+    assert main(["report", str(tmp_path)]) == 0
+
+
+def test_moving_mnist_is_played_from_its_first_frame_whatever_the_protocol(capsys, tmp_path):
+    config = DetectionConfig(
+        feature_base=2, feature_channels_out=4, num_levels=2, head_channels=4, height=96, width=96,
+        num_tbins=3, batch_size=1, num_workers=0, max_frames_per_video=24, test_frames=48,
+        classes=tuple("0123456789"),
+    )  # fmt: skip
+    detector = build_detector(config)
+    path = tmp_path / "toy.ckpt"
+    content = {
+        "hyper_parameters": {**dataclasses.asdict(config), "classes": list(config.classes)},
+        "state_dict": {f"detector.{name}": w for name, w in detector.state_dict().items()},
+    }
+    torch.save(content, path)
+    words = ["evaluate", str(path), "--output-dir", str(tmp_path), "--protocol", "rvt-gen1"]
+    status = main([*words, "--classes", *config.classes])
+    printed = capsys.readouterr()
+    assert (status, "Traceback" in printed.err) == (0, False), printed.err
+    assert "deviation: recordings played from their first event" in printed.out
+
+
 def test_another_folder_may_call_the_classes_by_other_names(capsys, tmp_path, checkpoint, dataset):
     words = [
         "evaluate",

@@ -60,7 +60,8 @@ SILLY = {
     ],
     "evaluate": [
         "", "nowhere.ckpt", "some.ckpt", "folder", "some.ckpt --protocol cooc",
-        "some.ckpt --split train", "some.ckpt --frames 0", "some.ckpt --score-thresh 2",
+        "some.ckpt --split train", "some.ckpt --frames 0", "some.ckpt --reset-every 0",
+        "some.ckpt --reset-every often", "some.ckpt --score-thresh 2",
         "some.ckpt --tracker deep", "some.ckpt --tracks", "some.ckpt --output out",
         "--detections x.npy --boxes x.npy", "events-digits --classes dog --dataset-path folder",
         "events-digits --protocol rvt-gen1", "events-digits --dataset-path nowhere",
@@ -81,6 +82,7 @@ SILLY = {
         "drive.dat --output drive.dat", "notes.raw", "film.mp4", "film.mp4 --delta-t 9", "folder",
         "film.mp4 --follow", "drive.dat --score 0.5", "drive.dat --nms 0.5",
         "drive.dat --score-thresh 1.5", "drive.dat --delta-t 0", "drive.dat --duration 0",
+        "drive.dat --reset-every 0",
         "drive.dat --start -1", "drive.dat --start 99", "drive.dat --follow --start 1",
         "drive.dat --tracker deep", "drive.dat --sensor-size big",
         "drive.dat --label-map nowhere.json", "drive.dat --max-backlog 9",

@@ -49,6 +49,8 @@ def test_rvt_is_as_large_as_published(listed, name, parameters, gmacs):
         ("RVT-Tiny", {"rvt-gen1": 44.1}),
         ("RVT-Small", {"rvt-gen1": 46.5}),
         ("RVT-Base", {"rvt-gen1": 47.2, "rvt-1mpx": 47.4}),
+        ("S5-ViT-Small", {"s5-gen1": 46.6, "s5-1mpx": 46.5}),
+        ("S5-ViT-Base", {"s5-gen1": 47.7, "s5-1mpx": 47.8}),
     ],
 )
 def test_published_accuracy_has_a_source_and_a_protocol_and_is_not_ours(listed, name, scores):

@@ -202,3 +202,16 @@ def test_folders_of_coco_files_and_of_frames_need_no_label_map(capsys, tmp_path)
         shown = capsys.readouterr().out
         assert "mAP 1.000" in shown
         assert "recordings: 1\n" in shown
+
+
+def test_files_do_not_say_how_recordings_were_played(capsys, files):
+    words = ["--detections", "found/a_detections.npy", "--boxes", "boxes/a_bbox.npy"]
+    words = [str(files / word) if word.endswith("npy") else word for word in words]
+    numbers = files / "numbers.json"
+    protocol = ["--protocol", "s5-gen1", "--delta-t", "50000", "--json", str(numbers)]
+    assert main(["score", *words, *protocol]) == 0
+    shown = capsys.readouterr().out
+    rules = json.loads(numbers.read_text())["rules"]
+    assert (rules["start_before_label"], rules["reset_every"]) == (None, None)
+    assert "memory" not in shown + " ".join(rules["deviations"])
+    assert "start " not in shown

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 from itertools import pairwise
 
@@ -102,6 +103,61 @@ def test_the_last_clip_is_padded_with_empty_frames(maker):
     assert last.inputs[0].any()
     assert not last.inputs[1:].any()
     assert last.info.num_padding == 2
+
+
+@pytest.mark.parametrize("per_seek", [1, 128])
+@pytest.mark.parametrize("start", [0, 1, 3, 5, 20])
+def test_a_recording_that_is_played_from_a_bin_is_the_rest_of_it(
+    maker, monkeypatch, start, per_seek
+):
+    monkeypatch.setattr(recording_streams, "_PER_SEEK", per_seek)
+    maker.add("a", 300, 20_500, range(1000, 21_000, 1500))
+    whole = open_streams(maker, num_tbins=1)
+    streams = dataclasses.replace(open_streams(maker), starts=[start])
+    wanted = list(whole.clips(0, 0, 0))[start:]
+
+    assert streams.clip_counts(0) == [-(-len(wanted) // T)]
+    clips = list(streams.clips(0, 0, 0))
+    frames = torch.cat([clip.inputs for clip in clips])
+    assert torch.equal(frames[: len(wanted)], torch.cat([clip.inputs for clip in wanted]))
+    assert not frames[len(wanted) :].any()
+    labels = [boxes for clip in clips for boxes in clip.labels]
+    assert same(labels[: len(wanted)], [clip.labels[0] for clip in wanted])
+    labeled = np.concatenate([clip.frame_is_labeled for clip in clips])
+    assert labeled.tolist()[: len(wanted)] == [bool(one.frame_is_labeled[0]) for one in wanted]
+    assert [clip.info.first_frame for clip in clips] == list(range(0, len(wanted), T))
+    assert clips[-1].info.num_padding == len(frames) - len(wanted)
+    for first in range(len(clips)):
+        assert same(list(streams.clips(0, 0, first)), clips[first:])
+
+
+def test_bins_before_the_start_are_not_read(maker):
+    path = maker.add("a", 0, 29_999, range(1000, 30_001, 1000))
+    maker.damage(path, 13_300)
+    with_damage = dataclasses.replace(open_streams(maker), starts=[12])
+    after = dataclasses.replace(open_streams(maker), starts=[14])
+    assert any(clip.info.error for clip in with_damage.clips(0, 0, 0))
+    assert not any(clip.info.error for clip in after.clips(0, 0, 0))
+
+
+def test_a_recording_without_a_start_is_not_played(maker):
+    add_three(maker)
+    streams = dataclasses.replace(open_streams(maker), starts=[18, None, 0])
+    assert streams.clip_counts(0) == [1, 0, 4]
+    names = [
+        info.name
+        for batch in StreamLoader(streams, batch_size=2, num_workers=2)
+        for info in batch["video_infos"]
+        if info.index >= 0
+    ]
+    assert sorted(names) == ["a"] + ["c"] * 4
+
+
+@pytest.mark.parametrize("starts", [[], [0], [20, 0, 0], [-1, 0, 0], [0, 0, 0, 0]])
+def test_a_start_outside_the_recording_is_refused(maker, starts):
+    add_three(maker)
+    with pytest.raises(ValueError, match="start"):
+        dataclasses.replace(open_streams(maker), starts=starts)
 
 
 def test_smaller_frames_have_smaller_boxes(maker):

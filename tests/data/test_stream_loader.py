@@ -322,3 +322,14 @@ def test_an_epoch_can_be_played_without_batches():
     for lanes, batch in zip(clips, loader, strict=True):
         infos = [info for info in batch["video_infos"] if info.index >= 0]
         assert [clip.info for clip in lanes if clip] == infos
+
+
+def test_a_loader_of_other_videos_starts_at_its_beginning_and_leaves_the_first_as_it_is():
+    first = StreamLoader(Numbered(), batch_size=2, seed=3)
+    first.set_position(1, 2)
+    other = first.with_streams(Numbered(counts=(2, 1)))
+    assert other.position == (0, 0)
+    assert (len(other), other.batch_size, other.seed) == (2, 2, 3)
+    list(other)
+    assert first.position == (1, 2)
+    assert first.streams.counts == COUNTS

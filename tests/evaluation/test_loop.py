@@ -113,6 +113,43 @@ def test_memory_is_carried_within_a_video_and_cleared_between_videos(detector):
     assert len(a) != len(b) or not torch.allclose(a, b)
 
 
+@pytest.mark.parametrize("reset_every", [2, 3])
+def test_memory_that_is_emptied_gives_what_parts_of_the_recordings_give_alone(
+    detector, reset_every
+):
+    batches = list(build_loader(CONFIG, "test"))
+    results = detect_batches(detector, batches, THRESHOLDS, reset_every=reset_every)
+    played = [frame for _, found in results for frame in found]
+    frames = torch.cat([batch["inputs"] for batch in batches])
+    for first in range(0, len(frames), reset_every):
+        with torch.no_grad():
+            part = frames[first : first + reset_every]
+            alone, _ = detector.step(part, None, thresholds=THRESHOLDS)
+        assert_close(played[first : first + reset_every], alone)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reset_every", "deviations"),
+    [
+        ("coco", None, []),
+        ("coco", 7, ["memory emptied every 7 frames"]),
+        ("s5-gen1", 21, []),
+        ("s5-gen1", None, ["memory carried: s5-gen1 empties it every 21 frames"]),
+        ("s5-1mpx", 21, ["memory emptied every 21 frames: s5-1mpx empties it every 10 frames"]),
+    ],
+)
+def test_a_memory_that_is_not_the_protocols_is_a_deviation(
+    detector, protocol, reset_every, deviations
+):
+    batches = build_loader(CONFIG, "test")
+    rules = evaluate(
+        detector, [], CONFIG.classes, show_frame=batches.get_vis_func(), thresholds=THRESHOLDS,
+        protocol=PROTOCOLS[protocol], reset_every=reset_every,
+    ).scores.rules  # fmt: skip
+    assert rules["reset_every"] == reset_every
+    assert [text for text in rules["deviations"] if "memory" in text] == deviations
+
+
 def test_gradients_are_neither_kept_nor_switched_off_for_the_caller(detector):
     for _, found in detect_batches(detector, build_loader(CONFIG, "test"), THRESHOLDS):
         assert torch.is_grad_enabled()

@@ -52,4 +52,12 @@ CONFIGS = (
     "rvt_base_1mpx", "rvt_base_gen1", "rvt_events_digits_quick", "rvt_small_1mpx",
     "rvt_small_gen1", "rvt_tiny_1mpx", "rvt_tiny_gen1",
 )  # fmt: skip
-PROTOCOLS = ("coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx")
+PROTOCOLS = (
+    "coco",
+    "perot2020-gen1",
+    "perot2020-1mpx",
+    "rvt-gen1",
+    "rvt-1mpx",
+    "s5-gen1",
+    "s5-1mpx",
+)

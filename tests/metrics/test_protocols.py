@@ -309,6 +309,8 @@ def test_the_table_is_the_one_of_the_documentation():
             "of its time bin" if row.tolerance is None else "within 50 ms",
             "count" if row.counts_empty else "left out",
             row.ranking.replace("_", " "),
+            "all" if row.start_before_label is None else str(row.start_before_label),
+            "carried" if row.reset_every is None else f"emptied every {row.reset_every} frames",
             ", ".join(row.classes) or "all",
         ]
         assert row.max_detections == 100

@@ -46,7 +46,9 @@ FormatName = Literal[
     "evt3", "hdf5", "nmnist", "npy", "npz", "raw", "rosbag", "text",
 ]  # fmt: skip
 """`evdet.events.FORMAT_NAMES`."""
-ProtocolName = Literal["coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx"]
+ProtocolName = Literal[
+    "coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx", "s5-gen1", "s5-1mpx"
+]
 """The keys of `evdet.metrics.PROTOCOLS`."""
 TrackerName = Literal["bytetrack", "ocsort", "sort", "none"]
 """`evdet.tracking.TRACKERS`, or none of them."""

@@ -56,7 +56,8 @@ class Batch(TypedDict):
     """The clips of B lanes; `labels[t][b]` are a frame's boxes, `video_infos[b]` is a lane's.
 
     With `byte_divisor`, `inputs` are bytes, which transfer to an accelerator four times faster and
-    are divided by it there; without, they are floats.
+    are divided by it there; without, they are floats. Without `durations` every frame
+    lasts as long as in the detector's training.
     """
 
     inputs: Float[Tensor, "T B C H W"] | UInt8[Tensor, "T B C H W"]
@@ -64,7 +65,7 @@ class Batch(TypedDict):
     labels: list[list[Float[Tensor, "N 5"]]]
     mask_keep_memory: Float[Tensor, "B 1 1 1"]
     frame_is_labeled: Bool[Tensor, "T B"]
-    durations: Durations
+    durations: NotRequired[Durations]
     video_infos: list[ClipInfo]
 
 

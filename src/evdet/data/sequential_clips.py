@@ -1,6 +1,6 @@
-"""Recordings as streams: each is played from its first event to its last."""
+"""Recordings as streams: each is played from its first event, or a later bin, to its last."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -45,11 +45,18 @@ class SequentialClips:
     """With epoch and recording, draws the augmentation and the duration of a bin."""
     durations: DurationRange | None = None
     """Durations of a bin to draw from, for each recording and epoch; None keeps the source's."""
+    starts: Sequence[int | None] | None = None
+    """Index of the bin that each recording is played from, as if it began there; None among them
+    plays nothing of a recording. None plays all of them from their first event."""
 
     def __post_init__(self) -> None:
         check_durations(self.durations, self.source)
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        if self.starts is not None:
+            if self.durations is not None:
+                raise ValueError("starts are those of bins of one duration: leave durations out")
+            _check_starts(self.starts, [video.num_bins for video in self.source.videos])
         if self.augment is not None:
             check_rules(self.augment, self.source, is_stream=True)
 
@@ -66,7 +73,7 @@ class SequentialClips:
     def clip_counts(self, epoch: int) -> list[int]:
         """Clips of each recording, by its duration."""
         source, num_tbins = self.source, self.clip_shape[0]
-        counts = [video.num_bins for video in source.videos]
+        counts = [video.num_bins - self._start_of(i) for i, video in enumerate(source.videos)]
         if self.durations is not None and isinstance(source, AnyDuration):
             drawn = enumerate(self._drawn(epoch))
             counts = [source.num_bins_at(index, delta_t) for index, delta_t in drawn]
@@ -85,7 +92,8 @@ class SequentialClips:
         """
         source, place = self._source_of(epoch, index)
         video, num_tbins = source.videos[place], self.clip_shape[0]
-        num_clips = -(-video.num_bins // num_tbins)
+        origin = 0 if self.starts is None else self._start_of(index)
+        num_clips = -(-(video.num_bins - origin) // num_tbins)
         augmentation = Augmentation()
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
@@ -94,24 +102,25 @@ class SequentialClips:
             first, stop = max(start, first_clip), min(start + _PER_SEEK, num_clips)
             frames = source.frames(
                 place,
-                first * num_tbins,
-                stop * num_tbins,
-                since=start * num_tbins,
+                origin + first * num_tbins,
+                origin + stop * num_tbins,
+                since=origin + start * num_tbins,
                 augmentation=augmentation,
             )
             for first_frame in range(first * num_tbins, stop * num_tbins, num_tbins):
+                first_bin = origin + first_frame
                 info = ClipInfo(
                     video.name,
                     index,
                     first_frame,
                     source.delta_t,
-                    num_padding=max(0, first_frame + num_tbins - video.num_bins),
+                    num_padding=max(0, first_bin + num_tbins - video.num_bins),
                 )
                 yield make_clip(
                     source,
                     video,
                     list(islice(frames, num_tbins)),
-                    range(first_frame, first_frame + num_tbins),
+                    range(first_bin, first_bin + num_tbins),
                     augmentation=augmentation,
                     info=info,
                 )
@@ -125,3 +134,16 @@ class SequentialClips:
         if self.durations is None or not isinstance(self.source, AnyDuration):
             return self.source, index
         return self.source.at(index, self._drawn(epoch)[index]), 0
+
+    def _start_of(self, index: int) -> int:
+        """The bin that a recording is played from; its end if nothing of it is played."""
+        start = 0 if self.starts is None else self.starts[index]
+        return self.source.videos[index].num_bins if start is None else start
+
+
+def _check_starts(starts: Sequence[int | None], nums_bins: Sequence[int]) -> None:
+    if len(starts) != len(nums_bins):
+        raise ValueError(f"{len(nums_bins)} recordings need as many starts, got {len(starts)}")
+    for start, num_bins in zip(starts, nums_bins, strict=True):
+        if start is not None and not 0 <= start < num_bins:
+            raise ValueError(f"a start must be one of a recording's {num_bins} bins, got {start}")

@@ -1,6 +1,7 @@
 """StreamLoader: plays many videos side by side, in lanes, over workers and processes."""
 
 import contextlib
+import copy
 import logging
 import pickle
 import sys
@@ -144,6 +145,14 @@ class StreamLoader:
     def get_vis_func(self) -> VisFunc:
         """The function that turns a frame of this loader into an RGB picture."""
         return self.vis_func
+
+    def with_streams(self, streams: Streams) -> "StreamLoader":
+        """A loader of other videos, with the same settings, at its beginning."""
+        other = copy.copy(self)
+        other.streams = streams
+        other._epoch, other._batch = 0, 0
+        other._broken, other._counts, other._reported = {}, Counter(), set()
+        return other
 
     def set_position(self, epoch: int, batch: int = 0) -> None:
         """Set where the next iteration starts; earlier batches are not made.

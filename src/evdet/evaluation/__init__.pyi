@@ -18,3 +18,7 @@ from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, 
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played
 from .rates import PlayedAt as PlayedAt, RateScore as RateScore, score_rates as score_rates
 from .shown import ShowFrame as ShowFrame
+from .starts import (
+    StartedRecordings as StartedRecordings,
+    begin_before_labels as begin_before_labels,
+)

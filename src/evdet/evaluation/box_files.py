@@ -46,7 +46,8 @@ class BoxFiles:
     class_names: tuple[str, ...]
     """The classes that are scored; id 1 is the first."""
     protocol: Protocol
-    """The protocol as applied: ground truth is clipped only if the image size is known."""
+    """The protocol as applied: ground truth is clipped only if the image size is known, and
+    files do not say from where the recordings were played, nor with which memory."""
     notes: tuple[str, ...]
     """Unmatched files and boxes that were left out."""
 
@@ -120,13 +121,22 @@ def read_box_files(
     return BoxFiles(
         recordings=recordings,
         class_names=choice.names,
-        protocol=replace(protocol, clips_truth=protocol.clips_truth and size is not None),
+        protocol=_as_applied(protocol, size),
         notes=(
             *notes,
             *few,
             *describe_counts(ignored),
             *(f"{count:,} {what}" for what, count in counts.items()),
         ),
+    )
+
+
+def _as_applied(protocol: Protocol, size: SensorSize | None) -> Protocol:
+    return replace(
+        protocol,
+        clips_truth=protocol.clips_truth and size is not None,
+        start_before_label=None,
+        reset_every=None,
     )
 
 

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from evdet.data import Batch
 from evdet.frame_spec import SelectionThresholds
-from evdet.models import DetectorProtocol, device_of, keep_memory, step_timed
+from evdet.models import (
+    DetectorProtocol,
+    cut_at_resets,
+    device_of,
+    keep_memory,
+    step_timed,
+)
 from evdet.shapes import Detections, Memory
 
 __all__ = ["Found", "detect_batches", "rename_classes"]
@@ -18,7 +24,11 @@ Found = list[list[Detections]]
 
 
 def detect_batches(
-    detector: DetectorProtocol, batches: Iterable[Batch], thresholds: SelectionThresholds
+    detector: DetectorProtocol,
+    batches: Iterable[Batch],
+    thresholds: SelectionThresholds,
+    *,
+    reset_every: int | None = None,
 ) -> Iterator[tuple[Batch, Found]]:
     """Detect in batch after batch, with memory carried from batch to batch in every lane.
 
@@ -26,22 +36,33 @@ def detect_batches(
         detector: in evaluation mode.
         batches: in the order of the loader.
         thresholds: select detections among the candidates.
+        reset_every: frames of a recording after which its memory is emptied, as the released code
+            of S5-ViT does; None carries it.
 
     Yields:
         Each batch, and its detections `out[t][b]` on the CPU.
+
+    Raises:
+        ValueError: `reset_every` is less than 1.
     """
     device = device_of(detector)
     memory: Memory | None = None
     for batch in batches:
+        found: Found = []
+        durations = batch.get("durations")
+        first_frames = [one.first_frame if one.index >= 0 else -1 for one in batch["video_infos"]]
         with torch.no_grad():
             memory = keep_memory(memory, batch["mask_keep_memory"])
-            found, memory = step_timed(
-                detector,
-                batch["inputs"].to(device),
-                memory,
-                durations=batch["durations"].to(device),
-                thresholds=thresholds,
-            )
+            for part, mask in cut_at_resets(first_frames, len(batch["inputs"]), reset_every):
+                memory = keep_memory(memory, mask)
+                some, memory = step_timed(
+                    detector,
+                    batch["inputs"][part].to(device),
+                    memory,
+                    durations=None if durations is None else durations[part].to(device),
+                    thresholds=thresholds,
+                )
+                found += some
         yield batch, found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from evdet.atomic_file import write_bytes
 from evdet.build import build_loader
 from evdet.config import DetectionConfig
+from evdet.data import MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_png, write_video
 from evdet.evaluation.detecting import detect_batches, rename_classes
 from evdet.evaluation.evaluated import EvaluatedDetector
@@ -53,6 +54,9 @@ def keep_video(
     config: DetectionConfig,
     split: str,
     thresholds: SelectionThresholds,
+    *,
+    loader: StreamLoader | MixedLoader | None = None,
+    reset_every: int | None = None,
 ) -> list[str]:
     """Write a video of detections and ground truth.
 
@@ -62,13 +66,19 @@ def keep_video(
         config: of the loader.
         split: the split to play.
         thresholds: select detections among the candidates.
+        loader: that of the evaluation, to play the recordings from where they were scored; it is
+            not changed. None opens the split anew.
+        reset_every: frames of a recording after which memory is emptied; None carries it.
 
     Returns:
         What is missing and why, one line each.
     """
-    # Longer than the scored videos, to show the effect of memory.
-    long = max(_VIDEO_FRAMES, config.max_frames_per_video)
-    loader = build_loader(dataclasses.replace(config, max_frames_per_video=long), split)
+    if isinstance(loader, StreamLoader):
+        loader = loader.with_streams(loader.streams)
+    else:
+        # Longer than the scored videos, to show the effect of memory.
+        long = max(_VIDEO_FRAMES, config.max_frames_per_video)
+        loader = build_loader(dataclasses.replace(config, max_frames_per_video=long), split)
     show_frame, label_map = loader.get_vis_func(), ["background", *config.class_names]
     frames_per_second = 1e6 / next(iter(loader))["video_infos"][0].delta_t
 
@@ -77,7 +87,9 @@ def keep_video(
 
     def pictures() -> Iterator[Picture]:
         grid = LaneGrid(label_map, show_frame, nms_thresh=drawn.nms_thresh)
-        for batch, found in detect_batches(evaluated.detector, loader, drawn):
+        for batch, found in detect_batches(
+            evaluated.detector, loader, drawn, reset_every=reset_every
+        ):
             shown = rename_classes(found, evaluated.class_names, config.class_names)
             yield from grid.draw(batch, shown)
 

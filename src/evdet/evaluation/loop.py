@@ -1,7 +1,7 @@
 """Detector + batches -> scores and pictures, for evaluation, demo videos and tests."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -67,6 +67,7 @@ def evaluate(
     played: Sequence[PlayedRecording] | None = None,
     detector_classes: Sequence[str] | None = None,
     counts_events: bool = False,
+    reset_every: int | None = None,
     deviations: Sequence[str] = (),
 ) -> Evaluation:
     """Score a detector on batches with labels, and keep pictures of the results.
@@ -77,18 +78,24 @@ def evaluate(
         class_names: the classes of the labels, without background.
         show_frame: turns a frame into an RGB picture; the loader's `get_vis_func()`.
         thresholds: select detections among the candidates.
-        protocol: the other rules; the caller applies its `classes`.
+        protocol: the other rules; the caller applies its `classes`, and its `start_before_label`
+            with `begin_before_labels`.
         played: the recordings with their label files, from `to_played`; without them the labels
             of the batches are scored, at the ends of time bins.
         detector_classes: the detector's classes, if they differ from `class_names`; detections of
             other classes are left out.
         counts_events: count the events in the ground-truth boxes; recordings are read again.
+        reset_every: frames of a recording after which memory is emptied; None carries it. Where the
+            protocol has another number, that is a deviation.
         deviations: the caller's deviations from the protocol, for the record.
+
+    Raises:
+        ValueError: `reset_every` is less than 1.
     """
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    for batch, everything in detect_batches(detector, batches, thresholds):
+    for batch, everything in detect_batches(detector, batches, thresholds, reset_every=reset_every):
         found = rename_classes(everything, detector_classes or class_names, class_names)
         by_recording.add(batch, found)
         for t, b in batch["frame_is_labeled"].nonzero().tolist():
@@ -102,9 +109,9 @@ def evaluate(
         scores=score_recordings(
             recordings,
             class_names,
-            protocol,
+            replace(protocol, reset_every=reset_every),
             delta_t=by_recording.delta_t,
-            deviations=deviations,
+            deviations=[*deviations, *_deviations(protocol, reset_every)],
         ),
         confusion=confusion_matrix(
             results.truths, results.detections, class_names, score_thresh=CONFIDENT_SCORE
@@ -115,3 +122,13 @@ def evaluate(
         delta_t=by_recording.delta_t,
         num_frames=len(results),
     )
+
+
+def _deviations(protocol: Protocol, reset_every: int | None) -> list[str]:
+    if reset_every == protocol.reset_every:
+        return []
+    stated = f"{protocol.name} empties it every {protocol.reset_every} frames"
+    if reset_every is None:
+        return [f"memory carried: {stated}"]
+    applied = f"memory emptied every {reset_every} frame{'s' * (reset_every > 1)}"
+    return [applied if protocol.reset_every is None else f"{applied}: {stated}"]

@@ -13,7 +13,7 @@ from evdet.events import SensorSize
 from evdet.metrics import Protocol, ScoredRecording
 from evdet.shapes import BoxEvents
 
-__all__ = ["RecordingResults"]
+__all__ = ["RecordingResults", "scale_boxes", "scale_of"]
 
 _CLASS_SCORE_DTYPE = np.dtype([*BOX_DTYPE.descr, ("class_score", "<f4")])
 
@@ -84,12 +84,12 @@ class RecordingResults:
     def _finish(self, index: int) -> ScoredRecording:
         part = self._parts[index]
         found = _join(part.found)
-        _scale(found, self._scale_of(index, of_sensor=False))
+        scale_boxes(found, self._scale_of(index, of_sensor=False))
         annotated_bins = np.array(part.annotated_bins, np.int64)
         played = self._played[index] if self._played else None
         if played is None or played.labeled is None:
             truth, times = _join(part.truth), (annotated_bins + 1) * self._delta_t
-            _scale(truth, self._scale_of(index, of_sensor=False))
+            scale_boxes(truth, self._scale_of(index, of_sensor=False))
             return ScoredRecording(part.name, truth, times, found)
         truth, times = select_truth(
             played,
@@ -98,7 +98,7 @@ class RecordingResults:
             clips=self._protocol.clips_truth,
             counts_events=self._counts_events,
         )
-        _scale(truth, self._scale_of(index, of_sensor=True))
+        scale_boxes(truth, self._scale_of(index, of_sensor=True))
         return ScoredRecording(part.name, truth, times, found)
 
     def _sensor_size(self, index: int) -> SensorSize:
@@ -107,13 +107,8 @@ class RecordingResults:
     def _scale_of(self, index: int, *, of_sensor: bool) -> tuple[float, float]:
         """Factors from pixels of the sensor, or of the frame, to the protocol's: down, across."""
         sensor = self._sensor_size(index)
-        target = {
-            "frame": self._frame_size,
-            "sensor": sensor,
-            "half sensor": (sensor.height / 2, sensor.width / 2),
-        }[self._protocol.pixels]
         start = sensor if of_sensor else self._frame_size
-        return target[0] / max(start[0], 1), target[1] / max(start[1], 1)
+        return scale_of(self._protocol, start, sensor=sensor, frame=self._frame_size)
 
 
 class _Part:
@@ -145,8 +140,27 @@ def _join(parts: list[BoxEvents]) -> BoxEvents:
     return np.concatenate(parts) if parts else np.zeros(0, BOX_DTYPE)
 
 
-def _scale(boxes: BoxEvents, scale: tuple[float, float]) -> None:
-    """Scale boxes in place; the caller owns them."""
+def scale_of(
+    protocol: Protocol, size: SensorSize, *, sensor: SensorSize, frame: SensorSize
+) -> tuple[float, float]:
+    """Factors from the pixels of an image to a protocol's: down, across.
+
+    Args:
+        protocol: sets the pixels.
+        size: of the image, which shows what the sensor sees.
+        sensor: size of the sensor.
+        frame: size of the detector's frames.
+    """
+    target = {
+        "frame": frame,
+        "sensor": sensor,
+        "half sensor": (sensor.height / 2, sensor.width / 2),
+    }[protocol.pixels]
+    return target[0] / max(size.height, 1), target[1] / max(size.width, 1)
+
+
+def scale_boxes(boxes: BoxEvents, scale: tuple[float, float]) -> None:
+    """Scale boxes in place, down and across; the caller owns them."""
     for names, factor in ((("y", "h"), scale[0]), (("x", "w"), scale[1])):
         for name in names:
             if factor != 1:

@@ -48,6 +48,13 @@ class Protocol:
     """The classes that are scored; empty takes all."""
     max_detections: int = 100
     """Detections with the best scores that count, per frame and class."""
+    start_before_label: int | None = None
+    """A recording is played from this many frames before the end of its first frame with a label
+    that counts, that frame included, or from its first event if that is later; one without such a
+    label is not played. None plays all recordings from their first event."""
+    reset_every: int | None = None
+    """The detector's memory is emptied after every this many frames of a recording, counted from
+    the first that is played; None carries it."""
 
     def as_dict(self) -> dict[str, Any]:
         """The rules as plain types for JSON, without the name."""
@@ -77,12 +84,23 @@ PROTOCOLS = {
         ),
         Protocol(
             name="rvt-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
-            skip_until=500_000, ranking="class_score", counts_empty=False,
+            skip_until=500_000, ranking="class_score", counts_empty=False, start_before_label=21,
         ),
         # Diagonal and side as for Gen1, in pixels twice as large.
         Protocol(
             name="rvt-1mpx", classes=_ONE_MPX, pixels="half sensor", min_diag=30.0, min_side=10.0,
-            skip_until=500_000, ranking="class_score", counts_empty=False,
+            skip_until=500_000, ranking="class_score", counts_empty=False, start_before_label=5,
+        ),
+        # RVT's, but for the clips of S5-ViT and the memory that its released code does not carry.
+        Protocol(
+            name="s5-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, ranking="class_score", counts_empty=False, start_before_label=21,
+            reset_every=21,
+        ),
+        Protocol(
+            name="s5-1mpx", classes=_ONE_MPX, pixels="half sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, ranking="class_score", counts_empty=False, start_before_label=10,
+            reset_every=10,
         ),
     )
 }  # fmt: skip

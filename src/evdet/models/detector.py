@@ -86,7 +86,7 @@ def step_timed(
     clip: Frames,
     memory: Any,
     *,
-    durations: Durations,
+    durations: Durations | None,
     thresholds: SelectionThresholds,
 ) -> tuple[ClipDetections, Any]:
     """Continue a stream with a detector that may not know time; see `Detector.step`.
@@ -95,7 +95,7 @@ def step_timed(
         detector: any; one that does not know time need not take durations.
         clip: the next T frames of each of the B lanes.
         memory: what the previous call returned, or None.
-        durations: how long each frame lasts, in microseconds.
+        durations: how long each frame lasts, in microseconds; None: as long as in training.
         thresholds: which candidates become detections.
     """
     if isinstance(detector, KnowsTime) and takes_durations(detector):

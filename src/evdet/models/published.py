@@ -68,8 +68,8 @@ def _s5_vit(gen1: float, one_mpx: float) -> Publication:
         venue="CVPR 2024",
         url="https://arxiv.org/abs/2402.15584",
         scores=(
-            PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=gen1),
-            PublishedScore(data_set="1 Mpx", protocol="rvt-1mpx", map=one_mpx),
+            PublishedScore(data_set="Gen1", protocol="s5-gen1", map=gen1),
+            PublishedScore(data_set="1 Mpx", protocol="s5-1mpx", map=one_mpx),
         ),
         weights="Gen1 and 1 Mpx, at https://github.com/uzh-rpg/ssms_event_cameras; `evdet import` "
         "converts them. Trained and scored without memory between clips of 21 and 10 frames, since "

@@ -112,14 +112,16 @@ class LightningDetectionModel(pl.LightningModule):
             inputs = inputs.float()
             if batch["byte_divisor"] != 1:
                 inputs /= batch["byte_divisor"]
-        return Batch(
+        moved_batch = Batch(
             inputs=inputs,
             labels=[list(moved[t : t + num_lanes]) for t in range(0, len(moved), num_lanes)],
             mask_keep_memory=batch["mask_keep_memory"].to(device, non_blocking=True),
             frame_is_labeled=batch["frame_is_labeled"],
-            durations=batch["durations"].to(device, non_blocking=True),
             video_infos=batch["video_infos"],
         )
+        if "durations" in batch:
+            moved_batch["durations"] = batch["durations"].to(device, non_blocking=True)
+        return moved_batch
 
     # --- training ---
 
@@ -230,7 +232,7 @@ class LightningDetectionModel(pl.LightningModule):
         detections, self._memory["val"] = self.detector.step(
             batch["inputs"],
             self._carry("val", batch),
-            durations=batch["durations"],
+            durations=batch.get("durations"),
             thresholds=self.config.thresholds,
         )
         for t, b in batch["frame_is_labeled"].nonzero().tolist():

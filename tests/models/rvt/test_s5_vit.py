@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from evdet.data import ClipInfo
 from evdet.detectors import import_rvt, published_name
 from evdet.detectors.checkpoints import load_network
+from evdet.evaluation import detect_batches
+from evdet.frame_spec import SelectionThresholds
 from evdet.models.rvt import RVT, S5_VIT_PLANS, RVTPlan
 from models.rvt.published_numbers import assert_losses_are, remade_weight
 
@@ -140,6 +143,45 @@ def test_the_released_code_gives_what_a_memory_that_was_forgotten_gives(size, re
     detector, clip, golden = remade(size)
     forgotten, _ = detector.extract(clip[golden["half"] :])
     assert_features(forgotten, golden, "replay_")
+
+
+class Features:
+    """Gives the features of a detector in place of detections."""
+
+    frame_spec = None
+
+    def __init__(self, detector):
+        self.extract = detector.extract
+
+    def step(self, clip, memory=None, *, thresholds):
+        levels, memory = self.extract(clip, memory)
+        num_lanes = clip.shape[1]
+        frames = zip(*(level.split(num_lanes) for level in levels), strict=True)
+        return [[frame] for frame in frames], memory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("num_tbins", [1, 3, 4])
+def test_an_evaluation_that_empties_memory_gives_what_the_released_code_gives(
+    size, num_tbins, remade
+):
+    detector, clip, golden = remade(size)
+    batches = [
+        {
+            "inputs": clip[first : first + num_tbins],
+            "mask_keep_memory": torch.full((2, 1, 1, 1), float(first > 0)),
+            "video_infos": [ClipInfo("", lane, first, 50_000) for lane in range(2)],
+        }
+        for first in range(0, len(clip), num_tbins)
+    ]
+    results = detect_batches(
+        Features(detector), iter(batches), SelectionThresholds(), reset_every=int(golden["half"])
+    )
+    frames = [frame for _, found in results for frame in found]
+    last, first = frames[-1][0], frames[0][0]
+    levels = [torch.cat(pair) for pair in zip(first, last, strict=True)]
+    assert_features(levels, golden, "replay_")
 
 
 @pytest.mark.slow

@@ -70,6 +70,8 @@ class DetectOptions:
     """IoU threshold in [0, 1] of non-maximum suppression."""
     agnostic_nms: bool = True
     """Suppress boxes across classes, so that an object has one box; or class by class."""
+    reset_every: Annotated[int | None, default("never", "FRAMES")] = None
+    """Frames after which memory is emptied, as in the released code of S5-ViT."""
     delta_t: Annotated[int | None, default("as trained", "US")] = None
     """Duration of a time bin, or time between images, in microseconds."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
@@ -147,6 +149,7 @@ def detect(options: DetectOptions) -> None:
         nms_thresh=options.nms_thresh,
         agnostic=options.agnostic_nms,
         tracker=tracker,
+        reset_every=options.reset_every,
     )
     if options.score_thresh is None:
         found = _likely(found)
@@ -165,7 +168,7 @@ def _check(options: DetectOptions) -> None:
     options.tracking.check()
     check_threads(options.threads)
     check_at_least(0, options, "start", "max_delay", "max_disorder", "max_backlog")
-    check_at_least(1, options, "delta_t")
+    check_at_least(1, options, "delta_t", "reset_every")
     if options.bit_depth is not None and not 8 <= options.bit_depth <= 16:
         raise ValueError(f"--bit-depth must be from 8 to 16, got {options.bit_depth}")
     check_above(0, options, "duration", "idle_timeout")

@@ -68,6 +68,7 @@ def describe_rules(rules: Mapping[str, Any]) -> list[str]:
         else "frames with objects",
         "ranking": rules["ranking"].replace("_", " "),
         "classes": _classes(rules["classes"]),
+        **_playing(rules),
         "precision": f"IoU {thresholds[0]:.2f}:{thresholds[-1]:.2f}, the best "
         f"{rules['max_detections']} detections per frame and class",
     }
@@ -104,6 +105,17 @@ def _times(rules: Mapping[str, Any]) -> str:
         f"the last labeled time of each time bin of {rules['delta_t'] / 1e3:g} ms, with the "
         "detections of the time bin"
     )
+
+
+def _playing(rules: Mapping[str, Any]) -> dict[str, str]:
+    """From where recordings are played, and what becomes of memory, where a protocol departs."""
+    lines = {}
+    start, reset = rules.get("start_before_label"), rules.get("reset_every")
+    if start:
+        lines["start"] = f"{counted(start, 'frame')} before the end of the first frame with objects"
+    if reset:
+        lines["memory"] = f"emptied every {counted(reset, 'frame')}"
+    return lines
 
 
 def _classes(names: list[str]) -> str:

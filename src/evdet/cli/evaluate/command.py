@@ -1,22 +1,20 @@
 """`evdet evaluate`: a checkpoint -> scores, pictures and a video on unseen frames."""
 
 import dataclasses
-import itertools
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tqdm import tqdm
 
 from evdet.atomic_file import write_text
-from evdet.build import build_loader, read_options
+from evdet.build import read_options
+from evdet.cli.evaluate.playing import open_played, played_at, with_progress
 from evdet.cli.options import (
+    Flag,
     ProtocolName,
     ReadingOptions,
     ThreadCount,
@@ -38,14 +36,12 @@ from evdet.cli.score import (
 )
 from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
-from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
+from evdet.data import open_folder
 from evdet.detectors import use_threads
 from evdet.evaluation import (
     DataStatistics,
     EvaluatedDetector,
     Evaluation,
-    PlayedAt,
-    PlayedRecording,
     RateScore,
     describe_folder,
     describe_truth,
@@ -54,7 +50,6 @@ from evdet.evaluation import (
     keep_video,
     measure_further,
     open_evaluated,
-    to_played,
 )
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
@@ -93,6 +88,10 @@ class EvaluateOptions:
     """How to read the recordings; by default as the training did, if --dataset-path is left out."""
     rates: Annotated[tuple[float, ...], default("none", "HZ ...")] = ()
     """Frame rates to score at besides the training's, in frames per second: 10 20 50 100."""
+    from_first_event: Flag = False
+    """Play recordings from their first event, where the protocol starts later (a deviation)."""
+    reset_every: Annotated[int | None, default("never", "FRAMES")] = None
+    """Frames after which memory is emptied, as in the released code of S5-ViT."""
     count_events: bool = True
     """Count the events in every box, for the curve over them; reads recordings twice."""
     json: Annotated[Path | None, default("none", "FILE")] = None
@@ -112,12 +111,14 @@ def evaluate(options: EvaluateOptions) -> None:
         ValueError: an option is out of range, or does not fit the checkpoint.
     """
     check_threads(options.threads)
-    check_at_least(1, options, "frames")
+    check_at_least(1, options, "frames", "reset_every")
     check_share(options, "score_thresh", "nms_thresh")
     check_writable(options.json)
     check_result_folder(options.output_dir)
     _check_apart(options, options.dataset_path)
     check_rates(options.rates)
+    if options.rates and options.reset_every is not None:
+        raise ValueError("--rates carries memory at every rate: leave --reset-every out")
     protocol = get_protocol(options.protocol)
     options.tracking.check()
     evaluated = open_evaluated(
@@ -143,11 +144,13 @@ def _evaluate_into(
     config, deviations = _config_for(options, evaluated, protocol)
     _check_apart(options, Path(config.dataset_path))
     thresholds = config.thresholds
-    loader = build_loader(config, options.split)
-    played = _played(config, loader, options.split)
+    if protocol.start_before_label is not None and _is_whole(options, config):
+        protocol = dataclasses.replace(protocol, start_before_label=None)
+        deviations.append("recordings played from their first event")
+    loader, played, unplayed = open_played(config, options.split, protocol)
     evaluation = score(
         evaluated.detector,
-        _with_progress(loader, config, options.frames),
+        with_progress(loader, config, options.frames),
         config.class_names,
         show_frame=loader.get_vis_func(),
         thresholds=thresholds,
@@ -155,6 +158,7 @@ def _evaluate_into(
         played=played,
         detector_classes=evaluated.class_names,
         counts_events=options.count_events,
+        reset_every=options.reset_every,
         deviations=deviations,
     )
     check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
@@ -169,20 +173,20 @@ def _evaluate_into(
         scores_tracks=tracker is not None,
         tracker=tracker,
     )
-    rates: list[RateScore] = []
-    if options.rates:
-        rates = measure_rates(
-            evaluated,
-            config,
-            options.rates,
-            lambda at: _played_at(at, options),
-            protocol=protocol,
-        )
-    video = keep_video(run, evaluated, config, options.split, thresholds)
+    rates = _score_rates(options, evaluated, config, protocol)
+    video = keep_video(
+        run,
+        evaluated,
+        config,
+        options.split,
+        thresholds,
+        loader=None if played is None else loader,
+        reset_every=options.reset_every,
+    )
     ignored = Counter[str]()
     for recording in played or []:
         ignored.update({} if recording.labeled is None else recording.labeled.counts)
-    notes = [*further.notes, *video, *describe_counts(ignored)]
+    notes = [*unplayed, *further.notes, *video, *describe_counts(ignored)]
     scores = evaluation.scores.as_dict()
     numbers = {
         "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -210,6 +214,24 @@ def _evaluate_into(
     if rates:
         print(describe_rates(rates, evaluated))
     print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
+
+
+def _score_rates(
+    options: EvaluateOptions,
+    evaluated: EvaluatedDetector,
+    config: DetectionConfig,
+    protocol: Protocol,
+) -> list[RateScore]:
+    if not options.rates:
+        return []
+    seconds = None if options.frames is None else options.frames * config.delta_t / 1e6
+    return measure_rates(
+        evaluated,
+        config,
+        options.rates,
+        lambda at: played_at(at, options.split, protocol, seconds=seconds),
+        protocol=protocol,
+    )
 
 
 def _results_of(options: EvaluateOptions, checkpoint: Path) -> RunFolder:
@@ -321,56 +343,6 @@ def _classes(
     return texts
 
 
-def _played(
-    config: DetectionConfig, loader: StreamLoader | MixedLoader, split: str
-) -> list[PlayedRecording] | None:
-    """The label files of the recordings that a loader plays; None for Moving MNIST."""
-    if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
-        return None
-    return to_played(
-        loader.streams.source.videos,
-        open_folder(Path(config.dataset_path), options=read_options(config)),
-        split,
-        classes=config.classes,
-        frame_period=config.frame_period or config.delta_t,
-    )
-
-
-def _played_at(config: DetectionConfig, options: EvaluateOptions) -> PlayedAt:
-    """The same recordings in the time bins of a configuration."""
-    loader = build_loader(config, options.split)
-    batches: Iterable[Batch] = loader
-    if options.frames is not None:
-        # As long as at the training's rate.
-        frames = options.frames * config.frame_period / config.delta_t
-        batches = _FirstBatches(loader, _batches_of(loader, config, frames))
-    return PlayedAt(batches, _played(config, loader, options.split))
-
-
-@dataclass(frozen=True)
-class _FirstBatches:
-    """The first batches of a loader, in every iteration."""
-
-    loader: StreamLoader | MixedLoader
-    num_batches: int
-
-    def __iter__(self) -> Iterator[Batch]:
-        return itertools.islice(self.loader, self.num_batches)
-
-
-def _with_progress(
-    loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: int | None
-) -> Iterable[Batch]:
-    num_batches = len(loader)
-    if config.dataset_path != TOY_PROBLEM and frames is not None:
-        num_batches = _batches_of(loader, config, frames)
-    batches = _FirstBatches(loader, num_batches)
-    # Not an iterator: a type checker may consume a batch of it.
-    shown: Iterable[Batch] = tqdm(
-        batches, desc="Evaluating", unit="batch", total=num_batches, leave=False
-    )
-    return shown
-
-
-def _batches_of(loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: float) -> int:
-    return min(len(loader), math.ceil(frames / (config.num_tbins * config.batch_size)))
+def _is_whole(options: EvaluateOptions, config: DetectionConfig) -> bool:
+    """Whether recordings are played from their first event, whatever the protocol says."""
+    return options.from_first_event or config.dataset_path == TOY_PROBLEM

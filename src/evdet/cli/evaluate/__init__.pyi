@@ -1,0 +1,1 @@
+from .command import EvaluateOptions as EvaluateOptions, evaluate as evaluate

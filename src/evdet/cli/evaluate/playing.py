@@ -1,0 +1,75 @@
+"""The recordings of an evaluation, in batches: from where a protocol starts, at any frame rate."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from evdet.build import build_loader, read_options
+from evdet.config import TOY_PROBLEM, DetectionConfig
+from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
+from evdet.evaluation import PlayedAt, PlayedRecording, begin_before_labels, to_played
+from evdet.metrics import Protocol
+
+__all__ = ["open_played", "played_at", "with_progress"]
+
+
+def open_played(
+    config: DetectionConfig, split: str, protocol: Protocol
+) -> tuple[StreamLoader | MixedLoader, list[PlayedRecording] | None, tuple[str, ...]]:
+    """The loader, its recordings with their label files (None for Moving MNIST), and notes."""
+    loader = build_loader(config, split)
+    if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
+        return loader, None, ()
+    played = to_played(
+        loader.streams.source.videos,
+        open_folder(Path(config.dataset_path), options=read_options(config)),
+        split,
+        classes=config.classes,
+        frame_period=config.frame_period or config.delta_t,
+    )
+    return begin_before_labels(loader, played, protocol)
+
+
+def played_at(
+    config: DetectionConfig, split: str, protocol: Protocol, *, seconds: float | None = None
+) -> PlayedAt:
+    """The recordings in the time bins of a configuration; about as many seconds, or all."""
+    loader, played, _ = open_played(config, split, protocol)
+    batches: Iterable[Batch] = loader
+    if seconds is not None:
+        batches = _FirstBatches(loader, _batches_of(loader, config, seconds * 1e6 / config.delta_t))
+    return PlayedAt(batches, played)
+
+
+@dataclass(frozen=True)
+class _FirstBatches:
+    """The first batches of a loader, in every iteration."""
+
+    loader: StreamLoader | MixedLoader
+    num_batches: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return itertools.islice(self.loader, self.num_batches)
+
+
+def with_progress(
+    loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: int | None
+) -> Iterable[Batch]:
+    """The batches that are evaluated, with a progress bar."""
+    num_batches = len(loader)
+    if config.dataset_path != TOY_PROBLEM and frames is not None:
+        num_batches = _batches_of(loader, config, frames)
+    batches = _FirstBatches(loader, num_batches)
+    # Not an iterator: a type checker may consume a batch of it.
+    shown: Iterable[Batch] = tqdm(
+        batches, desc="Evaluating", unit="batch", total=num_batches, leave=False
+    )
+    return shown
+
+
+def _batches_of(loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: float) -> int:
+    return min(len(loader), math.ceil(frames / (config.num_tbins * config.batch_size)))
