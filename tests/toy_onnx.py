@@ -37,21 +37,34 @@ def listed(rows):
     return ", ".join(f"{value:g}" for row in rows for value in row)
 
 
-def toy_text(size, drift):
+def toy_text(size, drift, *, timed=False):
+    """With `timed` a frame counts by how many times 10 ms it lasts."""
+    duration = ", float[batch] duration" if timed else ""
+    weighed = "Mul (mean, weight)" if timed else "Identity (mean)"
+    weigh = (
+        """
+        sides_1 = Constant <value_ints = [1, 2, 3]> ()
+        scale = Div (duration, trained)
+        weight = Unsqueeze (scale, sides_1)"""
+        if timed
+        else ""
+    )
     return f"""
     <ir_version: 8, opset_import: ["": 18]>
-    toy (float[batch, 2, {size}] frame, float[batch, 1, {size}] memory_sum) => (
+    toy (float[batch, 2, {size}] frame, float[batch, 1, {size}] memory_sum{duration}) => (
         float[batch, anchors, 4] candidate_boxes, float[batch, anchors, 2] candidate_scores,
         float[batch, 1, {size}] next_memory_sum
     ) <
         float[1, 4, 4] corners = {{{listed(CORNERS)}}},
         float[1, 4, 2] weights = {{{listed(WEIGHTS)}}},
-        float half = {{0.5}}, float four = {{4}}, float drift = {{{drift}}},
+        float half = {{0.5}}, float trained = {{10000}},
+        float four = {{4}}, float drift = {{{drift}}},
         int64[1] channel = {{1}}, int64[2] sides = {{2, 3}}, int64[1] last = {{3}}
     > {{
-        mean = ReduceMean (frame, channel)
+        mean = ReduceMean (frame, channel){weigh}
+        weighed = {weighed}
         faded = Mul (memory_sum, half)
-        sum = Add (faded, mean)
+        sum = Add (faded, weighed)
         next_memory_sum = Add (sum, drift)
         pooled = ReduceMean (sum, sides)
         level = Squeeze (pooled, last)
@@ -63,8 +76,8 @@ def toy_text(size, drift):
     """
 
 
-def write_toy(path, *, size="height, width", raw_heads=False, drift=0.0):
-    model = parser.parse_model(toy_text(size, drift))
+def write_toy(path, *, size="height, width", raw_heads=False, drift=0.0, timed=False):
+    model = parser.parse_model(toy_text(size, drift, timed=timed))
     if not raw_heads:
         append_selection(model, SPEC.thresholds)
     _sign(model, dataclasses.replace(METADATA, raw_heads=raw_heads))
@@ -77,11 +90,12 @@ class Toy(nn.Module):
     num_classes = 2
     frame_spec = SPEC
 
-    def predict(self, clip, memory=None):
+    def predict(self, clip, memory=None, *, durations=None):
         state = clip.new_zeros(clip.shape[1], 1, *clip.shape[3:]) if memory is None else memory[0]
+        scales = torch.ones(clip.shape[:2]) if durations is None else durations / SPEC.delta_t
         boxes, scores = [], []
-        for frame in clip:
-            state = state * 0.5 + frame.mean(dim=1, keepdim=True)
+        for frame, scale in zip(clip, scales, strict=True):
+            state = state * 0.5 + frame.mean(dim=1, keepdim=True) * scale[:, None, None, None]
             level = state.mean(dim=(2, 3))[..., None]
             boxes.append(torch.tensor(CORNERS) + level * 4)
             scores.append((level * torch.tensor(WEIGHTS)).sigmoid())

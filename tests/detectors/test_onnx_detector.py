@@ -16,8 +16,8 @@ from evdet.models.postprocess import select_boxes, to_detections
 THRESHOLDS = SelectionThresholds(score_thresh=0.3, nms_thresh=0.6, max_boxes=5)
 
 
-def by_torch(toy, clip, memory=None, *, thresholds):
-    boxes, scores, memory = toy.predict(clip, memory)
+def by_torch(toy, clip, memory=None, *, thresholds, durations=None):
+    boxes, scores, memory = toy.predict(clip, memory, durations=durations)
     selection = select_boxes(boxes, scores, clip.shape[-2:], thresholds)
     return to_detections(selection, clip.shape[1]), memory
 
@@ -50,6 +50,40 @@ def test_a_step_is_that_of_torch(toy, make_toy, tmp_path, raw_heads):
     assert sum(len(lane["scores"]) for lanes in found for lane in lanes) > 20
     assert_same_detections(found, expected)
     assert_close(memory, expected_memory)
+
+
+def test_a_model_that_knows_time_reads_the_duration_of_each_frame_of_each_lane(
+    toy, make_toy, tmp_path
+):
+    detector = load_onnx(make_toy(tmp_path / "toy.onnx", timed=True))
+    clip, durations = torch.randn(4, 3, 2, 8, 12), torch.rand(4, 3) * 50_000 + 100
+    assert detector.knows_time
+    for given in (durations, None):
+        found, (memory,) = detector.step(clip, durations=given, thresholds=THRESHOLDS)
+        expected, (expected_memory,) = by_torch(toy, clip, thresholds=THRESHOLDS, durations=given)
+        assert_same_detections(found, expected)
+        assert_close(memory, expected_memory)
+    with pytest.raises(ValueError, match="more than 0 microseconds, got 0"):
+        detector.step(clip, durations=durations * 0)
+
+
+def test_a_model_that_does_not_know_time_ignores_durations(toy_path):
+    detector, clip = load_onnx(toy_path), torch.randn(2, 3, 2, 8, 12)
+    assert not detector.knows_time
+    _, (memory,) = detector.step(clip, durations=torch.full((2, 3), 77.0))
+    assert_close(memory, detector.step(clip)[1][0])
+
+
+def test_a_duration_of_another_shape_is_not_that_of_the_network(make_toy, tmp_path):
+    path = make_toy(tmp_path / "toy.onnx", timed=True)
+    model = onnx.load(path)
+    entry = next(entry for entry in model.graph.input if entry.name == "duration")
+    entry.type.tensor_type.shape.dim.add().dim_value = 1
+    onnx.save(model, path)
+    with pytest.raises(
+        ExportError, match=r"duration is tensor\(float\) of 2 dimensions|not an ONNX"
+    ):
+        load_onnx(path)
 
 
 def test_nothing_found_is_empty_tensors(toy_path):

@@ -59,8 +59,8 @@ def loud(detector):
     return detector.eval()
 
 
-def make_rvt():
-    plan = RVTPlan(channels=(8, 8, 16, 16), head_channels=8, num_blocks=1)
+def make_rvt(recurrent="lstm"):
+    plan = RVTPlan(channels=(8, 8, 16, 16), head_channels=8, num_blocks=1, recurrent=recurrent)
     detector = RVT(plan, 2, 2, SPEC)
     for level in detector.head.levels:
         for layer in (level.objectness, level.class_logits):
@@ -176,6 +176,7 @@ def test_memory_of_padded_frames_follows_no_stride():
         ("Vanilla", "softmax_focal_loss", 2),
         ("VanillaGRU", "sigmoid_focal_loss", 1),
         ("VggLike", "softmax_ohem_loss", 10),
+        ("VanillaS5", "softmax_focal_loss", 2),
     ],
 )
 def test_every_part_is_the_same_at_any_batch_and_size(
@@ -202,15 +203,24 @@ def test_every_part_is_the_same_at_any_batch_and_size(
     with torch.no_grad():
         expected, _ = detector.step(clip, thresholds=thresholds)
     assert_same_detections(model.step(clip, thresholds=thresholds)[0], expected)
+    assert model.knows_time == detector.knows_time == (feature_extractor == "VanillaS5")
+    durations = torch.rand(clip.shape[:2], generator=torch.manual_seed(0)) * 99_000 + 1000
+    with torch.no_grad():
+        expected, memory = detector.step(clip, durations=durations, thresholds=thresholds)
+    found, carried = model.step(clip, durations=durations, thresholds=thresholds)
+    assert_same_detections(found, expected)
+    torch.testing.assert_close(carried, memory, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.slow
-def test_attention_in_windows_is_for_one_size_and_any_batch(tmp_path, no_shape_checks):
-    detector = make_rvt()
+@pytest.mark.parametrize("recurrent", ["lstm", "s5"])
+def test_attention_in_windows_is_for_one_size_and_any_batch(tmp_path, no_shape_checks, recurrent):
+    detector = make_rvt(recurrent)
     exported = export_onnx(detector, tmp_path / "out.onnx")
     model = load_onnx(exported.path)
 
     assert exported.free == ("batch",)
+    assert model.knows_time == (recurrent == "s5")
     assert model.frame_shape == (None, 2, 40, 56)
     for lanes in (1, 3):
         comparison = compare_onnx(detector, exported.path, windows_of(detector, lanes, 40, 56))

@@ -20,6 +20,7 @@ from .onnx_errors import ExportError as ExportError, check_libraries as check_li
 from .onnx_metadata import (
     CANDIDATES as CANDIDATES,
     DETECTIONS as DETECTIONS,
+    DURATION as DURATION,
     FRAME as FRAME,
     METADATA_KEY as METADATA_KEY,
     ONNX_SUFFIX as ONNX_SUFFIX,

@@ -16,6 +16,7 @@ from evdet.detectors.onnx_interface import check_interface
 from evdet.detectors.onnx_metadata import (
     CANDIDATES,
     DETECTIONS,
+    DURATION,
     FRAME,
     METADATA_KEY,
     THRESHOLDS,
@@ -25,9 +26,9 @@ from evdet.detectors.onnx_metadata import (
 )
 from evdet.detectors.thread_count import automatic_threads
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.models import select_boxes, to_detections
+from evdet.models import check_positive, select_boxes, to_detections
 from evdet.nms import nms
-from evdet.shapes import ClipDetections, Frames, Memory
+from evdet.shapes import ClipDetections, Durations, Frames, Memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -92,6 +93,11 @@ class OnnxDetector:
         return self._metadata.frame_spec
 
     @property
+    def knows_time(self) -> bool:
+        """Whether the model's memory takes into account how long a time bin lasts."""
+        return DURATION in self._shapes
+
+    @property
     def num_threads(self) -> int:
         """Threads of an operator."""
         count: int = self._session.get_session_options().intra_op_num_threads
@@ -130,6 +136,7 @@ class OnnxDetector:
         clip: Frames,
         memory: Memory | None = None,
         *,
+        durations: Durations | None = None,
         thresholds: SelectionThresholds | None = None,
     ) -> tuple[ClipDetections, Memory]:
         """Continue a stream: detect in one clip, starting from `memory`.
@@ -137,6 +144,8 @@ class OnnxDetector:
         Args:
             clip: the next T frames of each of the B lanes.
             memory: what the previous call returned; None starts every lane with empty memory.
+            durations: how long each frame lasts, in microseconds; None: as long as in training. A
+                model that does not know time ignores it.
             thresholds: which candidates become detections; None takes `SelectionThresholds()`.
 
         Returns:
@@ -144,7 +153,8 @@ class OnnxDetector:
             and `scores` (N,), best first; and the memory; all on the CPU.
 
         Raises:
-            ValueError: the frames, or the memory, have another shape than the model takes.
+            ValueError: the frames, or the memory, have another shape than the model takes, or a
+                duration is not positive.
         """
         num_lanes, channels, height, width = clip.shape[1:]
         self._check((num_lanes, channels, height, width))
@@ -154,8 +164,14 @@ class OnnxDetector:
             state = tuple(part.detach().float().cpu().numpy() for part in memory)
             self._check_memory(state, num_lanes, height, width)
         found: ClipDetections = []
-        for frame in clip.detach().to("cpu", torch.float32):
-            result, state = self.run(frame.numpy(), state, thresholds=thresholds)
+        if durations is None:
+            durations = torch.full(clip.shape[:2], float(self.frame_spec.delta_t))
+        check_positive(durations)
+        frames = clip.detach().to("cpu", torch.float32)
+        for frame, duration in zip(frames, durations.float().cpu().numpy(), strict=True):
+            result, state = self.run(
+                frame.numpy(), state, durations=duration, thresholds=thresholds
+            )
             found.append(_by_lane(result, num_lanes))
         return found, tuple(torch.from_numpy(part) for part in state)
 
@@ -178,6 +194,7 @@ class OnnxDetector:
         frame: Frame,
         memory: Arrays,
         *,
+        durations: Float32[np.ndarray, " B"] | None = None,
         thresholds: SelectionThresholds | None = None,
     ) -> tuple[BinBoxes, Arrays]:
         """Do what `step` does for one time bin, on arrays and without checks.
@@ -185,6 +202,7 @@ class OnnxDetector:
         Args:
             frame: the next frame of each of the B lanes.
             memory: what the previous call returned, or `empty_memory`.
+            durations: how long each lane's frame lasts, in microseconds; None: as in training.
             thresholds: as `step` takes them.
 
         Returns:
@@ -192,6 +210,7 @@ class OnnxDetector:
         """
         chosen = thresholds or SelectionThresholds()
         feed = {FRAME: frame, **dict(zip(self._memory_inputs, memory, strict=True))}
+        feed |= self.duration_input(durations, len(frame))
         if self.raw_heads:
             boxes, scores, *state = self._compute(feed)
             selection = select_boxes(
@@ -218,6 +237,16 @@ class OnnxDetector:
             reason = str(error).strip().splitlines()[0]
             raise ExportError(f"the exported model fails on a frame: {reason}") from error
         return results
+
+    def duration_input(
+        self, durations: Float32[np.ndarray, " B"] | None, num_lanes: int
+    ) -> dict[str, np.ndarray]:
+        """Give durations as an input of this model, by name; nothing if it does not know time."""
+        if not self.knows_time:
+            return {}
+        if durations is None:
+            durations = np.full(num_lanes, self.frame_spec.delta_t, np.float32)
+        return {DURATION: durations}
 
     def threshold_inputs(self, thresholds: SelectionThresholds) -> dict[str, np.ndarray]:
         """Give thresholds as the inputs of this model, by name."""

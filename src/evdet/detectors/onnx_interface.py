@@ -6,6 +6,7 @@ from evdet.detectors.onnx_errors import ExportError
 from evdet.detectors.onnx_metadata import (
     CANDIDATES,
     DETECTIONS,
+    DURATION,
     FRAME,
     MemoryPart,
     ModelMetadata,
@@ -48,7 +49,10 @@ def _problem_of_inputs(session: Any, metadata: ModelMetadata) -> str | None:
         return "two parts of the memory have the same name"
     if missing := sorted(wanted.keys() - inputs.keys()):
         return f"it has no input {missing[0]}"
-    if more := sorted(inputs.keys() - wanted.keys()):
+    timed = inputs.get(DURATION)
+    if timed is not None and (len(timed.shape) != 1 or timed.type != _NUMBERS):
+        return f"{DURATION} is {timed.type} of {len(timed.shape)} dimensions"
+    if more := sorted(inputs.keys() - wanted.keys() - {DURATION}):
         return f"its input {more[0]} is not described"
     for name, channels in wanted.items():
         entry = inputs[name]

@@ -13,6 +13,7 @@ from evdet.structured_text import parse_json
 __all__ = [
     "CANDIDATES",
     "DETECTIONS",
+    "DURATION",
     "FRAME",
     "METADATA_KEY",
     "ONNX_SUFFIX",
@@ -29,6 +30,9 @@ METADATA_KEY = "evdet"
 """Key of the JSON in the metadata of the model."""
 FRAME = "frame"
 """Input: the frame of one time bin of each lane, (batch, channels, height, width)."""
+DURATION = "duration"
+"""Input of a model whose memory knows time: how long the time bin of each lane lasts, (batch), in
+microseconds."""
 CANDIDATES = ("candidate_boxes", "candidate_scores")
 """Boxes (batch, anchors, 4) and scores (batch, anchors, classes) before selection."""
 DETECTIONS = ("boxes", "labels", "scores", "batch_index")

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from evdet.detectors import CANDIDATES, FRAME, ExportError, MemoryPart, memory_input, memory_output
+from evdet.detectors import (
+    CANDIDATES,
+    DURATION,
+    FRAME,
+    ExportError,
+    MemoryPart,
+    memory_input,
+    memory_output,
+)
 from evdet.export.selection_graph import OPSET
 from evdet.models import Detector
 from evdet.shapes import Size
@@ -112,14 +120,17 @@ def _first_line(error: Exception | None) -> str:
 
 
 class _OneTimeBin(nn.Module):
-    """The traced computation: tensors in, tensors out, without thresholds and time."""
+    """The traced computation: tensors in, tensors out, without thresholds."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
         self.detector = detector
 
-    def forward(self, frame: Tensor, memory: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        boxes, scores, new = self.detector.predict(frame[None], memory or None)
+    def forward(
+        self, frame: Tensor, memory: tuple[Tensor, ...], duration: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        durations = None if duration is None else duration[None]
+        boxes, scores, new = self.detector.predict(frame[None], memory or None, durations=durations)
         return boxes.float(), scores.float(), *(part.contiguous() for part in new)
 
 
@@ -139,18 +150,25 @@ def _trace(
     with torch.no_grad():
         memory = detector.predict(frame[None])[2]
     axes = {axis: torch.export.Dim.DYNAMIC for axis, name in _axes() if name in free}
+    lanes = {axis: dim for axis, dim in axes.items() if axis == 0}
+    given: list[Any] = [frame, memory]
+    shapes: list[Any] = [axes, tuple(axes for _ in memory)]
+    timed = [DURATION] if detector.knows_time else []
+    if timed and spec is not None:
+        given.append(torch.full((len(frame),), float(spec.delta_t)))
+        shapes.append(lanes)
     with _quiet():
         program = torch.export.export(
             _OneTimeBin(detector),
-            (frame, memory),
-            dynamic_shapes=(axes, tuple(axes for _ in memory)),
+            tuple(given),
+            dynamic_shapes=tuple(shapes),
             strict=False,
         )
         written: Any = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[FRAME, *map(memory_input, names)],
+            input_names=[FRAME, *map(memory_input, names), *timed],
             output_names=[*CANDIDATES, *map(memory_output, names)],
             verbose=False,
         )
@@ -169,8 +187,9 @@ def _axes() -> Iterator[tuple[int, str]]:
 def _tidy(model: Any, memory: Sequence[MemoryPart]) -> None:
     """Name the dimensions, and remove details of the machine that wrote the model."""
     graph = model.graph
-    named = {
+    named: dict[str, list[str | None]] = {
         FRAME: [BATCH, None, *SIZE],
+        DURATION: [BATCH],
         CANDIDATES[0]: [BATCH, "anchors", None],
         CANDIDATES[1]: [BATCH, "anchors", None],
     }

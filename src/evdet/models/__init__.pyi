@@ -3,6 +3,7 @@ from .detector import (
     Detector as Detector,
     DetectorProtocol as DetectorProtocol,
     KnowsTime as KnowsTime,
+    check_positive as check_positive,
     device_of as device_of,
     step_timed as step_timed,
     takes_durations as takes_durations,

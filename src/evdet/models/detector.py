@@ -19,6 +19,7 @@ __all__ = [
     "DetectorProtocol",
     "KnowsTime",
     "carry_classes",
+    "check_positive",
     "device_of",
     "step_timed",
     "takes_durations",
@@ -79,6 +80,18 @@ class KnowsTime(Protocol):
 def takes_durations(detector: DetectorProtocol) -> bool:
     """Whether a detector's memory takes into account how long a frame lasts."""
     return isinstance(detector, KnowsTime) and detector.knows_time
+
+
+def check_positive(durations: Durations) -> None:
+    """Refuse frames without a duration.
+
+    Raises:
+        ValueError: the message has the shortest.
+    """
+    if not bool((durations > 0).all()):
+        raise ValueError(
+            f"a frame must last more than 0 microseconds, got {float(durations.min()):g}"
+        )
 
 
 def step_timed(
@@ -319,10 +332,8 @@ class Detector(nn.Module, ABC):
             )
         # On an accelerator the host would wait for the answer, and a traced graph has no answer.
         is_known = durations.device.type == "cpu" and not torch.compiler.is_compiling()
-        if is_known and bool((durations <= 0).any()):
-            raise ValueError(
-                f"a frame must last more than 0 microseconds, got {float(durations.min()):g}"
-            )
+        if is_known:
+            check_positive(durations)
         scale: Tensor = durations / self.frame_spec.delta_t
         return scale
 
