@@ -14,7 +14,22 @@ def test_a_spec_cannot_be_changed():
 
 def test_a_spec_at_another_time_bin_differs_in_nothing_else():
     assert SPEC.at(None) is SPEC
-    assert SPEC.at(500) == dataclasses.replace(SPEC, delta_t=500)
+    assert SPEC.at(1000) is SPEC
+    assert SPEC.at(500) == dataclasses.replace(SPEC, delta_t=500, trained_delta_t=1000)
+    assert SPEC.at(500).at(250) == SPEC.at(250)
+    assert SPEC.at(500).at(1000) == SPEC
+
+
+def test_counts_of_another_time_bin_are_scaled_by_the_root_of_the_ratio():
+    assert SPEC.count_scale(1000) == 1
+    for spec in (SPEC, SPEC.at(500)):
+        assert spec.count_scale(250) == 2
+        assert spec.count_scale(4000) == 0.5
+
+
+def test_the_time_bin_of_the_training_is_a_duration():
+    with pytest.raises(ValueError, match="trained_delta_t must be 0 or more microseconds, got -1"):
+        dataclasses.replace(SPEC, trained_delta_t=-1)
 
 
 @pytest.mark.parametrize("name", ["delta_t", "height", "width", "in_channels"])

@@ -1,6 +1,7 @@
 """How a detector's frames are made, and which of its candidates become detections."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 __all__ = ["PICTURES", "READY_MADE", "FrameSpec", "SelectionThresholds"]
@@ -80,11 +81,17 @@ class FrameSpec:
     microseconds; 0 disables it."""
     thresholds: SelectionThresholds = SelectionThresholds()
     """The thresholds of the training's evaluation."""
+    trained_delta_t: int = 0
+    """Duration of a time bin in training, where `delta_t` is another; 0: `delta_t`."""
 
     def __post_init__(self) -> None:
         for name in ("delta_t", "height", "width", "in_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.trained_delta_t < 0:
+            raise ValueError(
+                f"trained_delta_t must be 0 or more microseconds, got {self.trained_delta_t}"
+            )
         if self.background_filter < 0:
             raise ValueError(
                 f"background_filter must be 0 or more microseconds, got {self.background_filter}"
@@ -92,4 +99,19 @@ class FrameSpec:
 
     def at(self, delta_t: int | None) -> "FrameSpec":
         """A copy with time bins of another duration; None keeps it."""
-        return self if delta_t is None else dataclasses.replace(self, delta_t=delta_t)
+        if delta_t is None or delta_t == self.delta_t:
+            return self
+        trained = self.trained_delta_t or self.delta_t
+        other = 0 if delta_t == trained else trained
+        return dataclasses.replace(self, delta_t=delta_t, trained_delta_t=other)
+
+    def count_scale(self, duration: int) -> float:
+        """Factor on the counts of a time bin that does not last as long as in training.
+
+        A time bin of half the duration holds half the events. The root of the ratio keeps the
+        spread of the counts instead of their mean: doubled counts would double the noise, too.
+
+        Args:
+            duration: of the time bin, in microseconds.
+        """
+        return math.sqrt((self.trained_delta_t or self.delta_t) / duration)

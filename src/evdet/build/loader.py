@@ -35,7 +35,7 @@ from evdet.events import (
     frame_to_rgb,
     parse_size,
 )
-from evdet.frame_spec import READY_MADE
+from evdet.frame_spec import READY_MADE, FrameSpec
 from evdet.labels import BoxRules
 from evdet.shapes import Picture
 from evdet.synthetic import MovingMNIST
@@ -50,6 +50,7 @@ def build_loader(
     rank: int = 0,
     world_size: int = 1,
     for_transfer: bool = False,
+    delta_t: int | None = None,
 ) -> StreamLoader | MixedLoader:
     """Make the loader of one split of a config's data set.
 
@@ -60,6 +61,7 @@ def build_loader(
         world_size: processes that share the epoch.
         for_transfer: whether the caller moves the batches to a device and converts bytes to
             floats there.
+        delta_t: duration of a time bin, in microseconds; None is that of the training.
 
     Raises:
         ValueError: the config is not complete, the data set does not exist, or it does not have
@@ -69,7 +71,7 @@ def build_loader(
     """
     config = require_complete(config)
     is_toy = config.dataset_path == TOY_PROBLEM
-    source = None if is_toy else _open_source(config, split)
+    source = None if is_toy else _open_source(config, split, config.frame_spec.at(delta_t))
     sampling = config.sampling if split == "train" else "stream"
 
     def load(streams: Streams, num_lanes: int) -> StreamLoader:
@@ -137,15 +139,15 @@ def _toy_videos(config: DetectionConfig, split: str) -> MovingMNIST:
     )
 
 
-def _open_source(config: DetectionConfig, split: str) -> FrameSource:
+def _open_source(config: DetectionConfig, split: str, spec: FrameSpec) -> FrameSource:
     folder = open_folder(Path(config.dataset_path), options=read_options(config))
-    source = _frames_to_play(config, folder, split)
+    source = _frames_to_play(config, folder, split, spec)
     check_objects(folder, split, source.videos, source.left_out)
     return source
 
 
 def _frames_to_play(
-    config: DetectionConfig, folder: DatasetFolder, split: str
+    config: DetectionConfig, folder: DatasetFolder, split: str, spec: FrameSpec
 ) -> RecordingFrames | TensorFrames:
     rules = BoxRules(
         min_box_diag=config.min_box_diag,
@@ -157,7 +159,7 @@ def _frames_to_play(
         return open_tensors(
             folder,
             split,
-            config.frame_spec,
+            spec,
             classes=config.classes,
             num_tbins=config.num_tbins,
             rules=rules,
@@ -166,7 +168,7 @@ def _frames_to_play(
     return open_recordings(
         folder,
         split,
-        config.frame_spec,
+        spec,
         classes=config.classes,
         num_tbins=config.num_tbins,
         rules=rules,

@@ -181,7 +181,7 @@ class RecordingFrames:
         return make_frame(
             time_bin._replace(events=events),
             video.size,
-            self.spec.preprocess,
+            self.spec,
             out_size=SensorSize(self.spec.height, self.spec.width),
         )
 

@@ -17,22 +17,29 @@ __all__ = ["EventFrames", "clean_bins", "make_frame"]
 
 
 def make_frame(
-    time_bin: TimeBin, size: SensorSize, preprocess: str, *, out_size: SensorSize
+    time_bin: TimeBin, size: SensorSize, spec: FrameSpec, *, out_size: SensorSize
 ) -> Shaped[np.ndarray, "C H W"]:
     """Make the frame of one time bin.
 
     Args:
-        time_bin: its events, with start and duration.
+        time_bin: its events, with start and duration. Where it does not last as long as in
+            training, its counts are scaled; see `FrameSpec.count_scale`.
         size: the sensor's size.
-        preprocess: the event representation.
+        spec: the event representation, and the duration of a time bin in training.
         out_size: the frame's size, at most the sensor's.
 
     Raises:
         ValueError: unknown representation, or an event lies outside the sensor or the bin.
     """
     start, delta_t, events = time_bin
-    representation = get_representation(preprocess)
-    return representation.make(events, size, start=start, delta_t=delta_t, out_size=out_size)
+    return get_representation(spec.preprocess).make(
+        events,
+        size,
+        start=start,
+        delta_t=delta_t,
+        out_size=out_size,
+        count_scale=spec.count_scale(delta_t),
+    )
 
 
 def clean_bins(
@@ -84,7 +91,7 @@ class EventFrames:
             )
         frame = SensorSize(spec.height, spec.width)
         self.layout: FrameLayout = fit_events(name, size if min(size) else frame, frame)
-        self._preprocess = spec.preprocess
+        self._spec = spec
 
     def make(self, time_bin: TimeBin, *, arrived: float | None = None) -> StreamedFrame:
         """Make the frame of one bin, with the end of the bin as its time.
@@ -95,5 +102,5 @@ class EventFrames:
         """
         start, delta_t, events = time_bin
         size, out_size = self.layout.size, self.layout.shown
-        frame = self.layout.pad(make_frame(time_bin, size, self._preprocess, out_size=out_size))
+        frame = self.layout.pad(make_frame(time_bin, size, self._spec, out_size=out_size))
         return StreamedFrame(start + delta_t, delta_t, frame, events, None, arrived)

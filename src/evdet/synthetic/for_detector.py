@@ -76,7 +76,7 @@ def _events(spec: FrameSpec, num_windows: int, seed: int) -> Iterator[Frame]:
     blocks = (piece.events for piece in pieces if len(piece.events))
     out_size = SensorSize(spec.height, spec.width)
     for time_bin in cut_bins(blocks, spec.delta_t, since=0):
-        frame = make_frame(time_bin, size, spec.preprocess, out_size=out_size)
+        frame = make_frame(time_bin, size, spec, out_size=out_size)
         yield frame[None].astype(np.float32)
 
 

@@ -39,7 +39,7 @@ def events_of(*rows):
     return np.array(list(rows), dtype=EVENT_DTYPE)
 
 
-def reference(name, rows, out_size):
+def reference(name, rows, out_size, count_scale=1.0):
     """The table of formats.md, event by event, with the default parameters."""
     height, width = out_size or SIZE
     channels, k = REPRESENTATIONS[name].num_channels, micro_bins_of(name)
@@ -74,9 +74,12 @@ def reference(name, rows, out_size):
                         add(2 * i + p, weight)
                     else:
                         add(i, (2 * p - 1) * weight)
+    if "time_surface" in name:
+        return sums
+    sums *= count_scale
     if name in ("histogram", "event_cube", "diff"):
         return np.clip(sums / 5, -1, 1)
-    return np.minimum(sums, 10) if name == "stacked_histogram" else sums
+    return np.minimum(np.rint(sums), 10) if name == "stacked_histogram" else sums
 
 
 def micro_bins_of(name):
@@ -99,6 +102,16 @@ def test_a_frame_is_what_the_definition_says(name, rows, out_size):
     frame = make(events_of(*rows), SIZE, **SLICE, out_size=out_size)
     assert (frame.shape, frame.dtype) == ((num_channels, *(out_size or SIZE)), dtype)
     np.testing.assert_allclose(frame, reference(name, rows, out_size), rtol=1e-6, atol=1e-6)
+
+
+@every
+@given(rows=ROWS, out_size=OUT_SIZE, count_scale=st.sampled_from([0.1, 0.7071, 2.2361, 50.0]))
+def test_counts_are_scaled_before_they_saturate(name, rows, out_size, count_scale):
+    make, _, dtype = REPRESENTATIONS[name]
+    frame = make(events_of(*rows), SIZE, **SLICE, out_size=out_size, count_scale=count_scale)
+    assert frame.dtype == dtype
+    expected = reference(name, rows, out_size, count_scale)
+    np.testing.assert_allclose(frame, expected, rtol=1e-6, atol=1e-6)
 
 
 @every

@@ -187,7 +187,7 @@ def _warm_up(detector: DetectorProtocol, spec: FrameSpec) -> None:
     """Do once what is slow the first time: time bins that wait for it would be skipped."""
     size = SensorSize(spec.height, spec.width)
     empty = TimeBin(0, spec.delta_t, np.zeros(0, EVENT_DTYPE))
-    make_frame(empty, size, spec.preprocess, out_size=size)
+    make_frame(empty, size, spec, out_size=size)
     clip = torch.zeros(1, 1, spec.in_channels, *size, device=device_of(detector))
     with torch.no_grad():
         _, memory = detector.step(clip, thresholds=spec.thresholds)

@@ -229,7 +229,7 @@ def _score_rates(
         evaluated,
         config,
         options.rates,
-        lambda at: played_at(at, options.split, protocol, seconds=seconds),
+        lambda delta_t: played_at(delta_t, config, options.split, protocol, seconds=seconds),
         protocol=protocol,
     )
 

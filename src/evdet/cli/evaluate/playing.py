@@ -18,10 +18,10 @@ __all__ = ["open_played", "played_at", "with_progress"]
 
 
 def open_played(
-    config: DetectionConfig, split: str, protocol: Protocol
+    config: DetectionConfig, split: str, protocol: Protocol, *, delta_t: int | None = None
 ) -> tuple[StreamLoader | MixedLoader, list[PlayedRecording] | None, tuple[str, ...]]:
     """The loader, its recordings with their label files (None for Moving MNIST), and notes."""
-    loader = build_loader(config, split)
+    loader = build_loader(config, split, delta_t=delta_t)
     if not isinstance(loader, StreamLoader) or not isinstance(loader.streams, SequentialClips):
         return loader, None, ()
     played = to_played(
@@ -35,13 +35,18 @@ def open_played(
 
 
 def played_at(
-    config: DetectionConfig, split: str, protocol: Protocol, *, seconds: float | None = None
+    delta_t: int,
+    config: DetectionConfig,
+    split: str,
+    protocol: Protocol,
+    *,
+    seconds: float | None = None,
 ) -> PlayedAt:
-    """The recordings in the time bins of a configuration; about as many seconds, or all."""
-    loader, played, _ = open_played(config, split, protocol)
+    """The recordings in time bins of another duration; about as many seconds, or all."""
+    loader, played, _ = open_played(config, split, protocol, delta_t=delta_t)
     batches: Iterable[Batch] = loader
     if seconds is not None:
-        batches = _FirstBatches(loader, _batches_of(loader, config, seconds * 1e6 / config.delta_t))
+        batches = _FirstBatches(loader, _batches_of(loader, config, seconds * 1e6 / delta_t))
     return PlayedAt(batches, played)
 
 

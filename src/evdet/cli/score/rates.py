@@ -1,6 +1,5 @@
 """The rate curve of `evdet evaluate --rates`: scores at other frame rates than the training's."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -20,7 +19,7 @@ __all__ = ["check_rates", "describe_load", "describe_rates", "measure_rates"]
 _HIGHEST = 1e5
 _LOWEST = 0.01
 
-Play: TypeAlias = Callable[[DetectionConfig], PlayedAt]
+Play: TypeAlias = Callable[[int], PlayedAt]
 
 
 def check_rates(rates: Sequence[float]) -> None:
@@ -50,7 +49,7 @@ def measure_rates(
         evaluated: the detector.
         config: of the loader, at the training's rate.
         rates: frames per second; each is scored once, from low to high.
-        play: plays the data set of a configuration.
+        play: plays the data set in time bins of a duration in microseconds.
         protocol: the rules.
 
     Raises:
@@ -60,12 +59,10 @@ def measure_rates(
         raise ConfigError(
             f"--rates needs recordings of events, and {config.dataset_path} has ready-made frames"
         )
-    # Labels that are numbered by frame keep their times.
-    config = dataclasses.replace(config, frame_period=config.frame_period or config.delta_t)
     scored = score_rates(
         evaluated,
         sorted({*rates}),
-        lambda delta_t: play(dataclasses.replace(config, delta_t=delta_t)),
+        play,
         class_names=config.class_names,
         thresholds=config.thresholds,
         protocol=protocol,

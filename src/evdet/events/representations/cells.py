@@ -145,8 +145,12 @@ def divide_cells(
     divisor: int,
     lowest: int = -_UNBOUNDED,
     highest: int = _UNBOUNDED,
+    count_scale: float = 1.0,
 ) -> Float32[np.ndarray, "C H W"]:
-    """Clip the cells to [lowest, highest] and divide them in single precision."""
+    """Scale the cells, clip them to [lowest, highest] and divide them in single precision."""
+    if count_scale != 1:
+        clipped = np.clip(cells * count_scale, lowest, highest)
+        return (clipped / divisor).astype(np.float32).reshape(-1, *grid.size)
     frame = np.empty(len(cells), np.float32)
     # No sum reaches this bound; a higher one would not fit into the kernel's integers.
     _divide(cells, lowest, min(highest, _UNBOUNDED), np.float32(divisor), frame)

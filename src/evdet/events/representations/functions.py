@@ -7,6 +7,8 @@ representations share these arguments:
 - `size` is the sensor's, `out_size` that of a smaller frame, both (height, width). A pixel x falls
   into column x * out_width // width, a row likewise, for any size up to the sensor's.
 - `start` and `delta_t` are the bin's, in microseconds.
+- `count_scale` is a factor on counts and sums, before they saturate, for time bins that do not last
+  as long as those of a training. Time surfaces, which have none, ignore it.
 - k micro-bins divide [start, start + delta_t): time t has the index (t - start) * k // delta_t.
 
 An event outside the sensor raises ValueError, and so does one outside [start, start + delta_t)
@@ -14,6 +16,7 @@ where its time matters. `REPRESENTATIONS` has them by name. torch_twins.py makes
 from tensors; docs/concepts/time_bins.md compares them.
 """
 
+import math
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -60,6 +63,7 @@ def histogram(
     start: int = 0,
     delta_t: int = 1,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     max_count: int = 5,
 ) -> Frame:
     """Count events per pixel and polarity.
@@ -70,6 +74,7 @@ def histogram(
         start: first microsecond of the time bin; not used, but every representation takes it.
         delta_t: duration of the time bin, in microseconds; not used here.
         out_size: size of a smaller frame; values of pixels that fall together add up.
+        count_scale: factor on counts, before they saturate.
         max_count: events per pixel of the frame that give 1.0; higher counts saturate.
 
     Returns:
@@ -91,7 +96,7 @@ def histogram(
     check_count("max_count", max_count)
     grid = frame_grid(size, out_size)
     cells = count_per_pixel(events, size, grid, is_split=True)
-    return divide_cells(cells, grid, divisor=max_count, highest=max_count)
+    return divide_cells(cells, grid, divisor=max_count, highest=max_count, count_scale=count_scale)
 
 
 def diff(
@@ -101,6 +106,7 @@ def diff(
     start: int = 0,
     delta_t: int = 1,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     max_count: int = 5,
 ) -> Frame:
     """Count ON events minus OFF events per pixel, in one channel.
@@ -114,7 +120,14 @@ def diff(
     check_count("max_count", max_count)
     grid = frame_grid(size, out_size)
     cells = count_per_pixel(events, size, grid, is_split=False)
-    return divide_cells(cells, grid, divisor=max_count, lowest=-max_count, highest=max_count)
+    return divide_cells(
+        cells,
+        grid,
+        divisor=max_count,
+        lowest=-max_count,
+        highest=max_count,
+        count_scale=count_scale,
+    )
 
 
 def time_surface(
@@ -124,6 +137,7 @@ def time_surface(
     start: int,
     delta_t: int,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
 ) -> Frame:
     """Time of the latest event of each pixel and polarity, relative to the bin.
 
@@ -147,6 +161,7 @@ def multi_channel_time_surface(
     start: int,
     delta_t: int,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     num_micro_bins: int = 3,
 ) -> Frame:
     """A time surface of each micro-bin; times are relative to the whole bin.
@@ -178,6 +193,7 @@ def event_cube(
     start: int,
     delta_t: int,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     num_micro_bins: int = 3,
     max_count: int = 5,
 ) -> Frame:
@@ -215,7 +231,7 @@ def event_cube(
         is_split=True,
     )
     full = max_count * 2 * delta_t
-    return divide_cells(cells, grid, divisor=full, highest=full)
+    return divide_cells(cells, grid, divisor=full, highest=full, count_scale=count_scale)
 
 
 def voxel_grid(
@@ -225,6 +241,7 @@ def voxel_grid(
     start: int,
     delta_t: int,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     num_micro_bins: int = 5,
 ) -> Frame:
     """Add up polarities, +1 for ON and -1 for OFF, each shared between the two nearest grid times.
@@ -258,7 +275,7 @@ def voxel_grid(
         line=(num_micro_bins - 1, 0, delta_t),
         is_split=False,
     )
-    return divide_cells(cells, grid, divisor=delta_t)
+    return divide_cells(cells, grid, divisor=delta_t, count_scale=count_scale)
 
 
 def stacked_histogram(
@@ -268,6 +285,7 @@ def stacked_histogram(
     start: int,
     delta_t: int,
     out_size: tuple[int, int] | None = None,
+    count_scale: float = 1.0,
     num_micro_bins: int = 10,
     max_count: int = 10,
     variant: str = "edges",
@@ -281,6 +299,7 @@ def stacked_histogram(
         start: first microsecond of the time bin.
         delta_t: its duration, in microseconds.
         out_size: size of a smaller frame; counts of pixels that fall together add up.
+        count_scale: factor on counts, which are then rounded; not used with `replay`.
         num_micro_bins: parts of the bin.
         max_count: the highest count, at most 255; higher ones saturate.
         variant: "edges", or "rvt": the micro-bins divide the time from the first event of the
@@ -307,9 +326,11 @@ def stacked_histogram(
         start, last = int(events["t"].min()), int(events["t"].max())
         edges = rvt_edges(last - start, num_micro_bins)
     grid = frame_grid(size, None if replay else out_size)
-    stop_at = 256 if replay else max_count
+    stop_at = 256 if replay else min(255, math.ceil(max_count / count_scale))
     cells = count_in_micro_bins(events, size, grid, start=start, edges=edges, stop_at=stop_at)
     frame = cells.reshape(-1, *grid.size)
+    if count_scale != 1 and not replay:
+        frame = np.minimum(np.rint(frame * count_scale), max_count).astype(np.uint8)
     if replay:
         np.minimum(frame, np.uint8(max_count), out=frame)
         if out_size is not None and tuple(out_size) != tuple(size):
@@ -329,6 +350,7 @@ class MakeFrame(Protocol):
         start: int,
         delta_t: int,
         out_size: tuple[int, int] | None = None,
+        count_scale: float = 1.0,
     ) -> Shaped[np.ndarray, "C H W"]:
         """Make the frame of one bin."""
 
