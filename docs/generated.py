@@ -15,6 +15,7 @@ from typing import Any
 
 from evdet import config
 from evdet.cli import main
+from evdet.config import fields
 
 _WIDTH = "84"
 """Columns of a listing on a page."""
@@ -37,7 +38,7 @@ def _help_of(command: str) -> str:
 
 
 def _field_tables() -> str:
-    source = Path(config.__file__).read_text()
+    source = Path(fields.__file__).read_text()
     tree = ast.parse(source)
     body = next(
         node.body
