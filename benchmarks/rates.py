@@ -25,7 +25,7 @@ from evdet.build import complete_config
 from evdet.cli import main as evdet
 from evdet.config import DetectionConfig, config_to_dict
 from evdet.data import open_folder, read_labels
-from evdet.events import TimeBin, open_recording
+from evdet.events import SensorSize, TimeBin, open_recording
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.metrics import ScoredRecording, get_protocol, score_recordings
 from evdet.models import Detector
@@ -125,7 +125,7 @@ def _edges(rate: str, end: int) -> np.ndarray:
 
 
 def _clip_of(recordings: list[_Recording], edges: np.ndarray, spec: FrameSpec) -> Tensor:
-    size = (spec.height, spec.width)
+    size = SensorSize(spec.height, spec.width)
     frames = np.zeros((len(edges) - 1, len(recordings), spec.in_channels, *size), np.float32)
     for (t, (start, stop)), (b, one) in itertools.product(
         enumerate(itertools.pairwise(edges.tolist())), enumerate(recordings)
