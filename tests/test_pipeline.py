@@ -233,6 +233,31 @@ def test_the_caller_may_use_gradients_between_two_frames():
         assert torch.is_grad_enabled()
 
 
+class KnowsTime(StandIn):
+    """Keeps the duration of every frame."""
+
+    knows_time = True
+
+    def __init__(self):
+        super().__init__()
+        self.durations = []
+
+    def step(self, clip, memory=None, *, durations, thresholds):
+        self.durations += durations[:, 0].tolist()
+        return super().step(clip, memory, thresholds=thresholds)
+
+
+def test_a_detector_that_knows_time_is_told_and_nothing_is_warned_of(tmp_path, caplog):
+    path = write_recording(tmp_path / "a.dat", size=SensorSize(32, 32), num_bins=6)
+    for delta_t, count in ((10_000, 30), (DELTA_T, 6), (75_000, 4)):
+        detector = KnowsTime()
+        stream = open_frames(path, frames_for(detector, delta_t=delta_t))
+        frames = list(detect(stream, detector, num_tbins=4))
+        assert detector.durations == [float(delta_t)] * count
+        assert [found.t for found in frames] == [delta_t * k for k in range(1, count + 1)]
+    assert caplog.text == ""
+
+
 def test_another_window_than_in_training_is_warned_of(caplog):
     assert frames_for(StandIn()).delta_t == DELTA_T
     assert caplog.text == ""
