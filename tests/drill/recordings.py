@@ -305,7 +305,12 @@ def _chunk_bomb(number: int, size: bytes) -> Callable[[Path], str | None]:
         import h5py
         import hdf5plugin
 
-        filters = {32001: hdf5plugin.Blosc(), 32004: hdf5plugin.LZ4(), 32015: hdf5plugin.Zstd()}
+        filters = {
+            32001: hdf5plugin.Blosc(),
+            32004: hdf5plugin.LZ4(),
+            32015: hdf5plugin.Zstd(),
+            32026: hdf5plugin.Blosc2(),
+        }
         with h5py.File(folder / "a.h5", "w") as file:
             for name in "xyp":
                 file[f"events/{name}"] = np.ones(1000, "u1")
@@ -314,15 +319,16 @@ def _chunk_bomb(number: int, size: bytes) -> Callable[[Path], str | None]:
             )
             times[:] = np.arange(1000)
             stored = times.id.read_direct_chunk((0,))[1]
-            at = 4 if number == 32001 else 0
+            at = {32001: 4, 32026: 101}.get(number, 0)
             chunk = size if number == 32015 else stored[:at] + size + stored[at + len(size) :]
             times.id.write_direct_chunk((0,), chunk)
-        return evdet("info", "a.h5", folder=folder).unlike(2, "states", max_mb=900)
+        return evdet("info", "a.h5", folder=folder).unlike(2, "would become", max_mb=900)
 
     return run
 
 
-def _twice_deflated(folder: Path) -> str | None:
+def _write_deflated(folder: Path, times: int) -> None:
+    """A gigabyte in a chunk of 1000 numbers."""
     import h5py
 
     with h5py.File(folder / "a.h5", "w") as file:
@@ -330,12 +336,22 @@ def _twice_deflated(folder: Path) -> str | None:
             file[f"events/{name}"] = np.ones(1000, "u1")
         plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plan.set_chunk((1000,))
-        plan.set_deflate(9)
-        plan.set_deflate(9)
+        chunk = bytes(1 << 30)
+        for _ in range(times):
+            plan.set_deflate(9)
+            chunk = zlib.compress(chunk, 9)
         space = h5py.h5s.create_simple((1000,))
         made = h5py.h5d.create(file["events"].id, b"t", h5py.h5t.NATIVE_INT64, space, plan)
-        inner = zlib.compress(bytes(1 << 30), 9)
-        made.write_direct_chunk((0,), zlib.compress(inner, 9))
+        made.write_direct_chunk((0,), chunk)
+
+
+def _deflated(folder: Path) -> str | None:
+    _write_deflated(folder, 1)
+    return evdet("info", "a.h5", folder=folder).unlike(2, "would become", max_mb=900)
+
+
+def _twice_deflated(folder: Path) -> str | None:
+    _write_deflated(folder, 2)
     return evdet("info", "a.h5", folder=folder).unlike(2, "compressed several times", max_mb=900)
 
 
@@ -422,6 +438,8 @@ RECORDINGS = (
         "a chunk of Zstandard",
         _chunk_bomb(32015, b"\x28\xb5\x2f\xfd\xe0" + (3 << 30).to_bytes(8, "little") + bytes(9)),
     ),
+    Attack(_BOMBS, "a chunk of Blosc2", _chunk_bomb(32026, b"\xff\xff\xff\x7f")),
+    Attack(_BOMBS, "a chunk deflated once", _deflated),
     Attack(_BOMBS, "a chunk deflated twice", _twice_deflated),
     Attack(_BOMBS, "a picture of 140 megapixels", _giant_png),
     Attack(_BOMBS, "a line of text of a gigabyte", _long_line),
