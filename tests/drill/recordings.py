@@ -11,7 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -355,6 +357,36 @@ def _twice_deflated(folder: Path) -> str | None:
     return evdet("info", "a.h5", folder=folder).unlike(2, "compressed several times", max_mb=900)
 
 
+def _bag_bomb(kind: str) -> Callable[[Path], str | None]:
+    """A chunk with a gigabyte of zeros after its messages."""
+
+    def run(folder: Path) -> str | None:
+        import lz4.frame
+        from rosbags.rosbag1 import Writer, writer
+        from rosbags.rosbag2 import CompressionMode, storage_mcap
+
+        from bag_maker import EVENTS, array, write_ros1, write_ros2
+
+        def lz4_compress(data: bytes, _: int) -> bytes:
+            return lz4.frame.compress(data + bytes(1 << 30))
+
+        def zstd_compress(data: bytes) -> bytes:
+            return zstd.compress(data + bytes(1 << 30))
+
+        zstd, topics = storage_mcap.zstd, {"/dvs": [array(EVENTS)]}
+        if kind == "ros1":
+            with mock.patch.object(writer, "lz4_compress", lz4_compress):
+                packed = Writer.CompressionFormat.LZ4
+                write_ros1(folder / "a.bag", topics, compression=packed)
+        else:
+            with mock.patch.object(storage_mcap, "zstd", SimpleNamespace(compress=zstd_compress)):
+                packed = CompressionMode.STORAGE
+                write_ros2(folder / "a.bag", topics, mcap=True, compression=packed)
+        return evdet("info", "a.bag", folder=folder).unlike(2, "would become more", max_mb=900)
+
+    return run
+
+
 def _giant_png(folder: Path) -> str | None:
     """A picture of 14,000x10,000 pixels, in 2 MB."""
 
@@ -441,6 +473,8 @@ RECORDINGS = (
     Attack(_BOMBS, "a chunk of Blosc2", _chunk_bomb(32026, b"\xff\xff\xff\x7f")),
     Attack(_BOMBS, "a chunk deflated once", _deflated),
     Attack(_BOMBS, "a chunk deflated twice", _twice_deflated),
+    Attack(_BOMBS, "a chunk of a ROS 1 bag", _bag_bomb("ros1")),
+    Attack(_BOMBS, "a chunk of an MCAP file", _bag_bomb("mcap")),
     Attack(_BOMBS, "a picture of 140 megapixels", _giant_png),
     Attack(_BOMBS, "a line of text of a gigabyte", _long_line),
     Attack(_BOMBS, "an array that states 2^52 numbers", _giant_npy),
