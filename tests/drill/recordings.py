@@ -399,18 +399,41 @@ def _giant_png(folder: Path) -> str | None:
     data = b"".join(rows.compress(bytes(42_001)) for _ in range(10_000)) + rows.flush()
     content = chunk(b"IHDR", size) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
     (folder / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
-    code = (
-        "import sys; from pathlib import Path; from evdet.sources.images import read_image\n"
-        "try: read_image(Path('a.png'))\nexcept Exception as e: print('evdet:', e)\n"
+    run = "import sys; from pathlib import Path; from evdet.sources.images import read_image\n"
+    return _peak_of(folder, run + "try: read_image(Path('a.png'))\n", "cannot decode", 900)
+
+
+def _peak_of(folder: Path, attempt: str, says: str, max_mb: int) -> str | None:
+    """What is wrong with the error, or the memory, of lines of Python."""
+    code = attempt + (
+        "except Exception as e: print('evdet:', e)\n"
         "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
     lines = done.stdout.splitlines()
-    if not lines or "cannot decode" not in lines[0]:
+    if not lines or says not in lines[0]:
         return f"no answer: {(done.stdout + done.stderr)[-200:]}"
-    return None if int(lines[-1]) < 900 else f"{lines[-1]} MB"
+    return None if int(lines[-1]) < max_mb else f"{lines[-1]} MB"
+
+
+def _giant_video(folder: Path) -> str | None:
+    """A video of one picture of 16,000x16,000 pixels, in a file that says 64x48."""
+    import av
+
+    with av.open(str(folder / "a.avi"), "w") as file:
+        track = file.add_stream("png", rate=25)
+        track.height, track.width, track.pix_fmt = 48, 64, "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+        file.mux(track.encode(picture))
+        file.mux(track.encode())
+    content = (folder / "a.avi").read_bytes()
+    said, giant = (b"IHDR" + struct.pack(">II", *size) for size in ((64, 48), (16_000, 16_000)))
+    (folder / "a.avi").write_bytes(content.replace(said, giant))
+    run = "import sys; from pathlib import Path; from evdet.sources.videos import VideoSource\n"
+    run += "try: VideoSource(Path('a.avi'), frame_shape=(3, 64, 64))\n"
+    return _peak_of(folder, run, "cannot be decoded", 400)
 
 
 def _long_line(folder: Path) -> str | None:
@@ -476,6 +499,7 @@ RECORDINGS = (
     Attack(_BOMBS, "a chunk of a ROS 1 bag", _bag_bomb("ros1")),
     Attack(_BOMBS, "a chunk of an MCAP file", _bag_bomb("mcap")),
     Attack(_BOMBS, "a picture of 140 megapixels", _giant_png),
+    Attack(_BOMBS, "a video of 256 megapixels", _giant_video),
     Attack(_BOMBS, "a line of text of a gigabyte", _long_line),
     Attack(_BOMBS, "an array that states 2^52 numbers", _giant_npy),
     Attack(_BOMBS, "XML entities", _entities),
