@@ -51,7 +51,7 @@ MAY_USE = {
     "matplotlib": {"report"},
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},
-    "onnx": {"export"},
+    "onnx": {"export", "detectors.onnx_sizes"},
     "onnxruntime": {"export", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},

@@ -155,7 +155,7 @@ def _array_sizes(head: bytes, type_bytes: int) -> Sequence[int]:
         raise ValueError("a chunk of Blosc2 has other metadata than the filter writes")
     at = _big(head, 100, 4) + 5  # after the length of the metadata
     num = head[at + 2] if at + 2 < len(head) else 0
-    sides = []
+    sides: list[list[int]] = []
     for width in (8, 4, 4):  # of the array, its chunks and their blocks
         at += 1 if sides else 4
         sides.append([_big(head, at + 1 + i * (width + 1), width) for i in range(num)])
