@@ -309,7 +309,7 @@ def test_trackeval_reads_and_scores_mot_text(tmp_path):
 @pytest.mark.parametrize("name", ["yolo", "voc"])
 def test_class_names_that_a_format_cannot_hold_are_refused(tmp_path, name, char):
     given = {"size": SIZE, "frame_period": PERIOD, "start": START, "format_name": name}
-    with pytest.raises(ValueError, match=r"cannot hold the class name .* control character") as told:
+    with pytest.raises(ValueError, match=r"cannot hold the class name") as told:
         write_labels(tmp_path / "x", LABELED, {0: f"ca{char}r", 1: "bus"}, **given)
     assert char not in str(told.value)
     assert not (tmp_path / "x").exists()
