@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import is_hypothesis_test, settings
 
-settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("default", deadline=None, max_examples=30)
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile("default")
 

@@ -23,6 +23,10 @@ def full(self, *_):
     raise OSError(28, "No space left on device")
 caching.IndexDataCacheFile.save = full
 """
+TWO_KERNELS = """
+from evdet.compiled import kernel
+print(kernel(lambda a: a + 1)(1), kernel(lambda a: a + 2)(1))
+"""
 INFO = "from evdet.cli import main; import sys; sys.exit(main(sys.argv[1:]))"
 EVENTS = "0 1 2 1\n500 3 2 0\n1000 1 1 1\n"
 
@@ -47,6 +51,16 @@ def test_a_kernel_computes_what_its_function_computes():
     assert kernel(add)(1, 2) == 3
 
 
+@pytest.mark.parametrize("denied", [NO_FOLDER, FULL_DISK], ids=["no folder", "full disk"])
+def test_kernels_that_cannot_be_kept_work_and_that_is_said_once(denied, tmp_path):
+    done = run(denied + TWO_KERNELS, env={"NUMBA_CACHE_DIR": str(tmp_path / "new")})
+    assert done.stdout.split() == ["2", "3"], done.stderr
+    assert done.stderr.count("no folder for compiled code") == 1
+    assert "NUMBA_CACHE_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_without_any_folder_evdet_works_and_says_so_once(recording):
     done = run(NO_FOLDER + INFO, "info", recording)
     assert done.returncode == 0, done.stderr
@@ -55,6 +69,7 @@ def test_without_any_folder_evdet_works_and_says_so_once(recording):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_evdet_works_and_says_so_once(recording, tmp_path):
     done = run(FULL_DISK + INFO, "info", recording, env={"NUMBA_CACHE_DIR": str(tmp_path / "new")})
     assert done.returncode == 0, done.stderr

@@ -47,7 +47,7 @@ CUTS = st.lists(st.booleans(), min_size=5, max_size=5)
 ALL_CUTS = [True] * 5
 SEEDS = st.integers(0, 2**32 - 1)
 # Networks are slow: 3 examples, and 125 under the profile `long`.
-FEW = settings(max_examples=settings().max_examples // 16)
+FEW = settings(max_examples=settings().max_examples // 10)
 
 
 @cache

@@ -16,16 +16,20 @@ _MAX_TEXT = 4096
 _MAX_NAMES = 10_000
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str, *, max_length: int = MAX_YAML) -> Any:
     """Read YAML of plain values.
 
     Anchors and aliases are refused: a few lines of them stand for any number of values.
 
+    Args:
+        text: the YAML.
+        max_length: in characters.
+
     Raises:
         ValueError: it is not YAML, or too long or too deep; the message is one line.
     """
-    if len(text) > MAX_YAML:
-        raise ValueError(f"it has {len(text):,} characters, more than {MAX_YAML:,}")
+    if len(text) > max_length:
+        raise ValueError(f"it has {len(text):,} characters, more than {max_length:,}")
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):

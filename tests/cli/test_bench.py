@@ -175,7 +175,10 @@ def test_threads_are_set(config, drive, capsys):
     assert (
         bench(
             config,
-            *QUICK,
+            *QUICK[:4],
+            "--batches",
+            "1",
+            *QUICK[-2:],
             "--source",
             drive,
             "--variants",

@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 
-from evdet.detectors import CheckpointError, load_checkpoint
+from evdet.detectors import CheckpointError, checkpoint_archive, load_checkpoint
 from evdet.detectors.checkpoint_archive import CodeError, DamagedError, check_pickle, read_pickle
 from evdet.detectors.tensor_file import open_state_dict
 
@@ -71,12 +71,22 @@ def test_a_pickle_that_asks_for_more_than_it_has_is_refused(tmp_path, data):
     refused(archive(tmp_path / "a.ckpt", data))
 
 
-def test_values_that_double_are_refused(tmp_path):
+def test_values_that_double_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_archive, "_MAX_VALUES", 10_000)
+    refuse_doubled(tmp_path, "more than 10,000 values")
+
+
+@pytest.mark.slow
+def test_values_that_double_are_refused_at_the_real_limit(tmp_path):
+    refuse_doubled(tmp_path, "more than 1,000,000 values")
+
+
+def refuse_doubled(tmp_path, message):
     value = ["x"]
     for _ in range(45):
         value = [value, value]
     data = pickle.dumps({"state_dict": {}, "hyper_parameters": {"classes": value}}, protocol=2)
-    with pytest.raises(CheckpointError, match="values"):
+    with pytest.raises(CheckpointError, match=message):
         load_checkpoint(archive(tmp_path / "a.ckpt", data))
 
 

@@ -125,6 +125,90 @@ def test_an_rrd_without_frames_is_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+class StandIn:
+    """Of rerun what evdet calls: a stream that writes a line per entry, up to a full disk."""
+
+    def __init__(self, max_lines):
+        self.max_lines = max_lines
+        self.EncodedImage = self.Boxes2D = self.LineStrips2D = lambda *_, **__: "an entry"
+        self.streams = []
+
+    def RecordingStream(self, name):  # noqa: N802
+        self.streams.append(stream := StandInStream(self.max_lines))
+        return stream
+
+
+class StandInStream:
+    def __init__(self, max_lines):
+        self.max_lines, self.lines, self.file = max_lines, 0, None
+
+    def save(self, path):
+        self.file = open(path, "w")  # noqa: SIM115
+
+    def set_time(self, name, *, duration):
+        pass
+
+    def log(self, name, entry):
+        self.lines += 1
+        if self.lines <= self.max_lines:
+            self.file.write(f"{name}\n")
+
+    def flush(self):
+        self.file.flush()
+        if self.lines > self.max_lines:
+            raise RuntimeError("failed to flush")
+
+    def disconnect(self):
+        self.file.close()
+
+
+@pytest.fixture
+def disk_of(monkeypatch):
+    def make(max_lines):
+        monkeypatch.setitem(sys.modules, "rerun", StandIn(max_lines))
+
+    return make
+
+
+def test_an_rrd_gets_its_name_with_the_first_frame_and_grows(tmp_path, disk_of):
+    disk_of(1000)
+    path = tmp_path / "x.rrd"
+    path.write_text("older")
+    writer = RerunWriter(path, LABEL_MAP)
+    assert path.read_text() == "older"
+    writer.write(0, black(), boxes_at((0, 2, 9, 9, 1, 3)), is_photo=True)
+    assert path.read_text() == "source\nsource/boxes\n"
+    writer.write(50_000, black(), boxes_at((0, 2, 9, 9, 1, 3)), is_photo=True)
+    writer.close()
+    writer.close()
+    assert path.read_text() == "source\nsource/boxes\n" * 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_a_full_disk_the_older_rrd_stays_until_a_frame_is_in_the_new_one(tmp_path, disk_of):
+    disk_of(0)
+    path = tmp_path / "x.rrd"
+    path.write_text("older")
+    writer = RerunWriter(path, LABEL_MAP)
+    with pytest.raises(OSError, match="Is the disk full"):
+        writer.write(0, black(), boxes_at((0, 2, 9, 9, 1, 3)), is_photo=True)
+    writer.close()
+    assert path.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_a_disk_that_becomes_full_an_rrd_keeps_its_frames(tmp_path, disk_of):
+    disk_of(3)
+    path = tmp_path / "x.rrd"
+    writer = RerunWriter(path, LABEL_MAP)
+    for t in range(3):
+        writer.write(t, black(), boxes_at((0, 2, 9, 9, 1, 3)), is_photo=True)
+    with pytest.raises(OSError, match="Is the disk full"):
+        writer.close()
+    assert path.read_text().startswith("source\nsource/boxes\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("is_photo", [True, False])
 def test_rerun_reads_what_was_logged(tmp_path, is_photo):

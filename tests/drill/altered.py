@@ -183,6 +183,25 @@ def _external(location: str) -> Callable[[Path], str | None]:
     return run
 
 
+def _giant(operator: str) -> Callable[[Path], str | None]:
+    """A kilobyte that asks for a tensor of 14 GB."""
+
+    def run(folder: Path) -> str | None:
+        from onnx import parser
+
+        model = parser.parse_model(
+            f"""<ir_version: 8, opset_import: ["": 18]>
+            giant (float[1, 1, 1, 1] frame) => (float[n, m] sum) <
+                int64[2] sides = {{60000, 60000}}, float[1, 1] one = {{1}}
+            > {{ full = {operator} sum = Add (full, frame) }}"""
+        )
+        (folder / "a.onnx").write_bytes(model.SerializeToString())
+        words = ("detect", "sample", "--checkpoint", "a.onnx")
+        return evdet(*words, folder=folder).unlike(2, "a.onnx would make tensors", max_mb=_CHEAP)
+
+    return run
+
+
 def _aliases() -> str:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40)]
@@ -216,6 +235,10 @@ ALTERED = (
     _checkpoint("an .onnx file that reads a file beside it", _external("w.bin")),
     _checkpoint("an .onnx file that reads a file above it", _external("../w.bin")),
     _checkpoint("an .onnx file that reads an absolute path", _external("{folder}/w.bin")),
+    *(
+        _checkpoint(f"an .onnx file that asks for 14 GB: {operator}", _giant(operator))
+        for operator in ("ConstantOfShape (sides)", "Expand (one, sides)", "Tile (one, sides)")
+    ),
     _configuration("aliases of aliases", _config(_aliases())),
     _configuration("20,000 brackets", _config("classes: " + "[" * 20_000)),
     _configuration("nested lists", _config("classes: [[car, [x]], truck]")),

@@ -2,6 +2,7 @@
 
 from drill.altered import ALTERED
 from drill.attack import Attack
+from drill.bombs import BOMBS
 from drill.files import FILES
 from drill.recordings import RECORDINGS
 from drill.runs import RUNS
@@ -17,6 +18,7 @@ ATTACKS: tuple[Attack, ...] = (
     *TERMINAL,
     *FILES,
     *RECORDINGS,
+    *BOMBS,
     *STREAMS,
     *SIGNALS,
     *ALTERED,

@@ -60,7 +60,7 @@ DAMAGE = st.one_of(
 
 @pytest.mark.parametrize("name", OURS)
 @given(st.data(), st.lists(DAMAGE, max_size=4))
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 def test_a_damaged_file_is_read_or_refused(folder, files, name, data, kinds):
     suffix, _, wrap, format_name = SAMPLES[name]
     content = wrap(damage(data.draw(st.sampled_from(files[name])), kinds))

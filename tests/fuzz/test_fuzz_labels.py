@@ -17,7 +17,7 @@ def test_undamaged_label_files_are_read(tmp_path, name):
 
 @pytest.mark.parametrize("name", LABEL_SAMPLES)
 @given(st.data(), st.randoms(use_true_random=False))
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_a_damaged_label_file_is_read_or_refused(tmp_path_factory, name, data, random):
     suffix, make, wrap, _ = LABEL_SAMPLES[name]
     content = damage(data.draw(st.sampled_from(make())), draw_damage(random))

@@ -23,7 +23,7 @@ def test_undamaged_exports_are_read(folder, name):
 
 @pytest.mark.parametrize("name", TOOL_SAMPLES)
 @given(st.data(), st.lists(DAMAGE, min_size=1, max_size=4))
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_a_damaged_export_is_read_or_refused(folder, name, data, kinds):
     suffix, make, *_ = TOOL_SAMPLES[name]
     path = folder / f"damaged{suffix}"

@@ -145,7 +145,7 @@ def test_false_alarms_on_a_frame_annotated_as_empty_cost():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(2, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_random_sets_score_as_pycocotools_does(
     assert_equals_pycocotools, seed, num_frames, num_classes
 ):

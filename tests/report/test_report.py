@@ -141,8 +141,14 @@ def test_an_empty_run_is_a_page_with_a_title(tmp_path):
     assert Outline(page).headings == []
 
 
-def test_a_typical_run_has_every_section(tmp_path):
-    page = page_of(tmp_path, typical_run(tmp_path))
+@pytest.fixture(scope="module")
+def typical_page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("typical")
+    return page_of(folder, typical_run(folder))
+
+
+def test_a_typical_run_has_every_section(typical_page):
+    page = typical_page
 
     assert Outline(page).headings == [
         "Detections",
@@ -157,8 +163,8 @@ def test_a_typical_run_has_every_section(tmp_path):
     assert len(page) < 5_000_000
 
 
-def test_the_page_loads_nothing_from_elsewhere(tmp_path):
-    page = page_of(tmp_path, typical_run(tmp_path))
+def test_the_page_loads_nothing_from_elsewhere(typical_page):
+    page = typical_page
 
     assert all(value.startswith("data:") for value in Outline(page).loaded)
     assert not re.search(r"https?:|//cdn|@import|url\((?!#)", page)
@@ -188,8 +194,8 @@ def test_strings_from_outside_are_escaped_everywhere(tmp_path):
     assert not {"script", "img"} & set(Outline(page.replace("<img alt", "<p alt")).tags)
 
 
-def test_placeholder_colors_become_the_pages_own(tmp_path):
-    page = page_of(tmp_path, typical_run(tmp_path))
+def test_placeholder_colors_become_the_pages_own(typical_page):
+    page = typical_page
 
     assert "#0101" not in page
     assert "var(--series-1)" in page

@@ -1,4 +1,5 @@
 import dataclasses
+import struct
 from fractions import Fraction
 
 import av
@@ -7,6 +8,7 @@ import pytest
 
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.frame_spec import FrameSpec
+from evdet.sources import videos
 from evdet.sources.opening import FrameStream, open_frames
 
 SPEC = FrameSpec(preprocess="none", delta_t=40000, height=32, width=48, in_channels=3)
@@ -185,3 +187,28 @@ def test_a_real_video_plays_whole(event_data):
     frames = list(stream)
     assert len(frames) == stream.num_frames == 120
     assert frames[1].delta_t in (33366, 33367)
+
+
+def test_pictures_larger_than_the_header_says_are_refused_before_they_are_made(tmp_path):
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as file:
+        track = file.add_stream("png", rate=25)
+        track.height, track.width, track.pix_fmt = 32, 48, "rgb24"
+        pixels = np.zeros((32, 48, 3), np.uint8)
+        file.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(track.encode())
+    assert len(list(open_frames(path, SPEC))) == 1
+    content = path.read_bytes()
+    size = b"IHDR" + struct.pack(">II", 48, 32)
+    assert size in content
+    for width, height in ((60_000, 60_000), (16_000, 16_000), (8_500, 8_500)):
+        path.write_bytes(content.replace(size, b"IHDR" + struct.pack(">II", width, height)))
+        with pytest.raises(RecordingError, match=r"a\.avi: its first frame cannot be decoded"):
+            open_frames(path, SPEC)
+
+
+def test_a_header_with_large_pictures_is_refused(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.mp4", [0, 40])
+    monkeypatch.setattr(videos, "_MAX_PIXELS", 32 * 48 - 1)
+    with pytest.raises(RecordingError, match=r"pictures are 48x32 \(width x height\), more than"):
+        open_frames(path, SPEC)

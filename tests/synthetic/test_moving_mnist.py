@@ -82,7 +82,7 @@ def test_the_tutorials_call_gives_the_tutorials_batches():
 @pytest.mark.parametrize("color", [True, False])
 def test_the_box_of_a_digit_is_tight_on_its_visible_ink(color):
     videos = MovingMNIST(**SMALL, max_objects=1, color=color)
-    for index in range(4):
+    for index in range(2):
         frames, boxes = video(videos, index)
         for frame, frame_boxes in zip(frames, boxes, strict=True):
             assert frame_boxes[:, :4].tolist() == [boxes_around_ink(frame)]
@@ -147,7 +147,7 @@ def test_the_sizes_of_digits_are_shares_of_the_frame(smallest, largest):
 
 def test_large_digits_stay_inside_the_frame_and_their_boxes_tight():
     videos = MovingMNIST(**SMALL, max_objects=1, min_digit_share=0.5, max_digit_share=0.95)
-    for index in range(4):
+    for index in range(2):
         frames, boxes = video(videos, index)
         for frame, frame_boxes in zip(frames, boxes, strict=True):
             assert frame_boxes[:, :4].tolist() == [boxes_around_ink(frame)]

@@ -21,7 +21,7 @@ DELTA_T = 50_000
 SEEDS = st.integers(0, 2**32 - 1)
 NAMES = st.sampled_from(TRACKERS)
 # A stream is many updates: 5 examples, and 200 under the profile `long`.
-FEW = settings(max_examples=settings().max_examples // 10)
+FEW = settings(max_examples=settings().max_examples // 6)
 
 
 def boxes_of(t, *rows):

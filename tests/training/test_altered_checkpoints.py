@@ -27,7 +27,7 @@ REPLACEMENTS = (
     torch.zeros(2, dtype=torch.complex64),
 )
 REFUSALS = (CheckpointError, ConfigError, TrainingError)
-NUM_SAMPLED = 10
+NUM_SAMPLED = 6
 CONFIG = {"checkpoint_every_minutes": 0.0, "ema_decay": 0.9, "optimizer": "adamw"}
 
 
@@ -150,7 +150,7 @@ def test_a_state_that_is_missing_or_of_another_kind_is_refused(tiny, cut_run, tm
 @pytest.mark.parametrize("part", ["state_dict", "hyper_parameters"])
 def test_a_detector_of_an_altered_checkpoint_is_refused_or_works(cut_run, tmp_path, part):
     cases = [(path, new) for path, new in all_cases(cut_run[0]) if path[0] == part]
-    for path, replacement in random.Random(1).sample(cases, 25):
+    for path, replacement in random.Random(1).sample(cases, 15):
         torch.save(altered(cut_run[0], path, replacement), tmp_path / "a.ckpt")
         message = refusal(load_network, tmp_path / "a.ckpt")
         assert message is None or ("\n" not in message and len(message) < 1500), path

@@ -95,11 +95,22 @@ def test_an_interrupted_run_ends_the_same(tiny, whole_run, tmp_path, monkeypatch
     assert_same_end(tmp_path, whole_run)
 
 
+AVERAGED = {**ALWAYS, "ema_decay": 0.9, "accumulate_batches": 2, "optimizer": "adamw"}
+
+
+@pytest.fixture(scope="module")
+def averaged_run(tiny, tmp_path_factory):
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("averaged")
+    train(tiny(folder, **AVERAGED))
+    return folder
+
+
 @pytest.mark.parametrize("stop", [(1, 2), (0, LAST_BATCH), (1, -1)], ids=["middle", "last", "val"])
-def test_a_run_with_averages_and_accumulation_ends_the_same(tiny, tmp_path, monkeypatch, stop):
-    changes = {**ALWAYS, "ema_decay": 0.9, "accumulate_batches": 2, "optimizer": "adamw"}
-    train(tiny(tmp_path / "whole", **changes))
-    config = tiny(tmp_path / "cut", **changes)
+def test_a_run_with_averages_and_accumulation_ends_the_same(
+    tiny, averaged_run, tmp_path, monkeypatch, stop
+):
+    config = tiny(tmp_path / "cut", **AVERAGED)
     with monkeypatch.context() as patch:
         interrupt(patch, *stop)
         with pytest.raises(PowerCutError):
@@ -108,7 +119,7 @@ def test_a_run_with_averages_and_accumulation_ends_the_same(tiny, tmp_path, monk
     train(config, resume="auto")
 
     # Two batches a step.
-    assert_same_end(tmp_path / "cut", tmp_path / "whole", last_steps=(2, 5))
+    assert_same_end(tmp_path / "cut", averaged_run, last_steps=(2, 5))
     checkpoint = load_checkpoint(search_latest_checkpoint(tmp_path / "cut"))
     # What is loaded is the average, and the weights that train on are kept beside it.
     average, current = checkpoint["state_dict"], checkpoint["current_model_state"]
@@ -138,7 +149,15 @@ def recordings(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("sampling", ["stream", "random", "mixed"])
+# Mixed sampling has lanes of both other kinds.
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        "mixed",
+        pytest.param("stream", marks=pytest.mark.slow),
+        pytest.param("random", marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_run_on_recordings_ends_the_same(
     tiny, recordings, tmp_path, monkeypatch, sampling
 ):

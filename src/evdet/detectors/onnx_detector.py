@@ -24,6 +24,7 @@ from evdet.detectors.onnx_metadata import (
     memory_input,
     memory_output,
 )
+from evdet.detectors.onnx_sizes import check_sizes
 from evdet.detectors.thread_count import automatic_threads
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import check_positive, select_boxes, to_detections
@@ -295,8 +296,8 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
             machine.
 
     Raises:
-        ExportError: onnxruntime is missing, or the file does not exist, is damaged, or was not
-            written by `export_onnx`.
+        ExportError: onnx or onnxruntime is missing, or the file does not exist, is damaged, was
+            not written by `export_onnx`, or would make tensors of more than a gigabyte.
     """
     if num_threads < 0:
         raise ValueError(f"num_threads must be 0 or more, got {num_threads}")
@@ -304,6 +305,8 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ExportError(f"{path} {what}: name a file that `evdet export` wrote")
+    if path.stat().st_size < _MAX_CONTENT:
+        check_sizes(path.read_bytes(), path.name)
     session = open_session(path, path.name, num_threads=num_threads or 1)
     entries = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in entries:

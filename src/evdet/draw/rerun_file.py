@@ -1,5 +1,6 @@
 """Pictures, boxes and trails -> an .rrd file; the only module that imports rerun."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evdet.atomic_file import replacing
 from evdet.draw.boxes import class_color
 from evdet.draw.images import encode_jpeg, encode_png
 from evdet.draw.tracks import Trails, box_colors, box_texts
@@ -27,7 +29,8 @@ class RerunWriter:
     """Logs frame after frame to a file, in constant RAM.
 
     Args:
-        path: the file; it appears with the first frame, and replaces an older one.
+        path: the file; it gets its name, and replaces an older one, when the first frame is in it,
+            and grows.
         label_map: class names by class_id, beginning with 'background'.
 
     Raises:
@@ -42,6 +45,9 @@ class RerunWriter:
         self.path = Path(path)
         self._label_map = label_map
         self._recording: Any = None
+        # Ends when the file gets its name; rerun writes on to it.
+        self._naming = contextlib.ExitStack()
+        self._has_name = False
         self._num_frames = 0
 
     def write(
@@ -63,14 +69,15 @@ class RerunWriter:
             is_photo: store the picture as JPEG instead of PNG.
 
         Raises:
-            OSError: the disk is full; the file has the frames written before.
+            OSError: the disk is full; the file has the frames written before, or, before the
+                first, is the older one.
         """
         import rerun
 
         if self._recording is None:
+            part = self._naming.enter_context(replacing(self.path))
             self._recording = rerun.RecordingStream("evdet")
-            self.path.unlink(missing_ok=True)
-            self._recording.save(self.path)
+            self._recording.save(part)
         log = self._recording.log
         self._recording.set_time("time", duration=t / 1e6)
         content, kind = (encode_jpeg, "jpeg") if is_photo else (encode_png, "png")
@@ -91,7 +98,7 @@ class RerunWriter:
             colors = [class_color(track) for track in tracks]
             log("source/trails", rerun.LineStrips2D(strips, colors=colors))
         self._num_frames += 1
-        if self._num_frames % _FLUSH_PERIOD == 0:
+        if self._num_frames == 1 or self._num_frames % _FLUSH_PERIOD == 0:
             self._flush()
 
     def close(self) -> None:
@@ -105,14 +112,26 @@ class RerunWriter:
         try:
             self._flush()
         finally:
-            self._recording.disconnect()
-            self._recording = None
+            self._disconnect()
 
     def _flush(self) -> None:
         try:
             self._recording.flush()
         except RuntimeError as error:
-            raise OSError(f"{error}. Is the disk full?") from None
+            full = OSError(f"{error}. Is the disk full?")
+            if not self._has_name:
+                self._disconnect()
+                with contextlib.suppress(OSError):
+                    self._naming.__exit__(OSError, full, None)
+            raise full from None
+        if not self._has_name:
+            self._naming.close()
+            self._has_name = True
+
+    def _disconnect(self) -> None:
+        if self._recording is not None:
+            self._recording.disconnect()
+            self._recording = None
 
 
 def check_rerun_available() -> None:

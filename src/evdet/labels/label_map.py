@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ __all__ = [
     "LABEL_TAIL",
     "FolderError",
     "FoundLabelMap",
+    "check_plain_names",
     "find_label_map",
     "key_of",
     "published_classes",
@@ -29,6 +31,8 @@ LABEL_TAIL = re.compile(r"_(bbox|boxes|labels)$")
 """Endings of label files' names, without extension."""
 
 _RECORDING_TAIL = re.compile(r"_(td|cd|events)$")
+# Unicode's control characters, ends of lines and paragraphs, halves of pairs, and no characters.
+_NOT_PLAIN = ("Cc", "Zl", "Zp", "Cs", "Cn")
 # Names of recordings in data sets that ship without a label map, and their classes: Prophesee's
 # Gen1 and 1 Megapixel automotive detection data sets.
 _PUBLISHED = {
@@ -107,6 +111,24 @@ def read_label_map(path: Path) -> dict[int, str]:
             f"classes when choosing them, as in `{twice[0]} 1+{twice[0]} 2={twice[0]}`."
         )
     return dict(sorted(label_map.items()))
+
+
+def check_plain_names(names: Iterable[str], what: str) -> None:
+    """Refuse names that lines of text, or XML, cannot hold: with ends of lines, for example.
+
+    Args:
+        names: of classes.
+        what: the format, for the message.
+
+    Raises:
+        ValueError: a name has a control character.
+    """
+    for name in names:
+        if any(unicodedata.category(char) in _NOT_PLAIN for char in name):
+            raise ValueError(
+                f"{what} cannot hold the class name {json.dumps(name)}: it has a control "
+                "character. Rename the class in the label map."
+            )
 
 
 def published_classes(names: Iterable[str], among: Iterable[str] = ()) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ __all__ = ["VideoSource"]
 _ERRORS = (av.FFmpegError, OSError, ValueError)
 _SECOND = 1_000_000
 _USUAL_DELTA_T = 40_000  # 25 frames/s, where a file does not state its rate
+_MAX_PIXELS = 1 << 26  # 8K has 33 million
+# For the decoder, too: pictures in a file may be larger than its header says.
+_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}
 
 
 class VideoSource(LaidOut):
@@ -164,7 +167,7 @@ class VideoSource(LaidOut):
 
 def _open(path: Path) -> InputContainer:
     try:
-        return av.open(str(path))
+        return av.open(str(path), options=_OPTIONS)
     except _ERRORS as error:
         raise RecordingError(
             f"cannot read {path} as a video: {_reason(error)}. Is the name right, and was it "
@@ -175,7 +178,14 @@ def _open(path: Path) -> InputContainer:
 def _track(path: Path, container: InputContainer) -> Track:
     if not container.streams.video:
         raise RecordingError(f"{path} has no video stream, only others")
-    return container.streams.video[0]
+    track = container.streams.video[0]
+    if track.width * track.height > _MAX_PIXELS:
+        raise RecordingError(
+            f"cannot read {path}: its pictures are {track.width}x{track.height} (width x height), "
+            f"more than {_MAX_PIXELS:,} pixels. Scale the video first."
+        )
+    track.codec_context.options = _OPTIONS
+    return track
 
 
 def _length(container: InputContainer, track: Track) -> int | None:
@@ -193,4 +203,6 @@ def _upright(frame: av.VideoFrame) -> Picture:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, av.ArgumentError):
+        return f"it is damaged, or has more than {_MAX_PIXELS:,} pixels"
     return (getattr(error, "strerror", None) or str(error)).rstrip(".").lower()

@@ -341,7 +341,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, kind):
         st.lists(st.tuples(places, st.integers(0, 255)), max_size=4),
         st.one_of(st.just(len(whole)), places),
     )
-    @settings(max_examples=100)
+    @settings(max_examples=50)
     def damage(changes, num_bytes):
         content = bytearray(whole)
         for at, byte in changes:

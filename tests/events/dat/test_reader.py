@@ -338,7 +338,7 @@ def test_every_border_of_the_sensor_is_watched(tmp_path, x, y):
 WHOLE = HEADER + KIND + records_of(at_times(np.arange(TURN - 3000, TURN + 3000, 60)))
 
 
-@settings(SAME_FOLDER, max_examples=300)
+@settings(SAME_FOLDER, max_examples=150)
 @given(
     st.integers(0, len(WHOLE)),
     st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4),

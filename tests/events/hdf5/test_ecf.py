@@ -184,7 +184,7 @@ def test_a_count_beyond_the_chunks_size_is_refused_before_anything_is_allocated(
 
 
 @given(st.data(), PACKINGS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_a_cut_chunk_is_told_from_a_whole_one(data, packing):
     chunk = encode(random_events(data.draw(st.integers(0, 99)), 50), packing)
     cut = chunk[: data.draw(st.integers(0, len(chunk) - 1))]
@@ -193,7 +193,7 @@ def test_a_cut_chunk_is_told_from_a_whole_one(data, packing):
 
 
 @given(st.data(), PACKINGS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_damaged_bytes_are_events_or_an_error(data, packing):
     chunk = bytearray(encode(random_events(data.draw(st.integers(0, 99)), 50), packing))
     for _ in range(data.draw(st.integers(1, 5))):
@@ -207,7 +207,7 @@ def test_damaged_bytes_are_events_or_an_error(data, packing):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_bytes_are_events_or_an_error(chunk):
     with contextlib.suppress(ValueError):
         assert len(decode_chunk(chunk, 1000)) <= 1000

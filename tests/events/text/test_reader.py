@@ -206,7 +206,7 @@ def test_a_time_that_jumps_back_is_damage(tmp_path):
 
 
 @given(data=st.data())
-@settings(FILES, max_examples=300)
+@settings(FILES, max_examples=150)
 def test_damaged_text_gives_events_or_the_one_error(tmp_path, data):
     content = bytearray(b"t,x,y,p\n" + b"".join(b"%d,1,2,1\n" % t for t in range(5, 40)))
     for _ in range(data.draw(st.integers(1, 5))):
@@ -216,7 +216,7 @@ def test_damaged_text_gives_events_or_the_one_error(tmp_path, data):
 
 
 @given(st.binary(max_size=300))
-@settings(FILES, max_examples=300)
+@settings(FILES, max_examples=150)
 def test_any_bytes_give_events_or_the_one_error(tmp_path, content):
     with contextlib.suppress(RecordingError):
         list(open_lines(tmp_path, content).blocks())

@@ -115,3 +115,9 @@ def test_names_with_special_characters_survive(tmp_path):
 def test_a_class_without_a_name_is_refused(tmp_path, tool):
     with pytest.raises(ValueError, match="no class with the id 1"):
         back(tmp_path, boxes((0, 1, 2, 1)), tool)
+
+
+def test_a_name_that_xml_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="CVAT's XML cannot hold the class name"):
+        write_cvat(tmp_path / "a.xml", boxes((0, 1, 1, 1)), {0: "a\x1bb"}, FRAMES)
+    assert not (tmp_path / "a.xml").exists()

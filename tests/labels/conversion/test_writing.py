@@ -303,3 +303,21 @@ def test_trackeval_reads_and_scores_mot_text(tmp_path):
         scores = trackeval.metrics.HOTA().eval_sequence(data)
     assert data["num_gt_dets"] == data["num_tracker_dets"] == 10
     assert np.mean(scores["HOTA"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("char", ["\n", "\r", "\x1b", "\x85", "\u2028", "\ufffe", "\ud800"])
+@pytest.mark.parametrize("name", ["yolo", "voc"])
+def test_class_names_that_a_format_cannot_hold_are_refused(tmp_path, name, char):
+    given = {"size": SIZE, "frame_period": PERIOD, "start": START, "format_name": name}
+    with pytest.raises(ValueError, match=r"cannot hold the class name") as told:
+        write_labels(tmp_path / "x", LABELED, {0: f"ca{char}r", 1: "bus"}, **given)
+    assert char not in str(told.value)
+    assert not (tmp_path / "x").exists()
+    write_labels(tmp_path / "x", LABELED, {0: "d\u00e9 \u200d\u0645", 1: "bus"}, **given)
+
+
+def test_yolo_names_no_classes_without_end(tmp_path):
+    given = {"size": SIZE, "frame_period": PERIOD, "start": START, "format_name": "yolo"}
+    label_map = {**LABEL_MAP, 999_999_999: "far"}
+    with pytest.raises(ValueError, match="without gaps, and the label map has the id 999,999,999"):
+        write_labels(tmp_path / "x", LABELED, label_map, **given)

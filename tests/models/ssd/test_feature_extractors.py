@@ -15,9 +15,9 @@ def test_the_footprint_equals_the_published_one():
 
 
 def test_the_tutorial_gets_its_five_maps():
-    features = Vanilla(3, base=64)(torch.randn(10, 3, 3, 128, 128))
+    features = Vanilla(3, base=64)(torch.randn(2, 1, 3, 128, 128))
     assert [tuple(level.shape) for level in features] == [
-        (30, 256, side, side) for side in (16, 8, 4, 2, 1)
+        (2, 256, side, side) for side in (16, 8, 4, 2, 1)
     ]
 
 

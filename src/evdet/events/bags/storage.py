@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import yaml
-
 from evdet.events.bags.definitions import MessageType, find_type, short_name
 from evdet.events.bags.folder import METADATA, is_bag_folder
 from evdet.events.dtypes import RecordingError
+from evdet.structured_text import parse_yaml
 
 __all__ = ["Bag", "Topic", "open_bag"]
 
 _ROS1, _MCAP, _SQLITE = b"#ROSBAG V", b"\x89MCAP", b"SQLite format 3\0"
 _FORMATS = {_ROS1: "ROS 1 bag", _MCAP: "MCAP", _SQLITE: "ROS 2 bag"}
 _MAX_REASON = 300  # characters
+_MAX_METADATA = 1 << 22  # characters
 # What rosbags says, and what to do.
 _REMEDIES = {
     "not indexed": "Make its index: rosbag reindex FILE.",
@@ -29,6 +29,7 @@ _REMEDIES = {
     "missing tables": "It is a database, and no ROS 2 bag.",
     "files are missing": "Copy the whole folder.",
     "encryption": "Decrypt it first.",
+    "would become|states": "Decompress it, if you trust it.",
     "ompression": "Decompress it: ros2 bag convert, or rosbag decompress FILE.",
 }
 
@@ -55,6 +56,7 @@ class Bag:
         self.path = path
         self.format = format
         self._reader = reader
+        self._inflate = _take_over_messages(reader)
 
     @property
     def is_ros1(self) -> bool:
@@ -100,7 +102,9 @@ class Bag:
                 message = next(messages, None)
             if message is None:
                 return
-            yield message[2]
+            with _as_recording_error(self.path):
+                data: bytes = self._inflate(message[2]) if self._inflate else message[2]
+            yield data
 
 
 @contextmanager
@@ -117,6 +121,17 @@ def open_bag(path: Path) -> Iterator[Bag]:
             reader.open()
             stack.callback(_close, reader)
         yield Bag(path, "ROS 2 bag" if kind is None else _FORMATS[kind], reader)
+
+
+def _take_over_messages(reader: Any) -> Callable[[bytes], bytes] | None:
+    """Tell rosbags that messages are not compressed; gives what inflates them if they are."""
+    storage = getattr(reader, "storage", None)
+    if storage is None or storage.metadata.compression_mode != "message":
+        return None
+    storage.metadata = storage.metadata._replace(compression_mode=None)
+    from evdet.events.bags.inflation import inflate_message
+
+    return inflate_message
 
 
 def _close(reader: Any) -> None:
@@ -147,10 +162,13 @@ def _kind_of(path: Path) -> bytes | None:
 def _make_reader(path: Path, kind: bytes | None) -> Any:
     from rosbags import rosbag1, rosbag2
 
+    from evdet.events.bags.inflation import bound_chunks
+
+    bound_chunks()
     if kind is None or kind == _SQLITE:
         _check_database(path)
     if kind is None:
-        _check_names(path)
+        _check_metadata(path)
         return rosbag2.Reader(path)
     # By content, because rosbags goes by the ending of the name.
     make: Callable[[Any], Any] = rosbag1.Reader
@@ -162,22 +180,33 @@ def _make_reader(path: Path, kind: bytes | None) -> Any:
     return make(name)
 
 
-def _check_names(path: Path) -> None:
-    """Refuse the folder of a bag that names files outside of it.
+def _check_metadata(path: Path) -> None:
+    """Refuse the folder of a bag that names files outside of it, or would inflate without end.
 
     Raises:
         RecordingError: it does.
     """
     try:
-        found = yaml.safe_load((path / METADATA).read_text(encoding="utf-8"))
-        names = [str(name) for name in found["rosbag2_bagfile_information"]["relative_file_paths"]]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError):
+        text = (path / METADATA).read_text(encoding="utf-8")
+        found = parse_yaml(text, max_length=_MAX_METADATA)
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"cannot read {path}: its {METADATA}: {error}") from None
+    try:
+        bag = found["rosbag2_bagfile_information"]
+        names = [name for name in bag["relative_file_paths"] if isinstance(name, str)]
+        is_compressed = str(bag.get("compression_mode", "")).lower() == "file"
+    except (AttributeError, KeyError, TypeError):
         return  # rosbags says what is wrong
     for name in names:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise RecordingError(
                 f"cannot read {path}: its {METADATA} names {name}, outside of the bag's folder"
             )
+        file = path / Path(name).name
+        if is_compressed and file.is_file():
+            from evdet.events.bags.inflation import check_inflated_file
+
+            check_inflated_file(file)
 
 
 def _check_database(path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from evdet.events.dtypes import SensorSize
+from evdet.events.hdf5.inflation import CheckedDataset
 from evdet.events.hdf5.outside import is_inside
+from evdet.events.hdf5.storage import check_chunks
 
 __all__ = ["is_dataset", "long_axis", "millisecond_index", "stated_number", "stated_size"]
 
@@ -60,7 +62,7 @@ def stated_number(file: Any, name: str, group: str) -> float | int | None:
             value = file[place].attrs[name] if _is_number(holder) else None
         elif is_dataset(file, f"{place}/{name}"):
             holder = file[place][name]
-            value = holder[()] if _is_number(holder) else None
+            value = _number(holder) if _is_number(holder) else None
         else:
             continue
         if value is not None:
@@ -77,7 +79,7 @@ def _calibrated(file: Any, group: str) -> tuple[int, int]:
     resolution = file[name]
     if resolution.shape != (2,) or resolution.dtype.kind not in "iu":
         return 0, 0
-    width, height = resolution[()].tolist()
+    width, height = _number(resolution).tolist()
     return width, height
 
 
@@ -91,6 +93,12 @@ def _text(file: Any, name: str) -> str:
         return ""
     value = file.attrs[name]
     return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _number(dataset: Any) -> Any:
+    """The content of a small dataset, whose chunk may be made to inflate."""
+    check_chunks(dataset)
+    return CheckedDataset(dataset)[...]
 
 
 def _is_number(holder: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from evdet.atomic_file import replacing
 from evdet.events import SensorSize
 from evdet.labels.binning import LabeledTimes, bin_boxes, to_disk_ids
+from evdet.labels.label_map import check_plain_names
 
 __all__ = ["PRELABEL_SUFFIXES", "FramesToLabel", "write_cvat", "write_label_studio"]
 
@@ -63,8 +64,10 @@ def write_cvat(
         The number of boxes written; boxes of other frames are left out.
 
     Raises:
-        ValueError: a box is background, or its class is not in the label map.
+        ValueError: a box is background, its class is not in the label map, or a name has a
+            control character.
     """
+    check_plain_names(label_map.values(), "CVAT's XML")
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     count = 0

@@ -9,12 +9,22 @@ from evdet.events import SensorSize
 from evdet.labels.binning import to_disk_ids
 from evdet.labels.box_rules import BoxRules, apply_rules
 from evdet.labels.conversion.target import Target
+from evdet.labels.label_map import check_plain_names
 
 __all__ = ["write_voc", "write_yolo"]
+
+_MAX_UNUSED = 10_000
 
 
 def write_yolo(target: Target) -> list[str]:
     """Write `class cx cy w h`, in shares of the picture, and the names in classes.txt."""
+    check_plain_names(target.label_map.values(), "YOLO")
+    last = max(target.label_map, default=-1)
+    if last > len(target.label_map) + _MAX_UNUSED:
+        raise ValueError(
+            f"YOLO numbers classes without gaps, and the label map has the id {last:,}: number its "
+            f"{len(target.label_map):,} classes from 0"
+        )
     size = _size_of(target)
     changed: dict[str, int] = {}
     for t, boxes in target.by_time():
@@ -30,7 +40,6 @@ def write_yolo(target: Target) -> list[str]:
             values = " ".join(f"{min(value, 1):.10g}" for value in (*shares, *sides))
             lines.append(f"{box['class_id']} {values}\n")
         write_text(target.part / f"{_stem(target, t)}.txt", "".join(lines))
-    last = max(target.label_map, default=-1)
     names = [target.label_map.get(i, f"unused {i}") for i in range(last + 1)]
     write_text(target.part / "classes.txt", "".join(f"{name}\n" for name in names))
     clipped = changed.pop("clipped", 0)
@@ -48,6 +57,7 @@ def write_yolo(target: Target) -> list[str]:
 
 def write_voc(target: Target) -> list[str]:
     """Write corners in pixels from 1, both inside; boxes that do not count are difficult."""
+    check_plain_names(target.label_map.values(), "VOC")
     size = _size_of(target)
     for t, boxes in target.by_time():
         root = ElementTree.Element("annotation")

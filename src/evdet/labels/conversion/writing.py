@@ -143,7 +143,8 @@ def write_labels(
         What the format cannot keep, a line each.
 
     Raises:
-        ValueError: the format needs the size or the period, or two times are in one frame.
+        ValueError: the format needs the size or the period, two times are in one frame, or the
+            format cannot hold a class name or id.
         OSError: a file cannot be written.
     """
     form = _FORMATS[format_name]
