@@ -155,7 +155,7 @@ def test_what_a_format_has_no_place_for_is_said(tmp_path):
     assert "VOC has no confidences: 1 left out" in write(tmp_path / "voc", labeled, "voc")
     boxes["w"] = np.nan
     [line] = write(tmp_path / "x.csv", LabeledTimes(boxes[list(BOX_DTYPE.names)]), "csv")
-    assert line == "1 boxes are left out: not finite, or a negative side"
+    assert line == "boxes left out, not finite or of a negative side: 1"
     assert read(tmp_path / "x.csv").empty_times.tolist() == [time_of(0)]
 
 

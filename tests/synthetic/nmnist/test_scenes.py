@@ -207,7 +207,7 @@ def test_what_holds_no_recordings_is_named(tmp_path):
     with pytest.raises(RecordingError, match=r"has no \*\.bin"):
         find_digits(tmp_path)
     (tmp_path / "some.bin").write_bytes(record((1, 1, 1, 1)))
-    with pytest.raises(RecordingError, match=r"1 recordings .* of unknown digits"):
+    with pytest.raises(RecordingError, match=r"has no known digit among its \*\.bin \(1\)"):
         find_digits(tmp_path)
     with pytest.raises(RecordingError, match=r"some\.bin is not a folder or zip file"):
         find_digits(tmp_path / "some.bin")

@@ -96,9 +96,9 @@ def plan_split(
     entries = pair_up(folder).entries
     if len(entries) < len(wanted):
         raise FolderError(
-            f"{folder} has {len(entries)} recordings for the splits {', '.join(wanted)}. "
-            "Recordings are not cut, as their parts would be too similar: record more, or give a "
-            "split the share 0."
+            f"the splits {', '.join(wanted)} need a recording each, and {folder} has "
+            f"{len(entries)}. Recordings are not cut, as their parts would be too similar: record "
+            "more, or give a split the share 0."
         )
     weights, boxes = [], []
     for entry in progress(entries):

@@ -166,7 +166,7 @@ def write_labels(
             lost.append(f"{form.name} {moved}")
     labeled, dropped = _sound(labeled)
     if dropped:
-        lost.append(f"{dropped:,} boxes are left out: not finite, or a negative side")
+        lost.append(f"boxes left out, not finite or of a negative side: {dropped:,}")
     lost += _losses(form, labeled)
     if not form.flags:
         empty = np.union1d(labeled.empty_times, labeled.ignored["t"])

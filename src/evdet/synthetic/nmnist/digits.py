@@ -142,7 +142,7 @@ def find_digits(path: Path | None = None) -> NmnistDigits:
     found = [(n, d or _digit_in(n)) for n, d in zip(names, digits, strict=True)]
     known = [(name, int(digit)) for name, digit in found if digit is not None]
     if not known:
-        what = f"{len(names)} recordings (*.bin) of unknown digits" if names else "no *.bin"
+        what = f"no known digit among its *.bin ({len(names)})" if names else "no *.bin"
         raise RecordingError(
             f"{path} has {what}. Give a folder with one folder per digit (0/00002.bin), with "
             "labels.txt, or with names like digit7_00016.bin."
