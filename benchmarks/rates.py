@@ -5,7 +5,9 @@ of 50 ms, or with durations that are drawn for each recording, and then detect a
 with time bins of irregular durations. Every training has the same processor time, several seeds
 each.
 
-It prints AP at the same labelled times whatever the rate, and writes a plot.
+It prints AP at the same labelled times whatever the rate, of all objects and of those that have not
+moved for 1 to 3 seconds, and what scaling the counts of shorter and longer time bins is worth; it
+writes a plot.
 """
 
 import argparse
@@ -23,16 +25,22 @@ from benchmarks.memory import SIMULATION, train
 from evdet.boxes import to_box_events
 from evdet.build import complete_config
 from evdet.cli import main as evdet
-from evdet.config import DetectionConfig, config_to_dict
+from evdet.config import DetectionConfig, config_from_params, config_to_dict
 from evdet.data import open_folder, read_labels
-from evdet.events import SensorSize, TimeBin, open_recording
+from evdet.detectors import load_network
+from evdet.events import SensorSize, open_recording
+from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.metrics import ScoredRecording, get_protocol, score_recordings
+from evdet.metrics import (
+    ScoredRecording,
+    get_protocol,
+    performance_curves,
+    score_recordings,
+)
 from evdet.models import Detector
 from evdet.report import describe_environment
-from evdet.sources import make_frame
 
-__all__ = ["ARRANGEMENTS", "RATES", "evaluate", "main"]
+__all__ = ["ARRANGEMENTS", "COUNTS", "RATES", "evaluate", "main"]
 
 ARRANGEMENTS = {
     "LSTM, 50 ms": {"feature_extractor": "Vanilla"},
@@ -43,6 +51,8 @@ ARRANGEMENTS = {
 """Fields of the configuration that differ."""
 RATES = ("10", "20", "40", "100", "200", "irregular")
 """Frames per second; irregular time bins last 5 to 100 ms."""
+COUNTS = {"not scaled": 0.0, "root of the ratio": 0.5, "ratio": 1.0}
+"""Exponents of the ratio of the durations by which counts are scaled; evdet takes the root."""
 _COLORS = ("#d9822b", "#1f6feb", "#e3b341", "#2da44e")
 _SCORED = 100_000
 """Labels at multiples of it are scored, at which time bins of every rate end."""
@@ -57,16 +67,19 @@ class _Recording(NamedTuple):
     truth: np.ndarray
 
 
-def evaluate(detector: Detector, config: DetectionConfig, rate: str) -> dict[str, float]:
+def evaluate(
+    detector: Detector, config: DetectionConfig, rate: str, *, exponent: float = 0.5
+) -> dict[str, float]:
     """Score a detector at a frame rate.
 
     Args:
         detector: in evaluation mode.
         config: as trained.
         rate: one of `RATES`.
+        exponent: one of `COUNTS`.
 
     Returns:
-        mAP and mAP50, on the labels at multiples of 0.1 s.
+        mAP, mAP50 and the AP50 of objects at rest, on the labels at multiples of 0.1 s.
     """
     recordings = _test_recordings(config)
     end = max(int(one.events["t"][-1]) for one in recordings) // _SCORED * _SCORED
@@ -75,7 +88,7 @@ def evaluate(detector: Detector, config: DetectionConfig, rate: str) -> dict[str
     memory: tuple[Tensor, ...] | None = None
     for first in range(0, len(edges) - 1, _NUM_TBINS):
         part = edges[first : first + _NUM_TBINS + 1]
-        clip = _clip_of(recordings, part, config.frame_spec)
+        clip = _clip_of(recordings, part, config.frame_spec, exponent)
         durations = torch.from_numpy(np.diff(part)).float()[:, None].expand(-1, len(recordings))
         with torch.no_grad():
             out, memory = detector.step(
@@ -94,7 +107,19 @@ def evaluate(detector: Detector, config: DetectionConfig, rate: str) -> dict[str
             ScoredRecording(one.name, truth, np.unique(truth["t"]), np.concatenate(boxes))
         )
     scores = score_recordings(scored, config.class_names, get_protocol("coco"))
-    return {"mAP": scores.map, "mAP50": scores.map50}
+    curve = performance_curves(
+        scored,
+        config.class_names,
+        size=(config.height, config.width),
+        delta_t=_LABEL_PERIOD,
+        score_thresh=0.3,
+    ).by_stillness
+    if curve is None:
+        raise ValueError("the labels do not say when objects stand still")
+    points = [one for one in curve.points if 1e6 <= one.low < 3e6 and one.num_truths]
+    weights = [one.num_truths for one in points]
+    resting = float(np.average([one.ap50 for one in points], weights=weights))
+    return {"mAP": scores.map, "mAP50": scores.map50, "resting": resting}
 
 
 def _test_recordings(config: DetectionConfig) -> list[_Recording]:
@@ -124,19 +149,26 @@ def _edges(rate: str, end: int) -> np.ndarray:
     return np.array(sorted(edge for edge in edges if edge <= end))
 
 
-def _clip_of(recordings: list[_Recording], edges: np.ndarray, spec: FrameSpec) -> Tensor:
+def _clip_of(
+    recordings: list[_Recording], edges: np.ndarray, spec: FrameSpec, exponent: float
+) -> Tensor:
     size = SensorSize(spec.height, spec.width)
     frames = np.zeros((len(edges) - 1, len(recordings), spec.in_channels, *size), np.float32)
     for (t, (start, stop)), (b, one) in itertools.product(
         enumerate(itertools.pairwise(edges.tolist())), enumerate(recordings)
     ):
         low, high = np.searchsorted(one.events["t"], [start, stop])
-        time_bin = TimeBin(start, stop - start, one.events[low:high])
-        frames[t, b] = make_frame(time_bin, size, spec, out_size=size)
+        frames[t, b] = get_representation(spec.preprocess).make(
+            one.events[low:high],
+            size,
+            start=start,
+            delta_t=stop - start,
+            count_scale=(spec.delta_t / (stop - start)) ** exponent,
+        )
     return torch.from_numpy(frames)
 
 
-def _run(data: Path, name: str, seed: int, cpu_minutes: float, kept: Path) -> dict[str, Any]:
+def _train(data: Path, name: str, seed: int, cpu_minutes: float, path: Path) -> None:
     torch.set_num_threads(1)
     config = complete_config(
         DetectionConfig(
@@ -157,19 +189,39 @@ def _run(data: Path, name: str, seed: int, cpu_minutes: float, kept: Path) -> di
     config = dataclasses.replace(config, **fields)
     detector, num_frames = train(config, "carried", cpu_minutes=cpu_minutes)
     weights = {f"detector.{key}": value for key, value in detector.state_dict().items()}
-    torch.save({"hyper_parameters": config_to_dict(config), "state_dict": weights}, kept)
+    content = {"hyper_parameters": config_to_dict(config), "state_dict": weights}
+    torch.save({**content, "num_frames": num_frames}, path)
+
+
+def _score(path: Path, name: str, seed: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    content = torch.load(path, weights_only=True)
+    config = config_from_params(content["hyper_parameters"])
+    detector = load_network(path).eval()
+    counts = {}
+    if "delta_t_range" not in ARRANGEMENTS[name]:
+        for words, exponent in COUNTS.items():
+            scores = [evaluate(detector, config, rate, exponent=exponent) for rate in RATES]
+            counts[words] = dict(zip(RATES, scores, strict=True))
+    scored = counts.get("root of the ratio")
     return {
         "arrangement": name,
         "seed": seed,
-        "cpu_minutes": cpu_minutes,
-        "num_frames": num_frames,
-        "scores": {rate: evaluate(detector, config, rate) for rate in RATES},
+        "num_frames": content["num_frames"],
+        "scores": scored or {rate: evaluate(detector, config, rate) for rate in RATES},
+        "counts": counts,
     }
 
 
-def _values(runs: list[dict[str, Any]], name: str, score: str) -> np.ndarray:
+def _values(
+    runs: list[dict[str, Any]], name: str, score: str, counts: str | None = None
+) -> np.ndarray:
     """A row a seed, a column a rate."""
-    mine = [run["scores"] for run in runs if run["arrangement"] == name]
+    mine = [
+        run["scores"] if counts is None else run["counts"][counts]
+        for run in runs
+        if run["arrangement"] == name
+    ]
     return np.array([[scores[rate][score] for rate in RATES] for scores in mine])
 
 
@@ -216,6 +268,15 @@ def _print_table(runs: list[dict[str, Any]], score: str) -> None:
         print(f"    frames seen in training: {seen}")
 
 
+def _print_counts(runs: list[dict[str, Any]]) -> None:
+    print(f"\n{'AP50, counts':26}" + "".join(f"{rate:>11}" for rate in RATES))
+    fixed = [name for name, fields in ARRANGEMENTS.items() if "delta_t_range" not in fields]
+    for name, words in itertools.product(fixed, COUNTS):
+        row = _values(runs, name, "mAP50", words).mean(axis=0)
+        label = f"{name.partition(',')[0]}, {words}"
+        print(f"{label:26}" + "".join(f"{value:11.3f}" for value in row))
+
+
 def main() -> None:
     """Simulate, train, print, plot."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -231,18 +292,20 @@ def main() -> None:
     runs = []
     for seed, name in itertools.product(range(options.seeds), ARRANGEMENTS):
         words = f"{name.replace(', ', '_').replace(' ', '')}_{seed}_{options.cpu_minutes:g}"
-        kept = options.folder / f"{words}.json"
+        checkpoint, kept = (options.folder / f"{words}.{end}" for end in ("ckpt", "json"))
+        if not checkpoint.exists():
+            _train(data, name, seed, options.cpu_minutes, checkpoint)
         if not kept.exists():
-            run = _run(data, name, seed, options.cpu_minutes, kept.with_suffix(".ckpt"))
-            kept.write_text(json.dumps(run, indent=1) + "\n")
+            kept.write_text(json.dumps(_score(checkpoint, name, seed), indent=1) + "\n")
         runs.append(json.loads(kept.read_text()))
         scores = ", ".join(f"{rate} {one['mAP50']:.3f}" for rate, one in runs[-1]["scores"].items())
         print(f"{name}, seed {seed}: AP50 at {scores}", flush=True)
     for name, value in describe_environment().items():
         print(f"{name:18}{value}")
     print(f"processor minutes {options.cpu_minutes:g} for each training, one thread\n")
-    for score in ("mAP50", "mAP"):
+    for score in ("mAP50", "resting", "mAP"):
         _print_table(runs, score)
+    _print_counts(runs)
     plot = options.plot or options.folder / "rates.png"
     _plot(runs, plot)
     print(f"\nplot: {plot}")
