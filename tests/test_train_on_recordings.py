@@ -111,6 +111,26 @@ def test_each_sampling_plays_the_training_recordings(gen1, sampling):
     assert picture.shape == (*GEN1, 3)
 
 
+@pytest.mark.parametrize("sampling", ["stream", "random", "mixed"])
+@pytest.mark.parametrize("network", [{"feature_extractor": "VanillaS5"}, {"detector": "RVT-Tiny"}])
+def test_every_network_and_sampling_reads_time_bins_of_drawn_durations(gen1, sampling, network):
+    config = DetectionConfig(
+        **SMALL, dataset_path=str(gen1), sampling=sampling, delta_t_range=(20_000, 100_000),
+        height=120, width=152, max_frames_per_epoch=4, **network,
+    )  # fmt: skip
+    config = complete_config(config)
+    detector, memory, durations = build_detector(config), None, set()
+    for batch in build_loader(config, "train"):
+        losses, memory = detector.compute_loss(batch, memory)
+        memory = tuple(part.detach() for part in memory)
+        durations |= set(batch["durations"].flatten().tolist())
+        assert all(loss.isfinite() for loss in losses.values())
+    assert len(durations) >= 2
+    assert all(20_000 <= duration <= 100_000 for duration in durations)
+    val = next(iter(build_loader(config, "val")))
+    assert set(val["durations"].flatten().tolist()) == {50_000.0}
+
+
 def test_classes_can_be_merged_and_renamed(gen1):
     config = DetectionConfig(
         dataset_path=str(gen1), classes=("car+pedestrian=moving",), num_tbins=10, batch_size=1

@@ -1,9 +1,9 @@
 """The representations of functions.py with torch: events of N time bins -> N frames.
 
-Names, arguments and frames are the same, on the events' device. Nothing is read back from the
-device, and shapes depend only on the number of events. Cells are counted in integers, as in
-functions.py, so frames are the same on every device and in every run, although an accelerator adds
-in any order.
+Names, arguments (but for `count_scale`) and frames are the same, on the events' device. Nothing is
+read back from the device, and shapes depend only on the number of events. Cells are counted in
+integers, as in functions.py, so frames are the same on every device and in every run, although an
+accelerator adds in any order.
 """
 
 from typing import Protocol, runtime_checkable
