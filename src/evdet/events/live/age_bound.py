@@ -84,8 +84,9 @@ class AgeBound:
         with self._changed:
             if self._began is None:
                 return
+            passed = self._clock() - self._began
             if not self._is_first:
-                self._recent.append(self._clock() - self._began)
+                self._recent.append(passed)
             self._is_first = False
             self._began = self._deadline = None
         self._check()

@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
 _MOST_READ_AHEAD = 16  # bins, where none may be skipped
+_LONG_GAP = _SECOND  # without events; it is not merged with what comes before and after
 _MOST_EVENTS = 1 << 24  # that wait to be merged; with more the source waits
 _LOG_PERIOD = 10.0  # seconds between two warnings
 _FIRST_WAIT = 0.01
@@ -267,14 +268,15 @@ class LiveEvents:
         return self._cutter.pop()
 
     def _num_merged(self, bound: AgeBound) -> int:
-        """How many bins become one: all, or those of a long gap where events come after it."""
+        """How many bins become one: all; or those before a long gap, then those of the gap."""
         waiting, arrivals = self._cutter.num_waiting, self._cutter.arrivals
-        least = bound.max_age * _SECOND / self._cutter.delta_t
-        if arrivals is not None and waiting > least and bound.fits(2, since=arrivals[1]):
-            num_empty = self._cutter.num_empty
-            if least < num_empty < waiting:
-                return num_empty
-        return waiting
+        least = _LONG_GAP // self._cutter.delta_t + 1
+        gap = self._cutter.first_gap(least) if waiting > least else None
+        if gap is None or arrivals is None:
+            return waiting
+        before, length = gap
+        num_frames = (before > 0) + 1 + (before + length < waiting)
+        return (before or length) if bound.fits(num_frames, since=arrivals[1]) else waiting
 
     def _skip_old(self, bound: AgeBound) -> None:
         """Skip all bins but the newest where the last of them would come too late."""

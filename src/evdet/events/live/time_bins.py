@@ -70,14 +70,6 @@ class BinCutter:
         return self._num_events
 
     @property
-    def num_empty(self) -> int:
-        """Complete bins at the beginning of which none has events."""
-        if self._start is None:
-            return 0
-        first_event = min((int(part["t"].min()) for part in self._parts), default=self._complete)
-        return min((first_event - self._start) // self.delta_t, self.num_waiting)
-
-    @property
     def arrivals(self) -> tuple[float, float] | None:
         """When the first and the last complete bin were complete; None without one."""
         if self._start is None or not self.num_waiting:
@@ -123,6 +115,24 @@ class BinCutter:
         if self._parts:
             latest = max(int(part["t"].max()) for part in self._parts)
             self._close((latest // self.delta_t + 1) * self.delta_t, now)
+
+    def first_gap(self, least: int) -> tuple[int, int] | None:
+        """Find the first stretch of complete bins without events.
+
+        Args:
+            least: bins that it has at least.
+
+        Returns:
+            How many complete bins come before it, and how many it has; None without one.
+        """
+        if self._start is None:
+            return None
+        times = np.concatenate([part["t"] for part in self._parts] or [np.zeros(0, np.int64)])
+        indexes = np.unique((times - self._start) // self.delta_t)
+        edges = np.array([-1, *indexes[indexes < self.num_waiting], self.num_waiting])
+        lengths = np.diff(edges) - 1
+        gaps = np.flatnonzero(lengths >= least)
+        return (int(edges[gaps[0]]) + 1, int(lengths[gaps[0]])) if len(gaps) else None
 
     def pop(self, num: int = 1) -> LiveBin | None:
         """Take the first complete bins as one; None without any.
