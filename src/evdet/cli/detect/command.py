@@ -95,8 +95,8 @@ class DetectOptions:
     """Live: lateness in microseconds up to which events are kept."""
     max_backlog: Annotated[int | None, default("10", "INT")] = None
     """Live: waiting time bins above which all but the newest are skipped; 0 skips none."""
-    max_age: Annotated[str | None, default("no bound", "80ms")] = None
-    """Live: bound on the age of boxes; time bins that wait are merged, or skipped."""
+    max_age: Annotated[str | None, default("no bound", "DURATION")] = None
+    """Live: bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
     threads: ThreadCount = 0
