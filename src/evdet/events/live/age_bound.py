@@ -122,7 +122,7 @@ class AgeBound:
                 passed = self._clock() - (self._began or 0.0)
             if self._may_log():
                 _log.warning(
-                    "%s: a frame takes more than %.1f ms: its boxes are about to be older than "
+                    "%s: a frame takes more than %.1f ms: its boxes may be older than "
                     "max_age %g ms",
                     self._name, passed * 1e3, self.max_age * 1e3,
                 )  # fmt: skip
