@@ -13,7 +13,7 @@ from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
 from evdet.events.recording import open_recording
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.pipeline import detect, frame_spec_of, frames_for
-from evdet.sources import StreamedFrame, open_frames
+from evdet.sources import StreamedFrame, open_frames, open_live
 
 DELTA_T = 50_000
 SPEC = FrameSpec(
@@ -233,7 +233,7 @@ def test_the_caller_may_use_gradients_between_two_frames():
         assert torch.is_grad_enabled()
 
 
-class KnowsTime(StandIn):
+class KeepsDurations(StandIn):
     """Keeps the duration of every frame."""
 
     knows_time = True
@@ -250,7 +250,7 @@ class KnowsTime(StandIn):
 def test_a_detector_that_knows_time_is_told_and_nothing_is_warned_of(tmp_path, caplog):
     path = write_recording(tmp_path / "a.dat", size=SensorSize(32, 32), num_bins=6)
     for delta_t, count in ((10_000, 30), (DELTA_T, 6), (75_000, 4)):
-        detector = KnowsTime()
+        detector = KeepsDurations()
         stream = open_frames(path, frames_for(detector, delta_t=delta_t))
         frames = list(detect(stream, detector, num_tbins=4))
         assert detector.durations == [float(delta_t)] * count
@@ -303,3 +303,37 @@ def test_a_detector_that_cannot_be_fed_is_refused():
     detector.frame_spec = None
     with pytest.raises(ValueError, match="frame_spec"):
         frame_spec_of(detector)
+
+
+class KnowsTime(StandIn):
+    """Finds one car in every frame, and remembers how long frames lasted."""
+
+    knows_time = True
+
+    def __init__(self):
+        super().__init__()
+        self.durations = []
+
+    def step(self, clip, memory=None, *, durations=None, thresholds=None):
+        self.durations += durations.flatten().tolist()
+        return super().step(clip, memory, thresholds=thresholds)
+
+
+def test_merged_time_bins_reach_the_memory_with_their_true_duration(tmp_path):
+    write_recording(tmp_path / "a.dat", size=SensorSize(32, 32), num_bins=40)
+    detector = KnowsTime()
+    stream = open_live(tmp_path / "a.dat", frames_for(detector), max_age=10**6, max_delay=None)
+    frames = [(found.t, found.frame.delta_t) for found in detect(stream, detector)]
+    assert detector.durations == [delta_t for _, delta_t in frames]
+    assert sum(detector.durations) == 40 * DELTA_T
+    assert max(detector.durations) > DELTA_T
+    assert frames[-1][0] == 40 * DELTA_T
+
+
+def test_a_detector_that_does_not_know_time_is_not_given_merged_time_bins(tmp_path):
+    write_recording(tmp_path / "a.dat", size=SensorSize(32, 32))
+    detector = StandIn()
+    with pytest.raises(ValueError, match=r'does not know how long .*waiting="skip"'):
+        detect(open_live(tmp_path / "a.dat", SPEC, max_age=10**6), detector)
+    stream = open_live(tmp_path / "a.dat", SPEC, max_age=10**6, waiting="skip", max_delay=None)
+    assert all(found.frame.delta_t == DELTA_T for found in detect(stream, detector))

@@ -22,7 +22,7 @@ from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import DetectorProtocol, device_of, step_timed, takes_durations
 from evdet.shapes import BoxEvents
-from evdet.sources import FrameStream, StreamedFrame, open_frames
+from evdet.sources import FrameStream, LiveSource, StreamedFrame, open_frames
 
 __all__ = [
     "BoxTracker",
@@ -112,6 +112,11 @@ def detect(
     )
     if isinstance(source, Recording | Path | str):
         source = open_frames(source, spec)
+    if isinstance(source, LiveSource) and source.merges and not takes_durations(detector):
+        raise ValueError(
+            "the detector does not know how long a frame lasts, and the source merges time bins "
+            'that wait: open it with waiting="skip", or without max_age'
+        )
     return _play(source, detector, thresholds, tracker, num_tbins, reset_every)
 
 

@@ -86,6 +86,8 @@ SILLY = {
         "drive.dat --start -1", "drive.dat --start 99", "drive.dat --follow --start 1",
         "drive.dat --tracker deep", "drive.dat --sensor-size big",
         "drive.dat --label-map nowhere.json", "drive.dat --max-backlog 9",
+        "drive.dat --max-age 80ms", "- --max-age 80", "- --max-age 80min", "- --max-age 0ms",
+        "- --max-age 80ms --follow", "drive.dat --follow --max-age 80ms --max-backlog 9",
         "drive.dat --idle-timeout 1", "- --follow", "drive.dat --checkpoint nowhere.ckpt",
         "drive.dat --checkpoint folder", "drive.dat --checkpoint some.ckpt",
     ],

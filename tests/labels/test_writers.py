@@ -189,3 +189,26 @@ def test_background_and_classes_without_a_name_are_refused(tmp_path, suffix):
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*x\.npy: No such file or directory"):
         write(tmp_path / "nowhere" / "x.npy")
+
+
+@suffixes
+def test_boxes_can_have_ages(tmp_path, suffix):
+    path, plain = tmp_path / f"aged{suffix}", tmp_path / f"plain{suffix}"
+    writer = BoxWriter(path, LABELS, has_ages=True)
+    assert len(read(path)) == 0
+    writer.write(FIRST, frame=frame_at(FIRST["t"][0]), age=12_345)
+    writer.write(SECOND, frame=frame_at(SECOND["t"][0]), age=7)
+    writer.close()
+    write(plain, FIRST, SECOND)
+    # Readers that do not know them read the same boxes.
+    np.testing.assert_array_equal(read(path), read(plain))
+    if suffix == ".npy":
+        assert np.load(path)["age_us"].tolist() == [12_345, 12_345, 7]
+        assert "age_us" not in np.load(plain).dtype.names
+    elif suffix == ".csv":
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        assert [row["age_us"] for row in rows] == ["12345", "12345", "7"]
+    elif suffix == ".json":
+        assert [row["age_us"] for row in json.loads(path.read_text())] == [12_345, 12_345, 7]
+    else:  # no place for it
+        assert path.read_text() == plain.read_text()

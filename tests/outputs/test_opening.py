@@ -5,6 +5,7 @@ import os
 import re
 import signal
 
+import av
 import numpy as np
 import pytest
 
@@ -205,9 +206,9 @@ def test_ctrl_c_comes_after_the_frame(monkeypatch):
 
     write = BoxWriter.write
 
-    def interrupted(self, boxes, *, frame):
+    def interrupted(self, boxes, *, frame, age):
         os.kill(os.getpid(), signal.SIGINT)
-        write(self, boxes, frame=frame)
+        write(self, boxes, frame=frame, age=age)
 
     monkeypatch.setattr(BoxWriter, "write", interrupted)
     before = signal.getsignal(signal.SIGINT)
@@ -218,3 +219,39 @@ def test_ctrl_c_comes_after_the_frame(monkeypatch):
         outputs.write(found_in(0))
     assert signal.getsignal(signal.SIGINT) is before
     assert len(np.load("x.npy")) == 1
+
+
+def test_boxes_are_written_before_pictures_and_no_picture_is_left_out(tmp_path):
+    def write_until_ctrl_c():
+        with open_outputs(["x.mp4", "x.csv"], Stream(), ["car"], has_ages=True) as outputs:
+            outputs.write_boxes(found_in(0), age=40)
+            assert (tmp_path / "x.csv").read_text().splitlines()[1].endswith(",40")
+            assert not (tmp_path / "x.mp4").exists()
+            outputs.write_pictures()
+            outputs.write_pictures()  # there is no other
+            outputs.write_boxes(found_in(1), age=50)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_until_ctrl_c()
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 3
+    with av.open("x.mp4") as video:
+        assert len(list(video.decode(video=0))) == 2
+
+
+def test_a_video_of_short_time_bins_shows_frames_of_several(tmp_path):
+    class Short(Stream):
+        delta_t = 1000
+
+    def found_at(t, delta_t):
+        found = found_in(0)
+        boxes = found.boxes.copy()
+        boxes["t"] = t
+        return DetectedFrame(t, found.frame._replace(t=t, delta_t=delta_t), boxes)
+
+    with open_outputs(["x.mp4"], Short(), ["car"]) as outputs:
+        # Every 17th time bin would be drawn, and none of these is one but the first.
+        for t in range(1, 200, 18):
+            outputs.write(found_at(1000 * t, 18_000))
+    with av.open("x.mp4") as video:
+        assert len(list(video.decode(video=0))) == 12

@@ -75,6 +75,27 @@ def test_each_frame_says_when_its_window_was_complete(path):
     assert arrivals[-1] <= time.monotonic()
 
 
+def test_waiting_time_bins_become_one_frame_with_every_event(path):
+    stream = open_live(path, SPEC, max_age=50_000, max_delay=None)
+    assert stream.merges
+    frames = []
+    for frame in stream:
+        frames.append(frame)
+        time.sleep(0.005)
+    expected = list(open_frames(path, SPEC))
+    assert (stream.num_skipped, stream.num_late) == (0, 0)
+    assert len(frames) < len(expected)
+    assert sum(frame.delta_t for frame in frames) == 1000 * len(expected)
+    assert frames[0].t - frames[0].delta_t == expected[0].t - 1000
+    assert frames[-1].t == expected[-1].t
+    np.testing.assert_array_equal(
+        np.concatenate([frame.events for frame in frames]),
+        np.concatenate([frame.events for frame in expected]),
+    )
+    assert not open_live(path, SPEC, max_age=50_000, waiting="skip").merges
+    assert not open_live(path, SPEC).merges
+
+
 def test_a_growing_file_gives_each_frame_as_its_window_closes(path):
     content = path.read_bytes()
     expected = list(open_frames(path, SPEC))
@@ -127,6 +148,8 @@ def test_what_does_not_fit_is_refused(path, tmp_path):
         open_live(path, dataclasses.replace(SPEC, in_channels=9))
     with pytest.raises(ValueError, match="cannot follow"):
         open_live("-", SPEC, follow=True)
+    with pytest.raises(ValueError, match="max_age must be at least 1 microsecond, got 0"):
+        open_live(path, SPEC, max_age=0)
     with pytest.raises(ValueError, match="idle_timeout must be 0 or more, got -1"):
         open_live(path, SPEC, follow=True, idle_timeout=-1)
     for follow in (False, True):

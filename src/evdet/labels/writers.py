@@ -20,6 +20,8 @@ __all__ = ["BOX_SUFFIXES", "BoxWriter", "mot_line"]
 _LEAST_CONFIDENCE = 1e-6
 _LEAST_CORNER = 1e-6
 _CSV_COLUMNS = ("t", "x", "y", "w", "h", "class", "class_id", "track_id", "class_confidence")
+_AGE = "age_us"
+_AGED_DTYPE = np.dtype([*BOX_DTYPE.descr, (_AGE, "<i8")])
 
 
 class BoxWriter:
@@ -30,13 +32,14 @@ class BoxWriter:
     Args:
         path: a name with an ending of `BOX_SUFFIXES`; an existing file is replaced.
         label_map: names of the ids on disk, which start at 0.
+        has_ages: give each box its age, as `age_us`; MOT text has no place for it.
 
     Raises:
         ValueError: unsupported ending.
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, label_map: Mapping[int, str]) -> None:
+    def __init__(self, path: Path, label_map: Mapping[int, str], *, has_ages: bool = False) -> None:
         if path.suffix.lower() not in _FORMATS:
             raise ValueError(
                 f"cannot write boxes to {path.name}: unsupported format {path.suffix!r} "
@@ -44,16 +47,18 @@ class BoxWriter:
             )
         self._format = _FORMATS[path.suffix.lower()]
         self._label_map = label_map
+        self._dtype = _AGED_DTYPE if has_ages else BOX_DTYPE
         self._num_boxes = 0
-        self._file = GrowingFile(path, self._format.head(0), self._format.tail)
+        self._file = GrowingFile(path, self._format.head(0, self._dtype), self._format.tail)
 
-    def write(self, boxes: BoxEvents, *, frame: int) -> None:
+    def write(self, boxes: BoxEvents, *, frame: int, age: int = 0) -> None:
         """Append the boxes of one frame.
 
         Args:
             boxes: box events with ids from 1, not before those written so far.
             frame: index of the frame, from 0, for formats with frame indices. In an event
                 recording, frame k is the k-th bin of `recording.slices`, as for labels.
+            age: of the boxes, in microseconds, for a file with ages.
 
         Raises:
             ValueError: a box is background, or its class is not in the label map.
@@ -65,10 +70,16 @@ class BoxWriter:
         unknown = set(np.unique(boxes["class_id"]).tolist()) - set(self._label_map)
         if unknown:
             raise ValueError(f"the label map has no class with the id {min(unknown)}")
-        content = self._format.encode(boxes, frame, self._label_map)
+        rows = np.zeros(len(boxes), self._dtype)
+        for name in BOX_DTYPE.names or ():
+            rows[name] = boxes[name]
+        if self._dtype is _AGED_DTYPE:
+            rows[_AGE] = age
+        content = self._format.encode(rows, frame, self._label_map)
         if self._num_boxes:
             content = self._format.between + content
-        self._file.append(content, head=self._format.head(self._num_boxes + len(boxes)))
+        head = self._format.head(self._num_boxes + len(boxes), self._dtype)
+        self._file.append(content, head=head)
         self._num_boxes += len(boxes)
 
     def close(self) -> None:
@@ -76,23 +87,20 @@ class BoxWriter:
         self._file.close()
 
 
-def _npy_head(num_boxes: int) -> bytes:
+def _npy_head(num_boxes: int, dtype: np.dtype) -> bytes:
     """The header of an array, of constant length."""
-    text = f"{{'descr': {BOX_DTYPE.descr!r}, 'fortran_order': False, 'shape': ({num_boxes},), }}"
+    text = f"{{'descr': {dtype.descr!r}, 'fortran_order': False, 'shape': ({num_boxes},), }}"
     # Magic, version and length are 10 bytes, and data starts at a multiple of 64.
     length = -(-(len(text) - len(str(num_boxes)) + 20 + 11) // 64) * 64 - 10
     return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + f"{text:{length - 1}}\n".encode()
 
 
 def _npy_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
-    rows = np.zeros(len(boxes), BOX_DTYPE)
-    for name in BOX_DTYPE.names or ():
-        rows[name] = boxes[name]
-    return rows.tobytes()
+    return boxes.tobytes()
 
 
-def _csv_head(num_boxes: int) -> bytes:
-    return (",".join(_CSV_COLUMNS) + "\n").encode()
+def _csv_head(num_boxes: int, dtype: np.dtype) -> bytes:
+    return (",".join([*_CSV_COLUMNS, *_further(dtype)]) + "\n").encode()
 
 
 def _csv_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
@@ -106,6 +114,7 @@ def _csv_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> byt
             box["class_id"],
             box["track_id"],
             box["class_confidence"],
+            *(box[name] for name in _further(boxes.dtype)),
         )
         for box in boxes
     )
@@ -124,12 +133,18 @@ def _coco_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> by
         }
         if box["track_id"]:
             record["track_id"] = int(box["track_id"])
+        record |= {name: int(box[name]) for name in _further(boxes.dtype)}
         records.append(json.dumps(record))
     return ",\n".join(records).encode()
 
 
 def _mot_rows(boxes: BoxEvents, frame: int, label_map: Mapping[int, str]) -> bytes:
     return "".join(mot_line(box, frame) for box in boxes).encode()
+
+
+def _further(dtype: np.dtype) -> list[str]:
+    """The fields that not every file has."""
+    return [_AGE] if dtype == _AGED_DTYPE else []
 
 
 def mot_line(box: np.void, frame: int, *, is_ignored: bool = False) -> str:
@@ -155,8 +170,8 @@ def mot_line(box: np.void, frame: int, *, is_ignored: bool = False) -> str:
 
 @dataclass(frozen=True)
 class _Format:
-    head: Callable[[int], bytes]
-    """Number of boxes -> the beginning of a file."""
+    head: Callable[[int, np.dtype], bytes]
+    """Number of boxes, and type of a record -> the beginning of a file."""
     encode: Callable[[BoxEvents, int, Mapping[int, str]], bytes]
     """Boxes with ids as on disk, number of their frame, label map -> what is appended."""
     between: bytes = b""
@@ -166,8 +181,8 @@ class _Format:
 _FORMATS = {
     ".npy": _Format(_npy_head, _npy_rows),
     ".csv": _Format(_csv_head, _csv_rows),
-    ".json": _Format(lambda num_boxes: b"[\n", _coco_rows, between=b",\n", tail=b"\n]\n"),
-    ".txt": _Format(lambda num_boxes: b"", _mot_rows),
+    ".json": _Format(lambda num_boxes, dtype: b"[\n", _coco_rows, between=b",\n", tail=b"\n]\n"),
+    ".txt": _Format(lambda num_boxes, dtype: b"", _mot_rows),
 }
 
 BOX_SUFFIXES = tuple(_FORMATS)

@@ -56,6 +56,7 @@ def open_outputs(
     *,
     first_bin: int | None = None,
     is_tracked: bool = False,
+    has_ages: bool = False,
 ) -> "Outputs":
     """Open files for detected frames; a context manager.
 
@@ -72,6 +73,7 @@ def open_outputs(
             0. None takes the first bin that is written.
         is_tracked: whether the boxes have track ids, so that trails are drawn, and boxes without
             a track are left out of MOT text, whose readers refuse them.
+        has_ages: give each box its age, as `age_us`, in all box files but MOT text.
 
     Raises:
         ValueError: an unknown ending, a missing folder, or a file that is named twice.
@@ -80,7 +82,9 @@ def open_outputs(
     files = [Path(path) for path in paths]
     check_outputs(files, ())
     label_ids = class_names if isinstance(class_names, Mapping) else dict(enumerate(class_names))
-    return Outputs(files, stream, label_ids, first_bin=first_bin, is_tracked=is_tracked)
+    return Outputs(
+        files, stream, label_ids, first_bin=first_bin, is_tracked=is_tracked, has_ages=has_ages
+    )
 
 
 def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
@@ -121,6 +125,7 @@ class Outputs:
         label_ids: id on disk and name of each class, in the detector's order.
         first_bin: as `open_outputs` takes it.
         is_tracked: as `open_outputs` takes it.
+        has_ages: as `open_outputs` takes it.
     """
 
     def __init__(
@@ -131,6 +136,7 @@ class Outputs:
         *,
         first_bin: int | None = None,
         is_tracked: bool = False,
+        has_ages: bool = False,
     ) -> None:
         self.paths = tuple(paths)
         self._stream = stream
@@ -140,6 +146,8 @@ class Outputs:
         self._first_index: int | None = None
         self._last_index = -1
         self._trails = Trails() if is_tracked else None
+        self._has_ages = has_ages
+        self._without_pictures: DetectedFrame | None = None
         self.num_untracked = 0
         """Boxes that MOT text leaves out, since they have no track."""
         self._older: dict[Path, _Version | None] = {}
@@ -174,6 +182,8 @@ class Outputs:
                 try:
                     if kind is None:
                         self._open_all()
+                    if kind is None or not issubclass(kind, OutputError):
+                        self.write_pictures()
                 finally:
                     self._close_all()
         finally:
@@ -184,20 +194,55 @@ class Outputs:
         """Delay Ctrl-C until the end of a block that does more than `write`."""
         return self._interrupts.held()
 
-    def write(self, found: DetectedFrame) -> None:
+    def write(self, found: DetectedFrame, *, age: int = 0) -> None:
         """Write the next frame and its boxes.
+
+        Args:
+            found: the frame.
+            age: of its boxes, in microseconds, for outputs with ages.
+
+        Raises:
+            OutputError: the disk is full; the frames before are complete.
+        """
+        with self.unbroken():
+            self.write_boxes(found, age=age)
+            self.write_pictures()
+
+    def write_boxes(self, found: DetectedFrame, *, age: int = 0) -> None:
+        """Write the next frame to the box files: `write_pictures`, or the end, writes the rest.
+
+        Args:
+            found: the frame.
+            age: as `write` takes it.
 
         Raises:
             OutputError: the disk is full; the frames before are complete.
         """
         with self.unbroken():
             self._open_all()
-            index = self._index(found)
+            self._index(found)
+            self._write(found, age, shows_pictures=False)
+            self._without_pictures = found
+
+    def write_pictures(self) -> None:
+        """Write the frame that `write_boxes` wrote last to the videos, which takes longer.
+
+        Raises:
+            OutputError: the disk is full; the frames before are complete.
+        """
+        with self.unbroken():
+            found, self._without_pictures = self._without_pictures, None
+            if found is None:
+                return
             if self._trails is not None:
                 self._trails.add(found.t, found.boxes)
-            for path, writer in self._writers:
+            self._write(found, 0, shows_pictures=True)
+
+    def _write(self, found: DetectedFrame, age: int, *, shows_pictures: bool) -> None:
+        for path, writer in self._writers:
+            if writer.shows_pictures == shows_pictures:
                 with _naming(path):
-                    writer.write(found, index)
+                    writer.write(found, self._last_index, age)
 
     @property
     def written(self) -> tuple[Path, ...]:
@@ -229,44 +274,49 @@ class Outputs:
         return self._boxes(path)
 
     def _boxes(self, path: Path) -> "_Writer":
-        writer = BoxWriter(path, self._label_ids)
+        writer = BoxWriter(path, self._label_ids, has_ages=self._has_ages)
         ids = np.array([0, *(class_id + 1 for class_id in self._label_ids)], np.uint32)
         # Readers of tracks refuse an id that occurs twice in a frame, -1 included.
         only_tracks = self._trails is not None and path.suffix.lower() == ".txt"
 
-        def write(found: DetectedFrame, index: int) -> None:
+        def write(found: DetectedFrame, index: int, age: int) -> None:
             boxes = found.boxes.copy()
             boxes["class_id"] = ids[boxes["class_id"]]
             if only_tracks:
                 self.num_untracked += int((boxes["track_id"] == 0).sum())
                 boxes = boxes[boxes["track_id"] > 0]
-            writer.write(boxes, frame=index)
+            writer.write(boxes, frame=index, age=age)
 
-        return _Writer(write, writer.close)
+        return _Writer(write, writer.close, shows_pictures=False)
 
     def _video(self, path: Path) -> "_Writer":
         rate = 1e6 / self._stream.delta_t
         every = math.ceil(rate / _MAX_FRAMES_PER_SECOND)
         writer = VideoWriter(path, rate / every)
         scale = enlargement(self._stream.size)
+        shown: int | None = None
 
-        def write(found: DetectedFrame, index: int) -> None:
+        def write(found: DetectedFrame, index: int, age: int) -> None:
+            nonlocal shown
             # The times of pictures may be far apart where the rate of their file is high.
             is_photo = found.frame.picture is not None
-            if is_photo or not (index - (self._first_index or 0)) % every:
+            # Frames of several time bins, and skipped ones, may pass a multiple of `every`.
+            number = (index - (self._first_index or 0)) // every
+            if is_photo or number != shown:
                 writer.write(self._picture(found, index, scale), found.t)
+            shown = number
 
-        return _Writer(write, writer.close)
+        return _Writer(write, writer.close, shows_pictures=True)
 
     def _rerun(self, path: Path) -> "_Writer":
         writer = RerunWriter(path, self._label_map)
 
-        def write(found: DetectedFrame, index: int) -> None:
+        def write(found: DetectedFrame, index: int, age: int) -> None:
             picture = picture_of(found, self._stream.size)
             is_photo = found.frame.picture is not None
             writer.write(found.t, picture, found.boxes, self._trails, is_photo=is_photo)
 
-        return _Writer(write, writer.close)
+        return _Writer(write, writer.close, shows_pictures=True)
 
     def _picture(self, found: DetectedFrame, index: int, scale: int) -> Picture:
         size = self._stream.size
@@ -279,8 +329,8 @@ class Outputs:
             legend += _LEGEND_OF_TRACKS
         return draw_caption(drawn, f"{time / 1e6:.3f} s{legend}")
 
-    def _index(self, found: DetectedFrame) -> int:
-        """Index of a frame, from 0 at the start of its source, as label files count."""
+    def _index(self, found: DetectedFrame) -> None:
+        """Count a frame: its index is from 0 at the start of its source, as label files count."""
         delta_t = self._stream.delta_t
         if found.frame.events is None:
             # Times of pictures may be uneven: only the first index follows from its time.
@@ -295,15 +345,16 @@ class Outputs:
         if self._first_index is None:
             self._first_index = index
         self._last_index = index
-        return index
 
 
 class _Writer(NamedTuple):
     """An opened output."""
 
-    write: Callable[[DetectedFrame, int], None]
-    """Takes a frame and its index."""
+    write: Callable[[DetectedFrame, int, int], None]
+    """Takes a frame, its index, and the age of its boxes."""
     close: Callable[[], None]
+    shows_pictures: bool
+    """Whether it writes pictures, which takes longer than boxes."""
 
 
 class _Version(NamedTuple):

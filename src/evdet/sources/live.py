@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evdet.events import AS_STATED, ReadOptions, RecordingError, SensorSize
-from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe
+from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe, WaitingBins
 from evdet.frame_spec import FrameSpec
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame import StreamedFrame
@@ -60,13 +60,18 @@ class LiveSource(LaidOut):
 
     @property
     def num_skipped(self) -> int:
-        """Time bins skipped so far, because too many waited."""
+        """Time bins skipped so far, because too many waited or they were too old."""
         return self._events.num_skipped
 
     @property
     def num_late(self) -> int:
         """Events dropped so far, because they came after their time bin was closed."""
         return self._events.num_late
+
+    @property
+    def merges(self) -> bool:
+        """Whether time bins that wait become one frame, for detectors that know time."""
+        return self._events.merges
 
     def __iter__(self) -> Iterator[StreamedFrame]:
         """Read the source from its position, up to its end, `stop`, or Ctrl-C while it waits.
@@ -98,6 +103,9 @@ def open_live(
     max_delay: int | None = MAX_DELAY,
     max_disorder: int = 0,
     max_backlog: int | None = MAX_BACKLOG,
+    max_age: int | None = None,
+    waiting: WaitingBins = "merge",
+    frame_time: int | None = None,
 ) -> LiveSource:
     """Open events that are still arriving: DAT, RAW (EVT2, EVT2.1, EVT3) or text.
 
@@ -118,7 +126,14 @@ def open_live(
         max_disorder: a time bin waits for events that step back in time by up to N microseconds;
             later ones are dropped and counted, with a warning.
         max_backlog: when more complete time bins wait, all but the newest are skipped and counted,
-            with a warning. None makes the source wait, as for a file.
+            with a warning. None makes the source wait, as for a file. Not used with `max_age`.
+        max_age: bound on the age of boxes, in microseconds from when the last time bin of their
+            frame was complete until the next frame is asked for. A bound that cannot be held is
+            logged before it is broken. None sets none.
+        waiting: what becomes of time bins that wait, with `max_age`. "merge" makes them one frame
+            of their true duration, for a detector that knows time; "skip" skips all but the
+            newest, with their events, where boxes would be older than `max_age`.
+        frame_time: microseconds that the detector takes for a frame, where measured before.
 
     Raises:
         ValueError: the detector was not trained on events, a value is out of range, or the
@@ -141,6 +156,9 @@ def open_live(
         max_disorder=max_disorder,
         max_delay=max_delay,
         max_backlog=max_backlog,
+        max_age=max_age,
+        waiting=waiting,
+        frame_time=frame_time,
     )
     try:
         return LiveSource(events, spec, name=path.stem if path else name.replace(" ", "_"))

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given, strategies as st
 
@@ -103,6 +105,39 @@ def test_windows_can_be_skipped():
     assert found(pop_all(cutter)) == [(30, [3])]
 
 
+def test_bins_can_be_taken_as_one():
+    cutter = BinCutter(10)
+    assert (cutter.pop(3), cutter.arrivals, cutter.num_events) == (None, None, 0)
+    cutter.add(events_at(5, 15), clock=None, now=1.0)
+    cutter.add(events_at(31, 52), clock=None, now=2.0)
+    assert (cutter.num_waiting, cutter.num_events) == (5, 4)
+    assert cutter.arrivals == (1.0, 2.0)
+    first = cutter.pop(2)
+    assert found([first]) == [(0, [0, 1])]
+    assert (first.time_bin.delta_t, first.arrived) == (20, 2.0)
+    # The bins that are not complete stay.
+    rest = cutter.pop(99)
+    assert found([rest]) == [(20, [0])]
+    assert rest.time_bin.delta_t == 30
+    assert (cutter.pop(2), cutter.num_events, cutter.arrivals) == (None, 1, None)
+
+
+def test_a_stretch_of_empty_bins_is_found():
+    cutter = BinCutter(10)
+    assert cutter.first_gap(1) is None
+    cutter.add(events_at(5), clock=None, now=1.0)
+    cutter.close_until(40, now=2.0)
+    assert (cutter.first_gap(1), cutter.first_gap(4)) == ((1, 3), None)
+    cutter.pop()
+    assert cutter.first_gap(2) == (0, 3)
+    cutter.add(events_at(53, 95, 128), clock=None, now=3.0)
+    assert cutter.num_waiting == 11
+    assert (cutter.first_gap(1), cutter.first_gap(5), cutter.first_gap(6)) == ((0, 4), None, None)
+    cutter.pop(5)
+    # The event of an incomplete bin does not count.
+    assert (cutter.first_gap(1), cutter.first_gap(3)) == ((0, 3), (0, 3))
+
+
 def play(events, delta_t, max_disorder, sizes):
     cutter, windows = BinCutter(delta_t, max_disorder=max_disorder), []
     place = 0
@@ -136,3 +171,42 @@ def test_every_event_is_in_one_window_or_late(steps, delta_t, max_disorder):
     windows, num_late = play(events, delta_t, max_disorder, [1] * len(events))
     shown = [x for _, places in windows for x in places]
     assert len(set(shown)) == len(shown) == len(events) - num_late
+
+
+@given(
+    STEPS,
+    st.lists(st.integers(0, 20), max_size=9),
+    st.lists(st.integers(1, 9), max_size=30),
+    st.integers(1, 300),
+    st.integers(0, 50),
+)
+def test_bins_taken_as_one_divide_time_and_events_as_single_ones_do(
+    steps, sizes, counts, delta_t, max_disorder
+):
+    events = events_at(*np.cumsum(steps))
+    cutter, merged, counts = BinCutter(delta_t, max_disorder=max_disorder), [], iter(counts)
+    place = 0
+    for now, size in enumerate([*sizes, len(events)]):
+        cutter.add(events[place : place + size], clock=None, now=float(now))
+        place += size
+        merged.append(cutter.pop(next(counts, 1)))
+    cutter.finish(now=float(now))
+    while window := cutter.pop(next(counts, 3)):
+        merged.append(window)
+    merged = [window for window in merged if window is not None]
+
+    single, num_late = play(events, delta_t, max_disorder, sizes)
+    bins = [window.time_bin for window in merged]
+    # Time has no gap, and lasts as long.
+    assert all(a.start + a.delta_t == b.start for a, b in itertools.pairwise(bins))
+    assert sum(one.delta_t for one in bins) == len(single) * delta_t
+    assert bins[0].start == single[0][0]
+    # Each event is in the bin of its time, once.
+    assert all(
+        one.start <= t < one.start + one.delta_t for one in bins for t in one.events["t"].tolist()
+    )
+    shown = [x for one in bins for x in one.events["x"].tolist()]
+    assert shown == [x for _, places in single for x in places]
+    assert (cutter.num_late, cutter.num_events) == (num_late, 0)
+    arrivals = [window.arrived for window in merged]
+    assert arrivals == sorted(arrivals)

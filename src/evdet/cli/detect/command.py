@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
+from evdet.cli.detect.ages import AgeCount, parse_max_age
 from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_source
 from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.options import (
@@ -25,6 +26,7 @@ from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
+from evdet.models import DetectorProtocol
 from evdet.outputs import (
     OutputError,
     Outputs,
@@ -36,6 +38,7 @@ from evdet.outputs import (
 from evdet.pipeline import DetectedFrame, detect as play, frame_spec_of
 from evdet.processes import EndedError
 from evdet.sources import FrameStream, LiveSource
+from evdet.tracking import Tracker
 
 __all__ = ["DetectOptions", "UnfinishedError", "detect"]
 
@@ -92,6 +95,8 @@ class DetectOptions:
     """Live: lateness in microseconds up to which events are kept."""
     max_backlog: Annotated[int | None, default("10", "INT")] = None
     """Live: waiting time bins above which all but the newest are skipped; 0 skips none."""
+    max_age: Annotated[str | None, default("no bound", "DURATION")] = None
+    """Live: bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
     threads: ThreadCount = 0
@@ -113,6 +118,7 @@ def detect(options: DetectOptions) -> None:
         max_delay=options.max_delay,
         max_disorder=options.max_disorder,
         max_backlog=options.max_backlog,
+        max_age=parse_max_age(options.max_age),
     )
     chosen = choose_source(options.source, live=live, start=options.start, delta_t=options.delta_t)
     is_read = [options.checkpoint, *run_files(options.checkpoint), *recording_files(chosen.path)]
@@ -140,6 +146,33 @@ def detect(options: DetectOptions) -> None:
         live=live,
     )
     tracker = options.tracking.open_tracker(stream.delta_t, options.score_thresh)
+    found = _play(stream, detector, tracker, options)
+    outputs = open_outputs(
+        options.output,
+        stream,
+        label_ids,
+        first_bin=first_bin,
+        is_tracked=tracker is not None,
+        has_ages=live.max_age is not None,
+    )
+    summary = DetectionSummary(
+        list(label_ids.values()),
+        tracker,
+        ages=None if live.max_age is None else AgeCount(live.max_age),
+        delta_t=stream.delta_t,
+    )
+    if chosen.is_live:
+        found = _until(found, options.duration)
+    problem = _write_all(found, stream, outputs, summary, is_live=chosen.is_live)
+    _conclude(problem, stream, outputs, summary, options)
+
+
+def _play(
+    stream: FrameStream,
+    detector: DetectorProtocol,
+    tracker: Tracker | None,
+    options: DetectOptions,
+) -> Iterator[DetectedFrame]:
     # A track goes on with boxes that are not shown otherwise.
     lowest = _SCORE_THRESH if tracker is None else min(_SCORE_THRESH, tracker.extend_thresh)
     found = play(
@@ -151,16 +184,7 @@ def detect(options: DetectOptions) -> None:
         tracker=tracker,
         reset_every=options.reset_every,
     )
-    if options.score_thresh is None:
-        found = _likely(found)
-    outputs = open_outputs(
-        options.output, stream, label_ids, first_bin=first_bin, is_tracked=tracker is not None
-    )
-    summary = DetectionSummary(list(label_ids.values()), tracker)
-    if chosen.is_live:
-        found = _until(found, options.duration)
-    problem = _write_all(found, stream, outputs, summary, is_live=chosen.is_live)
-    _conclude(problem, stream, outputs, summary, options)
+    return _likely(found) if options.score_thresh is None else found
 
 
 def _check(options: DetectOptions) -> None:
@@ -209,9 +233,11 @@ def _write_all(
             for frame in bar:
                 with outputs.unbroken():
                     latency = summary.add(frame)
-                    outputs.write(frame)
+                    outputs.write_boxes(frame, age=round((latency or 0) * 1e6))
                 if latency is not None:
                     print(summary.line(frame, latency), flush=True)
+                # After the boxes, which would become older meanwhile.
+                outputs.write_pictures()
     except (KeyboardInterrupt, EndedError, OutputError, RecordingError) as error:
         return error
     finally:

@@ -1,8 +1,10 @@
 """The source of `evdet detect`: a file, a folder, or a live stream."""
 
+import logging
 import os
 import stat
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,7 @@ import torch
 from evdet.cli.options import named
 from evdet.events import EVENT_DTYPE, ReadOptions, SensorSize, TimeBin, open_recording
 from evdet.frame_spec import FrameSpec
-from evdet.models import DetectorProtocol, device_of
+from evdet.models import DetectorProtocol, device_of, step_timed, takes_durations
 from evdet.pipeline import frames_for
 from evdet.samples import SAMPLES, find_recording
 from evdet.sources import (
@@ -31,6 +33,14 @@ from evdet.sources import (
 
 __all__ = ["ChosenSource", "LiveOptions", "OpenedSource", "choose_source", "open_chosen_source"]
 
+_log = logging.getLogger(__name__)
+
+_NUM_WARM_UP, _NUM_TIMED = 2, 3  # empty frames before a live source is opened
+_SKIPS = (
+    "the detector does not know how long a frame lasts: where boxes would be older than --max-age, "
+    "evdet skips the time bins that wait, with their events, and does not merge them"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
@@ -42,6 +52,8 @@ class LiveOptions:
     max_delay: int | None = None
     max_disorder: int | None = None
     max_backlog: int | None = None
+    max_age: int | None = None
+    """In microseconds."""
 
     def check(self, *, is_live: bool) -> None:
         """Refuse options that the source does not use.
@@ -51,9 +63,14 @@ class LiveOptions:
         """
         if self.idle_timeout is not None and not self.follow:
             raise ValueError("--idle-timeout needs --follow")
-        for name in ("max_delay", "max_disorder", "max_backlog"):
+        for name in ("max_delay", "max_disorder", "max_backlog", "max_age"):
             if not is_live and getattr(self, name) is not None:
                 raise ValueError(f"{named(name)} is for live sources: standard input or --follow")
+        if self.max_age is not None and self.max_backlog is not None:
+            raise ValueError(
+                "--max-backlog cannot be used with --max-age, which decides by the age of time "
+                "bins and not by their number"
+            )
 
 
 class ChosenSource(NamedTuple):
@@ -90,7 +107,7 @@ def choose_source(
         ValueError: the source does not exist, or the options do not fit it.
     """
     if source == STANDARD_INPUT:
-        _check_standard_input(live.follow)
+        _check_standard_input(live)
         chosen = ChosenSource(None, is_live=True)
     else:
         path = Path(source)
@@ -146,8 +163,7 @@ def open_chosen_source(
         raise ValueError("--bit-depth is for images of 16 bits")
     spec = frames_for(detector, delta_t=delta_t)
     if chosen.is_live or path is None:
-        _warm_up(detector, spec)
-        return OpenedSource(_open_live(path, spec, size, reading, live), None)
+        return OpenedSource(_open_live(path, detector, spec, size, reading, live), None)
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
@@ -162,6 +178,7 @@ def open_chosen_source(
 
 def _open_live(
     path: Path | None,
+    detector: DetectorProtocol,
     spec: FrameSpec,
     size: SensorSize | None,
     reading: ReadOptions,
@@ -170,6 +187,10 @@ def _open_live(
     idle, delay, backlog = live.idle_timeout, live.max_delay, live.max_backlog
     if path is None and _input_is_a_file():
         backlog = 0
+    frame_time = _warm_up(detector, spec)
+    merges = takes_durations(detector)
+    if live.max_age is not None and not merges:
+        _log.warning(_SKIPS)
     return open_live(
         path or STANDARD_INPUT,
         spec,
@@ -180,23 +201,43 @@ def _open_live(
         max_delay=MAX_DELAY if delay is None else delay or None,
         max_disorder=live.max_disorder or 0,
         max_backlog=MAX_BACKLOG if backlog is None else backlog or None,
+        max_age=live.max_age,
+        waiting="merge" if merges else "skip",
+        frame_time=frame_time,
     )
 
 
-def _warm_up(detector: DetectorProtocol, spec: FrameSpec) -> None:
-    """Do once what is slow the first time: time bins that wait for it would be skipped."""
+def _warm_up(detector: DetectorProtocol, spec: FrameSpec) -> int:
+    """Do once what is slow the first time: time bins that wait for it would be too old.
+
+    Returns:
+        The longest time of some frames after that, in microseconds.
+    """
     size = SensorSize(spec.height, spec.width)
     empty = TimeBin(0, spec.delta_t, np.zeros(0, EVENT_DTYPE))
-    make_frame(empty, size, spec, out_size=size)
-    clip = torch.zeros(1, 1, spec.in_channels, *size, device=device_of(detector))
-    with torch.no_grad():
-        _, memory = detector.step(clip, thresholds=spec.thresholds)
-        detector.step(clip, memory, thresholds=spec.thresholds)
+    device = device_of(detector)
+    memory, times = None, []
+    for _ in range(_NUM_WARM_UP + _NUM_TIMED):
+        began = time.monotonic()
+        frame = make_frame(empty, size, spec, out_size=size)
+        clip = torch.from_numpy(frame)[None, None].to(device).float()
+        with torch.no_grad():
+            durations = torch.full((1, 1), float(spec.delta_t), device=device)
+            _, memory = step_timed(
+                detector, clip, memory, durations=durations, thresholds=spec.thresholds
+            )
+        times.append(time.monotonic() - began)
+    return round(max(times[_NUM_WARM_UP:]) * 1e6)
 
 
-def _check_standard_input(follow: bool) -> None:
-    if follow:
+def _check_standard_input(live: LiveOptions) -> None:
+    if live.follow:
         raise ValueError("--follow cannot be used with standard input: it is for files")
+    if live.max_age is not None and _input_is_a_file():
+        raise ValueError(
+            "--max-age is for live sources, and standard input is a file: it can wait, and no time "
+            "bin of it needs to be merged or skipped"
+        )
     if sys.stdin is not None and sys.stdin.isatty():
         raise ValueError(
             "standard input is a terminal: pipe events into it, as in `camera | evdet detect -`"

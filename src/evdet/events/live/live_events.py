@@ -3,23 +3,30 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeAlias
 
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.files import AS_STATED, MAX_EMPTY_BINS, ReadOptions, warn_of_gap
+from evdet.events.live.age_bound import AgeBound
 from evdet.events.live.byte_sources import ByteSource
 from evdet.events.live.decoder import LiveDecoder
 from evdet.events.live.time_bins import BinCutter, LiveBin
 
-__all__ = ["LiveEvents"]
+__all__ = ["LiveEvents", "WaitingBins"]
 
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000
 _MOST_READ_AHEAD = 16  # bins, where none may be skipped
+_LONG_GAP = _SECOND  # without events; it is not merged with what comes before and after
+_MOST_EVENTS = 1 << 24  # that wait to be merged; with more the source waits
 _LOG_PERIOD = 10.0  # seconds between two warnings
 _FIRST_WAIT = 0.01
 _LONGEST_WAIT = 0.5  # seconds; some systems deliver Ctrl-C only between two waits
+
+WaitingBins: TypeAlias = Literal["merge", "skip"]
+"""What becomes of time bins that wait, under a bound on the age of boxes."""
 
 
 class LiveEvents:
@@ -39,7 +46,13 @@ class LiveEvents:
         max_delay: without any data, a bin closes by the wall clock, N microseconds after its end;
             None waits for events.
         max_backlog: when more complete bins wait, all but the newest are skipped. None skips
-            none and makes the source wait.
+            none and makes the source wait. Not used with `max_age`.
+        max_age: bound on the age of boxes, in microseconds from when their bin was complete until
+            `slices` is asked for the next; a warning is logged before it is broken. None sets none.
+        waiting: with `max_age`, "merge" gives all bins that wait as one, with its true duration;
+            "skip" skips all but the newest as soon as boxes would be older than `max_age`.
+        frame_time: microseconds that a frame takes from bin to boxes, where measured before.
+        clock: the current time in seconds.
 
     Raises:
         ValueError: a value is out of range, or the sensor's size is not known.
@@ -57,20 +70,30 @@ class LiveEvents:
         max_disorder: int = 0,
         max_delay: int | None = 250_000,
         max_backlog: int | None = 10,
+        max_age: int | None = None,
+        waiting: WaitingBins = "merge",
+        frame_time: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
-            _check(delta_t, max_disorder, max_delay, max_backlog)
+            _check(delta_t, max_disorder, max_delay, max_backlog, max_age)
         except ValueError:
             source.close()
             raise
         self.name = name
         self.num_skipped = 0
-        """Bins that were skipped because more than `max_backlog` waited."""
+        """Bins that were skipped because too many waited, or were too old."""
         self._source = source
         self._decoder = LiveDecoder(name, size=size, options=options)
         self._cutter = BinCutter(delta_t, max_disorder=max_disorder)
         self._max_delay = max_delay
-        self._max_backlog = max_backlog
+        self._max_backlog = max_backlog if max_age is None else None
+        self._merges = waiting == "merge"
+        self._clock = clock
+        self._bound = None
+        if max_age is not None:
+            seconds = None if frame_time is None else frame_time / _SECOND
+            self._bound = AgeBound(max_age / _SECOND, name=name, frame_time=seconds, clock=clock)
         self._problem: RecordingError | None = None
         self._is_playing = self._is_stopped = self._has_ended = False
         self._has_closed_by_clock = False
@@ -91,6 +114,11 @@ class LiveEvents:
     def num_late(self) -> int:
         """Events that were dropped because their bin was closed."""
         return self._cutter.num_late
+
+    @property
+    def merges(self) -> bool:
+        """Whether bins that wait are given as one."""
+        return self._bound is not None and self._merges
 
     def slices(self) -> Iterator[LiveBin]:
         """The time bins, each as soon as it is complete; the last one when the source ends.
@@ -121,6 +149,8 @@ class LiveEvents:
         It may be called from a signal handler and from any thread, and more than once.
         """
         self._source.stop()
+        if self._bound is not None:
+            self._bound.close()
         with self._changed:
             # `slices` does the rest: a signal handler may interrupt it anywhere.
             self._is_stopped = True
@@ -142,7 +172,7 @@ class LiveEvents:
                         self._changed.wait()
                     if self._has_ended or self._is_stopped:
                         return
-                    self._idle_since = time.monotonic()
+                    self._idle_since = self._clock()
         except Exception as error:
             with self._changed:
                 problem = (
@@ -158,12 +188,14 @@ class LiveEvents:
     def _must_wait(self) -> bool:
         if not self._is_playing:
             return self._decoder.is_open
+        if self._bound is not None:
+            return self._cutter.num_events > _MOST_EVENTS and self._cutter.num_waiting > 0
         return self._max_backlog is None and self._cutter.num_waiting >= _MOST_READ_AHEAD
 
     def _take(self, data: bytes) -> None:
         events = self._decoder.feed(data) if data else self._decoder.finish()
         was_ahead = self._cutter.is_ahead
-        delay = self._cutter.add(events, clock=self._decoder.clock, now=time.monotonic())
+        delay = self._cutter.add(events, clock=self._decoder.clock, now=self._clock())
         if delay:
             self._warn_late(delay, was_ahead)
         if self._is_playing:
@@ -194,7 +226,7 @@ class LiveEvents:
     def _end(self) -> None:
         if not self._has_ended:
             self._has_ended = True
-            self._cutter.finish(now=time.monotonic())
+            self._cutter.finish(now=self._clock())
         self._changed.notify_all()
 
     # The consumer.
@@ -202,6 +234,8 @@ class LiveEvents:
     def _next(self) -> LiveBin | None:
         """Wait for a bin; None at the end."""
         with self._changed:
+            if self._bound is not None:
+                self._bound.end()
             self._is_playing = True
             self._changed.notify_all()
             # Unread data is not a pause: let the thread read first.
@@ -212,9 +246,10 @@ class LiveEvents:
                 if self._cutter.num_waiting:
                     # A pause may have continued while the consumer was busy.
                     self._close_by_clock()
-                self._skip_gap()
-                time_bin = self._cutter.pop()
+                time_bin = self._pop()
                 if time_bin is not None:
+                    if self._bound is not None:
+                        self._bound.begin(time_bin.arrived)
                     self._num_empty = 0 if len(time_bin.time_bin.events) else self._num_empty + 1
                     self._changed.notify_all()
                     return time_bin
@@ -222,6 +257,41 @@ class LiveEvents:
                     return None
                 if not self._changed.wait(wait) or wait != _FIRST_WAIT:
                     wait = self._close_by_clock()
+
+    def _pop(self) -> LiveBin | None:
+        """Take the next complete bin, or all that wait as one."""
+        if self._bound is not None and self._merges:
+            return self._cutter.pop(self._num_merged(self._bound))
+        self._skip_gap()
+        if self._bound is not None:
+            self._skip_old(self._bound)
+        return self._cutter.pop()
+
+    def _num_merged(self, bound: AgeBound) -> int:
+        """How many bins become one: all; or those before a long gap, then those of the gap."""
+        waiting, arrivals = self._cutter.num_waiting, self._cutter.arrivals
+        least = _LONG_GAP // self._cutter.delta_t + 1
+        gap = self._cutter.first_gap(least) if waiting > least else None
+        if gap is None or arrivals is None:
+            return waiting
+        before, length = gap
+        num_frames = (before > 0) + 1 + (before + length < waiting)
+        return (before or length) if bound.fits(num_frames, since=arrivals[1]) else waiting
+
+    def _skip_old(self, bound: AgeBound) -> None:
+        """Skip all bins but the newest where the last of them would come too late."""
+        waiting, arrivals = self._cutter.num_waiting, self._cutter.arrivals
+        # As if all had come with the first.
+        if arrivals is None or waiting < 2 or bound.fits(waiting, since=arrivals[0]):
+            return
+        self._cutter.skip(waiting - 1)
+        self.num_skipped += waiting - 1
+        if self._may_log():
+            _log.warning(
+                "%s: %d time bins waited, whose boxes would be older than max_age %g ms; all but "
+                "the newest are skipped (%d so far). Detection is slower than the source",
+                self.name, waiting, bound.max_age * 1e3, self.num_skipped,
+            )  # fmt: skip
 
     def _close_by_clock(self) -> float:
         """Close bins that are due by the wall clock; return seconds until the next may be due."""
@@ -232,7 +302,7 @@ class LiveEvents:
             if latest is None or end is None:
                 return _LONGEST_WAIT
             due = self._idle_since + (end - latest + self._max_delay) / _SECOND
-            now = time.monotonic()
+            now = self._clock()
             if due > now:
                 return min(due - now, _LONGEST_WAIT)
             self._cutter.close_until(end, now=due)
@@ -263,7 +333,7 @@ class LiveEvents:
             )  # fmt: skip
 
     def _may_log(self) -> bool:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._last_log < _LOG_PERIOD:
             return False
         self._last_log = now
@@ -288,7 +358,13 @@ class LiveEvents:
         return size
 
 
-def _check(delta_t: int, max_disorder: int, max_delay: int | None, max_backlog: int | None) -> None:
+def _check(
+    delta_t: int,
+    max_disorder: int,
+    max_delay: int | None,
+    max_backlog: int | None,
+    max_age: int | None,
+) -> None:
     if delta_t < 1:
         raise ValueError(f"delta_t must be at least 1 microsecond, got {delta_t}")
     if max_disorder < 0:
@@ -297,3 +373,5 @@ def _check(delta_t: int, max_disorder: int, max_delay: int | None, max_backlog: 
         raise ValueError(f"max_delay must be 0 or more, got {max_delay} us")
     if max_backlog is not None and max_backlog < 1:
         raise ValueError(f"max_backlog must be at least 1, got {max_backlog}")
+    if max_age is not None and max_age < 1:
+        raise ValueError(f"max_age must be at least 1 microsecond, got {max_age}")

@@ -14,7 +14,7 @@ _BEFORE = np.iinfo(np.int64).min // 2
 
 
 class LiveBin(NamedTuple):
-    """A time bin of a live source."""
+    """A time bin of a live source, or several that follow each other as one."""
 
     time_bin: TimeBin
     arrived: float
@@ -39,6 +39,7 @@ class BinCutter:
         self._start: int | None = None
         self._latest = _BEFORE
         self._complete = _BEFORE
+        self._num_events = 0
         self._marks: deque[tuple[int, float]] = deque()
 
     @property
@@ -63,6 +64,19 @@ class BinCutter:
         """Complete bins that were not popped."""
         return 0 if self._start is None else max(0, (self._complete - self._start) // self.delta_t)
 
+    @property
+    def num_events(self) -> int:
+        """Events that were not popped, those of incomplete bins too."""
+        return self._num_events
+
+    @property
+    def arrivals(self) -> tuple[float, float] | None:
+        """When the first and the last complete bin were complete; None without one."""
+        if self._start is None or not self.num_waiting:
+            return None
+        self._drop_marks(self._start + self.delta_t)
+        return self._marks[0][1], self._marks[-1][1]
+
     def add(self, events: Events, *, clock: int | None, now: float) -> int:
         """Take events.
 
@@ -80,6 +94,7 @@ class BinCutter:
             kept, delay = self._on_time(events)
             if len(kept):
                 self._parts.append(kept)
+                self._num_events += len(kept)
                 if self._complete == _BEFORE:
                     # An earlier event can move the start until a bin is closed.
                     first = int(kept["t"].min()) // self.delta_t * self.delta_t
@@ -101,14 +116,39 @@ class BinCutter:
             latest = max(int(part["t"].max()) for part in self._parts)
             self._close((latest // self.delta_t + 1) * self.delta_t, now)
 
-    def pop(self) -> LiveBin | None:
-        """Take the first complete bin, or None."""
-        if self._start is None or not self.num_waiting:
+    def first_gap(self, least: int) -> tuple[int, int] | None:
+        """Find the first stretch of complete bins without events.
+
+        Args:
+            least: bins that it has at least.
+
+        Returns:
+            How many complete bins come before it, and how many it has; None without one.
+        """
+        if self._start is None:
             return None
-        start, end = self._start, self._start + self.delta_t
-        while self._marks[0][0] < end:
-            self._marks.popleft()
-        return LiveBin(TimeBin(start, self.delta_t, self._take(end)), self._marks[0][1])
+        times = np.concatenate([part["t"] for part in self._parts] or [np.zeros(0, np.int64)])
+        indexes = np.unique((times - self._start) // self.delta_t)
+        edges = np.array([-1, *indexes[indexes < self.num_waiting], self.num_waiting])
+        lengths = np.diff(edges) - 1
+        gaps = np.flatnonzero(lengths >= least)
+        return (int(edges[gaps[0]]) + 1, int(lengths[gaps[0]])) if len(gaps) else None
+
+    def pop(self, num: int = 1) -> LiveBin | None:
+        """Take the first complete bins as one; None without any.
+
+        Args:
+            num: how many; those that are not complete stay.
+
+        Returns:
+            Their events, the time that they last together, and when the last was complete.
+        """
+        num = min(num, self.num_waiting)
+        if self._start is None or num < 1:
+            return None
+        start, duration = self._start, num * self.delta_t
+        self._drop_marks(start + duration)
+        return LiveBin(TimeBin(start, duration, self._take(start + duration)), self._marks[0][1])
 
     def skip_gap(self, num_played: int) -> tuple[int, int] | None:
         """Drop complete bins at the beginning of which none has events, before a later one.
@@ -136,11 +176,17 @@ class BinCutter:
         if self._start is not None and num:
             self._take(self._start + num * self.delta_t)
 
+    def _drop_marks(self, end: int) -> None:
+        """Drop the marks before that of the bin with this end."""
+        while self._marks[0][0] < end:
+            self._marks.popleft()
+
     def _take(self, end: int) -> Events:
         """Remove and return the events before `end`."""
         events = sort_by_time(self._parts[0] if len(self._parts) == 1 else join_events(self._parts))
         count = int(np.searchsorted(events["t"], end))
         self._parts = [events[count:]] if count < len(events) else []
+        self._num_events = len(events) - count
         self._start = end
         return events[:count]
 
