@@ -100,6 +100,29 @@ def test_no_scale_is_a_scale_of_one(block):
     assert_close(block.step(clip, step_scale=ones), block.step(clip))
 
 
+def test_a_pace_of_one_changes_nothing_and_a_pace_is_a_duration_of_its_cell(block):
+    clip = clip_of()
+    assert_close(block.step(clip, pace=torch.ones_like(clip)), block.step(clip))
+    scales = scales_of(clip)
+    as_pace = scales[..., None, None, None].expand_as(clip)
+    assert_close(block.step(clip, pace=as_pace), block.step(clip, step_scale=scales))
+    both = block.step(clip, pace=as_pace, step_scale=scales)
+    assert_close(both, block.step(clip, step_scale=scales**2))
+
+
+def test_where_time_does_not_pass_a_state_stays(block):
+    _, memory = block.step(clip_of())
+    clip = clip_of(seed=5)
+    pace = torch.ones_like(clip)
+    pace[:, :, 1, :, ::2] = 0
+    _, after = block.step(clip, memory, pace=pace)
+    for now, before in zip(after, memory, strict=True):
+        stays = (now - before).abs() == 0
+        assert stays[:, ::2, 1].all()
+        assert not stays[:, 1::2].any()
+        assert not stays[:, :, 0].any()
+
+
 @given(st.floats(0.25, 20))
 @settings(max_examples=10)
 def test_a_constant_input_ends_at_one_state_whatever_the_duration(scale):
@@ -132,7 +155,7 @@ def test_two_halves_of_a_frame_are_nearly_the_frame():
 def test_states_that_decay_do_so_at_any_duration(scale):
     torch.manual_seed(0)
     layer = S5(32).double()
-    (real, imaginary), _ = layer._discretize(torch.full((1, 1), scale).double())
+    (real, imaginary), _ = layer._discretize(torch.full((1, 1), scale).double(), None)
     assert torch.hypot(real, imaginary).max() < 1
 
 

@@ -12,6 +12,9 @@ __all__ = ["ConvGRU", "ConvLSTM", "ConvS5"]
 
 Output = Float[Tensor, "T B D h w"]
 
+_FASTEST = 2.0
+"""The highest pace of a state's time; at half of it a frame lasts as long as in training."""
+
 
 class ConvLSTM(nn.Module):
     """Long short-term memory whose matrix products are 3x3 convolutions.
@@ -142,6 +145,10 @@ class ConvGRU(nn.Module):
 class ConvS5(nn.Module):
     """A convolution without memory, then a state space model of every cell by itself.
 
+    How fast time passes in a cell depends on what the frame shows there, for each state: where
+    nothing happens a state can stand still, and keeps an object that does. A system whose
+    time always passes cannot: what it saw last and what it saw before fade alike.
+
     Args:
         in_channels: channels C of each input frame.
         hidden_channels: channels D of the memory and of each output frame.
@@ -149,7 +156,9 @@ class ConvS5(nn.Module):
 
     Source:
         `evdet.models.state_space.S5`; the convolution takes the place of those to and from the
-        hidden state of `ConvLSTM`.
+        hidden state of `ConvLSTM`. The pace is the selection of Gu and Dao, "Mamba: linear-time
+        sequence modeling with selective state spaces", https://arxiv.org/abs/2312.00752, section
+        3.2, with the step alone.
     """
 
     memory_names = S5Block.memory_names
@@ -161,6 +170,10 @@ class ConvS5(nn.Module):
             in_channels, hidden_channels, stride=stride, bias=True, relu=False
         )
         self.block = S5Block(hidden_channels)
+        # At first time passes everywhere alike.
+        self.pace = nn.Linear(hidden_channels, hidden_channels)
+        nn.init.zeros_(self.pace.weight)
+        nn.init.zeros_(self.pace.bias)
 
     def step(
         self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
@@ -177,7 +190,8 @@ class ConvS5(nn.Module):
         """
         cells = _whole_clip(self.input_to_hidden, clip).permute(0, 1, 3, 4, 2)
         before = None if memory is None else (memory[0], memory[1])
-        outputs, after = self.block.step(cells, before, step_scale=step_scale)
+        pace = _FASTEST * self.pace(cells).sigmoid()
+        outputs, after = self.block.step(cells, before, step_scale=step_scale, pace=pace)
         return outputs.permute(0, 1, 4, 2, 3), after
 
     def forward(self, clip: Frames) -> Output:

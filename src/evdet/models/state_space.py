@@ -8,12 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["S5", "S5Block", "StepScale", "hippo_eigenvalues"]
+__all__ = ["S5", "Pace", "S5Block", "StepScale", "hippo_eigenvalues"]
 
 Cells = Float[Tensor, "T B h w D"]
 Pair = tuple[Float[Tensor, "B P h w"], Float[Tensor, "B P h w"]]
 StepScale = Float[Tensor, "T B"]
 """Duration of each frame of each lane, as a multiple of that of the training's frames."""
+Pace = Float[Tensor, "T B h w P"]
+"""How fast time passes in each cell, for each state: 1 as outside, 0 not at all."""
 PerState = Float[Tensor, "*_ P"]
 
 # Of the step that a state takes at scale 1: the largest that its frequency may turn, in turns.
@@ -56,7 +58,12 @@ class S5(nn.Module):
             self._initialize(channels)
 
     def step(
-        self, clip: Cells, memory: Pair | None = None, *, step_scale: StepScale | None = None
+        self,
+        clip: Cells,
+        memory: Pair | None = None,
+        *,
+        step_scale: StepScale | None = None,
+        pace: Pace | None = None,
     ) -> tuple[Cells, Pair]:
         """Continue a stream: read one clip, starting from `memory`.
 
@@ -64,11 +71,12 @@ class S5(nn.Module):
             clip: the next T maps of each of the B lanes, channels last.
             memory: the states that the previous call returned; None starts every lane with zeros.
             step_scale: how long each frame lasts; None: 1.
+            pace: how fast time passes in each cell for each state; None: 1.
 
         Returns:
             The output of each frame, channels last, and the last states.
         """
-        decay, gain = self._discretize(step_scale)
+        decay, gain = self._discretize(step_scale, pace)
         of_input = torch.cat([self.input_weight[..., 0], self.input_weight[..., 1]])
         projected = _times(gain, functional.linear(clip, of_input).chunk(2, dim=-1))
         if memory is None:
@@ -89,16 +97,18 @@ class S5(nn.Module):
         return outputs, (real.permute(0, 3, 1, 2), imaginary.permute(0, 3, 1, 2))
 
     def _discretize(
-        self, step_scale: StepScale | None
+        self, step_scale: StepScale | None, pace: Pace | None
     ) -> tuple[tuple[PerState, PerState], tuple[PerState, PerState]]:
         """What a state keeps of itself over a frame, and takes of its input, by the bilinear rule.
 
         Returns:
-            Factors of shape (1 or T, 1 or B, 1, 1, P), each as real and imaginary part.
+            Factors of shape (1 or T, 1 or B, 1 or h, 1 or w, P), each as real and imaginary part.
         """
         step = self.log_step.exp()[None, None, None, None]
         if step_scale is not None:
             step = step_scale.to(step.dtype)[:, :, None, None, None] * step
+        if pace is not None:
+            step = pace * step
         turned, kept = step / 2 * self.eigenvalues[:, 1], step / 2 * self.eigenvalues[:, 0]
         norm = (1 - kept).square() + turned.square()
         decay = (1 - kept.square() - turned.square()) / norm, 2 * turned / norm
@@ -146,11 +156,16 @@ class S5Block(nn.Module):
         self.mix = nn.Linear(channels, channels, bias=False)
 
     def step(
-        self, clip: Cells, memory: Pair | None = None, *, step_scale: StepScale | None = None
+        self,
+        clip: Cells,
+        memory: Pair | None = None,
+        *,
+        step_scale: StepScale | None = None,
+        pace: Pace | None = None,
     ) -> tuple[Cells, Pair]:
         """Continue a stream; see `S5.step`."""
         normed = self.norm(clip)
-        outputs, memory = self.s5.step(normed, memory, step_scale=step_scale)
+        outputs, memory = self.s5.step(normed, memory, step_scale=step_scale, pace=pace)
         # Both bypasses carry the normalised values, as published.
         gated = self.gate_norm(functional.gelu(outputs) + normed)
         value, gate = self.expand(gated).chunk(2, dim=-1)
