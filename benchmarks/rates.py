@@ -231,23 +231,24 @@ def _plot(runs: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7.5, 4.2))
+    figure, both = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True)
     regular = [float(rate) for rate in RATES[:-1]]
-    for name, color in zip(ARRANGEMENTS, _COLORS, strict=True):
-        values = _values(runs, name, "mAP50")
-        low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
-        axes.fill_between(regular, low[:-1], high[:-1], color=color, alpha=0.15, linewidth=0)
-        axes.plot(regular, mean[:-1], "o-", color=color, label=name)
-        axes.errorbar(
-            [400], mean[-1:], [mean[-1:] - low[-1:], high[-1:] - mean[-1:]], fmt="o", color=color
-        )
-    axes.axvline(20, color="#8b949e", linewidth=0.8, linestyle=":")
-    axes.set(ylim=(0, 1), xscale="log", xlabel="frames per second", ylabel="AP50")
-    axes.set_xticks([*regular, 400], [*RATES[:-1], "irregular\n5 to 100 ms"])
-    axes.minorticks_off()
-    axes.grid(axis="y", alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower left", title="memory, time bins of the training")
+    for axes, score in zip(both, ("mAP50", "resting"), strict=True):
+        for name, color in zip(ARRANGEMENTS, _COLORS, strict=True):
+            values = _values(runs, name, score)
+            low, high, mean = values.min(axis=0), values.max(axis=0), values.mean(axis=0)
+            axes.fill_between(regular, low[:-1], high[:-1], color=color, alpha=0.15, linewidth=0)
+            axes.plot(regular, mean[:-1], "o-", color=color, label=name)
+            axes.plot([400], mean[-1:], "o", color=color)
+        axes.axvline(20, color="#8b949e", linewidth=0.8, linestyle=":")
+        axes.set(ylim=(0, 1), xscale="log", xlabel="frames per second")
+        axes.set_xticks([*regular, 400], [*RATES[:-1], "irregular"])
+        axes.minorticks_off()
+        axes.grid(axis="y", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    both[0].set(title="all objects", ylabel="AP50")
+    both[1].set(title="objects that have not moved for 1 to 3 s")
+    both[0].legend(frameon=False, loc="lower left", title="memory, time bins of the training")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
