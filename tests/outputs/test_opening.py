@@ -94,6 +94,18 @@ def test_frames_are_counted_from_the_recordings_first_bin(tmp_path):
         assert [line.split(",")[0] for line in lines] == numbers
 
 
+def test_a_live_source_whose_first_frame_has_several_time_bins_begins_with_the_first_of_them(
+    tmp_path,
+):
+    with open_outputs(["x.txt"], Stream(), ["car"]) as outputs:
+        for number, count in ((24, 5), (25, 1), (28, 3)):
+            found = found_in(number)
+            frame = found.frame._replace(delta_t=count * DELTA_T)
+            outputs.write(found._replace(frame=frame))
+    lines = (tmp_path / "x.txt").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["5", "6", "9"]
+
+
 def test_mot_text_of_tracks_leaves_out_boxes_without_a_track_and_counts_them():
     found = found_in(0, count=3)
     found.boxes["track_id"] = (0, 4, 0)
@@ -250,8 +262,8 @@ def test_a_video_of_short_time_bins_shows_frames_of_several(tmp_path):
         return DetectedFrame(t, found.frame._replace(t=t, delta_t=delta_t), boxes)
 
     with open_outputs(["x.mp4"], Short(), ["car"]) as outputs:
-        # Every 17th time bin would be drawn, and none of these is one but the first.
-        for t in range(1, 200, 18):
+        # Every 17th time bin would be drawn, and few of these are one.
+        for t in range(18, 217, 18):
             outputs.write(found_at(1000 * t, 18_000))
     with av.open("x.mp4") as video:
         assert len(list(video.decode(video=0))) == 12

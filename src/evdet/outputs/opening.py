@@ -340,7 +340,8 @@ class Outputs:
             # The time of a bin's frame is its end.
             time_bin = found.t // delta_t - 1
             if self._first_bin is None:
-                self._first_bin = time_bin
+                # A frame of several time bins starts with the first of them.
+                self._first_bin = (found.t - found.frame.delta_t) // delta_t
             index = time_bin - self._first_bin
         if self._first_index is None:
             self._first_index = index
