@@ -155,9 +155,11 @@ class Features:
 
     def step(self, clip, memory=None, *, thresholds):
         levels, memory = self.extract(clip, memory)
+        self.shapes = [level.shape[1:] for level in levels]
         num_lanes = clip.shape[1]
         frames = zip(*(level.split(num_lanes) for level in levels), strict=True)
-        return [[frame] for frame in frames], memory
+        # As detections are: named tensors of one dimension.
+        return [[{str(k): m.flatten() for k, m in enumerate(maps)}] for maps in frames], memory
 
 
 @pytest.mark.slow
@@ -175,12 +177,16 @@ def test_an_evaluation_that_empties_memory_gives_what_the_released_code_gives(
         }
         for first in range(0, len(clip), num_tbins)
     ]
+    features = Features(detector)
     results = detect_batches(
-        Features(detector), iter(batches), SelectionThresholds(), reset_every=int(golden["half"])
+        features, iter(batches), SelectionThresholds(), reset_every=int(golden["half"])
     )
     frames = [frame for _, found in results for frame in found]
     last, first = frames[-1][0], frames[0][0]
-    levels = [torch.cat(pair) for pair in zip(first, last, strict=True)]
+    levels = [
+        torch.cat([one[str(k)].view(2, *shape) for one in (first, last)])
+        for k, shape in enumerate(features.shapes)
+    ]
     assert_features(levels, golden, "replay_")
 
 
