@@ -33,7 +33,7 @@ from evdet.metrics import Curves, ScoredRecording, performance_curves
 from evdet.models import Detector
 from evdet.report import describe_environment
 
-__all__ = ["ARRANGEMENTS", "evaluate", "main", "train"]
+__all__ = ["ARRANGEMENTS", "evaluate", "main", "simulated", "small_config", "train"]
 
 ARRANGEMENTS = ("carried", "reset", "none")
 NAMES = {
@@ -48,6 +48,15 @@ SIMULATION = (
 PEAK_RATE, WARMUP = 3e-3, 0.1
 
 Memory = tuple[Tensor, ...]
+
+
+def simulated(folder: Path) -> Path:
+    """The recordings in a benchmark's folder, simulated where they are not there yet."""
+    data = folder / "recordings"
+    if not data.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        evdet(["simulate", str(data), *SIMULATION.split()])
+    return data
 
 
 def train(config: DetectionConfig, arrangement: str, *, cpu_minutes: float) -> tuple[Detector, int]:
@@ -161,7 +170,8 @@ def _scored(folder: DatasetFolder, name: str, detections: np.ndarray) -> ScoredR
     return ScoredRecording(name, truth, np.unique(truth["t"]), detections)
 
 
-def _config(data: Path, seed: int) -> DetectionConfig:
+def small_config(data: Path, seed: int) -> DetectionConfig:
+    """The network of this benchmark, and of those that compare it with others."""
     return complete_config(
         DetectionConfig(
             dataset_path=str(data),
@@ -181,7 +191,7 @@ def _config(data: Path, seed: int) -> DetectionConfig:
 
 def _run(data: Path, arrangement: str, seed: int, cpu_minutes: float) -> dict[str, Any]:
     torch.set_num_threads(1)
-    config = _config(data, seed)
+    config = small_config(data, seed)
     detector, num_frames = train(config, arrangement, cpu_minutes=cpu_minutes)
     curve = evaluate(detector, config, arrangement).by_stillness
     if curve is None:
@@ -251,10 +261,7 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=4.0, help="for each training")
     parser.add_argument("--plot", type=Path, help="PNG or SVG file; by default in the folder")
     options = parser.parse_args()
-    data = options.folder / "recordings"
-    if not data.exists():
-        options.folder.mkdir(parents=True, exist_ok=True)
-        evdet(["simulate", str(data), *SIMULATION.split()])
+    data = simulated(options.folder)
     runs = []
     for seed in range(options.seeds):
         for arrangement in ARRANGEMENTS:

@@ -21,10 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.memory import SIMULATION, train
+from benchmarks.memory import simulated, small_config, train
 from evdet.boxes import to_box_events
-from evdet.build import complete_config
-from evdet.cli import main as evdet
 from evdet.config import DetectionConfig, config_from_params, config_to_dict
 from evdet.data import open_folder, read_labels
 from evdet.detectors import load_network
@@ -170,23 +168,8 @@ def _clip_of(
 
 def _train(data: Path, name: str, seed: int, cpu_minutes: float, path: Path) -> None:
     torch.set_num_threads(1)
-    config = complete_config(
-        DetectionConfig(
-            dataset_path=str(data),
-            num_tbins=10,
-            batch_size=8,
-            num_workers=0,
-            feature_base=4,
-            feature_channels_out=32,
-            num_levels=3,
-            head_channels=48,
-            anchor_list="MNIST_ANCHORS",
-            channels_last=True,
-            seed=seed,
-        )
-    )
     fields: dict[str, Any] = ARRANGEMENTS[name]
-    config = dataclasses.replace(config, **fields)
+    config = dataclasses.replace(small_config(data, seed), **fields)
     detector, num_frames = train(config, "carried", cpu_minutes=cpu_minutes)
     weights = {f"detector.{key}": value for key, value in detector.state_dict().items()}
     content = {"hyper_parameters": config_to_dict(config), "state_dict": weights}
@@ -286,10 +269,7 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=4.0, help="for each training")
     parser.add_argument("--plot", type=Path, help="PNG or SVG file; by default in the folder")
     options = parser.parse_args()
-    data = options.folder / "recordings"
-    if not data.exists():
-        options.folder.mkdir(parents=True, exist_ok=True)
-        evdet(["simulate", str(data), *SIMULATION.split()])
+    data = simulated(options.folder)
     runs = []
     for seed, name in itertools.product(range(options.seeds), ARRANGEMENTS):
         words = f"{name.replace(', ', '_').replace(' ', '')}_{seed}_{options.cpu_minutes:g}"

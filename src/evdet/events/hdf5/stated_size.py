@@ -34,7 +34,7 @@ _BLOSC2_CHUNK_HEAD = 32
 
 
 def may_inflate(compression: int, num_bytes: int) -> bool:
-    """Whether a chunk of so many stored bytes can become large.
+    """Whether a chunk of this stored size can become large.
 
     Args:
         compression: HDF5 id of its compression.
@@ -50,7 +50,7 @@ def inflated_size(
 
     Args:
         compression: HDF5 id of its compression, one of `CHECKED`.
-        read: gives so many of its first bytes.
+        read: gives a number of its first bytes.
         num_bytes: of the chunk as it is stored.
         limit: more bytes than this are not counted.
 
