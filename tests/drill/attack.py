@@ -136,8 +136,9 @@ class Command:
             reader.start()
 
     def _read(self, name: str, stream: object) -> None:
-        while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]
-            self._texts[name] += chunk
+        with stream:  # type: ignore[attr-defined]
+            while chunk := stream.read1(1 << 16):  # type: ignore[attr-defined]
+                self._texts[name] += chunk
 
     @property
     def err(self) -> str:
@@ -172,6 +173,8 @@ class Command:
         self.process.returncode = status
         for reader in self._readers:
             reader.join(timeout=5)
+        if self.process.stdin is not None:
+            self.process.stdin.close()
         return Answer(
             status=status if status >= 0 else 128 - status,
             out=self._texts["out"].decode(errors="replace"),
