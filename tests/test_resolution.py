@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Others' programs, which the tests skip where they are missing, and this machine's own.
-NOT_FOR_USERS = {"bench", "interop"}
+# Others' programs, which the tests skip where they are missing, and the tools of a release.
+NOT_FOR_USERS = {"bench", "interop", "release"}
 EXTRAS = sorted(set(PROJECT["optional-dependencies"]) - NOT_FOR_USERS)
 # The names of `uv pip compile --python-platform`: the oldest systems for which wheels are wanted.
 SYSTEMS = {
