@@ -5,7 +5,8 @@ BIN := .venv/bin
 EVENT_DATA := $(wildcard ../shared/data)
 PYTEST := $(BIN)/python -m pytest $(if $(EVENT_DATA),--event-data=$(EVENT_DATA))
 
-.PHONY: accelerator setup demo test test-all interop drill fuzz lint fix types docs bench check clean
+.PHONY: accelerator bench check clean demo dist docs drill fix fuzz interop lint release-check \
+	release-check-final 	resolution setup test test-all test-lowest types
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -59,11 +60,53 @@ fix: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The types of this system, and of those whose library of Python lacks parts.
 types: .venv/.installed-dev
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 
 docs: .venv/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
+
+.venv/.installed-release: .venv/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[release]'
+	touch $@
+
+# Builds the wheel and the sdist, and checks them as a user meets them.
+release-check: .venv/.installed-release
+	$(BIN)/python tests/release/run.py
+
+# The same, and keeps them in dist/.
+dist: .venv/.installed-release
+	$(BIN)/python tests/release/run.py --output dist
+
+# For a release: also refuses placeholders.
+release-check-final: .venv/.installed-release
+	$(BIN)/python tests/release/run.py --final --output dist
+
+# Whether evdet and its extras can be installed from wheels on every system; asks the package index.
+resolution: .venv/.installed-release
+	$(PYTEST) -m 'slow or not slow' tests/test_resolution.py
+
+# The oldest libraries that pyproject.toml allows, in an environment of their own. TORCH=2.6.0 tests
+# the oldest torch, too; by default it is that of constraints.txt, which is the small CPU build.
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+.venv-lowest/.installed: pyproject.toml .venv/.installed-release
+	$(PYTHON) -m venv .venv-lowest
+	echo 'torch==$(TORCH)' > .venv-lowest/override.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --resolution lowest-direct \
+		--only-binary :all: --override .venv-lowest/override.txt --extra aedat --extra onnx \
+		--extra ros --extra tracking pyproject.toml --output-file .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-lowest/lowest.txt -e '.[aedat,onnx,ros,tracking]' \
+		beartype hypothesis pycocotools pytest pytest-timeout pytest-xdist
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-lowest/lowest.txt --force-reinstall --no-deps opencv-python-headless
+	touch $@
+
+test-lowest: .venv-lowest/.installed
+	.venv-lowest/bin/python -m pytest -n auto --maxprocesses 4
 
 .venv/.installed-bench: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
@@ -80,4 +123,4 @@ accelerator: .venv/.installed
 check: lint types test docs
 
 clean:
-	rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-lowest site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -10,6 +10,7 @@ import io
 import itertools
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ from evdet.config import fields
 
 _WIDTH = "84"
 """Columns of a listing on a page."""
+
+_PLACEHOLDER = "example.org"
+
+
+def on_config(config: Any) -> None:
+    """Link to the repository that pyproject.toml names, and let `mike` show a list of versions."""
+    project = tomllib.loads(Path(config.config_file_path).with_name("pyproject.toml").read_text())
+    address = project["project"]["urls"]["Repository"]
+    if _PLACEHOLDER not in address:
+        config.repo_url = address
+    if "MIKE_DOCS_VERSION" in os.environ:
+        config.extra["version"] = {"provider": "mike"}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -44,6 +44,7 @@ MAY_USE = {
     "rosbags": {"events.bags"},
     "numba": {"compiled"},
     "PIL": {"draw"},
+    "psutil": {"detectors.thread_count", "speed.costs"},
     "cv2": {"opencv"},
     "av": {"draw", "sources.videos"},
     "jinja2": {"report"},

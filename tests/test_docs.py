@@ -53,13 +53,33 @@ def name_of(page):
 
 def pages_in(nav):
     for entry in nav:
-        for value in entry.values():
+        for value in [entry] if isinstance(entry, str) else entry.values():
             yield from [value] if isinstance(value, str) else pages_in(value)
 
 
 def test_the_contents_name_every_page_once():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     assert sorted(pages_in(nav)) == [page.relative_to(ROOT / "docs").as_posix() for page in DOCS]
+
+
+# Parts that serve the others, and the command line, which has its own page.
+WITHOUT_PAGE = {
+    "atomic_file", "cli", "compiled", "input_files", "opencv", "processes", "structured_text",
+}  # fmt: skip
+
+
+def test_the_api_has_a_page_for_every_package_that_others_import():
+    folder = ROOT / "docs" / "reference" / "api"
+    shown = {path.stem: re.findall(r"^::: (\S+)$", path.read_text(), re.M) for path in folder.glob("*")}
+    source = ROOT / "src" / "evdet"
+    units = {path.stem for path in source.iterdir() if path.suffix == ".py" or path.is_dir()}
+    expected = {f"evdet.{name}" for name in units - WITHOUT_PAGE if not name.startswith("_")}
+    names = sorted(name for found in shown.values() for name in found)
+    assert expected - set(names) == set()
+    assert len(names) == len(set(names))
+    overview = (folder / "index.md").read_text()
+    for page, found in shown.items():
+        assert page == "index" or f"({page}.md) | {', '.join(f'`{name}`' for name in found)} |" in overview
 
 
 def test_the_map_names_what_there_is():

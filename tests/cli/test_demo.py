@@ -10,7 +10,7 @@ import pytest
 
 from evdet.cli import main
 from evdet.cli.demo import DemoOptions, demo
-from evdet.config import DetectionConfig, read_config
+from evdet.config import ConfigError, DetectionConfig, read_config
 from evdet.detectors import load_checkpoint
 
 # The program itself: the other processes run the same words.
@@ -42,13 +42,19 @@ def lanes_of(monkeypatch, tmp_path):
 
     def run(program="evdet", cores=4, processes=None, **fields):
         monkeypatch.setattr(sys, "argv", [f"/somewhere/bin/{program}", "demo"])
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+        monkeypatch.setattr(sys.modules["evdet.cli.demo"], "num_cores", lambda: cores)
         fields = {"accelerator": "cpu", "root_dir": str(tmp_path / "run"), **fields}
         with pytest.raises(TrainedError):
             demo(DemoOptions(processes=processes, configuration=DetectionConfig(**fields)))
         return configs[-1].devices, configs[-1].batch_size
 
     return run
+
+
+def test_several_processes_are_refused_on_windows(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="--processes 2: on Windows a training has one process"):
+        demo(DemoOptions(processes=2))
 
 
 def test_two_processes_share_the_lanes_where_there_are_two_cores(lanes_of, capsys):

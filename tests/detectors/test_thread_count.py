@@ -76,13 +76,22 @@ def test_a_number_in_the_environment_is_taken_as_it_is(cores, monkeypatch, name)
 def test_the_quota_of_a_container_limits_the_cores(monkeypatch, tmp_path, text, expected):
     (tmp_path / "cpu.max").write_text(text)
     monkeypatch.setattr(thread_count, "_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(6)), raising=False)
+    monkeypatch.setattr("psutil.Process.cpu_affinity", lambda self: list(range(6)), raising=False)
 
     assert thread_count.num_cores() == expected
 
 
+def test_a_mac_has_no_affinity_and_all_its_cores_count(monkeypatch, tmp_path):
+    monkeypatch.setattr(thread_count, "_QUOTA", tmp_path / "nowhere")
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.delattr("psutil.Process.cpu_affinity", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 10)
+
+    assert thread_count.num_cores() == 10
+
+
 def test_without_a_container_the_affinity_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(thread_count, "_QUOTA", tmp_path / "nowhere")
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3}, raising=False)
+    monkeypatch.setattr("psutil.Process.cpu_affinity", lambda self: [3], raising=False)
 
     assert thread_count.num_cores() == 1

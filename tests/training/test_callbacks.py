@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import logging
-import resource
 
 import numpy as np
 import pytest
@@ -72,6 +71,7 @@ def test_without_pyav_the_training_goes_on_and_says_so(tiny, tmp_path, monkeypat
 
 @contextlib.contextmanager
 def full_disk():
+    resource = pytest.importorskip("resource")
     """Files of this process may not grow beyond 100 bytes, as on a disk that is full.
 
     Around one call only: what pytest writes goes to a file, too, when its output is redirected.

@@ -21,6 +21,7 @@ from evdet.cli.simulate import SimulateOptions, simulate
 from evdet.cli.train import describe_result, keep_record, resuming_explained
 from evdet.config import ConfigError, DetectionConfig
 from evdet.configs import shipped_config
+from evdet.detectors import num_cores
 from evdet.runs import RunFolder
 
 __all__ = ["DemoOptions", "demo"]
@@ -99,6 +100,11 @@ def _share_lanes(config: DetectionConfig, processes: int | None) -> DetectionCon
         processes = math.gcd(processes, config.batch_size)
     elif processes > 1 and config.devices != 1:
         raise ConfigError("--processes shares the work of one device: leave out --devices")
+    elif processes > 1 and sys.platform == "win32":
+        raise ConfigError(
+            f"--processes {processes}: on Windows a training has one process. Leave it out, or run "
+            "evdet in WSL"
+        )
     elif config.batch_size % processes:
         raise ConfigError(
             f"--processes {processes} cannot share the {config.batch_size} lanes of --batch-size: "
@@ -115,7 +121,7 @@ def _can_start_processes(config: DetectionConfig) -> bool:
     on_cpu = config.accelerator == "cpu" or not torch.accelerator.is_available()
     untouched = (config.devices, config.num_nodes, config.strategy) == (1, 1, "auto")
     # Lightning starts a script by its path, which for Windows is a program and not Python.
-    many_cores = sys.platform == "linux" and len(os.sched_getaffinity(0)) >= _MAX_PROCESSES
+    many_cores = sys.platform == "linux" and num_cores() >= _MAX_PROCESSES
     return is_program and on_cpu and untouched and many_cores
 
 
@@ -123,7 +129,7 @@ def _can_start_processes(config: DetectionConfig) -> bool:
 def _known_to_others(folder: str) -> Iterator[None]:
     os.environ[_FIRST_PROCESS] = f"{os.getpid()} {folder}"
     # They are on this machine, whatever its name resolves to.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     try:
         yield
     finally:

@@ -2,8 +2,10 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 from evdet.frame_spec import FrameSpec
@@ -44,8 +46,10 @@ def automatic_threads(
 
 def num_cores() -> int:
     """Count the cores that this process may use, by its affinity and the quota of its container."""
-    affine = hasattr(os, "sched_getaffinity")
-    allowed = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
+    if sys.platform == "darwin":  # has no affinity
+        allowed = os.cpu_count() or 1
+    else:
+        allowed = len(psutil.Process().cpu_affinity())
     try:
         quota, period = _QUOTA.read_text(encoding="ascii").split()
         return max(1, min(allowed, math.ceil(int(quota) / int(period))))

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -69,7 +70,8 @@ class VideoWriter:
     an index. The encoder delays frames by up to two seconds.
 
     Args:
-        path: the file; it appears, and replaces an older one, when it has a frame to play.
+        path: the file; it appears, and replaces an older one, when it has a frame to play (on
+            Windows when it is closed).
         fps: usual frames per second; the last frame is shown for one of them.
 
     Raises:
@@ -112,7 +114,8 @@ class VideoWriter:
             for time in range(self._last + _LONGEST, t, _LONGEST):
                 self._encoder.add(self._picture, time - self._first, duration)
             self._encoder.add(picture, t - self._first, duration)
-            if self._part is not None and _whole_fragments(self._part):
+            # On Windows a file that is open cannot be renamed: it gets its name when it is closed.
+            if sys.platform != "win32" and self._part is not None and _whole_fragments(self._part):
                 self._name()
         except OSError as error:
             self._give_up(error)

@@ -1,6 +1,5 @@
 """A file that is complete after every append, even after a failed one."""
 
-import contextlib
 from pathlib import Path
 
 from evdet.atomic_file import replacing, write_error
@@ -24,12 +23,12 @@ class GrowingFile:
         self.path = path
         self._tail = tail
         self._end = len(head)
-        with contextlib.ExitStack() as on_failure:
-            with replacing(path) as part:
-                # Unbuffered, so that readers see each append, and a full disk raises at once.
-                self._file = on_failure.enter_context(part.open("wb", buffering=0))
+        with replacing(path) as part:
+            # Unbuffered, so that readers see each append, and a full disk raises at once.
+            with part.open("wb", buffering=0) as self._file:
                 self._write_at(0, head + tail)
-            on_failure.pop_all()
+        # Anew, under its name: on Windows a file that is open cannot be renamed.
+        self._file = path.open("r+b", buffering=0)
 
     def append(self, content: bytes, *, head: bytes | None = None) -> None:
         """Add to the end.

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,15 +21,15 @@ __all__ = [
 ]
 
 ENDING_SIGNALS: tuple[signal.Signals, ...] = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
-"""Ctrl-C, the end of a batch job or container, and the end of a terminal."""
+"""Ctrl-C, the end of a batch job or container, and the end of a terminal (SIGBREAK on Windows)."""
 # A terminal, a shell and a batch system may each pass the same wish on.
 _SAME_WISH = 2.0
 
 
 class EndedError(BaseException):
-    """SIGTERM or SIGHUP, as KeyboardInterrupt is SIGINT; no `except Exception` catches it.
+    """SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt is SIGINT; no `except Exception` catches it.
 
     Args:
         number: of the signal.
@@ -54,7 +55,7 @@ def ending_signals_raise() -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: at SIGINT.
-        EndedError: at SIGTERM and SIGHUP.
+        EndedError: at SIGTERM, SIGHUP and SIGBREAK.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -86,7 +87,7 @@ def ending_signals_raise() -> Iterator[None]:
 @contextlib.contextmanager
 def children_without_signals() -> Iterator[None]:
     """Start child processes that do not hear the signals before `leave_signals_to_parent`."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
@@ -105,18 +106,19 @@ def leave_signals_to_parent() -> None:
     for number in ENDING_SIGNALS:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
-    if hasattr(signal, "sigwaitinfo"):  # not on macOS and Windows
+    if sys.platform == "win32":
+        return
+    if sys.platform == "linux":
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    if hasattr(signal, "pthread_sigmask"):
-        others = set(ENDING_SIGNALS) - {signal.SIGTERM}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, others)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, set(ENDING_SIGNALS) - {signal.SIGTERM})
 
 
 def _end_with_parent(parent: int) -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
-    os._exit(0)
+    if sys.platform == "linux":
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            pass
+        os._exit(0)
 
 
 class _DeathNotice:
@@ -137,7 +139,7 @@ def report_dead_children_where_awaited() -> None:
     It raises anywhere, also in the middle of a training step; from now on it does so only in the
     block of `dead_children_reported`.
     """
-    if not hasattr(signal, "SIGCHLD") or threading.current_thread() != threading.main_thread():
+    if sys.platform == "win32" or threading.current_thread() != threading.main_thread():
         return
     handler = signal.getsignal(signal.SIGCHLD)
     if callable(handler) and not isinstance(handler, _DeathNotice):
@@ -147,8 +149,9 @@ def report_dead_children_where_awaited() -> None:
 @contextlib.contextmanager
 def dead_children_reported() -> Iterator[None]:
     """Let the handler of `report_dead_children_where_awaited` raise in this block."""
-    notice = signal.getsignal(signal.SIGCHLD) if hasattr(signal, "SIGCHLD") else None
-    if not isinstance(notice, _DeathNotice):
+    if sys.platform == "win32" or not isinstance(
+        notice := signal.getsignal(signal.SIGCHLD), _DeathNotice
+    ):
         yield
         return
     notice.is_waiting = True

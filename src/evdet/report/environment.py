@@ -1,11 +1,12 @@
 """The environment of a run: versions and hardware by name."""
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from evdet.detectors import num_cores
 
 __all__ = ["describe_environment"]
 
@@ -21,7 +22,7 @@ def describe_environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             described[name] = "not installed"
     described["system"] = f"{platform.system()} {platform.machine()}"
-    described["processor"] = f"{_processor_name()}, {_num_cores()} cores"
+    described["processor"] = f"{_processor_name()}, {num_cores()} cores"
     if torch.cuda.is_available():
         described["accelerator"] = torch.cuda.get_device_name()
     return described
@@ -35,8 +36,3 @@ def _processor_name() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _num_cores() -> int:
-    # A container may allow this process fewer cores than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

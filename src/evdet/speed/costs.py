@@ -1,12 +1,12 @@
 """Costs of a detector besides time: arithmetic, parameters, peak RAM."""
 
 import contextlib
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
@@ -74,7 +74,7 @@ def measure_memory(work: Callable[[], object], device: torch.device) -> PeakMemo
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):
         _RESET.write_text(_RESET_PEAK, encoding="ascii")
-    before = _read_status("VmRSS") or _peak_since_start()
+    before = int(psutil.Process().memory_info().rss)
     work()
     peak = _read_status("VmHWM") or _peak_since_start()
     accelerator = int(torch.cuda.max_memory_allocated(device)) if on_accelerator else None
@@ -92,5 +92,10 @@ def _read_status(name: str) -> int | None:
 
 
 def _peak_since_start() -> int:
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    # psutil knows the peak on Windows only, and this module is not there.
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import pickle
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -203,9 +204,20 @@ def test_a_process_that_dies_is_an_error_of_the_recording(tmp_path, monkeypatch)
         list(file.blocks())
 
 
-def test_a_missing_faery_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("system", "remedy"),
+    [
+        ("linux", r"pip install 'evdet\[aedat\]'"),
+        ("win32", r"pip install 'evdet\[aedat\]'"),
+        ("darwin", "pip install faery, which has wheels for macOS 26"),
+    ],
+)
+def test_a_missing_faery_is_named_with_the_command_that_installs_it(
+    tmp_path, monkeypatch, system, remedy
+):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RecordingError, match="pip install faery"):
+    monkeypatch.setattr(sys, "platform", system)
+    with pytest.raises(RecordingError, match=remedy):
         open_es(tmp_path / "a.es")
 
 

@@ -127,10 +127,10 @@ def _gathered(packets: Iterator[Any], output: BinaryIO) -> Iterator[bytes]:
 
 def _limit(path: Path) -> None:
     """Bound memory and time, where the system can."""
-    try:
-        import resource
-    except ImportError:
+    if sys.platform == "win32":
         return
+    import resource
+
     seconds = _CPU_SECONDS + _CPU_SECONDS_PER_MB * (path.stat().st_size >> 20)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     statm = Path("/proc/self/statm")

@@ -62,9 +62,10 @@ def open_es(path: Path, options: ReadOptions = AS_STATED) -> "ForeignEventFile":
 
 def _open(path: Path, kind: str, wanted: str | None) -> "ForeignEventFile":
     if importlib.util.find_spec("faery") is None:
-        raise RecordingError(
-            f"cannot read {path}: {_NAMES[kind]} files need faery (pip install faery)"
-        )
+        remedy = "pip install 'evdet[aedat]'"
+        if sys.platform == "darwin":  # where the extra leaves it out
+            remedy = "pip install faery, which has wheels for macOS 26 and later"
+        raise RecordingError(f"cannot read {path}: {_NAMES[kind]} files need faery ({remedy})")
     with _reading(path, kind) as (streams, _):
         names = name_streams([(stream.number, stream.names) for stream in streams])
         if wanted in (ids := [stream.number for stream in streams]) and wanted not in names:

@@ -4,6 +4,7 @@ Bytes of a mapping that are gone, because the file was truncated meanwhile, end 
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ from evdet.events.dtypes import RecordingError
 
 __all__ = ["FileBytes", "OpenedBytes"]
 
-_HAS_PREADV = hasattr(os, "preadv")  # not on Windows
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 
 
@@ -138,7 +138,7 @@ class OpenedBytes:
         )
 
     def _read_once(self, at: int, room: UInt8[np.ndarray, " _"]) -> int:
-        if _HAS_PREADV:
+        if sys.platform != "win32":
             return os.preadv(self._descriptor, [room.data], at)
         os.lseek(self._descriptor, at, os.SEEK_SET)
         data = os.read(self._descriptor, len(room))

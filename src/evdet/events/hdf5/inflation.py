@@ -6,6 +6,7 @@ A library of compression makes as much memory as a chunk asks for: of 2 kB, giga
 import itertools
 import math
 import os
+import sys
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +21,6 @@ _SHUFFLE, _CHECKSUM, _NBIT, _SCALE_OFFSET = 2, 3, 5, 6
 _CHECKSUM_BYTES = 4
 # Blosc2 fills up the blocks of an array.
 _PADDING = 4
-_HAS_PREAD = hasattr(os, "pread")  # not on Windows
 
 
 class CheckedDataset:
@@ -44,7 +44,7 @@ class CheckedDataset:
         if self._compression == BLOSC2 and dataset.ndim > 1:
             self._limit *= _PADDING
         self._descriptor = None
-        if _HAS_PREAD and not dataset.file.userblock_size:
+        if sys.platform != "win32" and not dataset.file.userblock_size:
             self._descriptor = dataset.file.id.get_vfd_handle()
 
     def __getattr__(self, name: str) -> Any:
@@ -95,7 +95,7 @@ class CheckedDataset:
         """Check the chunk that begins at a place."""
 
         def read(num: int) -> bytes:
-            if self._descriptor is not None:
+            if sys.platform != "win32" and self._descriptor is not None:
                 return os.pread(self._descriptor, num, byte_offset)
             chunk: bytes = self._dataset.id.read_direct_chunk(place)[1]
             return chunk[:num]
