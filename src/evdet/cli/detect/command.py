@@ -15,6 +15,7 @@ from evdet.cli.options import (
     Flag,
     ReadingOptions,
     ThreadCount,
+    TrackingOptions,
     check_above,
     check_at_least,
     check_share,
@@ -22,7 +23,6 @@ from evdet.cli.options import (
     counted,
     default,
 )
-from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids

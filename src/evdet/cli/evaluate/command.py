@@ -18,6 +18,7 @@ from evdet.cli.options import (
     ProtocolName,
     ReadingOptions,
     ThreadCount,
+    TrackingOptions,
     asked_size,
     check_at_least,
     check_result_folder,
@@ -34,7 +35,6 @@ from evdet.cli.score import (
     describe_tracks,
     measure_rates,
 )
-from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import open_folder
 from evdet.detectors import use_threads
