@@ -77,6 +77,11 @@ COMMANDS = {
     "import": Command(
         "use", "evdet.cli.import_:import_checkpoint", "Convert a published RVT checkpoint"
     ),
+    "completion": Command(
+        "use",
+        "evdet.cli.options.completion:completion",
+        "Print a script that completes commands and options in a shell",
+    ),
 }
 
 
@@ -187,7 +192,7 @@ def _overview() -> str:
     for group in dict.fromkeys(command.group for command in COMMANDS.values()):
         lines += ["", f"{group}:"]
         lines += [
-            f"  {name:10}{command.summary}"
+            f"  {name:12}{command.summary}"
             for name, command in COMMANDS.items()
             if command.group == group
         ]
@@ -196,8 +201,8 @@ def _overview() -> str:
             *lines,
             "",
             "options:",
-            "  --help     Show this overview; evdet COMMAND --help lists the options of a command",
-            "  --version  Show the version",
-            "  --debug    Show the traceback of an error",
+            "  --help      Show this overview; evdet COMMAND --help lists the options of a command",
+            "  --version   Show the version",
+            "  --debug     Show the traceback of an error",
         ]
     )

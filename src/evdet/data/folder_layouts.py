@@ -32,6 +32,7 @@ _NO_LABELS = re.compile(
 )
 _RVT_FRAMES = "event_representations_v2"
 _DSEC_EVENTS = Path("events/left/events.h5")
+_DSEC_MAP = "rectify_map.h5"  # beside the events
 _DSEC_BOXES = Path("object_detections/left/tracks.npy")
 
 
@@ -119,12 +120,17 @@ def pair_up(folder: Path) -> FolderContents:
 def find_recordings(folder: Path) -> list[Path]:
     """Find all recordings in a folder and all folders below, by folder and name.
 
-    Ready-made frames are not among them. Text and arrays are recordings if they hold events.
+    Ready-made frames and DSEC's maps of pixels are not among them. Text and arrays are recordings
+    if they hold events.
     """
     found = []
     for here in _walk(folder):
         recordings, _ = _sort_out(here)
-        found += [path for path in sorted(recordings) if _entry(path, None, "").kind == "events"]
+        found += [
+            path
+            for path in sorted(recordings)
+            if path.name != _DSEC_MAP and _entry(path, None, "").kind == "events"
+        ]
     return found
 
 

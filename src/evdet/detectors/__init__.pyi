@@ -1,5 +1,6 @@
 from .checkpoints import (
     CheckpointError as CheckpointError,
+    checkpoint_file as checkpoint_file,
     config_of as config_of,
     find_checkpoint as find_checkpoint,
     load_checkpoint as load_checkpoint,
