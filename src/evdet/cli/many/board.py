@@ -35,7 +35,8 @@ class Board:
     ) -> None:
         self._jobs = jobs
         self._shows_blocks = shows_blocks
-        self._shares = [0.0] * len(jobs)
+        self._shares: list[float | int] = [0.0] * len(jobs)
+        self._reached = 0.0
         self._logged: Counter[str] = Counter()
         self.finished: list[int] = []
         """The jobs that are done, in the order of their ends."""
@@ -48,8 +49,10 @@ class Board:
 
     def share(self, index: int, done: float | int) -> None:
         """Move the bar."""
-        self._bar.update(max(0.0, done - self._shares[index]) * _weight(self._jobs[index]))
-        self._shares[index] = max(done, self._shares[index])
+        before = self._shares[index]
+        self._shares[index] = max(done, before)
+        self._reached += (self._shares[index] - before) * _weight(self._jobs[index])
+        self._bar.update(min(round(self._reached), self._bar.total) - self._bar.n)
 
     def log(self, index: int, text: str) -> None:
         """Show what was logged with the name of the file; of many files once."""
@@ -61,7 +64,8 @@ class Board:
     def done(self, index: int, problem: str | None, text: str) -> None:
         """Show what a job printed."""
         self.share(index, 1)
-        self._bar.set_postfix_str(f"{len(self.finished) + len(self.failed) + 1} files")
+        ended = len(self.finished) + len(self.failed) + 1
+        self._bar.set_postfix_str(f"{ended:,} of {counted(len(self._jobs), 'file')}")
         if problem is None:
             self.finished.append(index)
         else:

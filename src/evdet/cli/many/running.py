@@ -1,6 +1,7 @@
 """run_many: words of the command line -> plan -> work -> summary, for every command alike."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,7 +178,11 @@ def _run(command: ManyCommand, options: ManyOptions, ranks: Ranks) -> None:
         journal = _begin(command, options, plan.jobs)
         board = _do(command, options, plan, plan.jobs, journal, ranks)
     failures = [*plan.problems, *((str(plan.jobs[i].source), why) for i, why in _sorted(board))]
-    _sum_up(command, options, plan, len(board.finished), failures)
+    summary = _summary(options, plan, len(board.finished))
+    if summary:
+        print(summary)
+    if failures:
+        raise failed_files(failures, len(plan.jobs) + len(plan.finished) + len(plan.problems))
 
 
 def _run_as_rank(command: ManyCommand, options: ManyOptions, ranks: Ranks) -> None:
@@ -204,10 +209,15 @@ def _run_as_rank(command: ManyCommand, options: ManyOptions, ranks: Ranks) -> No
         board = _do(command, options, plan, mine, journal, ranks)
         ended = [(str(mine[index].source), why) for index, why in _sorted(board)]
         told = ranks.gather((len(board.finished), ended))
-    failures = [*plan.problems, *(failure for _, failed in told for failure in failed)]
-    if ranks.is_first:
-        _sum_up(command, options, plan, sum(count for count, _ in told), failures)
-    elif failures:
+        failures = [*plan.problems, *(failure for _, failed in told for failure in failed)]
+        if ranks.is_first:
+            print(_summary(options, plan, sum(count for count, _ in told)), flush=True)
+            if failures:
+                num_files = len(plan.jobs) + len(plan.finished) + len(plan.problems)
+                print(f"evdet: {failed_files(failures, num_files)}", file=sys.stderr, flush=True)
+        # torchrun ends all processes when one of them fails: not before the first has summed up.
+        ranks.share(None)
+    if failures:
         raise SystemExit(2)
 
 
@@ -285,25 +295,17 @@ def _sorted(board: Board) -> list[tuple[int, str]]:
     return sorted(board.failed.items())
 
 
-def _sum_up(
-    command: ManyCommand,
-    options: ManyOptions,
-    plan: Plan,
-    num_done: int,
-    failures: Sequence[Failure],
-) -> None:
-    """Print what is done, and raise what failed."""
+def _summary(options: ManyOptions, plan: Plan, num_done: int) -> str:
+    """What is done, in a line; empty without a folder of results."""
     folder = options.output_dir
-    num_files = len(plan.jobs) + len(plan.finished) + len(plan.problems)
-    if folder is not None and not plan.jobs:
+    if folder is None:
+        return ""
+    if not plan.jobs:
         which = counted(len(plan.finished), "file")
-        print(f"{folder}: {which} finished before, nothing to do (--overwrite does them again)")
-    elif folder is not None:
-        parts = [f"{folder}: {num_done:,} of {counted(len(plan.jobs), 'file')} done"]
-        if plan.finished:
-            parts.append(f"{len(plan.finished):,} finished before and skipped")
-        if plan.num_changed:
-            parts.append(f"{plan.num_changed:,} of them again, since the file has changed")
-        print(", ".join(parts))
-    if failures:
-        raise failed_files(failures, num_files)
+        return f"{folder}: {which} finished before, nothing to do (--overwrite does them again)"
+    parts = [f"{folder}: {num_done:,} of {counted(len(plan.jobs), 'file')} done"]
+    if plan.finished:
+        parts.append(f"{len(plan.finished):,} finished before and skipped")
+    if plan.num_changed:
+        parts.append(f"{plan.num_changed:,} of them again, since the file has changed")
+    return ", ".join(parts)
