@@ -42,8 +42,9 @@ class Board:
         """The jobs that are done, in the order of their ends."""
         self.failed: dict[int, str] = {}
         """The jobs that failed, and why."""
+        self._total = sum(map(_weight, jobs))
         self._bar = tqdm(
-            desc=doing, total=sum(map(_weight, jobs)), unit="B", unit_scale=True, leave=False,
+            desc=doing, total=self._total, unit="B", unit_scale=True, leave=False,
             disable=is_silent,
         )  # fmt: skip
 
@@ -52,7 +53,7 @@ class Board:
         before = self._shares[index]
         self._shares[index] = max(done, before)
         self._reached += (self._shares[index] - before) * _weight(self._jobs[index])
-        self._bar.update(min(round(self._reached), self._bar.total) - self._bar.n)
+        self._bar.update(min(round(self._reached), self._total) - self._bar.n)
 
     def log(self, index: int, text: str) -> None:
         """Show what was logged with the name of the file; of many files once."""
