@@ -16,6 +16,7 @@ if sys.platform != "win32":
 
 __all__ = [
     "WriteError",
+    "continued_folder",
     "filling_folder",
     "remove_leftovers",
     "replacing",
@@ -118,6 +119,39 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         if place.is_dir() and any(place.iterdir()):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(part))
         _name_folder(part, place)
+
+
+@contextlib.contextmanager
+def continued_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder completely, in several attempts; otherwise as `replacing_folder`.
+
+    What an attempt has written stays after an exception and after a kill: `.NAME.unfinished`, which
+    the next attempt is given. The caller lets one process at a time in.
+
+    Args:
+        path: the folder; it must not exist, or be empty.
+
+    Yields:
+        The hidden folder beside it, with what earlier attempts wrote; it gets its name at the end
+        of the block.
+
+    Raises:
+        WriteError: the folder, or a file in it, cannot be written.
+    """
+    place = Path(os.path.realpath(path))
+    part = place.parent / f".{place.name}.unfinished"
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        yield part
+        if place.is_dir() and any(place.iterdir()):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(part))
+        _name_folder(part, place)
+        if part.is_dir():
+            part.rmdir()
+    except OSError as error:
+        if not str(error.filename or part).startswith(str(part)):
+            raise
+        raise write_error(path, error) from error
 
 
 @contextlib.contextmanager

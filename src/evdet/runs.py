@@ -107,6 +107,11 @@ class RunFolder:
         return self.path / "evaluation"
 
     @property
+    def evaluation_progress(self) -> Path:
+        """What an evaluation that was stopped has found."""
+        return self.evaluation / "unfinished.pt"
+
+    @property
     def evaluation_file(self) -> Path:
         """The evaluation's numbers, as JSON."""
         return self.evaluation / "evaluation.json"

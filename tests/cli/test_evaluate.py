@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import re
 import shutil
 
@@ -11,6 +12,7 @@ from evdet.boxes import BOX_DTYPE
 from evdet.build import build_detector
 from evdet.cli import main
 from evdet.config import DetectionConfig
+from evdet.evaluation import EvaluationProgress
 from evdet.events import open_recording
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
@@ -312,3 +314,62 @@ def test_an_exported_detector_scores_as_its_checkpoint(
         numbers.append(json.loads(written.read_text()))
     assert numbers[0]["num_detections"] == numbers[1]["num_detections"] > 0
     assert numbers[1]["mAP50"] == pytest.approx(numbers[0]["mAP50"], abs=1e-3)
+
+
+def evaluated(folder):
+    numbers = json.loads((folder / "evaluation" / "evaluation.json").read_text())
+    numbers.pop("evaluated")
+    pictures = {path.name: path.read_bytes() for path in (folder / "evaluation").glob("*.png")}
+    return numbers, pictures, sorted(path.name for path in (folder / "evaluation").iterdir())
+
+
+def stop_at_batch(monkeypatch, number):
+    """Keep what is found after each batch, and stop before a batch is taken note of."""
+    import evdet.evaluation.loop as loop
+
+    taken, rename = [], loop.rename_classes
+
+    def stop(*arguments):
+        taken.append(1)
+        if len(taken) == number:
+            raise KeyboardInterrupt
+        return rename(*arguments)
+
+    monkeypatch.setattr(loop, "rename_classes", stop)
+    monkeypatch.setattr(EvaluationProgress, "is_due", property(lambda self: True))
+    return taken
+
+
+def test_an_evaluation_that_was_stopped_ends_with_the_numbers_of_one_that_was_not(
+    tmp_path, checkpoint, monkeypatch, caplog
+):
+    words = ["evaluate", str(checkpoint), "--score-thresh", "0.01", "--output-dir"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    taken = stop_at_batch(monkeypatch, 3)
+    assert main([*words, str(tmp_path / "set")]) == 130
+    assert (tmp_path / "set" / "evaluation" / "unfinished.pt").exists()
+    monkeypatch.undo()
+    assert main([*words, str(tmp_path / "set")]) == 0
+    assert f"stopped after {len(taken) - 1} of" in caplog.text
+    assert evaluated(tmp_path / "set") == evaluated(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("other", ["settings", "recording", "damage"])
+def test_what_was_found_otherwise_is_not_continued(
+    tmp_path, checkpoint, dataset, monkeypatch, caplog, other
+):
+    words = ["evaluate", str(checkpoint), "--output-dir", str(tmp_path / "set")]
+    stop_at_batch(monkeypatch, 2)
+    assert main(words) == 130
+    monkeypatch.undo()
+    file = tmp_path / "set" / "evaluation" / "unfinished.pt"
+    if other == "damage":
+        file.write_bytes(file.read_bytes()[:-200])
+    elif other == "recording":
+        os.utime(next((dataset / "test").iterdir()))
+    else:
+        words += ["--nms-thresh", "0.2"]
+    assert main(words) == 0
+    assert "continuing" not in caplog.text
+    assert ("begins anew" if other == "damage" else "other settings") in caplog.text
+    assert not file.exists()

@@ -5,6 +5,7 @@ import pytest
 
 from bag_maker import EVENTS, array, write_ros1, write_ros2
 from evdet.cli.info import InfoOptions, draw_rate, info
+from evdet.cli.many import FailedFilesError
 from evdet.cli.options import ReadingOptions
 from evdet.draw import decode_png
 from evdet.events import RecordingError, StreamChoiceError, open_recording
@@ -81,7 +82,7 @@ def test_a_damaged_file_says_what_could_be_read_and_the_next_is_described(
     cut.write_bytes(recording.read_bytes()[:-8] + struct.pack("<II", 9, 0))
     text = tmp_path / "notes.raw"
     text.write_bytes(b"\x00\x01\x02")
-    with pytest.raises(RecordingError, match="2 of 4") as error:
+    with pytest.raises(FailedFilesError, match="2 of 4") as error:
         info(InfoOptions(files=(cut, recording, text, recording)))
     out = capsys.readouterr().out
     assert str(cut) in str(error.value)
@@ -91,9 +92,9 @@ def test_a_damaged_file_says_what_could_be_read_and_the_next_is_described(
 
 
 def test_a_missing_file_is_a_problem_like_any_other(capsys, tmp_path, recording):
-    with pytest.raises(RecordingError, match="1 of 2"):
+    with pytest.raises(FailedFilesError, match=r"1 of 2 files failed:\n  .*missing\.dat"):
         info(InfoOptions(files=(tmp_path / "missing.dat", recording)))
-    assert "missing.dat" in capsys.readouterr().out
+    assert "18,000" in capsys.readouterr().out
 
 
 def test_no_file_is_refused():
@@ -181,8 +182,8 @@ class TwoStreams:
 
 
 def test_every_stream_of_a_file_is_described(capsys, recording, monkeypatch):
-    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
-    with pytest.raises(RecordingError, match="1 of 1 recording not read"):
+    monkeypatch.setattr("evdet.cli.info.description.open_recording", TwoStreams(recording))
+    with pytest.raises(RecordingError, match="is damaged"):
         shown(capsys, recording)
     text = capsys.readouterr().out
     assert "stream       left (1 of 2)" in text
@@ -192,7 +193,7 @@ def test_every_stream_of_a_file_is_described(capsys, recording, monkeypatch):
 
 
 def test_a_chosen_stream_is_described_alone(capsys, recording, monkeypatch):
-    monkeypatch.setattr("evdet.cli.info.open_recording", TwoStreams(recording))
+    monkeypatch.setattr("evdet.cli.info.description.open_recording", TwoStreams(recording))
     text = shown(capsys, recording, reading=ReadingOptions(stream="left"))
     assert "18,000" in text
     assert "--stream" not in text

@@ -19,7 +19,10 @@ FOLDER = Path(__file__).with_name("messages")
 HEADER = b"% Data file containing CD events.\n% Version 2\n% Width 64\n% Height 48\n\x0c\x08"
 SILLY = {
     "evdet": ["", "trian", "zzz", "--version"],
-    "info": ["", "nowhere.dat", "drive.dat --png no/x.png", "notes.raw"],
+    "info": [
+        "", "nowhere.dat", "drive.dat --png no/x.png", "notes.raw", "notes.raw drive.dat", "folder",
+        "drive.dat folder --png x.png", "drive.dat --output-dir out --save png --png x.png",
+    ],
     "view": [
         "drive.dat", "drive.dat --output x.gif", "drive.dat --output no/x.png",
         "drive.dat --output x.mp4 --delta-t 1000", "drive.dat --output x.png --delta-t 0",
@@ -29,7 +32,8 @@ SILLY = {
         "drive.dat --frames no/frames", "drive.dat --frames new --scale 2",
         "drive.dat --frames new --output x.mp4 --start 0.2",
         "drive.dat --frames new --output x.png", "drive.dat --frames new --prelabels x.xml",
-        "drive.dat --output x.png --force",
+        "drive.dat --output x.png --force", "drive.dat folder --output x.png",
+        "drive.dat --output-dir out --save png --boxes x.npy",
     ],
     "convert": [
         "drive.dat", "drive.dat x.avi", "drive.dat drive.dat", "nowhere.dat x.raw",
@@ -37,6 +41,8 @@ SILLY = {
         "drive.dat x.raw --start 99", "drive.dat x.raw --start nan",
         "drive.dat x.raw --background-filter -1", "drive.dat x.raw --size 64x48",
         "drive.dat x.raw --end 1", "drive.dat x.raw --remove-noise 5000",
+        "drive.dat x.raw y.raw", "drive.dat --output-dir out", "folder --output-dir out --save h5",
+        "drive.dat --output-dir out --save h5 --force",
     ],
     "labels": [
         "", "nowhere.npy x.json", "boxes.npy x.xls", "boxes.npy x", "boxes.npy boxes.npy",
@@ -88,6 +94,11 @@ SILLY = {
         "drive.dat --label-map nowhere.json", "drive.dat --max-backlog 9",
         "drive.dat --max-age 80ms", "- --max-age 80", "- --max-age 80min", "- --max-age 0ms",
         "- --max-age 80ms --follow", "drive.dat --follow --max-age 80ms --max-backlog 9",
+        "folder film.mp4", "drive.dat nowhere.dat --output x.csv", "drive.dat - --jobs 2",
+        "drive.dat nowhere.dat --follow", "drive.dat --output-dir out", "drive.dat --save csv",
+        "drive.dat --output-dir out --save avi", "drive.dat --output-dir out --save csv csv",
+        "drive.dat --output-dir x.npy --save csv", "drive.dat --overwrite",
+        "drive.dat --jobs -1", "no*.dat --output-dir out --save csv",
         "drive.dat --idle-timeout 1", "- --follow", "drive.dat --checkpoint nowhere.ckpt",
         "drive.dat --checkpoint folder", "drive.dat --checkpoint some.ckpt",
     ],
@@ -101,6 +112,7 @@ SILLY = {
         "events-digits --source nowhere.dat", "events-digits --variants turbo --tracker none",
     ],
     "models": ["--sensor-size 0x9", "--classes 0", "--in-channels 0", "--height 9"],
+    "completion": ["", "csh"],
     "import": [
         "some.ckpt", "some.ckpt --output drive.dat", "some.ckpt --output x.ckpt",
         "nowhere.ckpt --output x.ckpt", "some.ckpt --output x.ckpt --sensor-size 9",

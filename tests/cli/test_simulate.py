@@ -43,7 +43,7 @@ def test_ten_seconds_each_unless_told_otherwise(tmp_path, monkeypatch):
     plans = []
     monkeypatch.setattr(
         "evdet.cli.simulate.write_simulated_folder",
-        lambda out, plan, **_: plans.append(plan),
+        lambda out, plan, **_: plans.append(plan) or 0,
     )
     run(tmp_path / "set")
     run(tmp_path / "set", "--train", "30", "--minutes", "9")
@@ -78,3 +78,20 @@ def test_recordings_of_digits_that_are_not_there_are_named(tmp_path):
     with pytest.raises(RuntimeError, match="nowhere"):
         run(tmp_path / "set", *TINY, "--kind", "nmnist", "--digits", tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_was_stopped_is_continued_and_a_finished_one_is_said(capsys, tmp_path):
+    words = [str(tmp_path / "set"), *TINY]
+    run(*words)
+    part = tmp_path / ".set.unfinished"
+    (tmp_path / "set").rename(part)  # as a kill before the last recording leaves it
+    removed = next(part.glob("test/*_bbox.npy"))
+    removed.unlink()
+    capsys.readouterr()
+    run(*words)
+    assert "recordings were there from an earlier command" in capsys.readouterr().out
+    assert (tmp_path / "set" / "test" / removed.name).exists()
+    run(*words)
+    assert "made before with these settings, nothing to do" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="is not empty"):
+        run(*words, "--seed", "9")

@@ -45,7 +45,7 @@ def test_boxes_and_names_are_found_beside_the_recording(capsys, tmp_path, record
     np.save(tmp_path / "drive_bbox.npy", boxes)
     (tmp_path / "label_map_dictionary.json").write_text(json.dumps({"0": "car"}))
     target = tmp_path / "out.png"
-    view(ViewOptions(recording=recording, output=target, scale=3))
+    view(ViewOptions(recordings=(recording,), output=target, scale=3))
     assert "drive_bbox.npy, 1" in capsys.readouterr().out
     picture = decode_png(target.read_bytes())
     assert picture.shape == (48 * 3, 64 * 3, 3)
@@ -54,13 +54,13 @@ def test_boxes_and_names_are_found_beside_the_recording(capsys, tmp_path, record
 
 def test_a_video_plays_in_real_time_unless_asked(tmp_path, recording):
     target = tmp_path / "out.mp4"
-    view(ViewOptions(recording=recording, output=target))
+    view(ViewOptions(recordings=(recording,), output=target))
     rate, frames = frames_of(target)
     assert rate == 20
     assert len(frames) == NUM_BINS
     assert frames[0].shape == (480, 640, 3)
 
-    view(ViewOptions(recording=recording, output=target, speed=0.5, duration=0.1, scale=1))
+    view(ViewOptions(recordings=(recording,), output=target, speed=0.5, duration=0.1, scale=1))
     rate, frames = frames_of(target)
     assert rate == 10
     assert len(frames) == 3
@@ -68,12 +68,12 @@ def test_a_video_plays_in_real_time_unless_asked(tmp_path, recording):
 
 def test_labels_that_cannot_be_read_do_not_hide_the_events(capsys, tmp_path, recording):
     (tmp_path / "drive.txt").write_text("this is no label file\n")
-    view(ViewOptions(recording=recording, output=tmp_path / "out.png", pictures=1))
+    view(ViewOptions(recordings=(recording,), output=tmp_path / "out.png", pictures=1))
     assert "drive.txt" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"drive\.txt"):
         view(
             ViewOptions(
-                recording=recording, output=tmp_path / "out.png", boxes=tmp_path / "drive.txt"
+                recordings=(recording,), output=tmp_path / "out.png", boxes=tmp_path / "drive.txt"
             )
         )
 
@@ -82,16 +82,16 @@ def test_a_video_of_a_damaged_recording_ends_at_the_damage(tmp_path, recording):
     recording.write_bytes(recording.read_bytes()[:-4] + b"\xff\xff\xff\x0f")
     target = tmp_path / "out.mp4"
     with pytest.raises(RecordingError, match=r"drive_td\.dat"):
-        view(ViewOptions(recording=recording, output=target))
+        view(ViewOptions(recordings=(recording,), output=target))
     assert len(frames_of(target)[1]) == NUM_BINS
 
 
 def test_without_pyav_pictures_are_made_and_videos_refused(tmp_path, monkeypatch, recording):
     monkeypatch.setitem(sys.modules, "av", None)
-    view(ViewOptions(recording=recording, output=tmp_path / "out.png"))
+    view(ViewOptions(recordings=(recording,), output=tmp_path / "out.png"))
     assert (tmp_path / "out.png").exists()
     with pytest.raises(VideoUnavailableError, match="PyAV"):
-        view(ViewOptions(recording=recording, output=tmp_path / "out.mp4"))
+        view(ViewOptions(recordings=(recording,), output=tmp_path / "out.mp4"))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_without_pyav_pictures_are_made_and_videos_refused(tmp_path, monkeypatch
 def test_what_cannot_be_shown_is_refused(tmp_path, recording, changes, name):
     output = tmp_path / changes.pop("output", "out.mp4")
     with pytest.raises(ValueError, match=name):
-        view(ViewOptions(recording=recording, output=output, **changes))
+        view(ViewOptions(recordings=(recording,), output=output, **changes))
 
 
 @pytest.mark.parametrize("kind", ["txt", "xml"])

@@ -43,7 +43,7 @@ def names_in(folder):
 
 def test_picture_k_shows_the_kth_time_bin_in_the_sensors_pixels(tmp_path, capsys, recording):
     folder = tmp_path / "frames"
-    view(ViewOptions(recording=recording, frames=folder))
+    view(ViewOptions(recordings=(recording,), frames=folder))
     assert names_in(folder) == [f"frame_{k:06d}.png" for k in range(NUM_BINS)]
     opened = open_recording(recording)
     for k, time_bin in enumerate(opened.slices(PERIOD)):
@@ -56,7 +56,7 @@ def test_picture_k_shows_the_kth_time_bin_in_the_sensors_pixels(tmp_path, capsys
 
 def test_pictures_of_a_part_keep_the_numbers_of_the_recording(tmp_path, capsys, recording):
     folder = tmp_path / "frames"
-    view(ViewOptions(recording=recording, frames=folder, start=0.2, duration=0.1))
+    view(ViewOptions(recordings=(recording,), frames=folder, start=0.2, duration=0.1))
     # From 330 ms to 430 ms, in bins that start at 100 ms.
     assert names_in(folder) == [f"frame_{k:06d}.png" for k in (4, 5, 6)]
     assert "the first picture is frame 4: export a format that names" in capsys.readouterr().out
@@ -71,7 +71,7 @@ def label_of(recording, path):
 def test_labels_of_the_pictures_come_back_to_the_microsecond(tmp_path, recording, tool, start):
     """The box is drawn on one picture; its time is the end of the bin that the picture shows."""
     folder = tmp_path / "frames"
-    view(ViewOptions(recording=recording, frames=folder, start=start))
+    view(ViewOptions(recordings=(recording,), frames=folder, start=start))
     picture = sorted(folder.iterdir())[2]
     opened = open_recording(recording)
     bins = list(opened.slices(PERIOD))
@@ -114,7 +114,7 @@ def test_labels_of_the_pictures_come_back_to_the_microsecond(tmp_path, recording
 
 def test_the_video_has_the_same_frames_and_a_label_on_it_comes_back(tmp_path, capsys, recording):
     clip = tmp_path / "clip.mp4"
-    view(ViewOptions(recording=recording, frames=tmp_path / "frames", output=clip))
+    view(ViewOptions(recordings=(recording,), frames=tmp_path / "frames", output=clip))
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == 20
@@ -142,7 +142,7 @@ def test_prelabels_come_from_any_label_file(tmp_path, capsys, recording, ending)
     target = tmp_path / f"prelabels.{ending}"
     view(
         ViewOptions(
-            recording=recording,
+            recordings=(recording,),
             frames=tmp_path / "frames",
             boxes=tmp_path / "found.npy",
             prelabels=target,
@@ -160,12 +160,12 @@ def test_prelabels_come_from_any_label_file(tmp_path, capsys, recording, ending)
 
 def test_pictures_are_replaced_only_when_asked(tmp_path, recording):
     folder = tmp_path / "frames"
-    view(ViewOptions(recording=recording, frames=folder))
+    view(ViewOptions(recordings=(recording,), frames=folder))
     with pytest.raises(ValueError, match=r"it has 10 already, such as frame_000000.*--force"):
-        view(ViewOptions(recording=recording, frames=folder))
-    view(ViewOptions(recording=recording, frames=folder, force=True))
+        view(ViewOptions(recordings=(recording,), frames=folder))
+    view(ViewOptions(recordings=(recording,), frames=folder, force=True))
     with pytest.raises(ValueError, match=r"pictures of other frames, such as frame_000005"):
-        view(ViewOptions(recording=recording, frames=folder, delta_t=100_000, force=True))
+        view(ViewOptions(recordings=(recording,), frames=folder, delta_t=100_000, force=True))
 
 
 def test_a_damaged_recording_gives_the_pictures_before_the_damage(tmp_path):
@@ -174,7 +174,7 @@ def test_a_damaged_recording_gives_the_pictures_before_the_damage(tmp_path):
     path.write_text("t,x,y,p\n" + "".join(f"{t},1,2,1\n" for t in times))
     folder = tmp_path / "frames"
     with pytest.raises(RecordingError, match="The pictures show the time bins before the damage"):
-        view(ViewOptions(recording=path, frames=folder, duration=0.9))
+        view(ViewOptions(recordings=(path,), frames=folder, duration=0.9))
     assert names_in(folder)[0] == "frame_000000.png"
 
 
@@ -206,19 +206,19 @@ def test_what_cannot_be_written_is_refused_before_anything_is(
         if paths.get(name) is not None:
             paths[name] = tmp_path / paths[name]
     with pytest.raises(ValueError, match=message):
-        view(ViewOptions(recording=recording, **paths))
+        view(ViewOptions(recordings=(recording,), **paths))
     assert not (tmp_path / "frames").exists()
 
 
 def test_a_video_of_odd_sides_is_refused(tmp_path):
     path = make_recording(tmp_path / "odd.npy", size=(47, 64))
     with pytest.raises(ValueError, match=r"the sides of a video are even.*64x47"):
-        view(ViewOptions(recording=path, frames=tmp_path / "frames", output=tmp_path / "a.mp4"))
+        view(ViewOptions(recordings=(path,), frames=tmp_path / "frames", output=tmp_path / "a.mp4"))
 
 
 def test_prelabels_say_which_boxes_are_left_out(tmp_path, capsys, recording):
     rows = f"{START + PERIOD},1,2,3,4,car,0\n{START + PERIOD},1,2,3,4,car,1\n"
     (tmp_path / "boxes.csv").write_text(f"t,x,y,w,h,class,iscrowd\n{rows}")
     options = {"boxes": tmp_path / "boxes.csv", "prelabels": tmp_path / "pre.xml"}
-    view(ViewOptions(recording=recording, frames=tmp_path / "frames", **options))
+    view(ViewOptions(recordings=(recording,), frames=tmp_path / "frames", **options))
     assert "  1 crowd region is not counted, and left out\n" in capsys.readouterr().out

@@ -8,7 +8,12 @@ import yaml
 from evdet.data.folder import open_folder, read_labels
 from evdet.events.recording import open_recording
 from evdet.synthetic.scenes.scene import SceneOptions, draw_scene, play_scene
-from evdet.synthetic.simulated_folder import SimulationPlan, share_out, write_simulated_folder
+from evdet.synthetic.simulated_folder import (
+    SimulationPlan,
+    is_simulated,
+    share_out,
+    write_simulated_folder,
+)
 
 SCENES = {"height": 36, "width": 44, "seconds": 0.3, "frame_rate": 200.0}
 SPLITS = ("train", "val", "test")
@@ -109,13 +114,58 @@ def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupt_leaves_nothing_behind(tmp_path, stop):
-    def interrupt(name):
+def test_an_interrupt_before_the_first_recording_leaves_nothing_behind(tmp_path, stop, monkeypatch):
+    def interrupted(*_):
         raise stop
 
+    monkeypatch.setattr("evdet.synthetic.simulated_folder.play_scene", interrupted)
     with pytest.raises(stop):
-        write_simulated_folder(tmp_path / "set", plan(), on_recording=interrupt)
+        write_simulated_folder(tmp_path / "set", plan())
     assert list(tmp_path.iterdir()) == []
+
+
+def stopped_after(num_recordings):
+    names = []
+
+    def stop(name):
+        names.append(name)
+        if len(names) == num_recordings:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.mark.parametrize("num_recordings", [1, 3])
+def test_what_was_stopped_goes_on_and_is_the_folder_of_one_that_was_not(tmp_path, num_recordings):
+    write_simulated_folder(tmp_path / "whole", plan(train=2))
+    with pytest.raises(KeyboardInterrupt):
+        write_simulated_folder(
+            tmp_path / "set", plan(train=2), on_recording=stopped_after(num_recordings)
+        )
+    assert not (tmp_path / "set").exists()
+    part = tmp_path / ".set.unfinished"
+    first = part / "train" / "digits_train_0000_td.dat"
+    made = first.stat().st_mtime_ns
+    # What a killed process leaves: a recording without its boxes, and a temporary file.
+    (part / "test" / "digits_test_0000_td.dat").write_bytes(b"half")
+    (part / "test" / ".x_td.dat.0123456789abcdef.part").write_bytes(b"half")
+    told = []
+    num_before = write_simulated_folder(tmp_path / "set", plan(train=2), on_recording=told.append)
+    assert (num_before, len(told)) == (num_recordings, 4)
+    assert contents(tmp_path / "set") == contents(tmp_path / "whole")
+    assert (tmp_path / "set/train/digits_train_0000_td.dat").stat().st_mtime_ns == made
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "whole"]
+    assert is_simulated(tmp_path / "set", plan(train=2))
+    assert not is_simulated(tmp_path / "set", plan(train=3))
+
+
+def test_another_plan_does_not_continue_what_was_stopped(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_simulated_folder(tmp_path / "set", plan(), on_recording=stopped_after(1))
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"begun with other settings: val 1, now 2\. Repeat"):
+        write_simulated_folder(tmp_path / "set", plan(val=2))
+    assert contents(tmp_path) == before
 
 
 def test_too_few_recordings_and_workers_and_wrong_formats_are_refused(tmp_path):

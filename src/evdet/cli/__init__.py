@@ -12,7 +12,15 @@ from typing import Any, NamedTuple, get_type_hints
 
 import evdet
 from evdet.atomic_file import WriteError
-from evdet.cli.terminal import allow_any_encoding, escaped_output, unescaped_output
+from evdet.cli.terminal import (
+    OutputClosedError,
+    allow_any_encoding,
+    escaped_output,
+    finished_output,
+    is_for_users,
+    reason_of,
+    unescaped_output,
+)
 from evdet.processes import EndedError, ending_signals_raise, exit_status
 
 __all__ = ["COMMANDS", "Command", "load_command", "main"]
@@ -29,6 +37,8 @@ class Command(NamedTuple):
     """One line."""
 
 
+# As a shell reports a program that SIGPIPE ended: 128 and its number.
+_CLOSED_OUTPUT = 141
 COMMANDS = {
     "info": Command("data", "evdet.cli.info:info", "Summarize event recordings"),
     "view": Command("data", "evdet.cli.view:view", "Render a recording and its boxes"),
@@ -67,6 +77,11 @@ COMMANDS = {
     "import": Command(
         "use", "evdet.cli.import_:import_checkpoint", "Convert a published RVT checkpoint"
     ),
+    "completion": Command(
+        "use",
+        "evdet.cli.options.completion:completion",
+        "Print a script that completes commands and options in a shell",
+    ),
 }
 
 
@@ -78,12 +93,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0, or 2 after an error that the user can correct, which is printed as one
-        line; 128 + N after signal N; a command may have a status of its own.
+        line; 128 + N after signal N, and 141 where the reader of standard output has ended; a
+        command may have a status of its own.
     """
     allow_any_encoding()
     _let_threads_sleep()
     with escaped_output():
-        return _answer(list(sys.argv[1:] if argv is None else argv))
+        try:
+            with finished_output():
+                return _answer(list(sys.argv[1:] if argv is None else argv))
+        except OutputClosedError:
+            return _CLOSED_OUTPUT
+        except WriteError as error:
+            return _refuse(str(error))
 
 
 def _answer(words: list[str]) -> int:
@@ -109,16 +131,10 @@ def _answer(words: list[str]) -> int:
             return _run(name, rest)
     except (KeyboardInterrupt, EndedError) as stop:
         return _end(stop)
-    except MemoryError as error:
-        if debug:
+    except (MemoryError, ValueError, OSError, RuntimeError) as error:
+        if debug or not is_for_users(error):
             raise
-        return _refuse(f"not enough memory: {error or 'the system gives no more'}")
-    except (ValueError, OSError, RuntimeError) as error:
-        if not debug and "can't allocate memory" in str(error):  # as torch says it
-            return _refuse("not enough memory: the system gives no more")
-        if debug or not _is_for_users(error):
-            raise
-        return _refuse(_message_of(error))
+        return _refuse(reason_of(error))
 
 
 def _let_threads_sleep() -> None:
@@ -155,25 +171,6 @@ def _run(name: str, words: Sequence[str]) -> int:
     return run(options) or 0
 
 
-def _is_for_users(error: Exception) -> bool:
-    """Whether the message is meant for a user: wrong values and files, not our own mistakes."""
-    return isinstance(error, (ValueError, OSError)) or type(error).__module__.startswith("evdet")
-
-
-def _message_of(error: Exception) -> str:
-    """The message; of an error of the system without its number."""
-    if isinstance(error, WriteError):
-        return str(error)
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, UnicodeEncodeError):
-        return (
-            f"a name has bytes that are no text in the system's encoding, in {error.object!r}: "
-            "rename the file or folder"
-        )
-    return str(error)
-
-
 def _refuse(message: str) -> int:
     print(f"evdet: {message}", file=sys.stderr)
     return 2
@@ -195,7 +192,7 @@ def _overview() -> str:
     for group in dict.fromkeys(command.group for command in COMMANDS.values()):
         lines += ["", f"{group}:"]
         lines += [
-            f"  {name:10}{command.summary}"
+            f"  {name:12}{command.summary}"
             for name, command in COMMANDS.items()
             if command.group == group
         ]
@@ -204,8 +201,8 @@ def _overview() -> str:
             *lines,
             "",
             "options:",
-            "  --help     Show this overview; evdet COMMAND --help lists the options of a command",
-            "  --version  Show the version",
-            "  --debug    Show the traceback of an error",
+            "  --help      Show this overview; evdet COMMAND --help lists the options of a command",
+            "  --version   Show the version",
+            "  --debug     Show the traceback of an error",
         ]
     )

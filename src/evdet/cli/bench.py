@@ -24,10 +24,11 @@ from evdet.cli.options import (
     check_share,
     check_threads,
     check_writable,
+    chosen_start_thresh,
     default,
+    line_without_tracks,
 )
 from evdet.cli.score import describe_load
-from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
 from evdet.detectors import load_network, resolve_device, use_threads

@@ -1,4 +1,4 @@
-"""`evdet convert`: a recording of any format -> DAT, RAW or HDF5, cut and filtered on the way."""
+"""`evdet convert`: recordings of any format -> DAT, RAW or HDF5, cut and filtered on the way."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,27 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from evdet.cli.options import Flag, ReadingOptions, check_above, check_at_least, counted, default
+from evdet.cli.many import (
+    DoJob,
+    Job,
+    ManyCommand,
+    ManyOptions,
+    OpenBar,
+    Place,
+    run_many,
+    settings_of,
+)
+from evdet.cli.options import (
+    Flag,
+    ReadingOptions,
+    asked_size,
+    check_above,
+    check_at_least,
+    counted,
+    default,
+    required,
+)
+from evdet.data import find_recordings
 from evdet.events import (
     Conversion,
     Events,
@@ -20,7 +40,6 @@ from evdet.events import (
     convert as write,
     hot_pixel_mask,
     open_recording,
-    parse_size,
     pick_hot_pixels,
     readable_size,
     remove_hot_pixels,
@@ -34,15 +53,20 @@ __all__ = ["ConvertOptions", "convert"]
 
 _LOG = logging.getLogger(__name__)
 
+_FORMATS = ("dat", "raw", "h5", "hdf5")
+_NUM_PATHS = 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """Convert a recording to .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout)."""
+    """Convert recordings to .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout)."""
 
-    source: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="IN")]]
-    """Event recording of any format; sample and sample-nmnist are bundled with evdet."""
-    output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
-    """File to write; the ending is the format: .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout)."""
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional, required("IN OUT")]
+    """IN: event recording of any format; sample and sample-nmnist are bundled with evdet. OUT: file
+    to write; the ending is the format: .dat, .raw (EVT3), .h5 or .hdf5 (DSEC layout). With
+    --output-dir: recordings and folders, IN ..."""
+    many_files: tyro.conf.OmitArgPrefixes[ManyOptions] = field(default_factory=ManyOptions)
+    """Several files or folders, and their results."""
     shift_time: Flag = False
     """Count time from the start of the recording; DAT and EVT3 cannot store every absolute time."""
     sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
@@ -60,21 +84,80 @@ class ConvertOptions:
     force: Flag = False
     """Overwrite OUT if it exists."""
 
+    @property
+    def source(self) -> Path:
+        """The recording to convert."""
+        return self.paths[0]
+
+    @property
+    def output(self) -> Path:
+        """The file to write."""
+        return self.paths[1]
+
 
 def convert(options: ConvertOptions) -> None:
-    """Write the file, and print how many events it has.
+    """Write the file, and print how many events it has; or many files.
 
     Raises:
         ValueError: an option is out of range.
         RecordingError: the recording is damaged; the events before the damage are written.
+        FailedFilesError: some of many recordings failed; the others are converted.
     """
     check_at_least(0, options, "start", "background_filter")
     check_above(0, options, "duration")
+    options.reading.options()
+    asked_size(options.sensor_size)
+    if options.many_files.output_dir is not None:
+        _convert_many(options)
+        return
+    options.many_files.check(_FORMATS)
+    if len(options.paths) != _NUM_PATHS:
+        raise ValueError(
+            f"convert takes one recording and the file to write, IN OUT, got "
+            f"{counted(len(options.paths), 'path')}: for several recordings give --output-dir DIR "
+            "and --save, such as --save h5"
+        )
+    _convert_one(options, tqdm)
+
+
+def _convert_many(options: ConvertOptions) -> None:
+    if options.force:
+        raise ValueError("--force is for IN OUT: with --output-dir use --overwrite")
+    options.many_files.check(_FORMATS)
+    run_many(
+        ManyCommand(
+            name="convert",
+            doing="Converting",
+            words=[str(path) for path in options.paths],
+            work=_ConvertWork(options),
+            find_in=find_recordings,
+            settings=settings_of(options, but=("paths", "many_files", "force")),
+        ),
+        options.many_files,
+    )
+
+
+@dataclass(frozen=True)
+class _ConvertWork:
+    """The conversion of one of many recordings."""
+
+    options: ConvertOptions
+
+    def start(self, place: Place) -> DoJob:
+        """There is nothing to open."""
+        return self.do
+
+    def do(self, job: Job, open_bar: OpenBar) -> None:
+        """Write the recording in each format."""
+        for output in job.outputs:
+            _convert_one(replace(self.options, paths=(job.source, output), force=True), open_bar)
+
+
+def _convert_one(options: ConvertOptions, open_bar: OpenBar) -> None:
     check_output(options.output, overwrite=options.force)
-    options = replace(options, source=find_recording(options.source))
+    options = replace(options, paths=(find_recording(options.source), options.output))
     prepare_files([options.output], read=recording_files(options.source))
-    stated = options.sensor_size
-    size = None if stated is None else parse_size(stated, name="--sensor-size")
+    size = asked_size(options.sensor_size)
     start, end = _interval(options)
     recording = open_recording(
         options.source,
@@ -82,9 +165,9 @@ def convert(options: ConvertOptions) -> None:
         shift_time=options.shift_time,
         options=options.reading.options(),
     )
-    filters = _filters(recording, options)
+    filters = _filters(recording, options, open_bar)
     num_bytes = recording.num_bytes
-    with tqdm(
+    with open_bar(
         total=_num_events(recording),
         desc="Converting",
         unit=" events",
@@ -119,12 +202,12 @@ def _interval(options: ConvertOptions) -> tuple[int | None, int | None]:
 
 
 def _filters(
-    recording: Recording, options: ConvertOptions
+    recording: Recording, options: ConvertOptions, open_bar: OpenBar
 ) -> dict[str, Callable[[Events], Events]]:
     """The filters by what they remove, in the order in which they run."""
     filters: dict[str, Callable[[Events], Events]] = {}
     if options.remove_hot_pixels:
-        pixels = _find_hot_pixels(recording)
+        pixels = _find_hot_pixels(recording, open_bar)
         mask = hot_pixel_mask(pixels, readable_size(recording))
         name = f"events of {counted(len(pixels), 'hot pixel')}"
         filters[name] = lambda events: remove_hot_pixels(events, mask)
@@ -136,9 +219,9 @@ def _filters(
     return filters
 
 
-def _find_hot_pixels(recording: Recording) -> HotPixels:
+def _find_hot_pixels(recording: Recording, open_bar: OpenBar) -> HotPixels:
     """The first of two passes: over what can be read."""
-    with tqdm(desc="Finding hot pixels", unit=" events", unit_scale=True, leave=False) as bar:
+    with open_bar(desc="Finding hot pixels", unit=" events", unit_scale=True, leave=False) as bar:
         summary = summarize(recording, progress=bar.update)
     return pick_hot_pixels(summary.pixel_counts, summary.duration + 1)
 

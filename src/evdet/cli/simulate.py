@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from tqdm import tqdm
@@ -10,7 +10,14 @@ from tqdm import tqdm
 from evdet.cli.options import check_above, check_at_least, counted, default
 from evdet.events import SensorSize, parse_size
 from evdet.events.simulation import SensorModel
-from evdet.synthetic import SimulationPlan, check_free, share_out, write_simulated_folder
+from evdet.processes import EndedError
+from evdet.synthetic import (
+    SimulationPlan,
+    check_free,
+    is_simulated,
+    share_out,
+    write_simulated_folder,
+)
 from evdet.synthetic.nmnist import find_digits
 from evdet.synthetic.scenes import SceneOptions
 
@@ -26,7 +33,7 @@ class SimulateOptions:
     """
 
     output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
-    """Folder to create; it must not exist, or be empty."""
+    """Folder to create; it must not exist, be empty, or be one that the same command began."""
     kind: Literal["digits", "shapes", "nmnist"] = "digits"
     """Objects: MNIST digits, filled shapes, or event recordings of digits (N-MNIST)."""
     count: int = 20
@@ -83,16 +90,18 @@ def simulate(options: SimulateOptions) -> None:
         raise ValueError("--digits needs --kind nmnist")
     check_at_least(1, options, "workers")
     size = parse_size(options.sensor_size, name="--sensor-size")
-    check_free(options.output)
     plan = _plan_of(options, size)
+    if is_simulated(options.output, plan):
+        recordings = counted(plan.num_recordings, "recording")
+        print(f"{options.output}: {recordings} made before with these settings, nothing to do")
+        return
+    check_free(options.output)
     if options.kind == "nmnist":
         _note_shared_digits(options)
     with tqdm(total=plan.num_recordings, desc="Simulating", unit="recording", leave=False) as bar:
-
-        def advance(_: str) -> None:
-            bar.update()
-
-        write_simulated_folder(options.output, plan, workers=options.workers, on_recording=advance)
+        num_before = _write(options, plan, bar)
+    if num_before:
+        print(f"continued: {counted(num_before, 'recording')} were there from an earlier command")
     seconds = plan.scenes.num_labels * plan.scenes.label_period / 1e6
     recordings = counted(plan.num_recordings, "recording")
     print(
@@ -101,6 +110,28 @@ def simulate(options: SimulateOptions) -> None:
         f"{plan.scenes.width}x{plan.scenes.height} pixels, a box per object every "
         f"{plan.scenes.label_period / 1000:g} ms"
     )
+
+
+def _write(options: SimulateOptions, plan: SimulationPlan, bar: Any) -> int:
+    """Make the folder; a signal says how far it came."""
+    names: set[str] = set()
+
+    def advance(name: str) -> None:
+        names.add(name)
+        bar.update()
+
+    try:
+        return write_simulated_folder(
+            options.output, plan, workers=options.workers, on_recording=advance
+        )
+    except (KeyboardInterrupt, EndedError) as stop:
+        if not names:
+            raise
+        made = f"{len(names):,} of {counted(plan.num_recordings, 'recording')} made"
+        told = f"{made}; the same command continues with the others"
+        if isinstance(stop, EndedError):
+            raise EndedError(stop.number, told) from None
+        raise KeyboardInterrupt(told) from None
 
 
 def _plan_of(options: SimulateOptions, size: SensorSize) -> SimulationPlan:

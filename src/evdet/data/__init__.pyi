@@ -17,6 +17,7 @@ from .folder import (
 )
 from .folder_layouts import (
     RecordingEntry as RecordingEntry,
+    find_recordings as find_recordings,
     labels_beside as labels_beside,
     layout_of as layout_of,
 )

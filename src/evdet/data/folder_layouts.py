@@ -16,6 +16,7 @@ __all__ = [
     "Layout",
     "RecordingEntry",
     "find_outside",
+    "find_recordings",
     "labels_beside",
     "layout_of",
     "pair_up",
@@ -31,6 +32,7 @@ _NO_LABELS = re.compile(
 )
 _RVT_FRAMES = "event_representations_v2"
 _DSEC_EVENTS = Path("events/left/events.h5")
+_DSEC_MAP = "rectify_map.h5"  # beside the events
 _DSEC_BOXES = Path("object_detections/left/tracks.npy")
 
 
@@ -113,6 +115,23 @@ def pair_up(folder: Path) -> FolderContents:
         tuple(path for contents in found for path in contents.unmatched),
         tuple(note for contents in found for note in contents.notes),
     )
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """Find all recordings in a folder and all folders below, by folder and name.
+
+    Ready-made frames and DSEC's maps of pixels are not among them. Text and arrays are recordings
+    if they hold events.
+    """
+    found = []
+    for here in _walk(folder):
+        recordings, _ = _sort_out(here)
+        found += [
+            path
+            for path in sorted(recordings)
+            if path.name != _DSEC_MAP and _entry(path, None, "").kind == "events"
+        ]
+    return found
 
 
 def labels_beside(recording: Path) -> list[Path]:

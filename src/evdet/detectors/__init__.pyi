@@ -1,5 +1,7 @@
 from .checkpoints import (
     CheckpointError as CheckpointError,
+    check_file as check_file,
+    checkpoint_file as checkpoint_file,
     config_of as config_of,
     find_checkpoint as find_checkpoint,
     load_checkpoint as load_checkpoint,

@@ -25,6 +25,7 @@ from evdet.samples import WEIGHTS, bundled_weights
 __all__ = [
     "CheckpointError",
     "check_file",
+    "checkpoint_file",
     "config_of",
     "detector_weights",
     "find_checkpoint",
@@ -85,6 +86,15 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Path:
         return path
     best = RunFolder(path).best_checkpoint
     return best if best.exists() else search_latest_checkpoint(path)
+
+
+def checkpoint_file(path: str | os.PathLike[str]) -> Path:
+    """The file of a detector: the checkpoint of a run, a bundled one, or the file itself.
+
+    Raises:
+        CheckpointError: a run's folder has no checkpoint.
+    """
+    return _resolve(find_checkpoint(path))
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .keeping import keep_evaluation as keep_evaluation, keep_video as keep_vide
 from .lane_grid import LaneGrid as LaneGrid
 from .loop import ConfusionMatrix as ConfusionMatrix, Evaluation as Evaluation, evaluate as evaluate
 from .played_recordings import PlayedRecording as PlayedRecording, to_played as to_played
+from .progress import EvaluationProgress as EvaluationProgress, fingerprint as fingerprint
 from .rates import PlayedAt as PlayedAt, RateScore as RateScore, score_rates as score_rates
 from .shown import ShowFrame as ShowFrame
 from .starts import (

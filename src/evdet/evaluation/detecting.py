@@ -1,6 +1,7 @@
 """Batches -> detections, with memory carried from batch to batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int64
@@ -17,10 +18,17 @@ from evdet.models import (
 )
 from evdet.shapes import Detections, Memory
 
-__all__ = ["Found", "detect_batches", "rename_classes"]
+__all__ = ["CarriedMemory", "Found", "detect_batches", "rename_classes"]
 
 Found = list[list[Detections]]
 """The detections `out[t][b]` of a batch."""
+
+
+@dataclass
+class CarriedMemory:
+    """The memory of all lanes, between two batches."""
+
+    memory: Memory | None = None
 
 
 def detect_batches(
@@ -29,6 +37,7 @@ def detect_batches(
     thresholds: SelectionThresholds,
     *,
     reset_every: int | None = None,
+    carried: CarriedMemory | None = None,
 ) -> Iterator[tuple[Batch, Found]]:
     """Detect in batch after batch, with memory carried from batch to batch in every lane.
 
@@ -38,6 +47,7 @@ def detect_batches(
         thresholds: select detections among the candidates.
         reset_every: frames of a recording after which its memory is emptied, as the released code
             of S5-ViT does; None carries it.
+        carried: the memory to begin with; it is that after each batch when the batch is yielded.
 
     Yields:
         Each batch, and its detections `out[t][b]` on the CPU.
@@ -46,7 +56,10 @@ def detect_batches(
         ValueError: `reset_every` is less than 1.
     """
     device = device_of(detector)
-    memory: Memory | None = None
+    carried = CarriedMemory() if carried is None else carried
+    memory = carried.memory
+    if memory is not None:
+        memory = tuple(part.to(device) for part in memory)
     for batch in batches:
         found: Found = []
         durations = batch.get("durations")
@@ -63,6 +76,7 @@ def detect_batches(
                     thresholds=thresholds,
                 )
                 found += some
+        carried.memory = memory
         yield batch, found
 
 

@@ -1,10 +1,11 @@
 """Frames, detections and ground truth -> the pictures of an evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from evdet.data import Batch
@@ -92,6 +93,29 @@ class Gallery:
         while len(self._kept) > max(2, min(_MAX_FRAMES, _MAX_BYTES // max(1, image.nbytes))):
             self._share /= 2
             self._kept = {key: one for key, one in self._kept.items() if one.turn < self._share}
+
+    def state(self) -> dict[str, Any]:
+        """What is kept, as plain values and tensors."""
+        kept = {
+            key: {
+                "turn": one.turn,
+                "image": torch.from_numpy(np.ascontiguousarray(one.image)),
+                "shown": dict(one.shown),
+                "truth": one.truth.cpu(),
+                "activity": one.activity,
+                "place": one.place,
+            }
+            for key, one in self._kept.items()
+        }
+        return {"kept": kept, "num_seen": self._num_seen, "share": self._share}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self._num_seen, self._share = state["num_seen"], state["share"]
+        self._kept = {
+            key: _Kept(**{**one, "image": one["image"].numpy()})
+            for key, one in state["kept"].items()
+        }
 
     def moments(self) -> dict[str, list[Moment]]:
         """The pictures: `best`, `typical`, `failures`, and `strip`, one recording over time."""

@@ -1,15 +1,16 @@
 """Detector + batches -> scores and pictures, for evaluation, demo videos and tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int64
 
 from evdet.data import Batch
-from evdet.evaluation.detecting import detect_batches, rename_classes
+from evdet.evaluation.detecting import CarriedMemory, detect_batches, rename_classes
 from evdet.evaluation.gallery import Gallery, Moment
 from evdet.evaluation.played_recordings import PlayedRecording
+from evdet.evaluation.progress import EvaluationProgress
 from evdet.evaluation.recording_results import RecordingResults
 from evdet.evaluation.shown import ShowFrame
 from evdet.frame_spec import SelectionThresholds
@@ -69,6 +70,8 @@ def evaluate(
     counts_events: bool = False,
     reset_every: int | None = None,
     deviations: Sequence[str] = (),
+    progress: EvaluationProgress | None = None,
+    broken: Callable[[], Mapping[str, str]] = dict,
 ) -> Evaluation:
     """Score a detector on batches with labels, and keep pictures of the results.
 
@@ -88,6 +91,9 @@ def evaluate(
         reset_every: frames of a recording after which memory is emptied; None carries it. Where the
             protocol has another number, that is a deviation.
         deviations: the caller's deviations from the protocol, for the record.
+        progress: what an evaluation that was stopped has found, and the file for what this one
+            finds; `batches` are those after it. None begins anew, and keeps nothing.
+        broken: gives the damaged recordings of the batches so far, for the file.
 
     Raises:
         ValueError: `reset_every` is less than 1.
@@ -95,7 +101,17 @@ def evaluate(
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    for batch, everything in detect_batches(detector, batches, thresholds, reset_every=reset_every):
+    carried, num_batches = CarriedMemory(), 0
+    if progress is not None and progress.state is not None:
+        num_batches = progress.num_batches
+        memory = progress.state["memory"]
+        carried.memory = None if memory is None else tuple(memory)
+        results.restore(progress.state["frames"])
+        gallery.restore(progress.state["gallery"])
+        by_recording.restore(progress.state["recordings"])
+    for batch, everything in detect_batches(
+        detector, batches, thresholds, reset_every=reset_every, carried=carried
+    ):
         found = rename_classes(everything, detector_classes or class_names, class_names)
         by_recording.add(batch, found)
         for t, b in batch["frame_is_labeled"].nonzero().tolist():
@@ -104,6 +120,19 @@ def evaluate(
             results.add(key, batch["labels"][t][b], found[t][b])
             first_bin = played[info.index].first_bin if played else 0
             gallery.add(batch, found, t, b, first_bin=first_bin)
+        num_batches += 1
+        if progress is not None and progress.is_due:
+            memory = carried.memory
+            progress.write(
+                {
+                    "num_batches": num_batches,
+                    "memory": None if memory is None else [part.cpu() for part in memory],
+                    "recordings": by_recording.state(),
+                    "frames": results.state(),
+                    "gallery": gallery.state(),
+                    "broken": {**progress.broken, **broken()},
+                }
+            )
     recordings = by_recording.recordings()
     return Evaluation(
         scores=score_recordings(

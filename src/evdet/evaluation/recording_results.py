@@ -1,6 +1,7 @@
 """Batches and their detections -> ground truth and detections of each recording."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +10,7 @@ from evdet.boxes import BOX_DTYPE, to_box_events
 from evdet.data import Batch
 from evdet.evaluation.detecting import Found
 from evdet.evaluation.played_recordings import PlayedRecording, select_truth
+from evdet.evaluation.progress import from_bytes, to_bytes
 from evdet.events import SensorSize
 from evdet.metrics import Protocol, ScoredRecording
 from evdet.shapes import BoxEvents
@@ -80,6 +82,36 @@ class RecordingResults:
     def recordings(self) -> list[ScoredRecording]:
         """The recordings, in the order of the loader."""
         return [self._finish(index) for index in sorted(self._parts)]
+
+    def state(self) -> dict[str, Any]:
+        """What was added, as plain values and tensors."""
+        return {
+            "delta_t": self._delta_t,
+            "frame_size": list(self._frame_size),
+            "parts": {
+                index: {
+                    "name": part.name,
+                    "found": to_bytes(_join(part.found)),
+                    "has_class_scores": any("class_score" in (f.dtype.names or ())
+                                            for f in part.found),
+                    "truth": to_bytes(_join(part.truth)),
+                    "annotated_bins": list(part.annotated_bins),
+                }
+                for index, part in self._parts.items()
+            },
+        }  # fmt: skip
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self._delta_t = state["delta_t"]
+        self._frame_size = SensorSize(*state["frame_size"])
+        self._parts = {}
+        for index, saved in state["parts"].items():
+            part = self._parts[index] = _Part(saved["name"])
+            dtype = _CLASS_SCORE_DTYPE if saved["has_class_scores"] else BOX_DTYPE
+            part.found = [from_bytes(saved["found"], dtype)]
+            part.truth = [from_bytes(saved["truth"], BOX_DTYPE)]
+            part.annotated_bins = list(saved["annotated_bins"])
 
     def _finish(self, index: int) -> ScoredRecording:
         part = self._parts[index]

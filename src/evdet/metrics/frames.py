@@ -4,7 +4,7 @@ The caller adds annotated frames only. A frame annotated as empty has a truth of
 false alarms on it count.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float32
@@ -68,6 +68,24 @@ class FrameResults:
             rows.astype(np.float32),
             np.column_stack([found[name] for name in _COLUMNS]).astype(np.float32),
         )
+
+    def state(self) -> dict[FrameKey, list[list[list[float]]]]:
+        """What was added, as plain values: truth and detections of each frame."""
+        return {key: [rows.tolist() for rows in both] for key, both in self._rows.items()}
+
+    def restore(self, state: Mapping[FrameKey, Sequence[Sequence[Sequence[float]]]]) -> None:
+        """Continue from what `state` gave.
+
+        Args:
+            state: truth and detections of each frame; float32 values are exact in it.
+        """
+        self._rows = {
+            key: (
+                np.array(truth, np.float32).reshape(-1, 5),
+                np.array(found, np.float32).reshape(-1, 6),
+            )
+            for key, (truth, found) in state.items()
+        }
 
     @property
     def keys(self) -> list[FrameKey]:

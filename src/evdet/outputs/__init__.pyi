@@ -12,6 +12,7 @@ from .opening import (
     OUTPUT_SUFFIXES as OUTPUT_SUFFIXES,
     OutputError as OutputError,
     Outputs as Outputs,
+    check_output_libraries as check_output_libraries,
     check_outputs as check_outputs,
     open_outputs as open_outputs,
 )

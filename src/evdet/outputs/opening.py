@@ -8,7 +8,7 @@ outputs.write(found)
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +33,14 @@ from evdet.processes import only_writer
 from evdet.shapes import Picture
 from evdet.sources import FrameStream
 
-__all__ = ["OUTPUT_SUFFIXES", "OutputError", "Outputs", "check_outputs", "open_outputs"]
+__all__ = [
+    "OUTPUT_SUFFIXES",
+    "OutputError",
+    "Outputs",
+    "check_output_libraries",
+    "check_outputs",
+    "open_outputs",
+]
 
 _VIDEO_SUFFIX, _RERUN_SUFFIX = ".mp4", ".rrd"
 OUTPUT_SUFFIXES = (_VIDEO_SUFFIX, *BOX_SUFFIXES, _RERUN_SUFFIX)
@@ -109,7 +116,18 @@ def check_outputs(paths: Sequence[Path], sources: Sequence[Path]) -> None:
         if not path.absolute().parent.is_dir():
             raise ValueError(f"cannot write {path}: the folder {path.parent} does not exist")
     prepare_files(paths, read=sources)
-    suffixes = {path.suffix.lower() for path in paths}
+    check_output_libraries([path.suffix.lower() for path in paths])
+
+
+def check_output_libraries(suffixes: Collection[str]) -> None:
+    """Check that the libraries of outputs are installed.
+
+    Args:
+        suffixes: the endings of the outputs, in small letters.
+
+    Raises:
+        VideoUnavailableError, RerunUnavailableError: a library is missing.
+    """
     if _VIDEO_SUFFIX in suffixes:
         check_video_available()
     if _RERUN_SUFFIX in suffixes:

@@ -14,6 +14,7 @@ from .live import (
 )
 from .noise_removal import NoiseRemoval as NoiseRemoval, find_hot_mask as find_hot_mask
 from .opening import (
+    IMAGE_SUFFIXES as IMAGE_SUFFIXES,
     is_pictures as is_pictures,
     is_video as is_video,
     open_frames as open_frames,

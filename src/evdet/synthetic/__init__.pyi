@@ -7,6 +7,7 @@ from .moving_mnist import MovingMNIST as MovingMNIST, make_moving_mnist as make_
 from .simulated_folder import (
     SimulationPlan as SimulationPlan,
     check_free as check_free,
+    is_simulated as is_simulated,
     share_out as share_out,
     write_simulated_folder as write_simulated_folder,
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from evdet.atomic_file import remove_leftovers, replacing_folder, write_text
+from evdet.atomic_file import continued_folder, remove_leftovers, write_text
 from evdet.events import Events, SensorSize
 from evdet.events.dat import write_dat
 from evdet.events.hdf5 import write_dsec
@@ -23,6 +24,7 @@ from evdet.events.raw import write_evt3
 from evdet.events.simulation import SensorModel
 from evdet.labels import LABEL_MAP_FILE, write_boxes_npy
 from evdet.processes import children_without_signals, leave_signals_to_parent, only_writer
+from evdet.structured_text import parse_yaml
 from evdet.synthetic.mnist import SPLITS
 from evdet.synthetic.nmnist import draw_nmnist_scene, find_digits, play_nmnist_scene
 from evdet.synthetic.scenes import (
@@ -38,6 +40,7 @@ __all__ = [
     "SIMULATION_FILE",
     "SimulationPlan",
     "check_free",
+    "is_simulated",
     "share_out",
     "write_simulated_folder",
 ]
@@ -127,17 +130,25 @@ def write_simulated_folder(
     *,
     workers: int = 1,
     on_recording: Callable[[str], None] = lambda name: None,
-) -> None:
-    """Make a data set folder. It is written to a hidden folder, which is renamed when complete.
+) -> int:
+    """Make a data set folder, or continue one that was stopped.
+
+    It is written to a hidden folder, `.NAME.unfinished`, which is renamed when complete. A second
+    call with the same plan makes the recordings that are missing there: each is a function of the
+    plan and its number, so that the folder is that of a call that was never stopped.
 
     Args:
         out: the folder to make; it may exist, but must be empty.
         plan: the data set to make.
         workers: processes that make recordings; the result does not depend on them.
-        on_recording: called with the name of each finished recording.
+        on_recording: called with the name of each finished recording, earlier ones included.
+
+    Returns:
+        How many recordings were there from an earlier call.
 
     Raises:
-        ValueError: the folder is not empty, or `workers` is not positive.
+        ValueError: the folder is not empty, was begun with another plan, or `workers` is not
+            positive.
         RecordingError: a recording of a digit cannot be read.
         BusyError: another process makes the same folder.
         ChildProcessError: one of several workers died.
@@ -151,7 +162,16 @@ def write_simulated_folder(
     with only_writer(out.parent / f".{out.name}.lock", busy=busy):
         check_free(out)
         remove_leftovers([out])
-        _fill(out, plan, jobs, workers, on_recording)
+        return _fill(out, plan, jobs, workers, on_recording)
+
+
+def is_simulated(out: Path, plan: SimulationPlan) -> bool:
+    """Whether a folder is the complete data set of a plan, as `write_simulated_folder` made it."""
+    return _plan_in(out) == parse_yaml(_describe(plan)) and all(
+        _is_made(plan, out, split, index)
+        for split in SPLITS
+        for index in range(getattr(plan, split))
+    )
 
 
 def _fill(
@@ -160,15 +180,79 @@ def _fill(
     jobs: list[tuple[str, int]],
     workers: int,
     on_recording: Callable[[str], None],
-) -> None:
-    with replacing_folder(out) as part:
+) -> int:
+    with continued_folder(out) as part:
+        _check_plan(out, part, plan)
+        write_text(part / SIMULATION_FILE, _describe(plan))
         for split in SPLITS:
-            (part / split).mkdir()
-        for name in _run(partial(_write_recording, plan, part), jobs, workers):
-            on_recording(name)
+            (part / split).mkdir(exist_ok=True)
+        remove_leftovers([], folders=[part / split for split in SPLITS])
+        made = [job for job in jobs if _is_made(plan, part, *job)]
+        for split, index in made:
+            on_recording(_name(plan, split, index))
+        try:
+            missing = [job for job in jobs if job not in set(made)]
+            for name in _run(partial(_write_recording, plan, part), missing, workers):
+                on_recording(name)
+        except BaseException:
+            # Without a recording there is nothing to continue.
+            if not any(_is_made(plan, part, *job) for job in jobs):
+                shutil.rmtree(part, ignore_errors=True)
+            raise
         names = dict(enumerate(classes_of(plan.scenes.kind)))
         write_text(part / LABEL_MAP_FILE, json.dumps(names, indent=1) + "\n")
-        write_text(part / SIMULATION_FILE, _describe(plan))
+    return len(made)
+
+
+def _check_plan(out: Path, part: Path, plan: SimulationPlan) -> None:
+    """Refuse to continue what was begun with another plan; without recordings it is removed."""
+    begun, wanted = _plan_in(part), parse_yaml(_describe(plan))
+    if begun == wanted:
+        return
+    if not any(part.rglob("*_bbox.npy")):
+        for entry in part.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        return
+    others = "; ".join(
+        f"{name} {_flat(begun).get(name)}, now {value}"
+        for name, value in _flat(wanted).items()
+        if _flat(begun).get(name) != value
+    )
+    raise ValueError(
+        f"{out} was begun with other settings: {others}. Repeat the command with those settings to "
+        f"continue it, or remove {part} to begin anew"
+    )
+
+
+def _flat(content: dict[str, Any]) -> dict[str, Any]:
+    """Names and values, those of groups included."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _plan_in(folder: Path) -> dict[str, Any]:
+    """The plan that a folder states; empty where it states none."""
+    try:
+        content = parse_yaml((folder / SIMULATION_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _name(plan: SimulationPlan, split: str, index: int) -> str:
+    return f"{plan.scenes.kind}_{split}_{index:04d}"
+
+
+def _is_made(plan: SimulationPlan, folder: Path, split: str, index: int) -> bool:
+    """Whether a recording and its boxes are complete: files are named when they are."""
+    stem = folder / split / _name(plan, split, index)
+    endings = (FORMATS[plan.file_format], "_bbox.npy")
+    return all(stem.with_name(stem.name + ending).is_file() for ending in endings)
 
 
 def _run(
@@ -196,7 +280,7 @@ def _run(
                 'script of your own needs `if __name__ == "__main__":` around its code.'
             ) from error
         except BaseException:
-            # Their files are removed, so that no worker may write on.
+            # The folder may be removed, or continued, so that no worker may write on.
             for child in set(active_children()) - others:
                 child.terminate()
             pool.shutdown(cancel_futures=True)
@@ -205,7 +289,7 @@ def _run(
 
 def _write_recording(plan: SimulationPlan, folder: Path, job: tuple[str, int]) -> str:
     split, index = job
-    name = f"{plan.scenes.kind}_{split}_{index:04d}"
+    name = _name(plan, split, index)
     boxes: list[np.ndarray] = []
 
     def blocks() -> Iterator[Events]:

@@ -1,5 +1,3 @@
-from .command import (
-    DetectOptions as DetectOptions,
-    UnfinishedError as UnfinishedError,
-    detect as detect,
-)
+from .command import detect as detect
+from .one_source import UnfinishedError as UnfinishedError
+from .options import DetectOptions as DetectOptions

@@ -12,12 +12,14 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import read_options
-from evdet.cli.evaluate.playing import open_played, played_at, with_progress
+from evdet.cli.evaluate.playing import open_played, played_at, progress_of, with_progress
+from evdet.cli.many import digest_of, settings_of
 from evdet.cli.options import (
     Flag,
     ProtocolName,
     ReadingOptions,
     ThreadCount,
+    TrackingOptions,
     asked_size,
     check_at_least,
     check_result_folder,
@@ -34,14 +36,15 @@ from evdet.cli.score import (
     describe_tracks,
     measure_rates,
 )
-from evdet.cli.tracker_options import TrackingOptions
-from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
-from evdet.data import open_folder
-from evdet.detectors import use_threads
+from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig, config_to_yaml
+from evdet.data import MixedLoader, StreamLoader, open_folder
+from evdet.detectors import checkpoint_file, use_threads
 from evdet.evaluation import (
     DataStatistics,
     EvaluatedDetector,
     Evaluation,
+    EvaluationProgress,
+    PlayedRecording,
     RateScore,
     describe_folder,
     describe_truth,
@@ -53,6 +56,7 @@ from evdet.evaluation import (
 )
 from evdet.labels import describe_counts
 from evdet.metrics import Protocol, get_protocol
+from evdet.models import device_of
 from evdet.outputs import check_folder_apart, dataset_files, prepare_files, run_files
 from evdet.processes import only_writer
 from evdet.runs import RunFolder
@@ -148,18 +152,9 @@ def _evaluate_into(
         protocol = dataclasses.replace(protocol, start_before_label=None)
         deviations.append("recordings played from their first event")
     loader, played, unplayed = open_played(config, options.split, protocol)
-    evaluation = score(
-        evaluated.detector,
-        with_progress(loader, config, options.frames),
-        config.class_names,
-        show_frame=loader.get_vis_func(),
-        thresholds=thresholds,
-        protocol=protocol,
-        played=played,
-        detector_classes=evaluated.class_names,
-        counts_events=options.count_events,
-        reset_every=options.reset_every,
-        deviations=deviations,
+    progress = progress_of(run, loader, played, _settings_of(options, evaluated, config))
+    evaluation = _score(
+        options, evaluated, config, protocol, loader, played, progress, deviations=deviations
     )
     check_has_truth(evaluation.scores, f"{options.split} of {config.dataset_path}")
     bin_time = evaluation.delta_t or config.delta_t
@@ -197,7 +192,7 @@ def _evaluate_into(
         "thresholds": dataclasses.asdict(thresholds),
         "num_parameters": evaluated.num_parameters,
         "notes": notes,
-        "broken": loader.broken,
+        "broken": {**({} if progress is None else progress.broken), **loader.broken},
         **scores,
         "curves": further.curves,
         "tracks": further.tracks,
@@ -205,6 +200,8 @@ def _evaluate_into(
         "data": _statistics(config, evaluation, options.split).as_dict(),
     }
     keep_evaluation(run, evaluation, numbers)
+    if progress is not None:
+        progress.remove()
     if options.json is not None:
         asked = {name: numbers[name] for name in ("tracks", "rates")}
         write_text(options.json, json.dumps({**scores, **asked}, indent=1) + "\n")
@@ -214,6 +211,49 @@ def _evaluate_into(
     if rates:
         print(describe_rates(rates, evaluated))
     print("\n".join([*notes, f"scores and pictures: {run.evaluation}"]))
+
+
+def _score(
+    options: EvaluateOptions,
+    evaluated: EvaluatedDetector,
+    config: DetectionConfig,
+    protocol: Protocol,
+    loader: StreamLoader | MixedLoader,
+    played: list[PlayedRecording] | None,
+    progress: EvaluationProgress | None,
+    *,
+    deviations: list[str],
+) -> Evaluation:
+    """Detect in all recordings, or in the rest of them."""
+    first = 0 if progress is None else progress.num_batches
+    return score(
+        evaluated.detector,
+        with_progress(loader, config, options.frames, first=first),
+        config.class_names,
+        show_frame=loader.get_vis_func(),
+        thresholds=config.thresholds,
+        protocol=protocol,
+        played=played,
+        detector_classes=evaluated.class_names,
+        counts_events=options.count_events,
+        reset_every=options.reset_every,
+        deviations=deviations,
+        progress=progress,
+        broken=lambda: loader.broken,
+    )
+
+
+def _settings_of(
+    options: EvaluateOptions, evaluated: EvaluatedDetector, config: DetectionConfig
+) -> dict[str, str]:
+    """What decides what is found: an evaluation with other settings is not continued."""
+    file = checkpoint_file(evaluated.path)
+    return {
+        "checkpoint": digest_of(file),
+        "config": config_to_yaml(config),
+        "device": str(device_of(evaluated.detector)),
+        **settings_of(options, but=("checkpoint", "json", "output_dir", "threads", "rates")),
+    }
 
 
 def _score_rates(

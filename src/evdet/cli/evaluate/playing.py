@@ -1,8 +1,9 @@
 """The recordings of an evaluation, in batches: from where a protocol starts, at any frame rate."""
 
 import itertools
+import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,28 @@ from tqdm import tqdm
 
 from evdet.build import build_loader, read_options
 from evdet.config import TOY_PROBLEM, DetectionConfig
-from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
-from evdet.evaluation import PlayedAt, PlayedRecording, begin_before_labels, to_played
+from evdet.data import (
+    Batch,
+    MixedLoader,
+    SequentialClips,
+    StreamLoader,
+    labels_beside,
+    open_folder,
+)
+from evdet.evaluation import (
+    EvaluationProgress,
+    PlayedAt,
+    PlayedRecording,
+    begin_before_labels,
+    fingerprint,
+    to_played,
+)
 from evdet.metrics import Protocol
+from evdet.runs import RunFolder
 
-__all__ = ["open_played", "played_at", "with_progress"]
+__all__ = ["open_played", "played_at", "progress_of", "with_progress"]
+
+_log = logging.getLogger(__name__)
 
 
 def open_played(
@@ -61,17 +79,44 @@ class _FirstBatches:
         return itertools.islice(self.loader, self.num_batches)
 
 
+def progress_of(
+    run: RunFolder,
+    loader: StreamLoader | MixedLoader,
+    played: list[PlayedRecording] | None,
+    settings: Mapping[str, str],
+) -> EvaluationProgress | None:
+    """What an evaluation that was stopped has found; None where frames are drawn on the fly."""
+    if not isinstance(loader, StreamLoader) or played is None:
+        return None
+    files = [file for one in played for file in (one.path, *labels_beside(one.path))]
+    both = {**settings, "recordings": fingerprint(files)}
+    progress = EvaluationProgress(run.evaluation_progress, both)
+    if progress.num_batches:
+        _log.info(
+            "continuing an evaluation that was stopped after %d of %d batches",
+            progress.num_batches,
+            len(loader),
+        )
+    return progress
+
+
 def with_progress(
-    loader: StreamLoader | MixedLoader, config: DetectionConfig, frames: int | None
+    loader: StreamLoader | MixedLoader,
+    config: DetectionConfig,
+    frames: int | None,
+    *,
+    first: int = 0,
 ) -> Iterable[Batch]:
-    """The batches that are evaluated, with a progress bar."""
+    """The batches that are evaluated, from one on, with a progress bar."""
     num_batches = len(loader)
     if config.dataset_path != TOY_PROBLEM and frames is not None:
         num_batches = _batches_of(loader, config, frames)
-    batches = _FirstBatches(loader, num_batches)
+    if isinstance(loader, StreamLoader) and first:
+        loader.set_position(loader.epoch, first)
+    batches = _FirstBatches(loader, max(0, num_batches - first))
     # Not an iterator: a type checker may consume a batch of it.
     shown: Iterable[Batch] = tqdm(
-        batches, desc="Evaluating", unit="batch", total=num_batches, leave=False
+        batches, desc="Evaluating", unit="batch", total=num_batches, initial=first, leave=False
     )
     return shown
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from evdet.cli.terminal.standard_output import Nowhere, errors_of_output
+
 __all__ = ["escape_controls", "escaped_output", "unescaped_output"]
 
 # All of Unicode's controls but the tabulator and the ends of lines, and what reverses or breaks a
@@ -49,6 +51,7 @@ def escaped_output() -> Iterator[None]:
 def unescaped_output() -> Iterator[None]:
     """Print as it is meanwhile: for a library that colours its own words on a terminal."""
     with (
+        errors_of_output(),
         contextlib.redirect_stdout(_original(sys.stdout)),
         contextlib.redirect_stderr(_original(sys.stderr)),
     ):
@@ -68,14 +71,20 @@ class _Escaping:
     """A stream of text that escapes what is written to it, and is otherwise the given one."""
 
     def __init__(self, stream: Any) -> None:  # whatever `sys.stdout` is
-        self.stream = _original(stream)
+        self.stream = Nowhere() if stream is None else _original(stream)
 
     def write(self, text: str) -> int:
         """Write a text; returns its length, as streams do."""
         start = _OF_PROGRESS_BAR.match(text)
         kept = start[0] if start else ""
-        self.stream.write(kept + escape_controls(text[len(kept) :]))
+        with errors_of_output():
+            self.stream.write(kept + escape_controls(text[len(kept) :]))
         return len(text)
+
+    def flush(self) -> None:
+        """Write out what was kept back."""
+        with errors_of_output():
+            self.stream.flush()
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Write several texts."""

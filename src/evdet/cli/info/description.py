@@ -1,24 +1,20 @@
-"""`evdet info`: a recording -> its numbers, and a small picture of its event rate."""
+"""A recording -> its numbers in lines, and a small picture of its event rate."""
 
-import re
 import shutil
-from collections.abc import Container
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import tyro
-from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
-from evdet.cli.options import ReadingOptions, check_writable, counted, default, required
+from evdet.cli.many import OpenBar
 from evdet.events import (
     LONG_GAP,
     PEAK_WINDOW,
     HotPixels,
     RateOverTime,
+    ReadOptions,
     Recording,
     RecordingError,
     RecordingSummary,
@@ -26,14 +22,11 @@ from evdet.events import (
     StreamChoiceError,
     Triggers,
     open_recording,
-    parse_size,
     pick_hot_pixels,
     summarize,
 )
-from evdet.outputs import prepare_files, recording_files
-from evdet.samples import find_recording
 
-__all__ = ["InfoOptions", "describe_recording", "draw_rate", "info"]
+__all__ = ["describe_recording", "draw_rate", "print_streams"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ROWS = 3
@@ -44,44 +37,55 @@ _LARGE_FILE = 100_000_000
 _DATES = (10**15, 4 * 10**15)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InfoOptions:
-    """Summarize event recordings: format, sensor, times, rates, faults."""
+def print_streams(
+    path: Path,
+    *,
+    size: SensorSize | None,
+    reading: ReadOptions,
+    png: Path | None,
+    taken: frozenset[Path],
+    open_bar: OpenBar,
+) -> list[str]:
+    """Print the numbers of a recording: of the chosen stream, or of each one.
 
-    files: Annotated[tuple[Path, ...], tyro.conf.Positional, required("FILE ...")]
-    """Event recordings of any format; sample and sample-nmnist are bundled with evdet."""
-    png: Annotated[Path | None, default("none", "FILE")] = None
-    """PNG file: event rate and events per pixel, hot pixels circled; one per recording."""
-    sensor_size: Annotated[str | None, default("as stated in the file", "WxH")] = None
-    """Sensor width and height in pixels, such as 346x260."""
-    reading: tyro.conf.OmitArgPrefixes[ReadingOptions] = field(default_factory=ReadingOptions)
-    """How to read the recording."""
+    Args:
+        path: the recording.
+        size: the sensor's size, where the file states none.
+        reading: how to read it.
+        png: the file of a picture; of several streams x-0.png, x-1.png, ...
+        taken: files of the pictures of other recordings.
+        open_bar: opens a progress bar.
 
-
-def info(options: InfoOptions) -> None:
-    """Describe each recording; one that cannot be read does not stop the others.
-
-    Raises:
-        RecordingError: a recording could not be read, or not to its end.
+    Returns:
+        What is wrong with each stream.
     """
-    if not options.files:
-        raise ValueError("no recording given: evdet info FILE ...")
-    options = replace(options, files=tuple(find_recording(path) for path in options.files))
-    pictures = _check_pictures(options)
-    stated = options.sensor_size
-    size = None if stated is None else parse_size(stated, name="--sensor-size")
-    broken = []
-    for path in options.files:
-        print(path)
-        problems = _describe_streams(options, path, size, pictures)
-        print("".join(_line("problem", problem) + "\n" for problem in problems), end="")
-        if problems:
-            broken.append(str(path))
-    if broken:
-        raise RecordingError(
-            f"{len(broken)} of {counted(len(options.files), 'recording')} not read to the end: "
-            f"{', '.join(broken)} (problems are listed above)"
-        )
+    try:
+        problem = _describe(open_recording(path, size=size, options=reading), png, open_bar)
+    except StreamChoiceError as error:
+        if reading.stream is not None or not error.streams:
+            return [str(error)]
+        problems = []
+        for number, stream in enumerate(error.streams):
+            print(_line("stream", f"{stream} ({number + 1} of {len(error.streams)})"))
+            own = None if png is None else png.with_stem(f"{png.stem}-{number}")
+            if own is not None and own in taken:
+                raise ValueError(
+                    f"cannot write {own}: two recordings would write it; describe them one by one"
+                ) from None
+            problems += print_streams(
+                path,
+                size=size,
+                reading=replace(reading, stream=stream),
+                png=own,
+                taken=frozenset(),
+                open_bar=open_bar,
+            )
+        print(_line("streams", "every other command reads one of them: --stream "
+                    f"{' or --stream '.join(error.streams)}"))  # fmt: skip
+        return problems
+    except RecordingError as error:
+        problem = str(error)
+    return [] if problem is None else [problem]
 
 
 def describe_recording(
@@ -144,58 +148,10 @@ def draw_rate(rate: RateOverTime, *, columns: int, rows: int = _ROWS) -> list[st
     ]
 
 
-def _check_pictures(options: InfoOptions) -> list[Path | None]:
-    """Refuse pictures that would replace a recording, or each other; returns their files."""
-    pictures = [_picture_path(options, path) for path in options.files]
-    for picture in pictures:
-        check_writable(picture, suffixes=(".png",))
-    read = [file for path in options.files for file in recording_files(path)]
-    # Of a recording with several streams; how many it has is known when it is open.
-    numbered = {file for picture in pictures if picture for file in _numbered_beside(picture)}
-    prepare_files(pictures, derived=sorted(numbered - set(pictures)), read=read)
-    return pictures
-
-
-def _numbered_beside(picture: Path) -> list[Path]:
-    """The existing files x-0.png, x-1.png, ... beside x.png."""
-    name = re.compile(rf"{re.escape(picture.stem)}-\d+{re.escape(picture.suffix)}")
-    return [path for path in picture.parent.iterdir() if name.fullmatch(path.name)]
-
-
-def _describe_streams(
-    options: InfoOptions, path: Path, size: SensorSize | None, pictures: Container[Path | None] = ()
-) -> list[str]:
-    """Print the numbers of the chosen stream, or of each one, and return the problems."""
-    reading = options.reading.options()
-    png = _picture_path(options, path)
-    try:
-        problem = _describe(open_recording(path, size=size, options=reading), png)
-    except StreamChoiceError as error:
-        if reading.stream is not None or not error.streams:
-            return [str(error)]
-        problems = []
-        for number, stream in enumerate(error.streams):
-            print(_line("stream", f"{stream} ({number + 1} of {len(error.streams)})"))
-            chosen = replace(options, reading=replace(options.reading, stream=stream))
-            own = None if png is None else png.with_stem(f"{png.stem}-{number}")
-            if own is not None and own in pictures:
-                raise ValueError(
-                    f"cannot write {own}: two recordings would write it; describe them one by one"
-                ) from None
-            chosen = replace(chosen, png=own, files=(path,))
-            problems += _describe_streams(chosen, path, size)
-        print(_line("streams", "every other command reads one of them: --stream "
-                    f"{' or --stream '.join(error.streams)}"))  # fmt: skip
-        return problems
-    except RecordingError as error:
-        problem = str(error)
-    return [] if problem is None else [problem]
-
-
-def _describe(recording: Recording, png: Path | None) -> str | None:
+def _describe(recording: Recording, png: Path | None, open_bar: OpenBar) -> str | None:
     """Print the numbers of a recording, and return its problem."""
     is_small = recording.num_bytes < _LARGE_FILE
-    with tqdm(
+    with open_bar(
         desc="Reading", unit=" events", unit_scale=True, leave=False, disable=is_small
     ) as bar:
         summary = summarize(recording, progress=bar.update)
@@ -213,12 +169,6 @@ def _describe(recording: Recording, png: Path | None) -> str | None:
         write_bytes(png, plot_recording(recording.path.name, summary, hot_pixels))
         print(_line("picture", str(png)))
     return summary.problem
-
-
-def _picture_path(options: InfoOptions, path: Path) -> Path | None:
-    if options.png is None or len(options.files) == 1:
-        return options.png
-    return options.png.with_stem(f"{options.png.stem}-{path.name}")
 
 
 def _line(name: str, value: str) -> str:

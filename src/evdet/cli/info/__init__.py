@@ -1,0 +1,5 @@
+"""`evdet info`: recordings -> their numbers; their pictures."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

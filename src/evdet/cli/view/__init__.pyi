@@ -1,0 +1,2 @@
+from .command import view as view
+from .options import ViewOptions as ViewOptions
