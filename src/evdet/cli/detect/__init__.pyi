@@ -3,3 +3,4 @@ from .command import (
     UnfinishedError as UnfinishedError,
     detect as detect,
 )
+from .record import RecordOptions as RecordOptions, record as record

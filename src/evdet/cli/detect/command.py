@@ -32,6 +32,7 @@ from evdet.outputs import (
     Outputs,
     check_outputs,
     open_outputs,
+    prepare_files,
     recording_files,
     run_files,
 )
@@ -55,8 +56,8 @@ class DetectOptions:
     """Detect and track objects, and write their boxes and a video."""
 
     source: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="SOURCE")]]
-    """Event recording, video, folder of images, - (standard input), or bundled: sample,
-    sample-nmnist."""
+    """Event recording, video, folder of images, - (standard input), camera, tcp://HOST:PORT,
+    webcam (0), rtsp://..., or bundled: sample, sample-nmnist."""
     checkpoint: Path = Path("events-digits")
     """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()
@@ -97,6 +98,8 @@ class DetectOptions:
     """Live: waiting time bins above which all but the newest are skipped; 0 skips none."""
     max_age: Annotated[str | None, default("no bound", "DURATION")] = None
     """Live: bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
+    record: Annotated[Path | None, default("none", "FILE")] = None
+    """Live: RAW file to which the events are recorded meanwhile, also those that are skipped."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
     threads: ThreadCount = 0
@@ -119,6 +122,7 @@ def detect(options: DetectOptions) -> None:
         max_disorder=options.max_disorder,
         max_backlog=options.max_backlog,
         max_age=parse_max_age(options.max_age),
+        record=options.record,
     )
     chosen = choose_source(options.source, live=live, start=options.start, delta_t=options.delta_t)
     is_read = [options.checkpoint, *run_files(options.checkpoint), *recording_files(chosen.path)]
@@ -127,6 +131,7 @@ def detect(options: DetectOptions) -> None:
     if options.label_map is not None:
         is_read.append(Path(options.label_map))
     check_outputs(options.output, is_read)
+    prepare_files([options.record], read=is_read)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
     detector = open_detector(options.checkpoint, device=options.device, num_threads=options.threads)
@@ -255,9 +260,10 @@ def _conclude(
     """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
     is_signal = isinstance(problem, (KeyboardInterrupt, EndedError))
+    is_live = num_skipped is not None
     if problem is None and not summary.num_frames:
         raise UnfinishedError(
-            f"{options.source} has nothing to detect in: no events, and no pictures, in the "
+            f"{stream.name if is_live else options.source} has nothing to detect in: no events, and no pictures, in the "
             "interval that is read"
         )
     if problem is not None and not is_signal and not summary.num_frames:
@@ -266,6 +272,11 @@ def _conclude(
     score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
     if not summary.num_boxes and score_thresh:
         print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
+    num_overflows = getattr(stream, "num_overflows", 0)
+    if num_overflows:
+        print(f"events were lost {counted(num_overflows, 'time')}: the driver's buffer was full")
+    if options.record is not None and options.record.exists():
+        print(f"recorded: {options.record}")
     written = [str(path) for path in outputs.written]
     if written:
         print(f"written: {', '.join(written)}")
