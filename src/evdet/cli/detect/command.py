@@ -260,11 +260,12 @@ def _conclude(
     """Print the summary, the written files, and the problem."""
     num_skipped = getattr(stream, "num_skipped", None)
     is_signal = isinstance(problem, (KeyboardInterrupt, EndedError))
-    is_live = num_skipped is not None
     if problem is None and not summary.num_frames:
+        # An address may hold a password.
+        shown = stream.name if "://" in options.source else options.source
         raise UnfinishedError(
-            f"{stream.name if is_live else options.source} has nothing to detect in: no events, and no pictures, in the "
-            "interval that is read"
+            f"{shown} has nothing to detect in: no events, and no pictures, in the interval that "
+            "is read"
         )
     if problem is not None and not is_signal and not summary.num_frames:
         raise problem

@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from datetime import datetime
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -121,8 +121,6 @@ class _Packets:
         while not self._is_stopped.is_set():
             try:
                 status, packet = next(self._device)
-            except StopIteration:
-                return None
             except (RuntimeError, OSError) as error:
                 raise RecordingError(
                     f"{self.camera} does not send any more: {_reason(error)} (was it unplugged?)"
@@ -144,7 +142,7 @@ class _Packets:
     def close(self) -> None:
         self._device.close()
 
-    def _count(self, overflows: Sequence[int] | None) -> None:
+    def _count(self, overflows: Sized | None) -> None:
         """Count the places before which packets were lost."""
         if overflows is None or not len(overflows):
             return
@@ -153,9 +151,9 @@ class _Packets:
         if now - self._last_log >= _LOG_PERIOD:
             self._last_log = now
             _log.warning(
-                "%s: events were lost, because the buffer of the driver was full (%d times so "
-                "far). This computer is too slow for what the camera sends: use biases that give "
-                "fewer events, or a quieter scene",
+                "%s: the buffer of the driver was full, and events were lost (gaps so far: %d). "
+                "This computer is too slow for what the camera sends: use biases that give fewer "
+                "events, or a quieter scene",
                 self.camera, self.num_overflows,
             )  # fmt: skip
 

@@ -53,13 +53,7 @@ class LiveDecoder:
     @property
     def is_raw_file(self) -> bool:
         """Whether the bytes are those of a RAW file that states the sensor's size as it is."""
-        found = self._format
-        return (
-            found is not None
-            and found.format.startswith("EVT")
-            and found.num_header_bytes > 0
-            and self._asked_size in (None, found.size)
-        )
+        return self._format is not None and self._format.is_raw_file
 
     @property
     def size(self) -> SensorSize | None:
