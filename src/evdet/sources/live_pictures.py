@@ -1,5 +1,6 @@
 """open_live_pictures: a webcam or network camera -> frames, the newest picture each time."""
 
+import errno
 import logging
 import sys
 import threading
@@ -26,7 +27,9 @@ __all__ = ["LivePictures"]
 
 _log = logging.getLogger(__name__)
 
-_ERRORS = (av.FFmpegError, OSError, ValueError)
+_ERRORS = (av.FFmpegError, OSError)
+# How FFmpeg reports that the other side has closed a connection.
+_CLOSED = (errno.EIO, errno.ECONNRESET, errno.EPIPE)
 _SECOND = 1_000_000
 _TIMEOUT = 10.0  # seconds without an answer, and without a picture
 _USUAL_DELTA_T = 40_000  # 25 pictures/s, where a camera does not state its rate
@@ -37,11 +40,7 @@ _LOG_PERIOD = 10.0  # seconds between two warnings
 # Larger pictures are refused by the decoder.
 _MAX_PIXELS = 1 << 26
 # RTSP over TCP where the camera has it, since lost UDP packets damage pictures.
-_OPTIONS = {
-    "max_pixels": str(_MAX_PIXELS),
-    "fflags": "nobuffer",
-    "rtsp_flags": "prefer_tcp",
-}
+_OPTIONS = {"max_pixels": str(_MAX_PIXELS), "rtsp_flags": "prefer_tcp"}
 
 
 class LivePictures(LaidOut):
@@ -173,8 +172,11 @@ class LivePictures(LaidOut):
                 if self._is_stopped:
                     break
         except _ERRORS as error:
-            with self._changed:
-                self._problem = _ended(self._camera, error)
+            if self._camera.format is None and error.errno in _CLOSED:
+                _log.warning("%s ended the connection", self._camera.name)
+            else:
+                with self._changed:
+                    self._problem = _ended(self._camera, error)
         finally:
             self._container.close()
             with self._changed:
@@ -238,17 +240,19 @@ def _open(camera: PictureCamera) -> tuple[InputContainer, Track]:
     address = camera.address
     if camera.format == "dshow":
         address = _name_on_windows(camera)
+    began = time.monotonic()
     options = _OPTIONS | ({"framerate": "30"} if camera.format == "avfoundation" else {})
     try:
         container = av.open(
             address, format=camera.format, options=options, timeout=(_TIMEOUT, _TIMEOUT)
         )
-    except av.ExitError:
-        raise RecordingError(
-            f"cannot open {camera.name}: no answer within {_TIMEOUT:g} s (is it on, and is the "
-            "address right?)"
-        ) from None
     except _ERRORS as error:
+        # RTSP reports the time limit as invalid data.
+        if isinstance(error, av.ExitError) or time.monotonic() - began >= _TIMEOUT:
+            raise RecordingError(
+                f"cannot open {camera.name}: no answer within {_TIMEOUT:g} s (is it on, and is "
+                "the address right?)"
+            ) from None
         raise RecordingError(
             f"cannot open {camera.name}: {_reason(error)} ({_hint(camera)})"
         ) from None

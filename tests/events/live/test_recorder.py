@@ -155,9 +155,7 @@ def test_times_of_the_network_are_kept_up_to_whole_seconds(tmp_path_factory, sta
     path = tmp_path_factory.mktemp("a") / "a.raw"
     events = events_at(start + np.cumsum(steps))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        source = Decoded(
-            *([one] for one in ()), events[:3], *([events[3:]] if len(events) > 3 else [])
-        )
+        source = Decoded(*(events[at : at + 3] for at in range(0, len(events), 3)))
         source.name = "tcp://a:1"
         monkeypatch.setattr(opening, "DvNetwork", lambda host, port: source)
         done = record("tcp://a:1", path)
