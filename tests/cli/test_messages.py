@@ -38,6 +38,11 @@ SILLY = {
         "drive.dat x.raw --background-filter -1", "drive.dat x.raw --size 64x48",
         "drive.dat x.raw --end 1", "drive.dat x.raw --remove-noise 5000",
     ],
+    "record": [
+        "", "camera", "camera x.mp4", "camera: x.raw", "tcp:// x.raw", "tcp://a:b x.raw",
+        "nowhere x.raw", "drive.dat x.raw", "0 x.raw", "camera no/x.raw", "camera notes.raw",
+        "camera x.raw --duration 0", "camera x.raw --follow", "camera x.raw --columns txyp",
+    ],
     "labels": [
         "", "nowhere.npy x.json", "boxes.npy x.xls", "boxes.npy x", "boxes.npy boxes.npy",
         "boxes.npy x.txt", "boxes.npy x --format yolo", "boxes.npy x.json --sensor-size big",
@@ -90,6 +95,8 @@ SILLY = {
         "- --max-age 80ms --follow", "drive.dat --follow --max-age 80ms --max-backlog 9",
         "drive.dat --idle-timeout 1", "- --follow", "drive.dat --checkpoint nowhere.ckpt",
         "drive.dat --checkpoint folder", "drive.dat --checkpoint some.ckpt",
+        "camera:", "tcp://", "tcp://a:99999", "camera --follow", "camera --record x.mp4", "0",
+        "rtsp://", "0 --max-delay 5", "drive.dat --record x.raw",
     ],
     "export": [
         "", "some.ckpt x.pt", "some.ckpt no/x.onnx", "some.ckpt x.onnx --time-bins 0",

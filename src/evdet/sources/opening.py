@@ -37,7 +37,10 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".p
 """Endings of image files."""
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif"),
-    *(".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp", ".3g2", ".asf", ".mxf", ".vob", ".y4m"),
+    # Streams of network cameras, and files of camcorders and action cameras.
+    *(".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".m2v"),
+    *(".mod", ".tod", ".lrv"),
 )
 """Endings of video files."""
 

@@ -29,6 +29,7 @@ from evdet.sources import (
     MAX_DELAY,
     FrameStream,
     LiveSource,
+    check_event_detector,
     check_picture_camera,
     is_picture_camera,
     is_pictures,
@@ -88,9 +89,7 @@ class LiveOptions:
                     f"{named(name)} is for live sources: a camera, standard input or --follow"
                 )
             if is_live and is_pictures and name != "max_age" and getattr(self, name) is not None:
-                raise ValueError(
-                    f"{named(name)} is for live sources of events, and not of pictures"
-                )
+                raise ValueError(f"{named(name)} is for live sources of events, not of pictures")
         if self.record is not None:
             check_raw_file(self.record, overwrite=False)
         if self.max_age is not None and self.max_backlog is not None:
@@ -233,6 +232,8 @@ def _open_live(
     idle, delay, backlog = live.idle_timeout, live.max_delay, live.max_backlog
     if chosen.path is None and chosen.camera is None and _input_is_a_file():
         backlog = 0
+    shown = chosen.camera or ("standard input" if chosen.path is None else str(chosen.path))
+    check_event_detector(f"{shown} is a live source of events", spec.preprocess)
     frame_time = _warm_up(detector, spec)
     merges = takes_durations(detector)
     if live.max_age is not None and not merges:
