@@ -149,14 +149,14 @@ class _EncodedBytes:
             self._unwritten += data  # until the format is known
         elif self._decoder.is_raw_file:
             data, self._unwritten = self._unwritten + data, b""
-            file.write_bytes(data, len(events))
+            file.add_bytes(data, len(events))
         elif self._decoder.size is None:
             raise RecordingError(
                 f"{self._name} does not state its sensor size: give it (size, --sensor-size)"
             )
         else:
             self._unwritten = b""
-            file.write_events(events, self._decoder.size)
+            file.add_events(events, self._decoder.size)
 
 
 class _DecodedEvents:
@@ -189,5 +189,5 @@ class _DecodedEvents:
             latest = int(events["t"].max())
             self.clock = latest if self.clock is None else max(self.clock, latest)
         if self._file is not None:
-            self._file.write_events(events, self.size)
+            self._file.add_events(events, self.size)
         return events

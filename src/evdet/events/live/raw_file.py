@@ -57,7 +57,7 @@ class RawFile:
         self._file: BinaryIO | None = None
         self._encoder: Evt3Encoder | None = None
 
-    def write_bytes(self, data: bytes, num_events: int) -> None:
+    def add_bytes(self, data: bytes, num_events: int) -> None:
         """Write the next bytes of a source that is a RAW file already, its header first.
 
         Args:
@@ -70,7 +70,7 @@ class RawFile:
         self._write(data)
         self.num_events += num_events
 
-    def write_events(self, events: Events, size: SensorSize) -> None:
+    def add_events(self, events: Events, size: SensorSize) -> None:
         """Write the next events as EVT3.
 
         Args:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.files import AS_STATED, ReadOptions
-from evdet.events.live.byte_sources import BinaryStream, Pipe
-from evdet.events.live.inputs import open_input
+from evdet.events.live.byte_sources import BinaryStream, ByteSource, Pipe
+from evdet.events.live.inputs import EventSource, LiveInput, open_input
 from evdet.events.live.opening import open_live_source
 from evdet.events.live.raw_file import RawFile, check_raw_file
 
@@ -84,42 +84,10 @@ def record(
     file = RawFile(path)
     received = open_input(opened, name=name, size=size, options=options, file=file)
     clock = _Clock(duration)
-    problem: list[str] = []
-    has_ended = threading.Event()
-
-    def read() -> None:
-        try:
-            is_last = False
-            while not (is_last or has_ended.is_set() or clock.has_passed()):
-                is_last = not received.wait()
-                if has_ended.is_set():
-                    return
-                events = received.take()
-                clock.tick(received.clock, int(events["t"].min()) if len(events) else None)
-                if progress is not None:
-                    progress(len(events))
-                if received.problem is not None:
-                    raise received.problem
-        except RecordingError as error:
-            problem.append(str(error))
-        except Exception as error:
-            problem.append(f"cannot read {name} any further: {error!r}")
-        finally:
-            has_ended.set()
-            opened.close()
-
-    thread = threading.Thread(target=read, name=f"record {name}", daemon=True)
-    thread.start()
+    reader = _Reader(opened, received, clock, name=name, progress=progress)
     try:
-        while not has_ended.wait(_WAIT) and not clock.has_passed():
-            pass
-    except KeyboardInterrupt:
-        pass  # how a recording is ended
+        reader.run()
     finally:
-        has_ended.set()
-        opened.stop()
-        if not isinstance(opened, Pipe):  # which may wait for its sender
-            thread.join(_LONGEST_CLOSE)
         file.close()
     return LiveRecording(
         path=path,
@@ -131,8 +99,66 @@ def record(
         duration=clock.num_played,
         shift=file.shift,
         num_overflows=getattr(opened, "num_overflows", 0),
-        problem=problem[0] if problem else None,
+        problem=reader.problem,
     )
+
+
+class _Reader:
+    """Reads a source in a thread, so that Ctrl-C and the clock can end it while it waits."""
+
+    def __init__(
+        self,
+        source: ByteSource | EventSource,
+        received: LiveInput,
+        clock: "_Clock",
+        *,
+        name: str,
+        progress: Callable[[int], object] | None,
+    ) -> None:
+        self.problem: str | None = None
+        self._source = source
+        self._received = received
+        self._clock = clock
+        self._name = name
+        self._progress = progress
+        self._has_ended = threading.Event()
+
+    def run(self) -> None:
+        """Read until the source, its time or the user ends it."""
+        thread = threading.Thread(target=self._read, name=f"record {self._name}", daemon=True)
+        thread.start()
+        try:
+            while not self._has_ended.wait(_WAIT) and not self._clock.has_passed():
+                pass
+        except KeyboardInterrupt:
+            pass  # how a recording is ended
+        finally:
+            self._has_ended.set()
+            self._source.stop()
+            if not isinstance(self._source, Pipe):  # which may wait for its sender
+                thread.join(_LONGEST_CLOSE)
+
+    def _read(self) -> None:
+        received, is_last = self._received, False
+        try:
+            while not (is_last or self._clock.has_passed()):
+                is_last = not received.wait()
+                if self._has_ended.is_set():
+                    return
+                events = received.take()
+                first = int(events["t"].min()) if len(events) else None
+                self._clock.tick(received.clock, first)
+                if self._progress is not None:
+                    self._progress(len(events))
+                if received.problem is not None:
+                    raise received.problem
+        except RecordingError as error:
+            self.problem = str(error)
+        except Exception as error:
+            self.problem = f"cannot read {self._name} any further: {error!r}"
+        finally:
+            self._has_ended.set()
+            self._source.close()
 
 
 class _Clock:
