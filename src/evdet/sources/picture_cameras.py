@@ -10,7 +10,7 @@ __all__ = ["PictureCamera", "check_picture_camera", "is_picture_camera"]
 
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "srt")
 _NEED_PORT = ("udp", "rtp", "srt")
-_NUMBER = re.compile(r"[0-9]{1,3}", re.ASCII)
+_NUMBER = re.compile(r"0|[1-9][0-9]?", re.ASCII)
 _DEVICE = re.compile(r"/dev/video[0-9]+", re.ASCII)
 _WEBCAM_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 

@@ -1,4 +1,5 @@
 import io
+import os
 
 import pytest
 
@@ -51,6 +52,13 @@ def test_a_file_of_the_same_name_is_not_read_in_silence(tmp_path, monkeypatch):
     (tmp_path / "camera").write_bytes(b"")
     with pytest.raises(ValueError, match=r"there is a file or folder of that name: use ./camera"):
         check_camera_name("camera")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_may_be_called_camera(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("camera")
+    assert not is_camera_name("camera")
 
 
 def test_sources_are_opened_by_their_names(tmp_path, monkeypatch):

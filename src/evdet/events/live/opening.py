@@ -21,9 +21,9 @@ _NETWORK = "tcp://"
 def is_camera_name(source: object) -> bool:
     """Whether a source is named as a camera or a network stream, and not as a file.
 
-    These are `camera`, `camera:NAME` and `tcp://HOST:PORT`.
+    These are `camera`, `camera:NAME` and `tcp://HOST:PORT`. A named pipe may be called `camera`.
     """
-    if not isinstance(source, str):
+    if not isinstance(source, str) or Path(source).is_fifo():
         return False
     return source == _CAMERA or source.lower().startswith((f"{_CAMERA}:", _NETWORK))
 
