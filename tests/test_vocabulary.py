@@ -39,6 +39,7 @@ ALLOWED = {
     "src/evdet/cli/options.py": ["levers"],  # an option that is answered with its new name
     "src/evdet/draw/video.py": ["VideoStream"],  # PyAV's
     "src/evdet/sources/videos.py": ["VideoStream"],
+    "src/evdet/sources/live_pictures.py": ["VideoStream"],
 }
 
 

@@ -44,6 +44,11 @@ SILLY = {
         "drive.dat x.raw y.raw", "drive.dat --output-dir out", "folder --output-dir out --save h5",
         "drive.dat --output-dir out --save h5 --force",
     ],
+    "record": [
+        "", "camera", "camera x.mp4", "camera: x.raw", "tcp:// x.raw", "tcp://a:b x.raw",
+        "nowhere x.raw", "drive.dat x.raw", "0 x.raw", "camera no/x.raw", "camera notes.raw",
+        "camera x.raw --duration 0", "camera x.raw --follow", "camera x.raw --columns txyp",
+    ],
     "labels": [
         "", "nowhere.npy x.json", "boxes.npy x.xls", "boxes.npy x", "boxes.npy boxes.npy",
         "boxes.npy x.txt", "boxes.npy x --format yolo", "boxes.npy x.json --sensor-size big",
@@ -101,6 +106,8 @@ SILLY = {
         "drive.dat --jobs -1", "no*.dat --output-dir out --save csv",
         "drive.dat --idle-timeout 1", "- --follow", "drive.dat --checkpoint nowhere.ckpt",
         "drive.dat --checkpoint folder", "drive.dat --checkpoint some.ckpt",
+        "camera:", "tcp://", "tcp://a:99999", "camera --follow", "camera --record x.mp4", "0",
+        "rtsp://", "0 --max-delay 5", "drive.dat --record x.raw",
     ],
     "export": [
         "", "some.ckpt x.pt", "some.ckpt no/x.onnx", "some.ckpt x.onnx --time-bins 0",

@@ -12,9 +12,9 @@ import pytest
 
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, RecordingError, SensorSize
+from evdet.events.live import Pipe
 from evdet.events.raw.writer import write_evt3
 from evdet.frame_spec import FrameSpec
-from evdet.sources import live as live_frames
 from evdet.sources.live import open_live
 from evdet.sources.opening import FrameStream, open_frames
 
@@ -125,7 +125,7 @@ def test_a_growing_file_that_is_written_anew_is_an_error(path):
 def test_standard_input_is_a_source(path, monkeypatch):
     expected = list(open_frames(path, SPEC))
     with path.open("rb") as file:
-        monkeypatch.setattr(live_frames.Pipe, "read", lambda self: os.read(file.fileno(), 1000))
+        monkeypatch.setattr(Pipe, "read", lambda self: os.read(file.fileno(), 1000))
         stream = open_live("-", SPEC, **ALL)
         assert stream.name == "standard_input"
         same(list(stream), expected)

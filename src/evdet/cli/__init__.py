@@ -43,6 +43,7 @@ COMMANDS = {
     "info": Command("data", "evdet.cli.info:info", "Summarize event recordings"),
     "view": Command("data", "evdet.cli.view:view", "Render a recording and its boxes"),
     "convert": Command("data", "evdet.cli.convert:convert", "Convert a recording"),
+    "record": Command("data", "evdet.cli.detect:record", "Record a camera or stream of events"),
     "labels": Command("data", "evdet.cli.labels:labels", "Convert labels between formats"),
     "simulate": Command(
         "data", "evdet.cli.simulate:simulate", "Simulate a data set of event recordings"

@@ -8,7 +8,6 @@ from .frame_layout import FrameLayout as FrameLayout
 from .live import (
     MAX_BACKLOG as MAX_BACKLOG,
     MAX_DELAY as MAX_DELAY,
-    STANDARD_INPUT as STANDARD_INPUT,
     LiveSource as LiveSource,
     open_live as open_live,
 )
@@ -18,6 +17,11 @@ from .opening import (
     is_pictures as is_pictures,
     is_video as is_video,
     open_frames as open_frames,
+    open_live_pictures as open_live_pictures,
+)
+from .picture_cameras import (
+    check_picture_camera as check_picture_camera,
+    is_picture_camera as is_picture_camera,
 )
 from .recording_source import (
     RecordingSource as RecordingSource,

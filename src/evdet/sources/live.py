@@ -1,11 +1,21 @@
 """open_live: events that are still arriving -> frames for a detector, as each time bin closes."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from evdet.events import AS_STATED, ReadOptions, RecordingError, SensorSize
-from evdet.events.live import BinaryStream, FollowedFile, LiveEvents, Pipe, WaitingBins
+from evdet.events import AS_STATED, ReadOptions, SensorSize
+from evdet.events.live import (
+    STANDARD_INPUT,
+    BinaryStream,
+    LiveEvents,
+    RawFile,
+    WaitingBins,
+    check_raw_file,
+    is_camera_name,
+    open_live_source,
+)
 from evdet.frame_spec import FrameSpec
 from evdet.sources.event_frames import EventFrames
 from evdet.sources.frame import StreamedFrame
@@ -17,8 +27,6 @@ __all__ = ["MAX_BACKLOG", "MAX_DELAY", "STANDARD_INPUT", "LiveSource", "open_liv
 
 _log = logging.getLogger(__name__)
 
-STANDARD_INPUT = "-"
-"""The name of standard input."""
 MAX_DELAY = 250_000
 """Microseconds after which time bins close by the wall clock if no events come."""
 MAX_BACKLOG = 10
@@ -69,6 +77,11 @@ class LiveSource(LaidOut):
         return self._events.num_late
 
     @property
+    def num_overflows(self) -> int:
+        """How often a camera's driver lost events because its buffer was full."""
+        return self._events.num_overflows
+
+    @property
     def merges(self) -> bool:
         """Whether time bins that wait become one frame, for detectors that know time."""
         return self._events.merges
@@ -106,14 +119,17 @@ def open_live(
     max_age: int | None = None,
     waiting: WaitingBins = "merge",
     frame_time: int | None = None,
+    record: Path | None = None,
 ) -> LiveSource:
-    """Open events that are still arriving: DAT, RAW (EVT2, EVT2.1, EVT3) or text.
+    """Open events that are still arriving: from a camera, or as DAT, RAW or text.
 
-    It returns when the header has arrived. The time bins are those of `Recording.slices`; times
-    are those of the source.
+    It returns when the sensor's size is known: for bytes, when the header has arrived. The time
+    bins are those of `Recording.slices`; times are those of the source.
 
     Args:
-        source: "-" for standard input, a file, a named pipe, or a binary stream.
+        source: "camera" or "camera:NAME" for a connected event camera, "tcp://HOST:PORT" for a
+            stream of dv-processing, "-" for standard input, a file, a named pipe, or a binary
+            stream. A `Path` is always a file.
         spec: the detector's frame spec. Hot pixels cannot be removed; a warning is logged.
         size: the sensor's size, where the source does not state it or states it incorrectly.
         options: how to read what the source leaves open.
@@ -134,22 +150,22 @@ def open_live(
             of their true duration, for a detector that knows time; "skip" skips all but the
             newest, with their events, where boxes would be older than `max_age`.
         frame_time: microseconds that the detector takes for a frame, where measured before.
+        record: a RAW file to which all that arrives is written, also what is skipped.
 
     Raises:
         ValueError: the detector was not trained on events, a value is out of range, or the
             sensor's size is not known.
         RecordingError: the source cannot be read live.
     """
-    name, path = _name_of(source)
-    if idle_timeout is not None and idle_timeout < 0:
-        raise ValueError(f"idle_timeout must be 0 or more, got {idle_timeout} us")
-    check_event_detector(f"{path or name} is a live source of events", spec.preprocess)
+    check_event_detector(f"{_describe(source)} is a live source of events", spec.preprocess)
+    if record is not None:
+        check_raw_file(record, overwrite=False)
+    opened, name = open_live_source(source, follow=follow, idle_timeout=idle_timeout)
     if spec.remove_hot_pixels:
-        _log.warning(_HOT_PIXELS_STAY, path or name)
-    content = _open_bytes(source, name, path, follow=follow, idle_timeout=idle_timeout)
+        _log.warning(_HOT_PIXELS_STAY, name)
     events = LiveEvents(
-        content,
-        name=str(path or name),
+        opened,
+        name=name,
         delta_t=spec.delta_t,
         size=size,
         options=options,
@@ -159,40 +175,24 @@ def open_live(
         max_age=max_age,
         waiting=waiting,
         frame_time=frame_time,
+        file=None if record is None else RawFile(record),
     )
     try:
-        return LiveSource(events, spec, name=path.stem if path else name.replace(" ", "_"))
+        return LiveSource(events, spec, name=_stem_of(source, name))
     except ValueError:
         events.stop()
         raise
 
 
-def _name_of(source: Path | str | BinaryStream) -> tuple[str, Path | None]:
-    """The name of a source, and its path if it is a file."""
+def _describe(source: Path | str | BinaryStream) -> str:
     if isinstance(source, str | Path):
-        if str(source) == STANDARD_INPUT:
-            return "standard input", None
-        return Path(source).name, Path(source)
-    return "stream", None
+        return "standard input" if str(source) == STANDARD_INPUT else str(source)
+    return "stream"
 
 
-def _open_bytes(
-    source: Path | str | BinaryStream,
-    name: str,
-    path: Path | None,
-    *,
-    follow: bool,
-    idle_timeout: int | None,
-) -> FollowedFile | Pipe:
-    if follow and path is None:
-        raise ValueError(f"cannot follow {name}: it is not a file (leave follow out)")
-    if follow and path is not None:
-        return FollowedFile(path, idle_timeout=None if idle_timeout is None else idle_timeout / 1e6)
-    if path is not None:
-        try:
-            return Pipe(path.open("rb", buffering=0), str(path), closes=True)
-        except OSError as error:
-            raise RecordingError(
-                f"cannot read {path}: {error.strerror} (is the name right?)"
-            ) from None
-    return Pipe(None if isinstance(source, str | Path) else source, name)
+def _stem_of(source: Path | str | BinaryStream, name: str) -> str:
+    """The name of a source for files: of a file without its ending, of others in plain letters."""
+    is_file = isinstance(source, Path) or (
+        isinstance(source, str) and source != STANDARD_INPUT and not is_camera_name(source)
+    )
+    return Path(name).stem if is_file else re.sub(r"\W+", "_", name).strip("_")

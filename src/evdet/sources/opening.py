@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evdet.events import (
     AS_STATED,
@@ -16,15 +17,30 @@ from evdet.events import (
 from evdet.frame_spec import PICTURES, FrameSpec
 from evdet.input_files import check_is_file
 from evdet.sources.frame import FrameStream
+from evdet.sources.picture_cameras import check_picture_camera
 from evdet.sources.recording_source import RecordingSource, check_not_ready_made, check_times
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "is_pictures", "is_video", "open_frames"]
+if TYPE_CHECKING:
+    from evdet.sources.live_pictures import LivePictures
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "check_picture_detector",
+    "is_pictures",
+    "is_video",
+    "open_frames",
+    "open_live_pictures",
+]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of image files."""
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".gif"),
-    *(".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp"),
+    *(".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp", ".3g2", ".asf", ".mxf", ".vob", ".y4m"),
+    # Streams of network cameras, and files of camcorders and action cameras.
+    *(".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg", ".m2v"),
+    *(".mod", ".tod", ".lrv"),
 )
 """Endings of video files."""
 
@@ -96,17 +112,48 @@ def is_pictures(path: Path) -> bool:
     return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 
 
-def _open_pictures(
-    path: Path,
-    spec: FrameSpec,
-    *,
-    start: int,
-    duration: int | None,
-    bit_depth: int | None,
-) -> FrameStream:
-    check_is_file(path)
-    images = [] if is_video(path) else _find_images(path)
-    what = f"{path} is {'a video' if is_video(path) else 'a source of images'}"
+def open_live_pictures(
+    camera: str, spec: FrameSpec, *, max_age: int | None = None
+) -> "LivePictures":
+    """Open a webcam or network camera for a detector of pictures.
+
+    The newest picture is taken each time; older ones are skipped and counted. It returns when the
+    first picture has arrived.
+
+    Args:
+        camera: the number of a webcam, such as 0, a device such as `/dev/video0`, or an address
+            that starts with rtsp://, http://, udp:// or the like.
+        spec: the detector's frame spec.
+        max_age: bound on the age of boxes, in microseconds from when their picture was decoded
+            until the next is asked for; a warning is logged before it is broken. None sets none.
+
+    Raises:
+        ValueError: the detector was not trained on pictures, or the name is incomplete.
+        RecordingError: the camera does not answer, or sends no pictures.
+    """
+    found = check_picture_camera(camera)
+    check_picture_detector(f"{found.name} is a camera of pictures", spec)
+    if max_age is not None and max_age < 1:
+        raise ValueError(f"max_age must be at least 1 microsecond, got {max_age}")
+    try:
+        from evdet.sources.live_pictures import LivePictures
+    except ImportError as error:
+        raise RecordingError(
+            f"cannot read {found.name}: PyAV is not installed (pip install av)"
+        ) from error
+    return LivePictures(found, spec, max_age=max_age)
+
+
+def check_picture_detector(what: str, spec: FrameSpec) -> None:
+    """Refuse a detector that was not trained on pictures.
+
+    Args:
+        what: the source, as the beginning of the message.
+        spec: the detector's frame spec.
+
+    Raises:
+        ValueError: it was trained on events, or on frames of other channels.
+    """
     check_not_ready_made(what, spec.preprocess)
     if spec.preprocess != PICTURES:
         raise ValueError(
@@ -119,6 +166,21 @@ def _open_pictures(
             f"{what}, and the detector takes frames of {spec.in_channels} channels: pictures have "
             "3, or 1 (grey)"
         )
+
+
+def _open_pictures(
+    path: Path,
+    spec: FrameSpec,
+    *,
+    start: int,
+    duration: int | None,
+    bit_depth: int | None,
+) -> FrameStream:
+    check_is_file(path)
+    images = [] if is_video(path) else _find_images(path)
+    check_picture_detector(
+        f"{path} is {'a video' if is_video(path) else 'a source of images'}", spec
+    )
     frame_shape = (spec.in_channels, spec.height, spec.width)
     if is_video(path):
         try:

@@ -10,7 +10,7 @@ from evdet.cli.detect.plan import describe_plan
 from evdet.cli.detect.source import choose_source
 from evdet.cli.many import Job, is_input_folder
 from evdet.detectors import open_detector, use_threads
-from evdet.outputs import check_outputs, recording_files
+from evdet.outputs import check_outputs, prepare_files, recording_files
 
 __all__ = ["detect"]
 
@@ -30,7 +30,9 @@ def detect(options: DetectOptions) -> None:
         return
     source = options.sources[0]
     chosen = choose_source(source, live=options.live, start=options.start, delta_t=options.delta_t)
-    check_outputs(options.output, [*options.files_read, *recording_files(chosen.path)])
+    is_read = [*options.files_read, *recording_files(chosen.path)]
+    check_outputs(options.output, is_read)
+    prepare_files([options.live.record], read=is_read)
     detector = open_detector(options.checkpoint, device=options.device, num_threads=options.threads)
     use_threads(detector, options.threads)
     if options.print_config:

@@ -176,6 +176,11 @@ def print_summary(ended: EndedDetection, options: DetectOptions) -> None:
     )
     if not summary.num_boxes and score_thresh:
         print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
+    num_overflows = getattr(stream, "num_overflows", 0)
+    if num_overflows:
+        print(f"events were lost {counted(num_overflows, 'time')}: the driver's buffer was full")
+    if options.live.record is not None and options.live.record.exists():
+        print(f"recorded: {options.live.record}")
     written = [str(path) for path in outputs.written]
     if written:
         print(f"written: {', '.join(written)}")
@@ -190,9 +195,11 @@ def raise_problem(ended: EndedDetection, source: str) -> None:
     stream, outputs, summary, problem = ended
     is_signal = isinstance(problem, (KeyboardInterrupt, EndedError))
     if problem is None and not summary.num_frames:
+        # An address may hold a password.
+        shown = stream.name if "://" in source else source
         raise UnfinishedError(
-            f"{source} has nothing to detect in: no events, and no pictures, in the interval that "
-            "is read"
+            f"{shown} has nothing to detect in: no events, and no pictures, in the interval that is "
+            "read"
         )
     if problem is None:
         return

@@ -65,6 +65,8 @@ class LiveSourceOptions:
     """waiting time bins above which all but the newest are skipped; 0 skips none."""
     max_age: Annotated[str | None, default("no bound", "DURATION")] = None
     """bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
+    record: Annotated[Path | None, default("none", "FILE")] = None
+    """RAW file to which the events are recorded meanwhile, also those that are skipped."""
 
     def check(self) -> None:
         """Refuse values out of range.
@@ -88,6 +90,7 @@ class LiveSourceOptions:
             max_disorder=self.max_disorder,
             max_backlog=self.max_backlog,
             max_age=parse_max_age(self.max_age),
+            record=self.record,
         )
 
 
@@ -96,8 +99,8 @@ class DetectOptions:
     """Detect and track objects, and write their boxes and a video."""
 
     sources: Annotated[tuple[str, ...], tyro.conf.Positional, required("SOURCE ...")]
-    """Event recordings, videos, folders of them or of images, - (standard input), or bundled:
-    sample, sample-nmnist."""
+    """Event recordings, videos, folders of them or of images, - (standard input), camera,
+    tcp://HOST:PORT, webcam (0), rtsp://..., or bundled: sample, sample-nmnist."""
     checkpoint: Path = Path("events-digits")
     """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()

@@ -12,8 +12,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from evdet.cli.options import named
+from evdet.cli.options import check_no_reading, named
 from evdet.events import EVENT_DTYPE, ReadOptions, SensorSize, TimeBin, open_recording
+from evdet.events.live import (
+    STANDARD_INPUT,
+    check_camera_name,
+    check_raw_file,
+    is_camera_name,
+)
 from evdet.frame_spec import FrameSpec
 from evdet.models import DetectorProtocol, device_of, step_timed, takes_durations
 from evdet.pipeline import frames_for
@@ -21,17 +27,26 @@ from evdet.samples import SAMPLES, find_recording
 from evdet.sources import (
     MAX_BACKLOG,
     MAX_DELAY,
-    STANDARD_INPUT,
     FrameStream,
     LiveSource,
+    check_event_detector,
+    check_picture_camera,
+    is_picture_camera,
     is_pictures,
     is_video,
     make_frame,
     open_frames,
     open_live,
+    open_live_pictures,
 )
 
-__all__ = ["ChosenSource", "LiveOptions", "OpenedSource", "choose_source", "open_chosen_source"]
+__all__ = [
+    "ChosenSource",
+    "LiveOptions",
+    "OpenedSource",
+    "choose_source",
+    "open_chosen_source",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -54,18 +69,29 @@ class LiveOptions:
     max_backlog: int | None = None
     max_age: int | None = None
     """In microseconds."""
+    record: Path | None = None
 
-    def check(self, *, is_live: bool) -> None:
+    def check(self, *, is_live: bool, is_pictures: bool) -> None:
         """Refuse options that the source does not use.
+
+        Args:
+            is_live: whether it is still arriving.
+            is_pictures: whether it is a video or images.
 
         Raises:
             ValueError: the message names the first of them.
         """
         if self.idle_timeout is not None and not self.follow:
             raise ValueError("--idle-timeout needs --follow")
-        for name in ("max_delay", "max_disorder", "max_backlog", "max_age"):
+        for name in ("max_delay", "max_disorder", "max_backlog", "max_age", "record"):
             if not is_live and getattr(self, name) is not None:
-                raise ValueError(f"{named(name)} is for live sources: standard input or --follow")
+                raise ValueError(
+                    f"{named(name)} is for live sources: a camera, standard input or --follow"
+                )
+            if is_live and is_pictures and name != "max_age" and getattr(self, name) is not None:
+                raise ValueError(f"{named(name)} is for live sources of events, not of pictures")
+        if self.record is not None:
+            check_raw_file(self.record, overwrite=False)
         if self.max_age is not None and self.max_backlog is not None:
             raise ValueError(
                 "--max-backlog cannot be used with --max-age, which decides by the age of time "
@@ -77,17 +103,19 @@ class ChosenSource(NamedTuple):
     """A source before it is opened."""
 
     path: Path | None
-    """The file or folder; None is standard input."""
+    """The file or folder; None for standard input and cameras."""
     is_live: bool = False
     """Whether its events are still arriving."""
     is_pictures: bool = False
     """Whether it is a video or images, and not events."""
+    camera: str | None = None
+    """The name of a camera or network stream; None for standard input, files and folders."""
 
 
 class OpenedSource(NamedTuple):
     """A source that can be played."""
 
-    stream: FrameStream | LiveSource
+    stream: FrameStream
     first_bin: int | None
     """The time bin in which an event recording starts, from bin 0 at time 0; else None."""
 
@@ -98,7 +126,8 @@ def choose_source(
     """Find a source, and refuse options that do not fit it.
 
     Args:
-        source: a path, the name of a bundled recording, or - for standard input.
+        source: a path, the name of a bundled recording, of a camera or of a network stream, or -
+            for standard input.
         live: the options of live sources.
         start: seconds to skip.
         delta_t: duration of a time bin in microseconds; None is the default.
@@ -109,6 +138,14 @@ def choose_source(
     if source == STANDARD_INPUT:
         _check_standard_input(live)
         chosen = ChosenSource(None, is_live=True)
+    elif is_camera_name(source):
+        check_camera_name(source)
+        chosen = ChosenSource(None, is_live=True, camera=source)
+    elif is_picture_camera(source):
+        shown = check_picture_camera(source).name
+        if delta_t is not None:
+            raise ValueError(f"--delta-t cannot be used with {shown}: a camera has its own times")
+        chosen = ChosenSource(None, is_live=True, is_pictures=True, camera=source)
     else:
         path = Path(source)
         if source in SAMPLES:
@@ -116,7 +153,8 @@ def choose_source(
         if not path.exists():
             raise ValueError(
                 f"{source} does not exist (supported: an event recording, a video, a folder of "
-                f"images, {STANDARD_INPUT} for standard input, or bundled: {', '.join(SAMPLES)})"
+                f"images, {STANDARD_INPUT} for standard input, camera, tcp://HOST:PORT, a webcam "
+                f"such as 0, rtsp://..., or bundled: {', '.join(SAMPLES)})"
             )
         if is_pictures(path) and live.follow:
             raise ValueError(f"--follow is for event recordings, and {path} holds pictures")
@@ -125,7 +163,9 @@ def choose_source(
         chosen = ChosenSource(path, live.follow or path.is_fifo(), is_pictures(path))
     if chosen.is_live and start:
         raise ValueError("--start cannot be used with a live source")
-    live.check(is_live=chosen.is_live)
+    if chosen.camera is not None and live.follow:
+        raise ValueError("--follow cannot be used with a camera: it is for files")
+    live.check(is_live=chosen.is_live, is_pictures=chosen.is_pictures)
     return chosen
 
 
@@ -162,8 +202,13 @@ def open_chosen_source(
     if bit_depth is not None and (chosen.is_live or not chosen.is_pictures):
         raise ValueError("--bit-depth is for images of 16 bits")
     spec = frames_for(detector, delta_t=delta_t)
+    if chosen.camera is not None:
+        check_no_reading(reading, size=size if chosen.is_pictures else None)
+    if chosen.is_live and chosen.is_pictures and chosen.camera is not None:
+        pictures = open_live_pictures(chosen.camera, spec, max_age=live.max_age)
+        return OpenedSource(pictures, None)
     if chosen.is_live or path is None:
-        return OpenedSource(_open_live(path, detector, spec, size, reading, live), None)
+        return OpenedSource(_open_live(chosen, detector, spec, size, reading, live), None)
     first = round(start * 1e6)
     length = None if duration is None else max(1, round(duration * 1e6))
     if chosen.is_pictures:
@@ -177,7 +222,7 @@ def open_chosen_source(
 
 
 def _open_live(
-    path: Path | None,
+    chosen: ChosenSource,
     detector: DetectorProtocol,
     spec: FrameSpec,
     size: SensorSize | None,
@@ -185,14 +230,16 @@ def _open_live(
     live: LiveOptions,
 ) -> LiveSource:
     idle, delay, backlog = live.idle_timeout, live.max_delay, live.max_backlog
-    if path is None and _input_is_a_file():
+    if chosen.path is None and chosen.camera is None and _input_is_a_file():
         backlog = 0
+    shown = chosen.camera or ("standard input" if chosen.path is None else str(chosen.path))
+    check_event_detector(f"{shown} is a live source of events", spec.preprocess)
     frame_time = _warm_up(detector, spec)
     merges = takes_durations(detector)
     if live.max_age is not None and not merges:
         _log.warning(_SKIPS)
     return open_live(
-        path or STANDARD_INPUT,
+        chosen.path or chosen.camera or STANDARD_INPUT,
         spec,
         size=size,
         options=reading,
@@ -204,6 +251,7 @@ def _open_live(
         max_age=live.max_age,
         waiting="merge" if merges else "skip",
         frame_time=frame_time,
+        record=live.record,
     )
 
 

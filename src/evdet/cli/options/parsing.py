@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "asked_size",
     "check_above",
     "check_at_least",
+    "check_no_reading",
     "check_result_folder",
     "check_share",
     "check_threads",
@@ -135,6 +136,22 @@ class ReadingOptions:
             )
         except ValueError as error:
             raise ValueError(f"--{error}") from None
+
+
+def check_no_reading(reading: ReadOptions, *, size: SensorSize | None = None) -> None:
+    """Refuse options of files for a camera or network stream.
+
+    Args:
+        reading: how to read a file.
+        size: the sensor's size; None where the source takes it, or where it is not given.
+
+    Raises:
+        ValueError: the message names the first of them.
+    """
+    given = [field.name for field in fields(reading) if getattr(reading, field.name)]
+    given += [] if size is None else ["sensor_size"]
+    if given:
+        raise ValueError(f"{named(given[0])} cannot be used with a camera: it is for files")
 
 
 def asked_size(text: str | None) -> SensorSize | None:

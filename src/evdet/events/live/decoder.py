@@ -1,13 +1,12 @@
 """Bytes of a recording as they arrive, split anywhere -> events: DAT, RAW and text."""
 
 import logging
-from collections import deque
-from collections.abc import Iterator
 
 import numpy as np
 
 from evdet.events.dtypes import EVENT_DTYPE, Events, RecordingError, SensorSize
-from evdet.events.files import AS_STATED, OrderCount, ReadOptions, check_blocks
+from evdet.events.files import AS_STATED, ReadOptions
+from evdet.events.live.event_check import EventCheck
 from evdet.events.live.formats import LiveFormat, open_format
 
 __all__ = ["LiveDecoder"]
@@ -39,8 +38,7 @@ class LiveDecoder:
         self._options = options
         self._start = b""
         self._format: LiveFormat | None = None
-        self._unchecked: deque[Events] = deque()
-        self._checked = check_blocks(self._waiting(), OrderCount(), name=name, size=size)
+        self._check = EventCheck(name, size)
 
     @property
     def is_open(self) -> bool:
@@ -51,6 +49,11 @@ class LiveDecoder:
     def format(self) -> str:
         """Name of the format, for display; empty before it is open."""
         return self._format.format if self._format else ""
+
+    @property
+    def is_raw_file(self) -> bool:
+        """Whether the bytes are those of a RAW file that states the sensor's size as it is."""
+        return self._format is not None and self._format.is_raw_file
 
     @property
     def size(self) -> SensorSize | None:
@@ -96,24 +99,7 @@ class LiveDecoder:
                 return _NO_EVENTS
             data, self._start = self._start[self._format.num_header_bytes :], b""
         events, self.problem = self._format.decode(data, is_last=is_last)
-        events = self._check(events)
+        events = self._check.valid(events)
+        self.problem = self._check.problem or self.problem
         self.clock = self._format.clock
         return events
-
-    def _waiting(self) -> Iterator[Events]:
-        while True:
-            yield self._unchecked.popleft()
-
-    def _check(self, events: Events) -> Events:
-        """The events before the first invalid one."""
-        good = events[:0]
-        if not len(events):
-            return good
-        self._unchecked.append(events)
-        try:
-            good = next(self._checked)
-            if len(good) < len(events):
-                next(self._checked)
-        except RecordingError as error:
-            self.problem = error
-        return good

@@ -74,6 +74,8 @@ class LiveFormat(Protocol):
     """Length of the beginning: the events start here."""
     clock: int | None
     """No event that comes now is earlier, but for small steps back; in microseconds."""
+    is_raw_file: bool
+    """Whether the bytes are a RAW file whose header states the sensor's size as it is."""
 
     @property
     def num_left(self) -> int:
@@ -196,6 +198,7 @@ class _EvtBody:
         self.format = header.encoding.name
         self.size = decoded_size(header.size, asked_size)
         self.num_header_bytes = header.num_bytes
+        self.is_raw_file = header.num_bytes > 0 and asked_size in (None, header.size)
         self.clock: int | None = None
         self._name = name
         self._encoding = header.encoding
@@ -251,6 +254,8 @@ class _EvtBody:
 class _DatBody:
     """Records of a DAT file."""
 
+    is_raw_file = False
+
     def __init__(self, name: str, header: DatHeader) -> None:
         self.format = "DAT"
         self.size = header.size
@@ -303,6 +308,8 @@ class _DatBody:
 
 class _TextBody:
     """Lines of a table."""
+
+    is_raw_file = False
 
     def __init__(self, name: str, layout: TextLayout, encoding: TextEncoding) -> None:
         self.format = "text"

@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 from evdet.events.dtypes import RecordingError, SensorSize
 from evdet.events.files import AS_STATED, MAX_EMPTY_BINS, ReadOptions, warn_of_gap
 from evdet.events.live.age_bound import AgeBound
-from evdet.events.live.byte_sources import ByteSource
-from evdet.events.live.decoder import LiveDecoder
+from evdet.events.live.byte_sources import ByteSource, Pipe
+from evdet.events.live.inputs import EventSource, open_input
+from evdet.events.live.raw_file import RawFile
 from evdet.events.live.time_bins import BinCutter, LiveBin
 
 __all__ = ["LiveEvents", "WaitingBins"]
@@ -23,6 +24,7 @@ _LONG_GAP = _SECOND  # without events; it is not merged with what comes before a
 _MOST_EVENTS = 1 << 24  # that wait to be merged; with more the source waits
 _LOG_PERIOD = 10.0  # seconds between two warnings
 _FIRST_WAIT = 0.01
+_LONGEST_CLOSE = 2.0  # seconds; a pipe may wait for its sender forever
 _LONGEST_WAIT = 0.5  # seconds; some systems deliver Ctrl-C only between two waits
 
 WaitingBins: TypeAlias = Literal["merge", "skip"]
@@ -36,7 +38,7 @@ class LiveEvents:
     once `slices` asks for the bins.
 
     Args:
-        source: the bytes; closed at the end.
+        source: the bytes or events; closed at the end.
         name: for messages.
         delta_t: duration of a bin, in microseconds.
         size: the sensor's size where the source does not state it or states it incorrectly.
@@ -52,6 +54,7 @@ class LiveEvents:
         waiting: with `max_age`, "merge" gives all bins that wait as one, with its true duration;
             "skip" skips all but the newest as soon as boxes would be older than `max_age`.
         frame_time: microseconds that a frame takes from bin to boxes, where measured before.
+        file: records what arrives, also what is skipped; closed at the end.
         clock: the current time in seconds.
 
     Raises:
@@ -61,7 +64,7 @@ class LiveEvents:
 
     def __init__(
         self,
-        source: ByteSource,
+        source: ByteSource | EventSource,
         *,
         name: str,
         delta_t: int,
@@ -73,6 +76,7 @@ class LiveEvents:
         max_age: int | None = None,
         waiting: WaitingBins = "merge",
         frame_time: int | None = None,
+        file: RawFile | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
@@ -84,7 +88,8 @@ class LiveEvents:
         self.num_skipped = 0
         """Bins that were skipped because too many waited, or were too old."""
         self._source = source
-        self._decoder = LiveDecoder(name, size=size, options=options)
+        self._file = file
+        self._input = open_input(source, name=name, size=size, options=options, file=file)
         self._cutter = BinCutter(delta_t, max_disorder=max_disorder)
         self._max_delay = max_delay
         self._max_backlog = max_backlog if max_age is None else None
@@ -102,18 +107,24 @@ class LiveEvents:
         self._last_log = float("-inf")
         # Guards all attributes above.
         self._changed = threading.Condition()
-        threading.Thread(target=self._read, name=f"read {name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._read, name=f"read {name}", daemon=True)
+        self._thread.start()
         self.size = self._wait_for_size()
 
     @property
     def format(self) -> str:
         """Name of the format, for display."""
-        return self._decoder.format
+        return self._input.format
 
     @property
     def num_late(self) -> int:
         """Events that were dropped because their bin was closed."""
         return self._cutter.num_late
+
+    @property
+    def num_overflows(self) -> int:
+        """How often a camera's driver lost events because its buffer was full."""
+        return getattr(self._source, "num_overflows", 0)
 
     @property
     def merges(self) -> bool:
@@ -140,6 +151,7 @@ class LiveEvents:
                 yield time_bin
         finally:
             self.stop()
+            self._close_camera()
         if self._problem is not None:
             raise self._problem
 
@@ -156,17 +168,22 @@ class LiveEvents:
             self._is_stopped = True
             self._changed.notify_all()
 
+    def _close_camera(self) -> None:
+        """Wait for the thread to close the source: the driver of a camera must not outlive it."""
+        if not isinstance(self._source, Pipe):
+            self._thread.join(_LONGEST_CLOSE)
+
     # The thread.
 
     def _read(self) -> None:
         try:
             while True:
-                data = self._source.read()
+                is_last = not self._input.wait()
                 with self._changed:
                     if self._is_stopped:
                         return
                     self._idle_since = None
-                    self._take(data)
+                    self._take(is_last=is_last)
                     self._changed.notify_all()
                     while not self._is_stopped and self._must_wait():
                         self._changed.wait()
@@ -184,24 +201,26 @@ class LiveEvents:
                 self._end()
         finally:
             self._source.close()
+            if self._file is not None:
+                self._file.close()
 
     def _must_wait(self) -> bool:
         if not self._is_playing:
-            return self._decoder.is_open
+            return self._input.is_open
         if self._bound is not None:
             return self._cutter.num_events > _MOST_EVENTS and self._cutter.num_waiting > 0
         return self._max_backlog is None and self._cutter.num_waiting >= _MOST_READ_AHEAD
 
-    def _take(self, data: bytes) -> None:
-        events = self._decoder.feed(data) if data else self._decoder.finish()
+    def _take(self, *, is_last: bool) -> None:
+        events = self._input.take()
         was_ahead = self._cutter.is_ahead
-        delay = self._cutter.add(events, clock=self._decoder.clock, now=self._clock())
+        delay = self._cutter.add(events, clock=self._input.clock, now=self._clock())
         if delay:
             self._warn_late(delay, was_ahead)
         if self._is_playing:
             self._skip()
-        if not data or self._decoder.problem is not None:
-            self._problem = self._decoder.problem
+        if is_last or self._input.problem is not None:
+            self._problem = self._input.problem
             self._end()
 
     def _warn_late(self, delay: int, was_ahead: bool) -> None:
@@ -342,14 +361,15 @@ class LiveEvents:
     def _wait_for_size(self) -> SensorSize:
         try:
             with self._changed:
-                while not (self._decoder.is_open or self._has_ended or self._is_stopped):
+                while not (self._input.is_open or self._has_ended or self._is_stopped):
                     self._changed.wait(_LONGEST_WAIT)
         except BaseException:
             self.stop()
+            self._close_camera()
             raise
-        if not self._decoder.is_open:
+        if not self._input.is_open:
             raise self._problem or RecordingError(f"{self.name} was stopped before its header")
-        size = self._decoder.size
+        size = self._input.size
         if size is None:
             self.stop()
             raise ValueError(

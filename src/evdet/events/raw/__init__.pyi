@@ -29,4 +29,8 @@ from .state import (
     EvtFormat as EvtFormat,
     new_state as new_state,
 )
-from .writer import write_evt3 as write_evt3
+from .writer import (
+    Evt3Encoder as Evt3Encoder,
+    evt3_header as evt3_header,
+    write_evt3 as write_evt3,
+)

@@ -1,7 +1,8 @@
-"""Events -> EVT3 RAW files: keeps the order of events, uses vectors where they are shorter."""
+"""Events -> EVT3, words and RAW files: keeps the order of events, uses vectors where shorter."""
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from evdet.events.dtypes import Events, SensorSize
 from evdet.events.files import MAX_STEP_BACK
 from evdet.events.raw.state import COORDINATE_BITS
 
-__all__ = ["write_evt3"]
+__all__ = ["Evt3Encoder", "evt3_header", "write_evt3"]
 
 _MAX_PAUSE = 86_400_000_000  # a day takes 70,000 words of time
 _WORDS_AT_ONCE = 1 << 16
@@ -62,37 +63,77 @@ def write_evt3(path: Path, blocks: Iterable[Events], size: SensorSize) -> int:
         ValueError: the format cannot hold such a sensor, event or time.
         OSError: the file cannot be written.
     """
-    largest = 1 << COORDINATE_BITS
-    if not (0 < size.height <= largest and 0 < size.width <= largest):
-        raise ValueError(
-            f"cannot write EVT3: the sensor is {size}, the format holds sizes from 1x1 to "
-            f"{largest}x{largest}. Write another format (.h5), or crop the events."
-        )
-    state = np.array([0, -1, -1, -1, 0, 0, _OK], np.int64)
-    words = np.empty(_WORDS_AT_ONCE, "<u2")
+    encoder = Evt3Encoder(size)
     num_events = 0
     with replacing(path) as part, part.open("wb") as file:
-        file.write(_header(size))
+        file.write(evt3_header(size))
         for block in blocks:
             events = readable(block)
-            state[_DONE] = 0
-            while state[_DONE] < len(events):
-                num_words = int(_encode_evt3(events, state, words, size.width, size.height))
-                if state[_PROBLEM] != _OK:
-                    raise _refusal(events, state, size)
-                file.write(words[:num_words].data)
+            for words in encoder.encode(events):
+                file.write(words)
             num_events += len(events)
     return num_events
 
 
-def _header(size: SensorSize) -> bytes:
+def evt3_header(
+    size: SensorSize, *, date: datetime | None = None, serial: str | None = None
+) -> bytes:
+    """Make the header of an EVT3 RAW file.
+
+    Args:
+        size: the sensor's size.
+        date: when the recording begins.
+        serial: serial number of the camera.
+    """
     lines = (
+        *([] if date is None else [f"date {date:%Y-%m-%d %H:%M:%S}"]),
         "evt 3.0",
         f"format EVT3;height={size.height};width={size.width}",
         f"geometry {size.width}x{size.height}",
+        *([] if serial is None else [f"serial_number {serial}"]),
         "end",
     )
-    return "".join(f"% {line}\n" for line in lines).encode("ascii")
+    return "".join(f"% {line}\n" for line in lines).encode("ascii", errors="replace")
+
+
+class Evt3Encoder:
+    """Encodes events that come in parts as one stream of words.
+
+    Args:
+        size: the sensor's size, at most 2048x2048.
+
+    Raises:
+        ValueError: the sensor is larger.
+    """
+
+    def __init__(self, size: SensorSize) -> None:
+        largest = 1 << COORDINATE_BITS
+        if not (0 < size.height <= largest and 0 < size.width <= largest):
+            raise ValueError(
+                f"cannot write EVT3: the sensor is {size}, the format holds sizes from 1x1 to "
+                f"{largest}x{largest}. Write another format (.h5), or crop the events."
+            )
+        self._size = size
+        self._state = np.array([0, -1, -1, -1, 0, 0, _OK], np.int64)
+        self._words = np.empty(_WORDS_AT_ONCE, "<u2")
+
+    def encode(self, events: Events) -> Iterator[bytes]:
+        """Encode the next events.
+
+        Returns:
+            Their words, in parts.
+
+        Raises:
+            ValueError: the format cannot hold an event or its time; the words before it are
+                returned first.
+        """
+        state, words = self._state, self._words
+        state[_DONE] = 0
+        while state[_DONE] < len(events):
+            num_words = int(_encode_evt3(events, state, words, self._size.width, self._size.height))
+            yield words[:num_words].tobytes()
+            if state[_PROBLEM] != _OK:
+                raise _refusal(events, state, self._size)
 
 
 def _refusal(events: Events, state: Int64[np.ndarray, " S"], size: SensorSize) -> ValueError:
