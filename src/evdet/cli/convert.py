@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, check_above, check_at_least, counted, default
+from evdet.cli.terminal import tqdm
 from evdet.events import (
     Conversion,
     Events,

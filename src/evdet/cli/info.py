@@ -10,10 +10,10 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from evdet.atomic_file import write_bytes
 from evdet.cli.options import ReadingOptions, check_writable, counted, default, required
+from evdet.cli.terminal import tqdm
 from evdet.events import (
     LONG_GAP,
     PEAK_WINDOW,

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import tyro
-from tqdm import tqdm
 
 from evdet.atomic_file import remove_leftovers, write_bytes
 from evdet.cli.options import (
@@ -19,6 +18,7 @@ from evdet.cli.options import (
     counted,
     default,
 )
+from evdet.cli.terminal import tqdm
 from evdet.data import labels_beside
 from evdet.draw import encode_png, write_video
 from evdet.events import (

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.detect.ages import AgeCount, parse_max_age
 from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_source
@@ -22,6 +21,7 @@ from evdet.cli.options import (
     counted,
     default,
 )
+from evdet.cli.terminal import tqdm
 from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size

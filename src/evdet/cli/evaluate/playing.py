@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from evdet.build import build_loader, read_options
+from evdet.cli.terminal import tqdm
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.data import Batch, MixedLoader, SequentialClips, StreamLoader, open_folder
 from evdet.evaluation import PlayedAt, PlayedRecording, begin_before_labels, to_played
