@@ -80,8 +80,8 @@ def test_nothing_is_read_as_a_whole_before_it_is_asked_for(tmp_path):
     assert lines[:4] == [
         "Recording('x.csv', text, 60x40)",
         "Recording('x.csv', text, 60x40, 2 s, 20,000 events)",
-        "Recording('x.npy', NumPy, 60x40)",
-        "Recording('x.npy', NumPy, 60x40, 2 s, 20,000 events)",
+        "Recording('x.npy', npy, 60x40)",
+        "Recording('x.npy', npy, 60x40, 2 s, 20,000 events)",
     ]
     assert lines[4].endswith("128x128)")
     assert all(line.endswith(counted) for line in lines[5:])
