@@ -15,6 +15,7 @@ import tyro
 
 from evdet.atomic_file import temporary_folder, write_text
 from evdet.build import build_detector, complete_config
+from evdet.cli.detect import chosen_start_thresh, line_without_tracks
 from evdet.cli.options import (
     ReadingOptions,
     ThreadCount,
@@ -27,7 +28,6 @@ from evdet.cli.options import (
     default,
 )
 from evdet.cli.score import describe_load
-from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
 from evdet.detectors import load_network, resolve_device, use_threads

@@ -10,6 +10,7 @@ import tyro
 from evdet.cli.detect.ages import AgeCount, parse_max_age
 from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_source
 from evdet.cli.detect.summary import DetectionSummary
+from evdet.cli.detect.tracker_options import TrackingOptions
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
@@ -22,7 +23,6 @@ from evdet.cli.options import (
     default,
 )
 from evdet.cli.terminal import tqdm
-from evdet.cli.tracker_options import TrackingOptions
 from evdet.detectors import open_detector, use_threads
 from evdet.events import RecordingError, parse_size
 from evdet.labels import choose_label_ids
@@ -40,10 +40,11 @@ from evdet.processes import EndedError
 from evdet.sources import FrameStream, LiveSource
 from evdet.tracking import Tracker
 
-__all__ = ["DetectOptions", "UnfinishedError", "detect"]
+__all__ = ["SCORE_THRESH", "DetectOptions", "UnfinishedError", "detect"]
 
 _SECOND = 1_000_000
-_SCORE_THRESH = 0.3
+SCORE_THRESH = 0.3
+"""Boxes with a lower score are dropped, unless told otherwise or on a track."""
 
 
 class UnfinishedError(RuntimeError):
@@ -174,7 +175,7 @@ def _play(
     options: DetectOptions,
 ) -> Iterator[DetectedFrame]:
     # A track goes on with boxes that are not shown otherwise.
-    lowest = _SCORE_THRESH if tracker is None else min(_SCORE_THRESH, tracker.extend_thresh)
+    lowest = SCORE_THRESH if tracker is None else min(SCORE_THRESH, tracker.extend_thresh)
     found = play(
         stream,
         detector,
@@ -202,7 +203,7 @@ def _likely(found: Iterator[DetectedFrame]) -> Iterator[DetectedFrame]:
     """The frames without boxes of low scores that extend no track."""
     for frame in found:
         boxes = frame.boxes
-        kept = (boxes["track_id"] > 0) | (boxes["class_confidence"] >= _SCORE_THRESH)
+        kept = (boxes["track_id"] > 0) | (boxes["class_confidence"] >= SCORE_THRESH)
         yield frame._replace(boxes=boxes[kept])
 
 
@@ -263,7 +264,7 @@ def _conclude(
     if problem is not None and not is_signal and not summary.num_frames:
         raise problem
     print("\n".join(summary.lines(num_skipped=num_skipped, shows_boxes=not outputs.paths)))
-    score_thresh = _SCORE_THRESH if options.score_thresh is None else options.score_thresh
+    score_thresh = SCORE_THRESH if options.score_thresh is None else options.score_thresh
     if not summary.num_boxes and score_thresh:
         print(f"no box has a score of {score_thresh:g} or more: lower --score-thresh to see others")
     written = [str(path) for path in outputs.written]

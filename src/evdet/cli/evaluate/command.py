@@ -12,6 +12,7 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import read_options
+from evdet.cli.detect import TrackingOptions
 from evdet.cli.evaluate.playing import open_played, played_at, with_progress
 from evdet.cli.options import (
     Flag,
@@ -34,7 +35,6 @@ from evdet.cli.score import (
     describe_tracks,
     measure_rates,
 )
-from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import open_folder
 from evdet.detectors import use_threads
