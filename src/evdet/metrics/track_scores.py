@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from tqdm import TqdmWarning
 
 from evdet.metrics.average_precision import to_plain
 from evdet.metrics.frame_table import BoxTable, FrameTable
@@ -316,7 +318,10 @@ def _load_library() -> ModuleType:
     import evdet.opencv  # noqa: F401
 
     try:
-        import trackers.eval
+        with warnings.catch_warnings():
+            # It imports tqdm.auto, which warns in a notebook without ipywidgets.
+            warnings.simplefilter("ignore", TqdmWarning)
+            import trackers.eval
     except ImportError as error:
         message = f"no track scores ({error}): pip install 'evdet[tracking]'"
         raise TrackScoresUnavailableError(message) from error

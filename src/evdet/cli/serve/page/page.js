@@ -11,6 +11,7 @@ let choices = null;
 let source = null; // {file} or {sample}
 let job = null; // id of the detection that runs
 let upload = null; // XMLHttpRequest of the upload that runs
+let isCancelled = false;
 
 function show(id, visible) { at(id).hidden = !visible; }
 
@@ -90,6 +91,7 @@ function tell(text, value, total) {
 async function start(event) {
   event.preventDefault();
   if (source === null) return;
+  isCancelled = false;
   at("start").disabled = true;
   show("error", false);
   show("result", false);
@@ -103,6 +105,7 @@ async function start(event) {
     for (const name of ["sensor_size", "format", "time_unit", "columns", "stream"]) asked[name] = fields.get(name).trim();
     if (source.sample) for (const name of ["sensor_size", "format", "time_unit", "columns", "stream"]) asked[name] = "";
     job = (await ask("POST", "api/jobs", asked)).id;
+    if (isCancelled) cancel();
     await follow(job);
   } catch (error) {
     fail(error.message === "cancelled" ? "Cancelled." : error.message);
@@ -126,6 +129,7 @@ async function follow(id) {
 }
 
 function cancel() {
+  isCancelled = true; // before its id is known, too
   if (upload !== null) upload.abort();
   else if (job !== null) ask("DELETE", `api/jobs/${job}`).catch((error) => fail(error.message));
 }
