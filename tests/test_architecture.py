@@ -56,13 +56,13 @@ MAY_USE = {
     "onnxruntime": {"export", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
-    "starlette": {"cli.serve"},
+    "starlette": {"cli.detect.serve"},
     "supervision": {"tracking"},
     "trackers": {"tracking", "metrics.track_scores"},
     "trackeval": set(),
     "tyro": {"cli"},
     "torchvision": set(),
-    "uvicorn": {"cli.serve"},
+    "uvicorn": {"cli.detect.serve"},
 }
 # Files get their names from atomic_file alone. These rename or write what is no result of ours.
 MAY_RENAME = {

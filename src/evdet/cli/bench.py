@@ -15,7 +15,6 @@ import tyro
 
 from evdet.atomic_file import temporary_folder, write_text
 from evdet.build import build_detector, complete_config
-from evdet.cli.detect import chosen_start_thresh, line_without_tracks
 from evdet.cli.options import (
     ReadingOptions,
     ThreadCount,
@@ -25,7 +24,9 @@ from evdet.cli.options import (
     check_share,
     check_threads,
     check_writable,
+    chosen_start_thresh,
     default,
+    line_without_tracks,
 )
 from evdet.cli.score import describe_load
 from evdet.config import TOY_PROBLEM, DetectionConfig

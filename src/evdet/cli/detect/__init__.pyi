@@ -4,8 +4,3 @@ from .command import (
     UnfinishedError as UnfinishedError,
     detect as detect,
 )
-from .tracker_options import (
-    TrackingOptions as TrackingOptions,
-    chosen_start_thresh as chosen_start_thresh,
-    line_without_tracks as line_without_tracks,
-)

@@ -10,11 +10,11 @@ import tyro
 from evdet.cli.detect.ages import AgeCount, parse_max_age
 from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_source
 from evdet.cli.detect.summary import DetectionSummary
-from evdet.cli.detect.tracker_options import TrackingOptions
 from evdet.cli.options import (
     Flag,
     ReadingOptions,
     ThreadCount,
+    TrackingOptions,
     check_above,
     check_at_least,
     check_share,

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evdet.cli.detect.ages import AgeCount
-from evdet.cli.detect.tracker_options import line_without_tracks
-from evdet.cli.options import counted
+from evdet.cli.options import counted, line_without_tracks
 from evdet.draw import box_texts
 from evdet.pipeline import DetectedFrame
 from evdet.tracking import Tracker

@@ -12,13 +12,13 @@ import tyro
 
 from evdet.atomic_file import write_text
 from evdet.build import read_options
-from evdet.cli.detect import TrackingOptions
 from evdet.cli.evaluate.playing import open_played, played_at, with_progress
 from evdet.cli.options import (
     Flag,
     ProtocolName,
     ReadingOptions,
     ThreadCount,
+    TrackingOptions,
     asked_size,
     check_at_least,
     check_result_folder,

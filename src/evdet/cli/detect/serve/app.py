@@ -17,10 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from evdet.cli.serve.detection import RESULT_FILES
-from evdet.cli.serve.guard import Guard
-from evdet.cli.serve.jobs import BusyServerError, Job, Jobs, Upload
-from evdet.cli.serve.requests import RequestError, parse_request
+from evdet.cli.detect.serve.detection import RESULT_FILES
+from evdet.cli.detect.serve.guard import Guard
+from evdet.cli.detect.serve.jobs import BusyServerError, Job, Jobs, Upload
+from evdet.cli.detect.serve.requests import RequestError, parse_request
 from evdet.events import FORMAT_NAMES, TIME_UNITS
 from evdet.samples import SAMPLES
 from evdet.structured_text import parse_json
@@ -66,7 +66,7 @@ def make_app(
 
 
 def _page(name: str) -> Any:
-    content = (importlib.resources.files("evdet.cli.serve") / "page" / name).read_bytes()
+    content = (importlib.resources.files("evdet.cli.detect.serve") / "page" / name).read_bytes()
     kind = f"{_TYPES[Path(name).suffix]}; charset=utf-8"
 
     async def answer(request: Request) -> Response:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from evdet.cli.options import (
+from evdet.cli.options.parsing import (
     Flag,
     TrackerName,
     check_above,

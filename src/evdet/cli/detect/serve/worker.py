@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from evdet.cli.serve.detection import Progress, Result, run_detection
-from evdet.cli.serve.requests import DetectionRequest
+from evdet.cli.detect.serve.detection import Progress, Result, run_detection
+from evdet.cli.detect.serve.requests import DetectionRequest
 from evdet.detectors import open_detector, use_threads
 from evdet.models import DetectorProtocol
 from evdet.processes import children_without_signals, leave_signals_to_parent

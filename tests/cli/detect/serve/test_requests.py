@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from evdet.cli.serve.requests import RequestError, parse_request, suffix_of
+from evdet.cli.detect.serve.requests import RequestError, parse_request, suffix_of
 from evdet.events import SensorSize
 
 JSON = st.recursive(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evdet.cli import main
-from evdet.cli.serve import ServeOptions
+from evdet.cli.detect.serve import ServeOptions
 from evdet.samples import sample_recording
 from served import served
 

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evdet.cli.serve.detection import Progress, Result
-from evdet.cli.serve.requests import DetectionRequest, RequestError, suffix_of
-from evdet.cli.serve.worker import Task, Worker, WorkerError
+from evdet.cli.detect.serve.detection import Progress, Result
+from evdet.cli.detect.serve.requests import DetectionRequest, RequestError, suffix_of
+from evdet.cli.detect.serve.worker import Task, Worker, WorkerError
 from evdet.samples import sample_recording
 
 __all__ = ["BusyServerError", "Job", "Jobs", "Limits", "Upload"]

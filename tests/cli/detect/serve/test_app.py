@@ -7,14 +7,14 @@ import time
 
 import pytest
 
-from evdet.cli.serve.detection import Progress, Result
-from evdet.cli.serve.jobs import Jobs, Limits
-from evdet.cli.serve.worker import Worker, WorkerError
+from evdet.cli.detect.serve.detection import Progress, Result
+from evdet.cli.detect.serve.jobs import Jobs, Limits
+from evdet.cli.detect.serve.worker import Worker, WorkerError
 from served import Served
 
 pytest.importorskip("starlette")
 uvicorn = pytest.importorskip("uvicorn")
-app = pytest.importorskip("evdet.cli.serve.app")
+app = pytest.importorskip("evdet.cli.detect.serve.app")
 
 DETECTORS = [{"name": "one", "input": "events", "size": "8x8", "delta_t": 1, "classes": ["a"]}]
 SECRET = "root:x:0:0"

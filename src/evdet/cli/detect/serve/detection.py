@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from evdet.cli.detect import SCORE_THRESH, chosen_start_thresh, line_without_tracks
-from evdet.cli.serve.requests import DetectionRequest
+from evdet.cli.detect import SCORE_THRESH
+from evdet.cli.detect.serve.requests import DetectionRequest
+from evdet.cli.options import chosen_start_thresh, line_without_tracks
 from evdet.draw import VideoUnavailableError, VideoWriter, check_video_available, upscale
 from evdet.events import Recording, RecordingError, SensorSize, open_recording
 from evdet.labels import choose_label_ids

@@ -4,7 +4,7 @@ import pytest
 
 requests = pytest.importorskip("starlette.requests")
 responses = pytest.importorskip("starlette.responses")
-guard = pytest.importorskip("evdet.cli.serve.guard")
+guard = pytest.importorskip("evdet.cli.detect.serve.guard")
 
 HERE = "127.0.0.1:8000"
 

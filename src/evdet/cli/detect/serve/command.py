@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import tyro
 
 from evdet.atomic_file import temporary_folder
+from evdet.cli.detect.serve.jobs import Jobs, Limits
+from evdet.cli.detect.serve.worker import DetectorChoice, Worker
 from evdet.cli.options import ThreadCount, check_above, check_threads, default
-from evdet.cli.serve.jobs import Jobs, Limits
-from evdet.cli.serve.worker import DetectorChoice, Worker
 from evdet.detectors import open_detector
 from evdet.frame_spec import PICTURES
 from evdet.pipeline import frame_spec_of
@@ -115,7 +115,7 @@ def _libraries() -> tuple[Any, Any]:
     try:
         import uvicorn
 
-        from evdet.cli.serve.app import make_app
+        from evdet.cli.detect.serve.app import make_app
     except ImportError as error:
         raise WebUnavailableError(f"no page ({error}): pip install 'evdet[web]'") from error
     return uvicorn, make_app

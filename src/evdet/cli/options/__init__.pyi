@@ -1,0 +1,27 @@
+from .parsing import (
+    RETIRED as RETIRED,
+    Flag as Flag,
+    FormatName as FormatName,
+    ProtocolName as ProtocolName,
+    ReadingOptions as ReadingOptions,
+    ThreadCount as ThreadCount,
+    TrackerName as TrackerName,
+    asked_size as asked_size,
+    check_above as check_above,
+    check_at_least as check_at_least,
+    check_result_folder as check_result_folder,
+    check_share as check_share,
+    check_threads as check_threads,
+    check_writable as check_writable,
+    counted as counted,
+    default as default,
+    named as named,
+    parse as parse,
+    refuse_retired as refuse_retired,
+    required as required,
+)
+from .tracking import (
+    TrackingOptions as TrackingOptions,
+    chosen_start_thresh as chosen_start_thresh,
+    line_without_tracks as line_without_tracks,
+)
