@@ -91,6 +91,10 @@ SILLY = {
         "drive.dat --idle-timeout 1", "- --follow", "drive.dat --checkpoint nowhere.ckpt",
         "drive.dat --checkpoint folder", "drive.dat --checkpoint some.ckpt",
     ],
+    "serve": [
+        "--port 65536", "--port many", "--max-upload 0", "--max-seconds nan", "--keep -1",
+        "--threads -1", "--checkpoint", "drive.dat", "--host", "--porrt 1",
+    ],
     "export": [
         "", "some.ckpt x.pt", "some.ckpt no/x.onnx", "some.ckpt x.onnx --time-bins 0",
         "some.ckpt x.onnx --windows 3",
