@@ -294,6 +294,17 @@ def test_what_was_not_asked_for_is_removed(tmp_path):
         assert not list((tmp_path / "served").iterdir())
 
 
+def test_uploads_have_room_for_few(tmp_path):
+    with running(tmp_path / "served", max_bytes=100) as client:
+        for _ in range(8):
+            client.another().upload(bytes(100))
+
+        status, answer = client.json("POST", "/api/recordings?name=x.dat", bytes(1))
+
+    assert status == 503
+    assert "try again" in answer["error"]
+
+
 def test_a_second_upload_replaces_the_first(client, tmp_path):
     first = client.upload(b"x")
     client.upload(b"y")

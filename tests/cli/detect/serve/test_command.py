@@ -3,12 +3,15 @@
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from evdet.cli import main
 from evdet.cli.detect.serve import ServeOptions
+from evdet.cli.detect.serve.command import _names_of
 from evdet.samples import sample_recording
 from served import served
 
@@ -23,6 +26,12 @@ def said(capsys):
         return status, capsys.readouterr().err.strip()
 
     return run
+
+
+def test_detectors_of_one_name_are_told_apart():
+    paths = [Path("runs/a/best.ckpt"), Path("runs/b/best.ckpt"), Path("x.onnx")]
+
+    assert _names_of(paths) == ["runs/a/best.ckpt", "runs/b/best.ckpt", "x.onnx"]
 
 
 def test_this_machine_alone_is_served_by_default():
@@ -120,3 +129,22 @@ def test_a_detection_is_ended_in_its_process(tmp_path):
         now = server.detect("sample")
         assert now["state"] == "failed"
         assert "--max-seconds" in now["error"]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_fails_one_detection(tmp_path):
+    with served("--checkpoint", "events-digits", "events-digits") as server:
+        server.login()
+        status, answer = server.json("POST", "/api/jobs", {"source": "sample"})
+        assert status == 202
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        while not children:
+            children = psutil.Process(server.process.pid).children(recursive=True)
+        for child in children:
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+
+        failed = server.wait(answer["id"])
+        assert failed["state"] == "failed"
+        assert "ended" in failed["error"]
+        assert server.detect("sample")["state"] == "done"

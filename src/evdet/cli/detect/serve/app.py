@@ -5,6 +5,7 @@ import dataclasses
 import importlib.resources
 import re
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +35,7 @@ _COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 _MOST_JSON = 1 << 14  # bytes
 _MOST_NAME = 200
 _LONGEST_PAUSE = 60.0  # seconds without a byte of an upload
+_LONGEST_UPLOAD = 3600.0  # seconds
 
 
 def make_app(
@@ -112,7 +114,8 @@ class _Handlers:
         if too_large is not None:
             return too_large
         try:
-            upload = self._jobs.new_upload(client, _last_part(name))
+            stated = int(request.headers.get("content-length", self._jobs.limits.max_bytes))
+            upload = self._jobs.new_upload(client, _last_part(name), stated)
         except BusyServerError as error:
             return _refusal(str(error), 503)
         problem = await self._receive(request, upload)
@@ -219,11 +222,11 @@ class _Handlers:
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:
-    """The body of a request, as long as it does not pause."""
-    stream = request.stream()
+    """The body of a request, as long as it comes steadily, and for an hour."""
+    stream, until = request.stream(), time.monotonic() + _LONGEST_UPLOAD
     with suppress(StopAsyncIteration):
         while True:
-            async with asyncio.timeout(_LONGEST_PAUSE):
+            async with asyncio.timeout(min(_LONGEST_PAUSE, until - time.monotonic())):
                 chunk = await anext(stream)
             yield chunk
 

@@ -3,7 +3,7 @@
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,7 +73,11 @@ def serve(options: ServeOptions) -> None:
         raise ValueError("give --checkpoint at least one detector")
     uvicorn, make_app = _libraries()
     with _listening(options.host, options.port) as listener:
-        detectors = [_describe(path, options) for path in options.checkpoint]
+        names = _names_of(options.checkpoint)
+        detectors = [
+            _describe(path, name, options)
+            for path, name in zip(options.checkpoint, names, strict=True)
+        ]
         choices = tuple(
             DetectorChoice(
                 path=path,
@@ -88,8 +92,8 @@ def serve(options: ServeOptions) -> None:
             keep_seconds=options.keep * 60,
         )
         with temporary_folder() as folder, _jobs(folder, choices, limits) as jobs:
-            names = [*options.allow_host, socket.gethostname()]
-            app = make_app(jobs, detectors, can_track=_can_track(), names=names)
+            hosts = [*options.allow_host, socket.gethostname()]
+            app = make_app(jobs, detectors, can_track=_can_track(), names=hosts)
             config = uvicorn.Config(
                 app,
                 log_level="warning",
@@ -146,13 +150,22 @@ def _jobs(folder: Path, choices: tuple[DetectorChoice, ...], limits: Limits) -> 
         jobs.close()
 
 
-def _describe(path: Path, options: ServeOptions) -> dict[str, Any]:
+def _names_of(paths: Sequence[Path]) -> list[str]:
+    """The files' names; with the folders above them where two have the same."""
+    names = [path.name or str(path) for path in paths]
+    return [
+        "/".join(path.parts[-3:]) if names.count(name) > 1 else name
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def _describe(path: Path, name: str, options: ServeOptions) -> dict[str, Any]:
     """What the page says of a detector; it is opened to see that it can be."""
     is_exported = path.suffix.lower() == ".onnx"
     detector = open_detector(path, device="cpu" if is_exported else options.device)
     spec = frame_spec_of(detector)
     return {
-        "name": path.name or str(path),
+        "name": name,
         "input": "videos" if spec.preprocess == PICTURES else "events",
         "size": f"{spec.width}x{spec.height}",
         "delta_t": spec.delta_t,

@@ -94,7 +94,9 @@ def run_detection(
     began = time.monotonic()
     stream, about, first_bin = _open(request, path, detector)
     tracker = _tracker(request, stream.delta_t)
-    label_ids = choose_label_ids(frame_spec_of(detector).class_names, path, None)
+    # An upload belongs to no data set, whatever lies in the folders above it.
+    of_data_set = path if request.is_sample else None
+    label_ids = choose_label_ids(frame_spec_of(detector).class_names, of_data_set, None)
     shown_thresh = SCORE_THRESH if request.score_thresh is None else request.score_thresh
     # A track goes on with boxes that are not shown otherwise.
     lowest = shown_thresh

@@ -17,6 +17,7 @@ from evdet.samples import sample_recording
 __all__ = ["BusyServerError", "Job", "Jobs", "Limits", "Upload"]
 
 _MOST_CLIENTS = 32
+_MOST_FULL_UPLOADS = 8  # the room of all uploads, in uploads of the largest size
 _SWEEP = 1.0  # seconds
 CANCELLED = "cancelled"
 
@@ -49,7 +50,10 @@ class Upload:
     """As the browser called it; for display."""
     folder: Path
     touched: float
+    room: int
+    """Bytes that it may have."""
     num_bytes: int = 0
+    """Bytes that it has; 0 until all arrived."""
 
     @property
     def path(self) -> Path:
@@ -105,21 +109,33 @@ class Jobs:
         self._thread = threading.Thread(target=self._run_all, daemon=True)
         self._thread.start()
 
-    def new_upload(self, client: str, name: str) -> Upload:
+    def new_upload(self, client: str, name: str, room: int) -> Upload:
         """Make room for a recording; earlier ones of this client that are not in work are removed.
 
+        Args:
+            client: who sends it.
+            name: as the browser calls it.
+            room: bytes that it may have.
+
         Raises:
-            BusyServerError: too many clients have one.
+            BusyServerError: others take the room.
         """
         with self._lock:
             in_work = {job.request.source for job in self._jobs.values() if not job.is_over}
             for upload in list(self._uploads.values()):
                 if upload.client == client and upload.id not in in_work:
                     self._remove_upload(upload)
-            if len(self._uploads) >= _MOST_CLIENTS:
+            taken = sum(upload.room for upload in self._uploads.values())
+            is_full = taken + room > _MOST_FULL_UPLOADS * self.limits.max_bytes
+            if is_full or len(self._uploads) >= _MOST_CLIENTS:
                 raise BusyServerError("many recordings are here already: try again in some minutes")
             upload = Upload(
-                _new_id(), client, name, self._folder / _new_id(), touched=time.monotonic()
+                id=_new_id(),
+                client=client,
+                name=name,
+                folder=self._folder / _new_id(),
+                touched=time.monotonic(),
+                room=room,
             )
             upload.folder.mkdir(mode=0o700)
             self._uploads[upload.id] = upload
@@ -148,10 +164,16 @@ class Jobs:
             for job in mine:
                 self._remove_job(job)
             job = Job(
-                _new_id(), client, request, name, path, self._folder / _new_id(),
+                id=_new_id(),
+                client=client,
+                request=request,
+                name=name,
+                path=path,
+                folder=self._folder / _new_id(),
                 touched=time.monotonic(),
-                hidden={str(path): name, f"{path.parent}/": "", str(self._folder): ""},
-            )  # fmt: skip
+            )
+            folders = (path.parent, job.folder, self._folder)
+            job.hidden = {str(path): name, **{f"{folder}/": "" for folder in folders}}
             job.folder.mkdir(mode=0o700)
             self._jobs[job.id] = job
         self._waiting.put(job)
