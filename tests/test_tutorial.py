@@ -122,7 +122,8 @@ def test_a_raw_file_becomes_tracks_as_committed(tmp_path):
         if cell.cell_type == "code":
             cell.outputs = []
 
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
+    place = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=600, resources=place, coalesce_streams=True)
     client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     assert kinds_of(notebook) == kinds_of(wanted)
