@@ -59,11 +59,13 @@ MAY_USE = {
     "onnxruntime": {"export", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
+    "starlette": {"cli.detect.serve"},
     "supervision": {"tracking"},
     "trackers": {"tracking", "metrics.track_scores"},
     "trackeval": set(),
     "tyro": {"cli"},
     "torchvision": set(),
+    "uvicorn": {"cli.detect.serve"},
 }
 # Files get their names from atomic_file alone. These rename or write what is no result of ours.
 MAY_RENAME = {

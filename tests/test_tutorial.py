@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, and prints what the seed tutorial prints."""
+"""The notebooks run from first cell to last; the first prints what the seed tutorial prints."""
 
 import os
 import re
@@ -8,7 +8,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "tutorials" / "training_detection.ipynb"
+TUTORIALS = Path(__file__).parents[1] / "tutorials"
+NOTEBOOK = TUTORIALS / "training_detection.ipynb"
+TRACKS = TUTORIALS / "raw_to_tracks.ipynb"
 TINY = """
 max_epochs = 1
 max_frames_per_epoch = 200
@@ -65,8 +67,9 @@ def test_the_committed_outputs_hold_the_seeds_numbers_and_nothing_of_the_machine
     assert NOTEBOOK.stat().st_size < 1.5e6
 
 
-def test_the_committed_notebook_was_run_from_top_to_bottom():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+@pytest.mark.parametrize("path", [NOTEBOOK, TRACKS], ids=lambda path: path.stem)
+def test_the_committed_notebook_was_run_from_top_to_bottom(path):
+    notebook = nbformat.read(path, as_version=4)
 
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
@@ -91,3 +94,38 @@ def test_the_notebook_runs_at_a_tiny_size(tmp_path):
         "execute_result",
         "stream",
     }
+
+
+def numbers_of(text):
+    return [float(number) for number in re.findall(r"\d+(?:\.\d+)?", text.replace(",", ""))]
+
+
+def kinds_of(notebook):
+    """The kinds of content of each output, in order."""
+    return [sorted(output.get("data", {"text": ""})) for output in outputs_of(notebook)]
+
+
+def test_the_committed_tracks_hold_nothing_of_the_machine_and_little():
+    notebook = nbformat.read(TRACKS, as_version=4)
+
+    assert {output.get("name", "stdout") for output in outputs_of(notebook)} == {"stdout"}
+    assert not re.search(r"(?<![\w.:/])/\w+/", text_of(notebook)), "an absolute path"
+    assert TRACKS.stat().st_size < 1e6
+
+
+@pytest.mark.slow
+def test_a_raw_file_becomes_tracks_as_committed(tmp_path):
+    pytest.importorskip("trackers")
+    wanted = nbformat.read(TRACKS, as_version=4)
+    notebook = nbformat.read(TRACKS, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+
+    place = {"metadata": {"path": str(tmp_path)}}
+    client = NotebookClient(notebook, timeout=600, resources=place, coalesce_streams=True)
+    client.execute(env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    assert kinds_of(notebook) == kinds_of(wanted)
+    found, expected = numbers_of(text_of(notebook)), numbers_of(text_of(wanted))
+    assert found == pytest.approx(expected, rel=0.1, abs=2), "processors round differently"

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.boxes import box_area, clip_boxes, to_box_events
+from evdet.draw import found_html, found_line
 from evdet.events import Recording, RecordingError
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import DetectorProtocol, device_of, step_timed, takes_durations
@@ -48,6 +49,14 @@ class DetectedFrame(NamedTuple):
     """The frame, with its events or its picture."""
     boxes: BoxEvents
     """`BOX_DTYPE` records in pixels of the source, best first."""
+
+    def __repr__(self) -> str:
+        return found_line(self.t, self.boxes)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        frame = self.frame
+        return found_html(self.t, self.boxes, events=frame.events, picture=frame.picture)
 
 
 @runtime_checkable

@@ -109,6 +109,10 @@ SILLY = {
         "camera:", "tcp://", "tcp://a:99999", "camera --follow", "camera --record x.mp4", "0",
         "rtsp://", "0 --max-delay 5", "drive.dat --record x.raw",
     ],
+    "serve": [
+        "--port 65536", "--port many", "--max-upload 0", "--max-seconds nan", "--keep -1",
+        "--threads -1", "--checkpoint", "drive.dat", "--host", "--porrt 1",
+    ],
     "export": [
         "", "some.ckpt x.pt", "some.ckpt no/x.onnx", "some.ckpt x.onnx --time-bins 0",
         "some.ckpt x.onnx --windows 3",

@@ -347,3 +347,13 @@ def test_scoring_takes_at_most_a_fifteenth_of_the_time_of_pycocotools(pycocotool
     ours = min(seconds(lambda: average_precision(truths, detections, names)) for _ in range(3))
     theirs = seconds(lambda: pycocotools_evaluation(truths, detections, 10))
     assert ours <= theirs / 15
+
+
+def test_scores_are_shown_in_one_line_and_as_a_table():
+    scores = average_precision([], [], ["car", "<b>"])
+
+    assert repr(scores) == (
+        "AveragePrecision(coco: mAP nan, mAP50 nan; 0 frames, 0 objects, 0 detections)"
+    )
+    assert "<td" in scores._repr_html_()
+    assert "&lt;b&gt;" in scores._repr_html_()

@@ -48,7 +48,9 @@ def faults_of_release(folder: Path, *, is_final: bool) -> Iterator[str]:
     copy_known_files(tree)
     version = version_in(tree)
     run("builds the sdist, and the wheel of it", "-m", "build", "--outdir", dist, tree)
-    run("builds the wheel of the tree", "-m", "build", "--wheel", "--outdir", folder / "again", tree)
+    run(
+        "builds the wheel of the tree", "-m", "build", "--wheel", "--outdir", folder / "again", tree
+    )
     wheel, sdist = (next(dist.glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
     for path in (wheel, sdist):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
@@ -69,7 +71,9 @@ def run(doing: str, *words: str | os.PathLike[str]) -> None:
     print(f"release-check {doing}", flush=True)
     done = subprocess.run([sys.executable, *words], capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise SystemExit(f"{done.stdout}{done.stderr}\nfault: cannot go on: {' '.join(map(str, words))}")
+        raise SystemExit(
+            f"{done.stdout}{done.stderr}\nfault: cannot go on: {' '.join(map(str, words))}"
+        )
 
 
 def copy_known_files(tree: Path) -> None:

@@ -68,6 +68,9 @@ COMMANDS = {
         "evdet.cli.detect:detect",
         "Detect and track objects in recordings, videos and live streams",
     ),
+    "serve": Command(
+        "use", "evdet.cli.detect.serve:serve", "Serve a page that shows what a detector finds"
+    ),
     "export": Command(
         "use", "evdet.cli.export:export", "Export a checkpoint to ONNX and compare the two"
     ),

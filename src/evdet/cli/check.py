@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, asked_size, check_at_least, default
+from evdet.cli.terminal import tqdm
 from evdet.data import CheckReport, Finding, check_folder
 from evdet.labels import BoxRules
 

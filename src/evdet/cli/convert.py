@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.many import (
     DoJob,
@@ -29,6 +28,7 @@ from evdet.cli.options import (
     default,
     required,
 )
+from evdet.cli.terminal import tqdm
 from evdet.data import find_recordings
 from evdet.events import (
     Conversion,

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.options import check_above, check_at_least, counted, default
+from evdet.cli.terminal import tqdm
 from evdet.events import SensorSize, parse_size
 from evdet.events.simulation import SensorModel
 from evdet.processes import EndedError

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.options import Flag, ReadingOptions, asked_size, counted, default
+from evdet.cli.terminal import tqdm
 from evdet.data import (
     RecordingEntry,
     SplitPlan,

@@ -27,7 +27,7 @@ from evdet.detectors.onnx_metadata import (
 from evdet.detectors.onnx_sizes import check_sizes
 from evdet.detectors.thread_count import automatic_threads
 from evdet.frame_spec import FrameSpec, SelectionThresholds
-from evdet.models import check_positive, select_boxes, to_detections
+from evdet.models import check_positive, detector_html, detector_line, select_boxes, to_detections
 from evdet.nms import nms
 from evdet.shapes import ClipDetections, Durations, Frames, Memory
 
@@ -74,6 +74,9 @@ class OnnxDetector:
         metadata: of the model.
     """
 
+    __repr__ = detector_line
+    _repr_html_ = detector_html  # for notebooks
+
     def __init__(self, session: "InferenceSession", metadata: ModelMetadata) -> None:
         self._session = session
         self._metadata = metadata
@@ -101,8 +104,7 @@ class OnnxDetector:
     @property
     def num_threads(self) -> int:
         """Threads of an operator."""
-        count: int = self._session.get_session_options().intra_op_num_threads
-        return count
+        return int(self._session.get_session_options().intra_op_num_threads)
 
     @property
     def memory_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from .boxes import (
     draw_detections_and_truth as draw_detections_and_truth,
     scale_box_events as scale_box_events,
 )
+from .found import found_html as found_html, found_line as found_line
 from .images import (
     decode_png as decode_png,
     encode_gif as encode_gif,

@@ -25,6 +25,7 @@ from evdet.metrics import (
     score_recordings,
 )
 from evdet.models import DetectorProtocol
+from evdet.structured_text import html_beside, html_picture
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
@@ -55,6 +56,17 @@ class Evaluation:
     """Duration of a time bin, in microseconds."""
     num_frames: int = 0
     """Played frames with labels."""
+
+    def __repr__(self) -> str:
+        return f"Evaluation of {self.scores!r}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        pictures = [
+            html_picture(moment.image.astype(np.uint8), f"{moment.heading} {moment.caption}")
+            for moment in [*self.typical, *self.strip][:1]
+        ]
+        return html_beside(*pictures, self.scores._repr_html_())
 
 
 def evaluate(

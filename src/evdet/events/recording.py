@@ -33,6 +33,7 @@ from evdet.events.files import (
     join_events,
     sort_by_time,
 )
+from evdet.events.pictures import Overview, recording_html, recording_line
 from evdet.events.readers import open_event_file
 
 __all__ = ["Recording", "open_recording"]
@@ -181,6 +182,16 @@ class Recording:
             f"{self.path.name}: {self.format}, {len(self):,} events of a {self.size} sensor "
             f"in {self.duration / 1e6:.3f} s"
         )
+
+    def __repr__(self) -> str:
+        return recording_line(self._overview())
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return recording_html(self._overview())
+
+    def _overview(self) -> Overview:
+        return Overview(self.path.name, self._file, self._size, lambda: self.num_bytes)
 
     def blocks(self, since: int | None = None) -> Iterator[Events]:
         """The events in file order, in blocks of bounded size.

@@ -18,6 +18,7 @@ from evdet.metrics.matching import (
     are_counted,
     match_boxes,
 )
+from evdet.structured_text import html_table
 
 __all__ = [
     "CONFIDENT_SCORE",
@@ -94,6 +95,26 @@ class AveragePrecision:
     """Name of the protocol, which selects frames and boxes."""
     rules: dict[str, Any] = field(default_factory=dict)
     """The protocol's rules."""
+
+    def __repr__(self) -> str:
+        return f"AveragePrecision({self._summary})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        rows = [("all", self.map, self.map50, self.map75, self.num_truths, self.num_detections)]
+        rows += [
+            (name, one.ap, one.ap50, one.ap75, one.num_truths, one.num_detections)
+            for name, one in self.per_class.items()
+        ]
+        head = ("class", "mAP", "at IoU 0.50", "at 0.75", "objects", "detections")
+        return html_table(rows, title=self._summary, head=head)
+
+    @property
+    def _summary(self) -> str:
+        return (
+            f"{self.protocol}: mAP {self.map:.3f}, mAP50 {self.map50:.3f}; {self.num_frames:,} "
+            f"frames, {self.num_truths:,} objects, {self.num_detections:,} detections"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types for JSON: the protocol first, None for NaN, map spelled mAP."""

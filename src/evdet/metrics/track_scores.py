@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -9,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from tqdm import TqdmWarning
 
 from evdet.metrics.average_precision import to_plain
 from evdet.metrics.frame_table import BoxTable, FrameTable
 from evdet.metrics.recordings import ScoredRecording, check_recordings, pair_own_bin
+from evdet.structured_text import html_table
 
 __all__ = ["TrackNumbers", "TrackScores", "TrackScoresUnavailableError", "track_scores"]
 
@@ -129,6 +132,28 @@ class TrackScores:
     """IoU from which a box is right, for all but HOTA and its parts."""
     protocol: str
     """Name of the protocol."""
+
+    def __repr__(self) -> str:
+        return f"TrackScores({self._summary})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        named = {"all": self.overall, **self.per_class}
+        rows = [
+            (name, one.hota, one.mota, one.idf1, one.num_switches, one.num_objects, one.num_tracks)
+            for name, one in named.items()
+        ]
+        head = ("class", "HOTA", "MOTA", "IDF1", "switches", "objects", "tracks")
+        return html_table(rows, title=self._summary, head=head)
+
+    @property
+    def _summary(self) -> str:
+        total = self.overall
+        return (
+            f"{self.protocol}: HOTA {total.hota:.3f}, MOTA {total.mota:.3f}, IDF1 "
+            f"{total.idf1:.3f}; {self.num_frames:,} frames, {total.num_objects:,} objects, "
+            f"{total.num_tracks:,} tracks"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Plain types for JSON: the protocol first, then the overall numbers."""
@@ -293,7 +318,10 @@ def _load_library() -> ModuleType:
     import evdet.opencv  # noqa: F401
 
     try:
-        import trackers.eval
+        with warnings.catch_warnings():
+            # It imports tqdm.auto, which warns in a notebook without ipywidgets.
+            warnings.simplefilter("ignore", TqdmWarning)
+            import trackers.eval
     except ImportError as error:
         message = f"no track scores ({error}): pip install 'evdet[tracking]'"
         raise TrackScoresUnavailableError(message) from error

@@ -11,6 +11,7 @@ from .detector import (
 from .folding import fold_batch_norm as fold_batch_norm
 from .layers import ConvLayer as ConvLayer, SqueezeExciteBlock as SqueezeExciteBlock
 from .memory import cut_at_resets as cut_at_resets, keep_memory as keep_memory
+from .overview import detector_html as detector_html, detector_line as detector_line
 from .postprocess import (
     Selection as Selection,
     choose_candidates as choose_candidates,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.models.overview import detector_html, detector_line
 from evdet.models.postprocess import select_detections
 from evdet.models.state_space import StepScale
 from evdet.shapes import ClipDetections, Durations, Frames, Memory
@@ -134,6 +135,13 @@ class Detector(nn.Module, ABC):
     """What `step` selects with unless told otherwise."""
     clip_thresholds: ClassVar[SelectionThresholds]
     """What `get_boxes` selects with unless told otherwise."""
+
+    __repr__ = detector_line
+    _repr_html_ = detector_html  # for notebooks
+
+    def __str__(self) -> str:
+        """The tree of its layers, as of every `nn.Module`."""
+        return nn.Module.__repr__(self)
 
     def __init__(self, frame_spec: FrameSpec | None) -> None:
         super().__init__()

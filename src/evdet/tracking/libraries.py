@@ -1,7 +1,10 @@
 """The libraries of the extra `tracking`, loaded when they are first used."""
 
 import importlib
+import warnings
 from types import ModuleType
+
+from tqdm import TqdmWarning
 
 __all__ = ["TrackingUnavailableError", "load_supervision", "load_trackers"]
 
@@ -33,7 +36,10 @@ def _load(name: str) -> ModuleType:
     import evdet.opencv  # noqa: F401
 
     try:
-        return importlib.import_module(name)
+        with warnings.catch_warnings():
+            # The libraries import tqdm.auto, which warns in a notebook without ipywidgets.
+            warnings.simplefilter("ignore", TqdmWarning)
+            return importlib.import_module(name)
     except ImportError as error:
         raise TrackingUnavailableError(
             f"no tracking ({error}): pip install 'evdet[tracking]'"

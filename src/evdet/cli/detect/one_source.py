@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from evdet.cli.detect.ages import AgeCount
 from evdet.cli.detect.options import DetectOptions
 from evdet.cli.detect.source import ChosenSource, open_chosen_source
 from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.many import OpenBar
 from evdet.cli.options import asked_size, counted
+from evdet.cli.terminal import tqdm
 from evdet.events import RecordingError
 from evdet.labels import choose_label_ids
 from evdet.models import DetectorProtocol

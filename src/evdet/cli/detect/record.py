@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.cli.options import (
     Flag,
@@ -18,6 +17,7 @@ from evdet.cli.options import (
     counted,
     default,
 )
+from evdet.cli.terminal import tqdm
 from evdet.events import RecordingError
 from evdet.events.live import (
     STANDARD_INPUT,

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from evdet.build import build_loader, read_options
+from evdet.cli.terminal import tqdm
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.data import (
     Batch,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from evdet.atomic_file import write_text
 from evdet.cli.info.description import print_streams
@@ -26,6 +25,7 @@ from evdet.cli.many import (
     settings_of,
 )
 from evdet.cli.options import ReadingOptions, asked_size, default, required
+from evdet.cli.terminal import tqdm
 from evdet.events import RecordingError
 from evdet.samples import find_recording
 

@@ -5,10 +5,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from tqdm import tqdm
-
 from evdet.cli.many.jobs import Job
 from evdet.cli.options import counted
+from evdet.cli.terminal import tqdm
 
 __all__ = ["Board", "FailedFilesError", "Failure", "failed_files"]
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from tqdm import tqdm
-
+from evdet.cli.terminal import tqdm
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.evaluation import EvaluatedDetector, PlayedAt, RateScore, score_rates
 from evdet.frame_spec import READY_MADE

@@ -3,6 +3,7 @@ from .control_characters import (
     escaped_output as escaped_output,
     unescaped_output as unescaped_output,
 )
+from .progress import tqdm as tqdm
 from .reasons import is_for_users as is_for_users, reason_of as reason_of
 from .signs import allow_any_encoding as allow_any_encoding, in_plain_signs as in_plain_signs
 from .standard_output import (

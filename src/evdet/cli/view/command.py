@@ -4,8 +4,6 @@ import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from evdet.atomic_file import write_bytes
 from evdet.cli.many import (
     DoJob,
@@ -23,6 +21,7 @@ from evdet.cli.options import (
     check_at_least,
     check_writable,
 )
+from evdet.cli.terminal import tqdm
 from evdet.cli.view.frames import write_frames
 from evdet.cli.view.options import MAX_FRAMES_PER_SECOND, ViewOptions
 from evdet.cli.view.progress import Progress

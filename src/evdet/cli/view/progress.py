@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from evdet.cli.many import OpenBar
+from evdet.cli.terminal import tqdm
 from evdet.events import RecordingError
 from evdet.shapes import Picture
 

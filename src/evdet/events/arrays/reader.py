@@ -183,6 +183,11 @@ class ArrayFile:
         return int(latest.max()) if len(latest) else None
 
     @property
+    def is_surveyed(self) -> bool:
+        """Whether all rows were read once for the times."""
+        return "_survey" in vars(self)
+
+    @property
     def time_origin(self) -> int | None:
         """What other converters subtract: `start`."""
         return self.start

@@ -109,6 +109,11 @@ class RosbagFile:
         return self._summary[0].end
 
     @property
+    def is_surveyed(self) -> bool:
+        """Whether the topic was read once for these three."""
+        return "_summary" in vars(self)
+
+    @property
     def time_origin(self) -> int | None:
         """The same as `start`."""
         return self.start

@@ -21,6 +21,7 @@ from .event_file import (
     EventFile as EventFile,
     SeekableEventFile as SeekableEventFile,
     SizedEventFile as SizedEventFile,
+    SurveyedEventFile as SurveyedEventFile,
     TriggeredEventFile as TriggeredEventFile,
 )
 from .file_bytes import FileBytes as FileBytes, OpenedBytes as OpenedBytes

@@ -12,6 +12,7 @@ __all__ = [
     "EventFile",
     "SeekableEventFile",
     "SizedEventFile",
+    "SurveyedEventFile",
     "TriggeredEventFile",
 ]
 
@@ -111,6 +112,15 @@ class SizedEventFile(EventFile, Protocol):
 
     def with_size(self, size: SensorSize) -> EventFile:
         """The same file as of a sensor of this size, whatever it states."""
+
+
+@runtime_checkable
+class SurveyedEventFile(EventFile, Protocol):
+    """A file whose number of events and times are found by a pass over it, made once."""
+
+    @property
+    def is_surveyed(self) -> bool:
+        """Whether that pass was made, so that they cost nothing more."""
 
 
 @runtime_checkable

@@ -40,6 +40,11 @@ class ForwardFile(ABC):
         return self._summary.end
 
     @property
+    def is_surveyed(self) -> bool:
+        """Whether the file was read once for these three."""
+        return "_summary" in vars(self)
+
+    @property
     def time_origin(self) -> int | None:
         """The same as `start`."""
         return self.start

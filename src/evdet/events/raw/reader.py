@@ -128,6 +128,11 @@ class RawFile:
         return int(last[LATEST]) if last[NUM_EVENTS] else None
 
     @property
+    def is_surveyed(self) -> bool:
+        """Whether the index is loaded."""
+        return self._index is not None
+
+    @property
     def time_origin(self) -> int | None:
         """What other converters subtract from all times, in microseconds; None without events.
 
@@ -335,10 +340,7 @@ class RawFile:
                 data = opened.read_left(self._byte_of(begin), wanted)
                 num_whole = len(data) // encoding.bytes_per_word * encoding.bytes_per_word
                 if num_whole:
-                    yield (
-                        begin,
-                        np.frombuffer(data, encoding.dtype, num_whole // encoding.dtype.itemsize),
-                    )
+                    yield begin, np.frombuffer(data[:num_whole], encoding.dtype)
                 if len(data) < wanted:
                     raise opened.truncated()
 
@@ -369,8 +371,7 @@ class RawFile:
         width, height = self._limits()
         per_word = encoding.bytes_per_word // encoding.dtype.itemsize
         out = np.empty(_BLOCK_EVENTS, EVENT_DTYPE)
-        good = int(before[WORD]) - first
-        bad = len(words) // per_word
+        good, bad = int(before[WORD]) - first, len(words) // per_word
         while bad - good > 1:
             middle = (good + bad) // 2
             state = before.copy()

@@ -1,0 +1,1 @@
+from .command import ServeOptions as ServeOptions, serve as serve

@@ -1,0 +1,5 @@
+"""Frames, events and recordings -> pictures and what notebooks show."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
