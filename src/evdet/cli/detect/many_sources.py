@@ -1,5 +1,6 @@
 """Many sources -> the outputs of each, by one detector in each process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from evdet.cli.many import (
 )
 from evdet.data import find_recordings
 from evdet.detectors import checkpoint_file, num_cores, open_detector, use_threads
+from evdet.events.live import STANDARD_INPUT, is_camera_name
 from evdet.frame_spec import PICTURES
 from evdet.outputs import OUTPUT_SUFFIXES, check_output_libraries
 from evdet.pipeline import frame_spec_of
-from evdet.sources import STANDARD_INPUT
+from evdet.sources import check_picture_camera, is_picture_camera
 
 __all__ = ["detect_in_many"]
 
@@ -47,11 +49,10 @@ def detect_in_many(options: DetectOptions) -> None:
             "--output names the files of one source: for several give --output-dir DIR and "
             "--save, such as --save mp4 csv"
         )
-    if STANDARD_INPUT in options.sources:
-        raise ValueError("standard input cannot be detected in together with other sources")
+    _refuse_live(options.sources)
     if options.live_source.follow:
         raise ValueError("--follow is for one recording: name it alone, with --output")
-    options.live.check(is_live=False)
+    options.live.check(is_live=False, is_pictures=False)
     options.many_files.check(tuple(suffix[1:] for suffix in OUTPUT_SUFFIXES))
     check_output_libraries(options.many_files.suffixes)
     detector = open_detector(options.checkpoint, device="cpu", num_threads=1)
@@ -74,6 +75,19 @@ def detect_in_many(options: DetectOptions) -> None:
     run_many(command, options.many_files)
     if options.many_files.output_dir is None:
         print("use --output-dir found --save mp4 csv to write files")
+
+
+def _refuse_live(sources: Sequence[str]) -> None:
+    for source in sources:
+        name = None
+        if source == STANDARD_INPUT:
+            name = "standard input"
+        elif is_camera_name(source):
+            name = source
+        elif is_picture_camera(source) and not Path(source).exists():
+            name = check_picture_camera(source).name
+        if name is not None:
+            raise ValueError(f"{name} is live: name it alone, with --output")
 
 
 def _settings_of(options: DetectOptions) -> dict[str, str]:

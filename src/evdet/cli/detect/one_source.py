@@ -197,8 +197,8 @@ def raise_problem(ended: EndedDetection, source: str) -> None:
         # An address may hold a password.
         shown = stream.name if "://" in source else source
         raise UnfinishedError(
-            f"{shown} has nothing to detect in: no events, and no pictures, in the interval that is "
-            "read"
+            f"{shown} has nothing to detect in: no events, and no pictures, in the interval "
+            "that is read"
         )
     if problem is None:
         return

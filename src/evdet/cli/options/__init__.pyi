@@ -9,6 +9,7 @@ from .parsing import (
     asked_size as asked_size,
     check_above as check_above,
     check_at_least as check_at_least,
+    check_no_reading as check_no_reading,
     check_result_folder as check_result_folder,
     check_share as check_share,
     check_threads as check_threads,
