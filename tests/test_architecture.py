@@ -56,6 +56,7 @@ MAY_USE = {
     "onnxruntime": {"export", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
+    "scipy": {"models.rtdetr"},
     "supervision": {"tracking"},
     "trackers": {"tracking", "metrics.track_scores"},
     "trackeval": set(),
