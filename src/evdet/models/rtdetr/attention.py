@@ -152,5 +152,5 @@ class DeformableAttention(nn.Module):
         # (F·A, d, N, places): one weight for each query and place.
         share = weights.transpose(1, 2).flatten(0, 1)[:, None]
         mixed = (torch.cat(read, dim=-1) * share).sum(dim=-1)
-        out: Tensor = self.output_proj(mixed.unflatten(0, (len(queries), -1)).flatten(1, 2).mT)
+        out: Tensor = self.output_proj(mixed.unflatten(0, (queries.shape[0], -1)).flatten(1, 2).mT)
         return out

@@ -152,7 +152,8 @@ class Decoder(nn.Module):
         logits = self.choose_class(features)
         boxes = self.choose_box(features) + anchors
         num = min(self.num_queries, logits.shape[1])
-        index = logits.amax(dim=-1).topk(num, dim=1).indices
+        # In the order of the tokens: rounding may exchange the scores of two.
+        index = logits.amax(dim=-1).topk(num, dim=1).indices.sort(dim=1).values
         parts = (
             part.gather(1, index[..., None].expand(-1, -1, part.shape[-1]))
             for part in (features, logits, boxes)

@@ -21,7 +21,7 @@ _NEAREST = 1e-5
 
 
 class Chosen(NamedTuple):
-    """The tokens that become queries, best first."""
+    """The tokens that become queries, in their order."""
 
     tokens: Int[Tensor, "F N"]
     """Their numbers in the row of tokens."""
