@@ -60,6 +60,7 @@ MAY_USE = {
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
     "starlette": {"cli.detect.serve"},
+    "scipy": {"models.rtdetr"},
     "supervision": {"tracking"},
     "trackers": {"tracking", "metrics.track_scores"},
     "trackeval": set(),

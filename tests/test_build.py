@@ -84,7 +84,7 @@ def test_the_classes_name_the_digits_that_play():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"detector": "RVT"}, "detector must be one of RVT-Base, RVT-Small"),
+        ({"detector": "RVT"}, "detector must be one of EvRT-DETR-Nano, .*, RVT-Base, RVT-Small"),
         ({"feature_extractor": "Vanila"}, "feature_extractor must be one of Vanilla, VanillaGRU"),
         ({"anchor_list": "MINE"}, "anchor_list must be one of COCO_ANCHORS"),
         ({"loss": "focal"}, "loss must be one of sigmoid_focal_loss"),

@@ -91,6 +91,35 @@ RVT_CONFIGS = [
 ]
 
 
+RT_DETR_CONFIGS = [
+    f"{family}_{size}_{data}.yaml"
+    for family in ("rtdetr", "evrtdetr")
+    for size in ("r18", "r50")
+    for data in ("gen1", "1mpx")
+]
+SHAPES_CONFIGS = ["rtdetr_shapes_quick.yaml", "evrtdetr_shapes_quick.yaml"]
+
+
+@pytest.mark.parametrize("name", [*RT_DETR_CONFIGS, *SHAPES_CONFIGS])
+def test_the_recipes_of_rt_detr_build_the_detector_of_their_name_without_suppression(name):
+    config = shipped_config(name)
+    config = dataclasses.replace(
+        config,
+        classes=config.classes or ("square",),
+        in_channels=get_representation(config.preprocess).num_channels,
+        height=config.height or 128,
+        width=config.width or 128,
+    )
+    with torch.device("meta"):
+        detector = build_detector(config)
+    assert config.detector.lower().replace("-", "").startswith(name.split("_")[0])
+    assert config.nms_thresh == 1
+    assert config.max_boxes_per_input == detector.decoder.num_queries
+    has_memory = name.startswith("ev")
+    trained = {name for name, weight in detector.named_parameters() if weight.requires_grad}
+    assert all(name.startswith("adapter.") for name in trained) == has_memory
+
+
 @pytest.mark.parametrize(
     "name",
     ["gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml", "rvt_events_digits_quick.yaml"],
@@ -132,7 +161,8 @@ def test_every_shipped_config_is_tested():
     }
     assert shipped == {
         "gen1.yaml", "one_mpx.yaml", "events_digits_quick.yaml", "rvt_events_digits_quick.yaml",
-        "moving_mnist.yaml", "moving_mnist_quick.yaml", *RVT_CONFIGS,
+        "moving_mnist.yaml", "moving_mnist_quick.yaml", *RVT_CONFIGS, *RT_DETR_CONFIGS,
+        *SHAPES_CONFIGS,
     }  # fmt: skip
 
 

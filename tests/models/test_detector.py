@@ -3,7 +3,7 @@ import torch
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
 from evdet.models import device_of
-from evdet.models.detector import carry_classes
+from evdet.models.class_rows import carry_classes
 
 # Two anchors with rows for background, cat and dog; each row says what it is.
 OLD = torch.tensor([[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]])

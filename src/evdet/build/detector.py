@@ -9,6 +9,7 @@ import torch
 from evdet.build.completing import require_complete
 from evdet.config import DetectionConfig
 from evdet.models import Detector
+from evdet.models.rtdetr import EVRT_DETR_PLANS, RT_DETR_PLANS, RTDETR, RTDETRPlan
 from evdet.models.rvt import RVT, RVT_PLANS, S5_VIT_PLANS, RVTPlan
 from evdet.models.ssd import (
     COCO_ANCHORS,
@@ -69,6 +70,8 @@ def build_detector(config: DetectionConfig) -> Detector:
                 weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     if config.freeze_features:
         detector.freeze_features()
+    if config.memory_only:
+        detector.train_memory_only(keep_statistics=config.keep_statistics)
     return detector
 
 
@@ -96,10 +99,18 @@ def _build_rvt(config: DetectionConfig, plan: RVTPlan) -> RVT:
     return RVT(plan, config.in_channels, len(config.classes), config.frame_spec)
 
 
+def _build_rt_detr(config: DetectionConfig, plan: RTDETRPlan) -> RTDETR:
+    return RTDETR(plan, config.in_channels, len(config.classes), config.frame_spec)
+
+
 DETECTORS: dict[str, Callable[[DetectionConfig], Detector]] = {
     "SSD": _build_ssd,
     **{
         name: partial(_build_rvt, plan=plan) for name, plan in {**RVT_PLANS, **S5_VIT_PLANS}.items()
+    },
+    **{
+        name: partial(_build_rt_detr, plan=plan)
+        for name, plan in {**RT_DETR_PLANS, **EVRT_DETR_PLANS}.items()
     },
 }
 """The detectors by name."""

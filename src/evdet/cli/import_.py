@@ -1,4 +1,4 @@
-"""`evdet import`: a published RVT checkpoint -> an evdet checkpoint."""
+"""`evdet import`: a published RVT, S5-ViT or EvRT-DETR model -> an evdet checkpoint."""
 
 import io
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import tyro
 
 from evdet.atomic_file import replacing
 from evdet.cli.options import Flag, default
-from evdet.detectors import CheckpointError, import_rvt
+from evdet.detectors import CheckpointError, import_evrtdetr, import_rvt, is_evrtdetr_folder
 from evdet.events import parse_size
 from evdet.outputs import prepare_files
 
@@ -19,17 +19,18 @@ __all__ = ["ImportOptions", "import_checkpoint"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """Convert a checkpoint of the RVT project by renaming its weights."""
+    """Convert a model of the RVT, S5-ViT or EvRT-DETR project by renaming its weights."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """Lightning checkpoint of RVT; pickled code in it is not run."""
+    """Lightning checkpoint of RVT or S5-ViT, or model folder of EvRT-DETR; pickled code in it is
+    not run."""
     output: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """Checkpoint to write."""
     classes: Annotated[tuple[str, ...], default("Gen1 for two classes, 1 Mpx for three")] = ()
     """Class names in the checkpoint's order."""
     sensor_size: Annotated[str | None, default("Gen1 or 1 Mpx", "WxH")] = None
     """Width and height in pixels of the frames that the checkpoint was trained on."""
-    preprocess: Annotated[str, default("RVT's stacked histogram")] = ""
+    preprocess: Annotated[str, default("the project's")] = ""
     """Event representation that the checkpoint was trained on."""
     force: Flag = False
     """Overwrite the output if it exists."""
@@ -39,7 +40,7 @@ def import_checkpoint(options: ImportOptions) -> None:
     """Write the checkpoint, and print what it holds.
 
     Raises:
-        CheckpointError: the file is not a checkpoint of RVT, or the output exists.
+        CheckpointError: there is no model of these projects, or the output exists.
     """
     if options.output.exists() and not options.force:
         raise CheckpointError(f"{options.output} already exists (--force overwrites it)")
@@ -48,7 +49,8 @@ def import_checkpoint(options: ImportOptions) -> None:
     prepare_files([options.output], read=[options.checkpoint])
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
-    content = import_rvt(
+    convert = import_evrtdetr if is_evrtdetr_folder(options.checkpoint) else import_rvt
+    content = convert(
         options.checkpoint,
         classes=options.classes,
         height=size.height if size else 0,

@@ -127,7 +127,8 @@ class DetectionConfig:
 
     # --- model ---
     detector: str = "SSD"
-    """Detector: SSD (of the options below), RVT-Tiny, -Small, -Base, S5-ViT-Tiny, -Small, -Base."""
+    """Detector: SSD (of the options below), RVT-Tiny, -Small, -Base, S5-ViT-Tiny, -Small, -Base,
+    RT-DETR-Nano, -R18, -R50 (single frames), or the same with memory: EvRT-DETR-Nano, ..."""
     feature_extractor: str = "Vanilla"
     """Feature extractor: Vanilla, VanillaGRU, VanillaS5 or VggLike."""
     feature_base: int = 16
@@ -187,6 +188,11 @@ class DetectionConfig:
     """Number of epochs."""
     freeze_features: bool = False
     """Training of the head only, with a frozen feature extractor."""
+    memory_only: bool = False
+    """Training of the memory adapter only (EvRT-DETR), with all else frozen."""
+    keep_statistics: bool = False
+    """With memory_only: also keep the statistics of the decoder's normalisation, which as published
+    follow the memory."""
     precision: str = "auto"
     """Precision in bits: auto (bf16 on an accelerator that supports it, else 32), 32, 16, bf16."""
     seed: int = 0

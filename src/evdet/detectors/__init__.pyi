@@ -33,6 +33,11 @@ from .onnx_metadata import (
     memory_output as memory_output,
 )
 from .opening import open_detector as open_detector, resolve_device as resolve_device
+from .published_evrtdetr import (
+    import_evrtdetr as import_evrtdetr,
+    is_evrtdetr_folder as is_evrtdetr_folder,
+    published_names as published_names,
+)
 from .published_rvt import (
     RVT_NAMES as RVT_NAMES,
     import_rvt as import_rvt,

@@ -300,7 +300,8 @@ def load_matching_weights(
     """Copy the weights of a checkpoint into a detector that differs in its classes only.
 
     Logits of shared class names and of the background are the same afterwards; those of other
-    classes keep their initial weights. All other weights are copied and must match.
+    classes keep their initial weights. All other weights are copied and must match; a memory
+    adapter, which the detector of single frames lacks, keeps its initial weights then.
 
     Args:
         detector: receives the weights; its classes are `class_names`.
@@ -320,7 +321,16 @@ def load_matching_weights(
     _check_same_model(shapes.state_dict(), weights)
     _check_finite(weights)
     merged = detector.weights_for_classes(weights, old_classes, class_names)
+    merged |= _new_memory(detector, merged)
     # Any other difference is one of the model.
     _check_same_model(detector.state_dict(), merged)
     detector.load_state_dict(merged)
     return [name for name in class_names if name in old_classes]
+
+
+def _new_memory(detector: Detector, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a memory adapter, where a checkpoint has none of them."""
+    prefix = detector.adapter_prefix
+    if not prefix or any(name.startswith(prefix) for name in weights):
+        return {}
+    return {name: own for name, own in detector.state_dict().items() if name.startswith(prefix)}

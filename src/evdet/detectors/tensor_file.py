@@ -96,6 +96,8 @@ def _same(tensor: Any, *_: Any) -> Any:
 def open_state_dict(path: Path) -> dict[str, StoredTensor]:
     """List the tensors in the `state_dict` of a checkpoint, without their values.
 
+    A file of nothing but named tensors is such a `state_dict` itself.
+
     Returns:
         The position of each in the file, by name.
 
@@ -111,13 +113,19 @@ def open_state_dict(path: Path) -> dict[str, StoredTensor]:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} is not a checkpoint, or is damaged: {reason}") from error
-    found = content.get("state_dict") if isinstance(content, Mapping) else None
+    found = content
+    if isinstance(content, Mapping) and not _is_state_dict(content):
+        found = content.get("state_dict")
     if not isinstance(found, Mapping):
         raise CheckpointError(f"{path} is not a Lightning checkpoint: it has no state_dict")
     odd = [name for name, value in found.items() if not isinstance(value, StoredTensor)]
     if odd:
         raise CheckpointError(f"{path}: {odd[0]} in its state_dict is not a plain tensor")
     return {str(name): value for name, value in found.items()}
+
+
+def _is_state_dict(content: Mapping[Any, Any]) -> bool:
+    return bool(content) and all(isinstance(value, StoredTensor) for value in content.values())
 
 
 def read_tensors(path: Path, stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:

@@ -102,6 +102,15 @@ PROTOCOLS = {
             skip_until=500_000, ranking="class_score", counts_empty=False, start_before_label=10,
             reset_every=10,
         ),
+        # Of the frames' own labels, as the released code filters them: not RVT's set of labels.
+        Protocol(
+            name="evrtdetr-gen1", classes=_GEN1, pixels="sensor", min_diag=30.0, min_side=10.0,
+            skip_until=500_000, counts_empty=False,
+        ),
+        Protocol(
+            name="evrtdetr-1mpx", classes=_ONE_MPX, pixels="half sensor", min_diag=30.0,
+            min_side=10.0, skip_until=500_000, counts_empty=False,
+        ),
     )
 }  # fmt: skip
 """The protocols by name; docs/concepts/scores.md has the source of each."""

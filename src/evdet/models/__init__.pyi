@@ -1,3 +1,4 @@
+from .adapter import MemoryAdapter as MemoryAdapter
 from .compiling import compile_reason as compile_reason
 from .detector import (
     Detector as Detector,
@@ -21,7 +22,18 @@ from .postprocess import (
     to_detections as to_detections,
 )
 from .published import PUBLISHED as PUBLISHED, Publication as Publication
-from .recurrent import ConvGRU as ConvGRU, ConvLSTM as ConvLSTM, ConvS5 as ConvS5
+from .recurrent import (
+    ConvGRU as ConvGRU,
+    ConvLSTM as ConvLSTM,
+    ConvS5 as ConvS5,
+    PeepholeLSTM as PeepholeLSTM,
+)
+from .rtdetr import (
+    EVRT_DETR_PLANS as EVRT_DETR_PLANS,
+    RT_DETR_PLANS as RT_DETR_PLANS,
+    RTDETR as RTDETR,
+    RTDETRPlan as RTDETRPlan,
+)
 from .rvt import (
     RVT as RVT,
     RVT_PLANS as RVT_PLANS,

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
+from evdet.models.class_rows import carry_classes
 from evdet.models.overview import detector_html, detector_line
 from evdet.models.postprocess import select_detections
 from evdet.models.state_space import StepScale
@@ -19,7 +20,6 @@ __all__ = [
     "Detector",
     "DetectorProtocol",
     "KnowsTime",
-    "carry_classes",
     "check_positive",
     "device_of",
     "step_timed",
@@ -351,6 +351,26 @@ class Detector(nn.Module, ABC):
             part.requires_grad_(False)
         self.train(self.training)
 
+    @property
+    def adapter_prefix(self) -> str:
+        """How names of weights begin that the same detector without memory lacks; "" for none."""
+        return ""
+
+    def train_memory_only(self, *, keep_statistics: bool = False) -> None:
+        """Freeze all but a memory adapter: no gradients.
+
+        Args:
+            keep_statistics: also keep the statistics of frozen normalisation layers that read what
+                comes out of the memory.
+
+        Raises:
+            ValueError: the detector has no memory adapter.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no memory adapter that could be trained alone: take an "
+            "EvRT-DETR, or omit memory_only"
+        )
+
     def train(self, mode: bool = True) -> "Detector":
         """Switch to training; frozen features stay in evaluation."""
         super().train(mode)
@@ -358,39 +378,3 @@ class Detector(nn.Module, ABC):
             if not any(weight.requires_grad for weight in part.parameters()):
                 part.eval()
         return self
-
-
-def carry_classes(
-    own: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    layers: Sequence[str],
-    old_names: Sequence[str | None],
-    names: Sequence[str | None],
-) -> dict[str, Tensor]:
-    """Adapt weights to a detector that differs in its classes only.
-
-    Args:
-        own: that detector's weights, by name.
-        weights: the weights to adapt, by name.
-        layers: the names of the tensors that have a row for each class, anchor by anchor where
-            a cell has several.
-        old_names: the class of each row of an anchor in `weights`; None is background.
-        names: the class of each row in `own`.
-
-    Returns:
-        `weights`, where the rows of `layers` whose class is in both come from `weights`, the
-        others from `own`. A tensor of another shape stays as it is.
-    """
-    fitted = dict(weights)
-    for layer in layers:
-        old, new = weights.get(layer), own[layer]
-        expected = (len(new) // len(names) * len(old_names), *new.shape[1:])
-        if old is None or tuple(old.shape) != expected:
-            continue
-        carried = new.reshape(-1, len(names), *new.shape[1:]).clone()
-        source = old.reshape(-1, len(old_names), *old.shape[1:])
-        for row, name in enumerate(old_names):
-            if name in names:
-                carried[:, names.index(name)] = source[:, row]
-        fitted[layer] = carried.flatten(0, 1)
-    return fitted

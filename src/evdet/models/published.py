@@ -78,6 +78,19 @@ def _s5_vit(gen1: float, one_mpx: float) -> Publication:
     )
 
 
+_EVRT_DETR = Publication(
+    title="EvRT-DETR: latent space adaptation of image detectors for event-based vision",
+    venue="ICCV 2025",
+    url="https://arxiv.org/abs/2412.02890",
+    scores=(
+        PublishedScore(data_set="Gen1", protocol="evrtdetr-gen1", map=52.7),
+        PublishedScore(data_set="1 Mpx", protocol="evrtdetr-1mpx", map=50.1),
+    ),
+    weights="Gen1 and 1 Mpx, at https://zenodo.org/records/14548751; `evdet import` converts them",
+    licence="published for BSD-3-licensed code, https://github.com/realtime-intelligence/evrt-detr",
+)
+
+
 PUBLISHED = {
     "Vanilla": _RED,
     "RVT-Tiny": _rvt(PublishedScore(data_set="Gen1", protocol="rvt-gen1", map=44.1)),
@@ -88,5 +101,6 @@ PUBLISHED = {
     ),
     "S5-ViT-Small": _s5_vit(46.6, 46.5),
     "S5-ViT-Base": _s5_vit(47.7, 47.8),
+    "EvRT-DETR-R50": _EVRT_DETR,
 }
 """By the name of a detector, or, for the SSD, of its feature extractor at its standard size."""

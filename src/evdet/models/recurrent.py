@@ -8,7 +8,7 @@ from evdet.models.layers import ConvLayer
 from evdet.models.state_space import S5Block, StepScale
 from evdet.shapes import Frames, Memory
 
-__all__ = ["ConvGRU", "ConvLSTM", "ConvS5"]
+__all__ = ["ConvGRU", "ConvLSTM", "ConvS5", "PeepholeLSTM"]
 
 Output = Float[Tensor, "T B D h w"]
 
@@ -193,6 +193,68 @@ class ConvS5(nn.Module):
         pace = _FASTEST * self.pace(cells).sigmoid()
         outputs, after = self.block.step(cells, before, step_scale=step_scale, pace=pace)
         return outputs.permute(0, 1, 4, 2, 3), after
+
+    def forward(self, clip: Frames) -> Output:
+        """Read one clip on its own: `step` from empty memory."""
+        return self.step(clip)[0]
+
+
+class PeepholeLSTM(nn.Module):
+    """Long short-term memory of 3x3 convolutions whose gates also see the cell, channel by channel.
+
+    Args:
+        in_channels: channels C of each input frame.
+        hidden_channels: channels D of the memory and of each output frame.
+
+    Source:
+        Shi et al., NeurIPS 2015, https://arxiv.org/abs/1506.04214, where a gate's weight of the
+        cell also depends on the place; here it does not, so that frames may have any size.
+    """
+
+    memory_names = ("hidden", "cell")
+    knows_time = False
+
+    def __init__(self, in_channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.hidden_channels = hidden_channels
+        self.input_to_gates = nn.Conv2d(in_channels, 4 * hidden_channels, 3, padding=1)
+        self.hidden_to_gates = nn.Conv2d(
+            hidden_channels, 4 * hidden_channels, 3, padding=1, bias=False
+        )
+        # One row each for the input, the forget and the output gate.
+        self.cell_to_gates = nn.Parameter(torch.zeros(3, hidden_channels, 1, 1))
+
+    def step(
+        self, clip: Frames, memory: Memory | None = None, *, step_scale: StepScale | None = None
+    ) -> tuple[Output, Memory]:
+        """Continue a stream: read one clip, starting from `memory`.
+
+        Args:
+            clip: the next T frames of each of the B lanes.
+            memory: hidden state and cell that the previous call returned; None starts every
+                lane with zeros.
+            step_scale: not used: an LSTM does not know how long a frame lasts.
+
+        Returns:
+            The hidden state after each frame, and the last hidden state and cell.
+        """
+        projected = _whole_clip(self.input_to_gates, clip)
+        if memory is None:
+            empty = projected.new_zeros(
+                projected.shape[1], self.hidden_channels, *projected.shape[3:]
+            )
+            memory = (empty, empty)
+        hidden, cell = memory
+        sees_cell = self.cell_to_gates
+        outputs = []
+        for frame in projected:
+            into, forget, out, candidate = (frame + self.hidden_to_gates(hidden)).chunk(4, dim=1)
+            kept = (forget + sees_cell[1] * cell).sigmoid() * cell
+            cell = kept + (into + sees_cell[0] * cell).sigmoid() * candidate.tanh()
+            # The output gate sees the new cell.
+            hidden = (out + sees_cell[2] * cell).sigmoid() * cell.tanh()
+            outputs.append(hidden)
+        return torch.stack(outputs), (hidden, cell)
 
     def forward(self, clip: Frames) -> Output:
         """Read one clip on its own: `step` from empty memory."""

@@ -55,7 +55,8 @@ def count_in_micro_bins(
     start: int,
     edges: Int64[np.ndarray, " edges"],
     stop_at: int,
-) -> UInt8[np.ndarray, " cells"]:
+    is_wide: bool = False,
+) -> UInt8[np.ndarray, " cells"] | Int32[np.ndarray, " cells"]:
     """Count events per polarity and micro-bin, in this order of planes.
 
     Args:
@@ -65,10 +66,11 @@ def count_in_micro_bins(
         start: first microsecond of the time bin.
         edges: where micro-bins begin, after `start`, and where the last one ends.
         stop_at: highest count; with 256 a count wraps, as bytes do.
+        is_wide: whether counts may be higher than a byte holds.
     """
     events = readable(events)
     stride = (len(edges) - 1) * grid.num_pixels
-    cells = np.zeros(2 * stride, np.uint8)
+    cells = np.zeros(2 * stride, np.int32 if is_wide else np.uint8)
     if _count_in_micro_bins(
         events, grid.rows, grid.columns, start, edges, grid.num_pixels, stride, stop_at, cells
     ):

@@ -10,11 +10,13 @@ from evdet.events.representations.functions import (
     event_cube,
     stacked_histogram,
 )
+from evdet.events.representations.span_histogram import span_histogram
 
 __all__ = ["VARIANTS", "family_of", "get_representation"]
 
 VARIANTS: dict[str, Representation] = {
     "event_cube_5": Representation(partial(event_cube, num_micro_bins=5), 10, np.float32),
+    "stacked_histogram_evrtdetr": Representation(span_histogram, 20, np.float32),
     "stacked_histogram_rvt": Representation(
         partial(stacked_histogram, variant="rvt"), 20, np.uint8
     ),
@@ -22,8 +24,8 @@ VARIANTS: dict[str, Representation] = {
         partial(stacked_histogram, variant="rvt", replay=True), 20, np.uint8
     ),
 }
-"""The event cube of the RED paper, and the stacked histogram of RVT's published data, which
-`_replay` reproduces exactly."""
+"""The event cube of the RED paper, the stacked histogram of RVT's published data, which `_replay`
+reproduces exactly, and that of EvRT-DETR."""
 
 
 def get_representation(name: str) -> Representation:
