@@ -14,6 +14,7 @@ from evdet.cli import main
 from evdet.cli.detect import command as detect_command
 from evdet.events.dat.reader import write_dat
 from evdet.events.dtypes import EVENT_DTYPE, SensorSize
+from evdet.events.live import recorder
 from evdet.events.raw.writer import write_evt3
 from evdet.events.recording import open_recording
 from evdet.frame_spec import FrameSpec
@@ -142,6 +143,7 @@ def test_a_named_pipe_is_recorded(capsys, events, tmp_path):
 
 
 def test_a_silent_camera_leaves_no_file(capsys, monkeypatch):
+    monkeypatch.setattr(recorder, "_LONGEST_START", 0.2)
     connect(monkeypatch, StandInCamera("iniVation DAVIS 346", [], size=SIZE))
     status, _, message = said(capsys, "record", "camera", "drive.raw", "--duration", "0.3")
     assert status == 2

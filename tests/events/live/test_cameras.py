@@ -1,6 +1,7 @@
 import inspect
 import itertools
 import sys
+import time
 from dataclasses import fields
 
 import numpy as np
@@ -221,6 +222,21 @@ def test_time_bins_of_a_camera_are_those_of_its_recording(monkeypatch, words, tm
     for found, one in zip(bins, expected, strict=True):
         np.testing.assert_array_equal(found.time_bin.events, one.events)
     assert camera.is_closed
+
+
+def test_no_time_passes_after_a_camera_was_unplugged(monkeypatch, words):
+    connect(monkeypatch, StandInCamera(EVK4, [words, UNPLUGGED]))
+    live = LiveEvents(open_camera(), name="c", delta_t=10_000, max_backlog=None)
+    bins = []
+
+    def play():
+        for one in live.slices():
+            bins.append(one)
+            time.sleep(0.1)  # as long as ten time bins
+
+    with pytest.raises(RecordingError, match="does not send any more"):
+        play()
+    assert len(bins) == 6
 
 
 def test_the_end_of_the_time_bins_closes_the_camera(monkeypatch, words):

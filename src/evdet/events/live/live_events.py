@@ -245,6 +245,7 @@ class LiveEvents:
     def _end(self) -> None:
         if not self._has_ended:
             self._has_ended = True
+            self._idle_since = None  # no pause follows
             self._cutter.finish(now=self._clock())
         self._changed.notify_all()
 

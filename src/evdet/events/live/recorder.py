@@ -17,6 +17,7 @@ __all__ = ["LiveRecording", "record"]
 
 _SECOND = 1_000_000
 _PAUSE = 0.25  # seconds without data after which the time of the source goes on by the clock
+_LONGEST_START = 5.0  # seconds until the first event, also where less is to be recorded
 _WAIT = 0.1  # seconds; some systems deliver Ctrl-C only between two waits
 _LONGEST_CLOSE = 2.0
 
@@ -188,5 +189,7 @@ class _Clock:
         if self._duration is None:
             return False
         idle = time.monotonic() - self._since
+        if self._first is None:
+            return idle >= max(self._duration / _SECOND, _LONGEST_START)
         waited = round(idle * _SECOND) if idle > _PAUSE else 0
         return self.num_played + waited >= self._duration
