@@ -25,7 +25,7 @@ from evdet.cli.many import (
 from evdet.data import find_recordings
 from evdet.detectors import checkpoint_file, num_cores, open_detector, use_threads
 from evdet.frame_spec import PICTURES
-from evdet.outputs import OUTPUT_SUFFIXES, check_output_libraries
+from evdet.outputs import check_output_libraries
 from evdet.pipeline import frame_spec_of
 from evdet.sources import STANDARD_INPUT
 
@@ -52,7 +52,6 @@ def detect_in_many(options: DetectOptions) -> None:
     if options.live_source.follow:
         raise ValueError("--follow is for one recording: name it alone, with --output")
     options.live.check(is_live=False)
-    options.many_files.check(tuple(suffix[1:] for suffix in OUTPUT_SUFFIXES))
     check_output_libraries(options.many_files.suffixes)
     detector = open_detector(options.checkpoint, device="cpu", num_threads=1)
     takes_pictures = frame_spec_of(detector).preprocess == PICTURES
