@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from evdet.boxes import BOX_DTYPE
@@ -748,3 +749,85 @@ def test_a_growing_file_is_followed_until_ctrl_c(recording, checkpoint, tmp_path
     assert process.returncode == 0, err
     assert b"written: x.npy, x.mp4" in out
     assert len(frames_of("x.mp4")) >= 11
+
+
+def answer(capsys, *words):
+    status = main(["detect", *map(str, words)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err.rpartition("\r")[2].strip()
+
+
+@pytest.fixture
+def many(monkeypatch):
+    """The same for many files."""
+    stand_in = StandIn()
+    for module in ("command", "many_sources"):
+        monkeypatch.setattr(f"evdet.cli.detect.{module}.open_detector", lambda _, **named: stand_in)
+    return stand_in
+
+
+def test_many_recordings_are_detected_in_and_each_as_if_it_were_alone(
+    capsys, many, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("drives/a_td.dat", "drives/night/b.dat"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        write_recording(Path(name))
+    Path("drives/bad.raw").write_bytes(b"\x00\x01")
+    words = ["drives", "--output-dir", "found", "--save", "csv", "mp4"]
+    status, out, said = answer(capsys, *words)
+    assert status == 2
+    assert "drives/a_td.dat: 12 time bins, 0.6 s, in" in out
+    assert "found: 2 of 3 files done" in out
+    assert said.startswith("evdet: 1 of 3 files failed:\n  drives/bad.raw is not a supported")
+    answer(capsys, "drives/a_td.dat", "--output", "alone.csv")
+    assert Path("found/a_td.csv").read_bytes() == Path("alone.csv").read_bytes()
+    assert Path("found/night/b.mp4").stat().st_size
+    Path("drives/bad.raw").unlink()
+    assert "2 files finished before, nothing to do" in answer(capsys, *words)[1]
+    status, _, said = answer(capsys, *words, "--score-thresh", "0.5")
+    assert status == 2
+    assert "--score-thresh left out, now 0.5" in said
+    # Other threads and devices change no result.
+    assert answer(capsys, *words, "--threads", "1", "--device", "cpu")[0] == 0
+
+
+def test_without_a_folder_for_results_many_are_summed_up(capsys, many, tmp_path):
+    for name in "ab":
+        write_recording(tmp_path / f"{name}.dat")
+    status, out, _ = answer(capsys, tmp_path)
+    assert status == 0
+    assert out.count("12 time bins") == 2
+    assert "use --output-dir found --save mp4 csv to write files" in out
+
+
+def test_a_folder_with_images_is_a_source_for_a_detector_of_pictures(
+    capsys, monkeypatch, many, tmp_path
+):
+    many.frame_spec = StandIn(preprocess="none", in_channels=3).frame_spec
+    for name in ("walk", "more/run"):
+        (tmp_path / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (64, 48)).save(tmp_path / name / f"{number}.png")
+    write_recording(tmp_path / "a.dat")  # no picture
+    found = tmp_path / "found"
+    words = [tmp_path, "--output-dir", found, "--save", "csv"]
+    status, out, _ = answer(capsys, *words)
+    assert status == 0
+    assert out.count("3 pictures") == 2
+    assert sorted(path.name for path in found.rglob("*.csv")) == ["run.csv", "walk.csv"]
+    assert "2 files finished before" in answer(capsys, *words)[1]
+
+
+def test_what_is_going_to_be_done_is_printed_and_not_done(capsys, many, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_recording(Path("a.dat"))
+    words = ["--score-thresh", "0.5", "--delta-t", "20000", "--print-config"]
+    assert answer(capsys, "a.dat", *words, "--output", "x.csv")[0] == 0
+    status, out, _ = answer(capsys, "a.dat", *words, "--output-dir", "found", "--save", "csv")
+    plan = yaml.safe_load(out)
+    assert status == 0
+    assert plan["sources"] == [{"source": "a.dat", "outputs": ["found/a.csv"]}]
+    assert (plan["frames"]["delta_t"], plan["selection"]["score_thresh"]) == (20_000, 0.5)
+    assert plan["tracker"] is None
+    assert [path.name for path in Path().iterdir()] == ["a.dat"]

@@ -204,6 +204,18 @@ def test_folders_of_coco_files_and_of_frames_need_no_label_map(capsys, tmp_path)
         assert "recordings: 1\n" in shown
 
 
+def test_of_two_folders_files_that_cannot_be_read_are_named_and_the_others_scored(capsys, files):
+    folders = [str(files / word) if word in ("found", "boxes") else word for word in FOLDERS]
+    (files / "found" / "a_detections.npy").write_bytes(b"no array")
+    assert main(["score", *folders]) == 2
+    out, err = capsys.readouterr()
+    assert "recordings: 1\n1 of 2 recordings could not be read and are not scored" in out
+    assert err.startswith("evdet: 1 of 2 files failed:\n  ")
+    assert "a_detections.npy" in err
+    (files / "found" / "b_detections.npy").write_bytes(b"no array")
+    assert "no file could be read; the first" in refused(capsys, folders)[1]
+
+
 def test_files_do_not_say_how_recordings_were_played(capsys, files):
     words = ["--detections", "found/a_detections.npy", "--boxes", "boxes/a_bbox.npy"]
     words = [str(files / word) if word.endswith("npy") else word for word in words]

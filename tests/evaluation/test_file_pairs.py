@@ -95,3 +95,19 @@ def test_files_of_recordings_are_not_taken_for_frames(tmp_path):
         write_frames(tmp_path / folder, names, line)
         pairs, _ = match_files(tmp_path / folder, tmp_path / folder)
         assert [pair.name for pair in pairs] == sorted(names)
+
+
+def test_detections_may_be_called_as_their_recordings(tmp_path):
+    boxes, found = tmp_path / "boxes", tmp_path / "found"
+    write(boxes / "a_bbox.npy")
+    write(boxes / "b_bbox.npy")
+    write(boxes / "c_bbox.npy")
+    found.mkdir()
+    (found / "a_td.csv").write_text("t,x,y,w,h,class_id,track_id,class_confidence\n")
+    (found / "b_td.txt").write_text("1,-1,5,5,5,5,0.5,-1,-1,-1\n")
+    (found / "c_td.json").write_text("[]")
+    pairs, notes = match_files(found, boxes)
+    assert [pair.detections.name for pair in pairs] == ["a_td.csv", "b_td.txt", "c_td.json"]
+    assert notes == []
+    (found / "a_td.txt").write_text("1 2 3 1\n")  # events
+    assert match_files(found, boxes)[0] == pairs

@@ -50,6 +50,8 @@ class BoxFiles:
     files do not say from where the recordings were played, nor with which memory."""
     notes: tuple[str, ...]
     """Unmatched files and boxes that were left out."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """Of several recordings, those whose files could not be read, and why."""
 
 
 def read_box_files(
@@ -76,8 +78,8 @@ def read_box_files(
         delta_t: duration of the detector's time bin in microseconds; 0 matches equal times only.
 
     Returns:
-        The recordings. One with boxes and no file of detections counts as without detections; one
-        without boxes is left out.
+        The recordings. Of several, those whose files can be read. One with boxes and no file of
+        detections counts as without detections; one without boxes is left out.
 
     Raises:
         LabelError: a file cannot be understood, or the two have different classes.
@@ -89,22 +91,20 @@ def read_box_files(
         names = {}
         _check_have_ids(pairs)
     span = None if size is None else RecordingSpan(size, 0, None)
-    read = [
-        (
-            pair,
-            LabeledTimes.empty()
-            if pair.detections is None
-            else read_boxes(
-                pair.detections,
-                names,
-                recording=span,
-                frame_period=frame_period,
-                truth=pair.boxes,
-            ),
-            read_boxes(pair.boxes, names, recording=span, frame_period=frame_period),
-        )
-        for pair in pairs
-    ]
+    read: list[tuple[MatchedFiles, LabeledTimes, LabeledTimes]] = []
+    failed: list[tuple[str, str]] = []
+    for pair in pairs:
+        try:
+            read.append(_read_pair(pair, names, span, frame_period))
+        except (ValueError, OSError) as error:
+            if len(pairs) == 1:
+                raise
+            failed.append((pair.name, str(error)))
+    if not read:
+        raise LabelError(f"no file could be read; the first: {failed[0][1]}")
+    if failed:
+        count, all_ = len(failed), len(pairs)
+        notes.append(f"{count} of {all_} recordings could not be read and are not scored")
     if label_map is None:
         names = _ids_as_names([part.boxes for _, *both in read for part in both])
     notes += _check_swapped(read, detections, boxes)
@@ -128,7 +128,22 @@ def read_box_files(
             *describe_counts(ignored),
             *(f"{count:,} {what}" for what, count in counts.items()),
         ),
+        failed=tuple(failed),
     )
+
+
+def _read_pair(
+    pair: MatchedFiles,
+    names: Mapping[int, str],
+    span: RecordingSpan | None,
+    frame_period: int | None,
+) -> tuple[MatchedFiles, LabeledTimes, LabeledTimes]:
+    found = LabeledTimes.empty()
+    if pair.detections is not None:
+        found = read_boxes(
+            pair.detections, names, recording=span, frame_period=frame_period, truth=pair.boxes
+        )
+    return pair, found, read_boxes(pair.boxes, names, recording=span, frame_period=frame_period)
 
 
 def _as_applied(protocol: Protocol, size: SensorSize | None) -> Protocol:

@@ -30,6 +30,10 @@ class CarriedMemory:
 
     memory: Memory | None = None
 
+    def state(self) -> list[Tensor] | None:
+        """The memory on the CPU; None before the first batch."""
+        return None if self.memory is None else [part.cpu() for part in self.memory]
+
 
 def detect_batches(
     detector: DetectorProtocol,

@@ -10,6 +10,8 @@ __all__ = ["MatchedFiles", "match_files"]
 
 _DETECTION_TAIL = re.compile(r"_(detections|detected|dets?|dt|predictions|preds?|results?)$", re.I)
 _NUM_NAMED = 5
+_HEAD = 4096
+_NUM_COLUMNS = 4
 
 
 class MatchedFiles(NamedTuple):
@@ -102,9 +104,19 @@ def _files_of(folder: Path) -> dict[str, Path]:
 
 
 def _is_events(path: Path) -> bool:
-    return re.search(r"_(td|cd|events)$", path.stem) is not None and (
-        path.suffix.lower() != ".npy" or not is_box_npy(path)
-    )
+    """Whether a file is a recording by its name and content, and not of its detections."""
+    if re.search(r"_(td|cd|events)$", path.stem) is None:
+        return False
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return not is_box_npy(path)
+    if suffix in (".csv", ".txt", ".tsv"):
+        with path.open("rb") as file:
+            head = file.read(_HEAD).decode("latin-1")
+        lines = [line for line in head.splitlines() if line.strip() and line[0] not in "#%"]
+        # An event has t, x, y and p; a box has its sides, too.
+        return not lines or len(re.split(r"[,;\s]+", lines[0].strip())) <= _NUM_COLUMNS
+    return suffix not in (".json", ".xml")
 
 
 def _named(names: list[str]) -> str:

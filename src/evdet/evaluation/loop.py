@@ -113,14 +113,8 @@ def evaluate(
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    carried, num_batches = CarriedMemory(), 0
-    if progress is not None and progress.state is not None:
-        num_batches = progress.num_batches
-        memory = progress.state["memory"]
-        carried.memory = None if memory is None else tuple(memory)
-        results.restore(progress.state["frames"])
-        gallery.restore(progress.state["gallery"])
-        by_recording.restore(progress.state["recordings"])
+    parts = {"recordings": by_recording, "frames": results, "gallery": gallery}
+    carried, num_batches = _restored(progress, parts)
     for batch, everything in detect_batches(
         detector, batches, thresholds, reset_every=reset_every, carried=carried
     ):
@@ -134,14 +128,12 @@ def evaluate(
             gallery.add(batch, found, t, b, first_bin=first_bin)
         num_batches += 1
         if progress is not None and progress.is_due:
-            memory = carried.memory
+            found_so_far = {name: part.state() for name, part in parts.items()}
             progress.write(
                 {
+                    **found_so_far,
                     "num_batches": num_batches,
-                    "memory": None if memory is None else [part.cpu() for part in memory],
-                    "recordings": by_recording.state(),
-                    "frames": results.state(),
-                    "gallery": gallery.state(),
+                    "memory": carried.state(),
                     "broken": {**progress.broken, **broken()},
                 }
             )
@@ -163,6 +155,19 @@ def evaluate(
         delta_t=by_recording.delta_t,
         num_frames=len(results),
     )
+
+
+def _restored(
+    progress: EvaluationProgress | None,
+    parts: Mapping[str, RecordingResults | FrameResults | Gallery],
+) -> tuple[CarriedMemory, int]:
+    """Continue from what was found before: the memory, and the number of batches."""
+    if progress is None or progress.state is None:
+        return CarriedMemory(), 0
+    for name, part in parts.items():
+        part.restore(progress.state[name])
+    memory = progress.state["memory"]
+    return CarriedMemory(None if memory is None else tuple(memory)), progress.num_batches
 
 
 def _deviations(protocol: Protocol, reset_every: int | None) -> list[str]:

@@ -27,7 +27,7 @@ from evdet.data import find_recordings
 from evdet.detectors import checkpoint_file, num_cores, open_detector, use_threads
 from evdet.events.live import STANDARD_INPUT, is_camera_name
 from evdet.frame_spec import PICTURES
-from evdet.outputs import OUTPUT_SUFFIXES, check_output_libraries
+from evdet.outputs import check_output_libraries
 from evdet.pipeline import frame_spec_of
 from evdet.sources import check_picture_camera, is_picture_camera
 
@@ -53,7 +53,6 @@ def detect_in_many(options: DetectOptions) -> None:
     if options.live_source.follow:
         raise ValueError("--follow is for one recording: name it alone, with --output")
     options.live.check(is_live=False, is_pictures=False)
-    options.many_files.check(tuple(suffix[1:] for suffix in OUTPUT_SUFFIXES))
     check_output_libraries(options.many_files.suffixes)
     detector = open_detector(options.checkpoint, device="cpu", num_threads=1)
     takes_pictures = frame_spec_of(detector).preprocess == PICTURES

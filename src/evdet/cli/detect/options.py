@@ -21,9 +21,9 @@ from evdet.cli.options import (
     default,
     required,
 )
-from evdet.outputs import run_files
+from evdet.outputs import OUTPUT_SUFFIXES, run_files
 
-__all__ = ["DetectOptions"]
+__all__ = ["DetectOptions", "LiveSourceOptions", "SelectionOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,7 @@ class DetectOptions:
         Raises:
             ValueError: the message names the option.
         """
+        self.many_files.check(tuple(suffix[1:] for suffix in OUTPUT_SUFFIXES))
         self.selection.check()
         self.tracking.check()
         check_threads(self.threads)

@@ -1,4 +1,4 @@
-from .board import FailedFilesError as FailedFilesError
+from .board import FailedFilesError as FailedFilesError, failed_files as failed_files
 from .inputs import (
     find_inputs as find_inputs,
     find_pictures as find_pictures,

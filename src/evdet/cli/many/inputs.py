@@ -11,7 +11,7 @@ from evdet.events import is_bag_folder
 from evdet.samples import SAMPLES, sample_recording
 from evdet.sources import IMAGE_SUFFIXES, is_video
 
-__all__ = ["FoundInputs", "Input", "find_inputs", "find_pictures", "is_input_folder"]
+__all__ = ["FoundInputs", "Input", "find_inputs", "find_pictures", "is_input_folder", "size_of"]
 
 _BUNDLED = Path()  # in place of the folder of a bundled recording
 

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 from tyro.extras import get_parser
 
+import evdet
 from evdet.cli import COMMANDS, load_command
 
 __all__ = ["CompletionOptions", "completion", "options_of"]
@@ -83,7 +84,7 @@ def _bash(shell: str) -> str:
             if choices
         ]
     return _BASH.format(
-        version=_version(),
+        version=evdet.__version__,
         shell=shell,
         start=start,
         commands=shlex.quote(" ".join([*COMMANDS, "--help", "--version"])),
@@ -101,10 +102,4 @@ def _fish() -> str:
         for name, choices in options_of(command).items():
             given = f" -x -a {shlex.quote(' '.join(choices))}" if choices else ""
             lines.append(f"complete -c evdet {seen} -l {name[2:]}{given}")
-    return _FISH_START.format(version=_version()) + "\n".join(lines) + "\n"
-
-
-def _version() -> str:
-    from evdet import __version__
-
-    return __version__
+    return _FISH_START.format(version=evdet.__version__) + "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ import numpy as np
 import tyro
 
 from evdet.atomic_file import write_text
+from evdet.cli.many import failed_files
 from evdet.cli.options import (
     Flag,
     ProtocolName,
@@ -74,6 +75,7 @@ def score(options: ScoreOptions) -> None:
 
     Raises:
         ValueError: the files do not belong together, or an option is out of range.
+        FailedFilesError: files of some of several recordings cannot be read; the others are scored.
     """
     check_at_least(0, options, "delta_t")
     check_at_least(1, options, "frame_period")
@@ -132,6 +134,8 @@ def score(options: ScoreOptions) -> None:
     if further.tracks is not None:
         print(describe_tracks(further.tracks))
     print("\n".join([f"recordings: {len(files.recordings)}", *notes]))
+    if files.failed:
+        raise failed_files(files.failed, len(files.recordings) + len(files.failed))
 
 
 def _label_map(given: Path | None, boxes: Path, protocol: Protocol) -> Mapping[int, str] | None:
