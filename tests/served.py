@@ -55,7 +55,7 @@ class Served:
         assert status == 200, answer
         return answer["id"]
 
-    def wait(self, job, *, seconds=100):
+    def wait(self, job, *, seconds=300):
         """The last state of a detection."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

@@ -131,18 +131,24 @@ def test_a_detection_is_ended_in_its_process(tmp_path):
         assert "--max-seconds" in now["error"]
 
 
+def is_worker(process):
+    try:
+        return any("spawn_main" in word for word in process.cmdline())
+    except psutil.Error:  # it has ended
+        return False
+
+
 @pytest.mark.slow
 def test_a_process_that_is_killed_fails_one_detection(tmp_path):
     with served("--checkpoint", "events-digits", "events-digits") as server:
         server.login()
         status, answer = server.json("POST", "/api/jobs", {"source": "sample"})
         assert status == 202
-        children = psutil.Process(server.process.pid).children(recursive=True)
-        while not children:
-            children = psutil.Process(server.process.pid).children(recursive=True)
-        for child in children:
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
+        worker = None
+        while worker is None:  # it starts with the first detection
+            children = psutil.Process(server.process.pid).children()
+            worker = next(filter(is_worker, children), None)
+        worker.kill()
 
         failed = server.wait(answer["id"])
         assert failed["state"] == "failed"

@@ -17,6 +17,7 @@ function show(id, visible) { at(id).hidden = !visible; }
 
 function fail(message) {
   at("error").textContent = message;
+  if (/--(sensor-size|format|time-unit|columns|stream)\b/.test(message)) at("reading").open = true;
   show("error", true);
   rest();
 }
@@ -179,7 +180,7 @@ function tick() {
   const [events, boxes] = films();
   if (boxes.duration) {
     at("clock").textContent = `${boxes.currentTime.toFixed(1)} s`;
-    if (document.activeElement !== at("seek") || !boxes.paused) at("seek").value = String(1000 * boxes.currentTime / boxes.duration);
+    if (!at("seek").matches(":active")) at("seek").value = String(1000 * boxes.currentTime / boxes.duration);
     if (!boxes.paused && !events.seeking && Math.abs(events.currentTime - boxes.currentTime) > 0.06) events.currentTime = boxes.currentTime;
   }
 }
