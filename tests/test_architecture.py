@@ -56,6 +56,8 @@ MAY_USE = {
     "onnxruntime": {"export", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
+    "safetensors": {"detectors.weights_file"},
+    "huggingface_hub": {"detectors.hub"},
     "supervision": {"tracking"},
     "trackers": {"tracking", "metrics.track_scores"},
     "trackeval": set(),

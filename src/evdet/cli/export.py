@@ -1,5 +1,6 @@
-"""`evdet export`: a checkpoint -> an ONNX model, compared with PyTorch before it gets its name."""
+"""`evdet export`: a checkpoint -> an ONNX model, compared with PyTorch, or a folder of weights."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,15 @@ from evdet.cli.options import (
     check_at_least,
     check_writable,
     default,
+    named,
 )
-from evdet.detectors import ONNX_SUFFIX, ExportError, check_libraries, load_network
+from evdet.detectors import (
+    ONNX_SUFFIX,
+    WEIGHTS_SUFFIX,
+    ExportError,
+    check_libraries,
+    load_network,
+)
 from evdet.export import (
     OPSET,
     TOLERANCE,
@@ -25,7 +33,9 @@ from evdet.export import (
     Exported,
     compare_onnx,
     export_onnx,
+    export_weights,
     other_shape,
+    weights_files,
 )
 from evdet.frame_spec import FrameSpec
 from evdet.outputs import prepare_files, recording_files, run_files
@@ -35,16 +45,20 @@ from evdet.synthetic import simulated_windows
 __all__ = ["ExportOptions", "describe_comparisons", "export"]
 
 _OTHER_TIME_BINS = 3
+_OF_ONNX = ("raw_heads", "fixed_shape", "source", "sensor_size", "reading", "time_bins")
+_HINT = " (--license states another)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Export a checkpoint to ONNX, and compare the two on a stream."""
+    """Export a checkpoint to ONNX and compare the two on a stream, or to weights that travel."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """Checkpoint (*.ckpt), run folder, or events-digits (bundled)."""
-    output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT.onnx")]]
-    """ONNX file to write."""
+    """Checkpoint (*.ckpt), run folder, hf://ORG/NAME, or events-digits (bundled)."""
+    output: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="OUT")]]
+    """File to write: .onnx, or .safetensors with config.json and README.md beside it."""
+    license: Annotated[str | None, default("unknown", "ID")] = None
+    """Licence of the weights in the README.md, as the Hub spells it, such as apache-2.0."""
     raw_heads: Flag = False
     """Output decoded candidates and scores, without thresholds and non-maximum suppression."""
     fixed_shape: Flag = False
@@ -60,7 +74,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> int:
-    """Export, compare, and print the differences.
+    """Export, and print what was written; compare an ONNX model with PyTorch.
 
     Returns:
         The exit status: 1 if the export differs from PyTorch.
@@ -68,8 +82,13 @@ def export(options: ExportOptions) -> int:
     Raises:
         ValueError: an option is out of range.
     """
+    if options.output.suffix.lower() == WEIGHTS_SUFFIX:
+        _export_weights(options)
+        return 0
     check_at_least(1, options, "time_bins")
-    check_writable(options.output, suffixes=(ONNX_SUFFIX,))
+    if options.license is not None:
+        raise ValueError(f"--license is of weights (*{WEIGHTS_SUFFIX}): omit it")
+    check_writable(options.output, suffixes=(ONNX_SUFFIX, WEIGHTS_SUFFIX))
     # A file gets its final name after it has passed the comparison.
     unchecked = options.output.with_suffix(f".unchecked{ONNX_SUFFIX}")
     read = [options.checkpoint, *run_files(options.checkpoint), *recording_files(options.source)]
@@ -103,6 +122,31 @@ def export(options: ExportOptions) -> int:
     unchecked.replace(options.output)
     print(f"equal to PyTorch: {options.output}")
     return 0
+
+
+def _export_weights(options: ExportOptions) -> None:
+    """Write weights, configuration and card, and list them.
+
+    Raises:
+        ValueError: an option is of ONNX models.
+    """
+    standard = {
+        field.name: field.default_factory() if callable(field.default_factory) else field.default
+        for field in dataclasses.fields(ExportOptions)
+    }
+    for name in _OF_ONNX:
+        if getattr(options, name) != standard[name]:
+            option = "the reading options" if name == "reading" else named(name)
+            raise ValueError(f"{option} belongs to ONNX models (*{ONNX_SUFFIX}), not to weights")
+    read = [options.checkpoint, *run_files(options.checkpoint)]
+    prepare_files(weights_files(options.output), read=read)
+    written = export_weights(options.checkpoint, options.output, license=options.license)
+    scores = written.scores
+    stated = "none of this checkpoint" if scores is None else f"{scores.values['mAP']:.3f} mAP"
+    print(f"{options.output}: {written.num_bytes / 1e6:.1f} MB of weights")
+    print(f"  licence     {written.license}{_HINT if options.license is None else ''}")
+    print(f"  evaluation  {stated}")
+    print(f"written: {', '.join(map(str, written.paths))}")
 
 
 def describe_comparisons(comparisons: Sequence[Comparison]) -> list[str]:

@@ -8,6 +8,7 @@ from .checkpoints import (
     load_weights as load_weights,
     search_latest_checkpoint as search_latest_checkpoint,
 )
+from .hub import HubError as HubError, hub_name as hub_name, shown_name as shown_name
 from .onnx_detector import (
     BinBoxes as BinBoxes,
     OnnxDetector as OnnxDetector,
@@ -38,3 +39,11 @@ from .published_rvt import (
 )
 from .thread_count import automatic_threads as automatic_threads, num_cores as num_cores
 from .threads import use_threads as use_threads
+from .weights_file import (
+    CARD_FILE as CARD_FILE,
+    CONFIG_FILE as CONFIG_FILE,
+    WEIGHTS_FILE as WEIGHTS_FILE,
+    WEIGHTS_SUFFIX as WEIGHTS_SUFFIX,
+    weights_config_to_json as weights_config_to_json,
+    weights_to_bytes as weights_to_bytes,
+)

@@ -1,4 +1,4 @@
-"""open_detector: a checkpoint, a run's folder, a bundled name or an .onnx file -> a detector."""
+"""open_detector: a checkpoint, a run, weights, a name or an .onnx file -> a detector."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from evdet.detectors.checkpoints import load_network
+from evdet.detectors.hub import hub_name
 from evdet.detectors.onnx_detector import load_onnx
 from evdet.detectors.onnx_metadata import ONNX_SUFFIX
 from evdet.models import DetectorProtocol
@@ -19,8 +20,9 @@ def open_detector(
     """Open a detector from a checkpoint or an exported model.
 
     Args:
-        path: a checkpoint, a run's folder, whose best checkpoint is taken, a model that
-            `evdet export` wrote (.onnx), or events-digits, which comes with evdet.
+        path: a checkpoint, a run's folder, whose best checkpoint is taken, what `evdet export`
+            wrote (.onnx, .safetensors or its folder), a name on the Hub (hf://ORG/NAME), or
+            events-digits, which comes with evdet.
         device: cpu, cuda, ... or auto (cuda if available, else cpu); models in ONNX run on the
             CPU.
         num_threads: of a model in ONNX, as for `load_onnx`; `use_threads` sets those of PyTorch.
@@ -37,8 +39,8 @@ def open_detector(
         >>> open_detector("events-digits").frame_spec.delta_t
         50000
     """
-    path = Path(path)
-    if path.suffix.lower() == ONNX_SUFFIX:
+    if Path(path).suffix.lower() == ONNX_SUFFIX and hub_name(path) is None:
+        path = Path(path)
         if str(device) not in ("auto", "cpu"):
             raise ValueError(
                 f"{path} runs on the CPU, not on {str(device)!r}: name the checkpoint that it was "

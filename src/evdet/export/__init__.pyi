@@ -6,3 +6,8 @@ from .comparison import (
 )
 from .exporting import Exported as Exported, export_onnx as export_onnx
 from .selection_graph import OPSET as OPSET
+from .weights import (
+    ExportedWeights as ExportedWeights,
+    export_weights as export_weights,
+    weights_files as weights_files,
+)

@@ -58,7 +58,8 @@ class DetectOptions:
     """Event recording, video, folder of images, - (standard input), or bundled: sample,
     sample-nmnist."""
     checkpoint: Path = Path("events-digits")
-    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx, *.safetensors), hf://ORG/NAME, or
+    events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()
     """Files to write: .mp4 video, .npy, .csv, .json (COCO), .txt (MOT) boxes, .rrd for rerun."""
     tracking: tyro.conf.OmitArgPrefixes[TrackingOptions] = field(default_factory=TrackingOptions)

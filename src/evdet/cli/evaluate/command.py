@@ -37,7 +37,7 @@ from evdet.cli.score import (
 from evdet.cli.tracker_options import TrackingOptions
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig
 from evdet.data import open_folder
-from evdet.detectors import use_threads
+from evdet.detectors import hub_name, use_threads
 from evdet.evaluation import (
     DataStatistics,
     EvaluatedDetector,
@@ -65,7 +65,8 @@ class EvaluateOptions:
     """Evaluate a checkpoint on recordings that it was not trained on."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx, *.safetensors), hf://ORG/NAME, or
+    events-digits (bundled)."""
     protocol: ProtocolName = "coco"
     """Evaluation protocol."""
     dataset_path: Annotated[Path | None, default("that of the training", "DIR")] = None
@@ -190,7 +191,7 @@ def _evaluate_into(
     scores = evaluation.scores.as_dict()
     numbers = {
         "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "checkpoint": str(evaluated.path),
+        "checkpoint": str(hub_name(options.checkpoint) or evaluated.path),
         "dataset": config.dataset_path,
         "split": options.split,
         "test_frames": evaluation.num_frames,
@@ -238,7 +239,11 @@ def _results_of(options: EvaluateOptions, checkpoint: Path) -> RunFolder:
     """The folder for the results."""
     if options.output_dir is not None:
         return RunFolder(options.output_dir)
-    return RunFolder.of_checkpoint(checkpoint)
+    # Not into the cache of the Hub's files.
+    name = hub_name(options.checkpoint)
+    return (
+        RunFolder.of_checkpoint(checkpoint) if name is None else RunFolder(Path("runs") / name.name)
+    )
 
 
 def _check_apart(options: EvaluateOptions, dataset: Path | None) -> None:
