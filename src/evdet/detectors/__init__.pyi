@@ -9,14 +9,8 @@ from .checkpoints import (
     search_latest_checkpoint as search_latest_checkpoint,
 )
 from .hub import HubError as HubError, hub_name as hub_name, shown_name as shown_name
-from .onnx_detector import (
-    BinBoxes as BinBoxes,
-    OnnxDetector as OnnxDetector,
-    lanes_joined as lanes_joined,
-    load_onnx as load_onnx,
-    open_session as open_session,
-    runtime_version as runtime_version,
-)
+from .onnx_boxes import BinBoxes as BinBoxes, lanes_joined as lanes_joined
+from .onnx_detector import OnnxDetector as OnnxDetector, load_onnx as load_onnx
 from .onnx_errors import ExportError as ExportError, check_libraries as check_libraries
 from .onnx_metadata import (
     CANDIDATES as CANDIDATES,
@@ -30,6 +24,13 @@ from .onnx_metadata import (
     ModelMetadata as ModelMetadata,
     memory_input as memory_input,
     memory_output as memory_output,
+)
+from .onnx_session import (
+    PROVIDERS as PROVIDERS,
+    Provider as Provider,
+    check_providers as check_providers,
+    open_session as open_session,
+    runtime_version as runtime_version,
 )
 from .opening import open_detector as open_detector, resolve_device as resolve_device
 from .published_rvt import (

@@ -13,6 +13,7 @@ from evdet.cli.detect.source import LiveOptions, choose_source, open_chosen_sour
 from evdet.cli.detect.summary import DetectionSummary
 from evdet.cli.options import (
     Flag,
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     check_above,
@@ -100,6 +101,8 @@ class DetectOptions:
     """Live: bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    provider: ProviderNames = ()
+    """Execution providers of onnxruntime for an exported model (*.onnx), first choice first."""
     threads: ThreadCount = 0
     """Threads of the CPU."""
 
@@ -130,7 +133,12 @@ def detect(options: DetectOptions) -> None:
     check_outputs(options.output, is_read)
     stated = options.sensor_size
     size = None if stated is None else parse_size(stated, name="--sensor-size")
-    detector = open_detector(options.checkpoint, device=options.device, num_threads=options.threads)
+    detector = open_detector(
+        options.checkpoint,
+        device=options.device,
+        num_threads=options.threads,
+        providers=options.provider,
+    )
     use_threads(detector, options.threads)
     label_ids = choose_label_ids(
         frame_spec_of(detector).class_names, chosen.path, options.label_map

@@ -16,6 +16,7 @@ from evdet.cli.evaluate.playing import open_played, played_at, with_progress
 from evdet.cli.options import (
     Flag,
     ProtocolName,
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     asked_size,
@@ -101,6 +102,8 @@ class EvaluateOptions:
     """Folder for evaluation.json, pictures and demo.mp4."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    provider: ProviderNames = ()
+    """Execution providers of onnxruntime for an exported model (*.onnx), first choice first."""
     threads: ThreadCount = 0
     """Threads of the CPU."""
 
@@ -127,6 +130,7 @@ def evaluate(options: EvaluateOptions) -> None:
         dataset_path=options.dataset_path,
         device=options.device,
         num_threads=options.threads,
+        providers=options.provider,
     )
     run = _results_of(options, evaluated.path)
     run.path.mkdir(parents=True, exist_ok=True)
