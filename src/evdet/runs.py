@@ -93,8 +93,18 @@ class RunFolder:
 
     @property
     def logs(self) -> Path:
-        """The folder of TensorBoard's files."""
+        """The folder of the loggers' files."""
         return self.path / "logs"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The curves as a table, with `--logger csv`."""
+        return self.logs / "metrics.csv"
+
+    @property
+    def log_ids(self) -> Path:
+        """The names of this run at wandb and mlflow, which a resumed run keeps."""
+        return self.logs / "ids.json"
 
     @property
     def training_file(self) -> Path:

@@ -205,9 +205,41 @@ def test_a_model_of_version_0_1_0_is_read(toy_path):
     assert load_onnx(toy_path).frame_spec == wanted
 
 
+def as_initializers(model):
+    """The model as earlier versions wrote it: its thresholds are inputs with a default value."""
+    graph = model.graph
+    defaults = {}
+    for node in [node for node in graph.node if node.op_type in ("OptionalHasElement", "If")]:
+        graph.node.remove(node)
+        if node.op_type == "If":
+            usual = (
+                next(a.g for a in node.attribute if a.name == "else_branch").node[0].attribute[0].t
+            )
+            usual.name = node.output[0].removeprefix("select_")
+            defaults[node.output[0]] = usual
+    for node in graph.node:
+        node.input[:] = [defaults[i].name if i in defaults else i for i in node.input]
+    for default in defaults.values():
+        graph.initializer.append(default)
+        graph.input.remove(next(entry for entry in graph.input if entry.name == default.name))
+        graph.input.append(onnx.helper.make_tensor_value_info(default.name, default.data_type, []))
+    return model
+
+
+def test_the_thresholds_of_earlier_files_can_be_given(toy_path):
+    clip = torch.rand(6, 2, 2, 8, 12)
+    new = load_onnx(toy_path)
+    onnx.save(as_initializers(onnx.load(toy_path)), toy_path)
+    old = load_onnx(toy_path)
+    for score in (0.1, 0.6):
+        thresholds = SelectionThresholds(score_thresh=score)
+        expected, _ = new.step(clip, thresholds=thresholds)
+        assert_same_detections(old.step(clip, thresholds=thresholds)[0], expected)
+
+
 def without_agnostic(path):
     """The model as evdet 0.1.0 wrote it: it suppresses class by class only."""
-    model = onnx.load(path)
+    model = as_initializers(onnx.load(path))
     node = next(node for node in model.graph.node if "agnostic" in node.input)
     model.graph.node.remove(node)
     for other in model.graph.node:

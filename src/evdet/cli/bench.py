@@ -63,7 +63,8 @@ class BenchOptions:
     """Measure the speed of a detector from raw events to boxes, one time bin after another."""
 
     model: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT|CONFIG")]]
-    """Checkpoint (*.ckpt), run folder, events-digits (bundled), or configuration (*.yaml)."""
+    """Checkpoint (*.ckpt), run folder, weights (*.safetensors), hf://ORG/NAME, events-digits
+    (bundled), or configuration (*.yaml)."""
     source: Annotated[
         Path | None, default("the bundled or a simulated recording; Moving MNIST", "FILE|DIR")
     ] = None

@@ -27,6 +27,10 @@ _HOW_COUNTED = (
     "GMACs: multiply-accumulates of convolutions, matrix products and attention for one frame, "
     "from frame to candidates (torch.utils.flop_counter, halved); RVT counts the padded frame."
 )
+_ELSEWHERE = (
+    "Trained weights of others: hf://ORG/NAME in place of a checkpoint (pip install 'evdet[hub]'), "
+    "or a folder that evdet export wrote."
+)
 _NOT_OURS = "Published mAP: numbers of the papers, not ours; evdet has not run these evaluations."
 
 
@@ -130,6 +134,7 @@ def _as_dict(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> d
         "classes": options.classes,
         "counted": _HOW_COUNTED,
         "published": _NOT_OURS,
+        "elsewhere": _ELSEWHERE,
         "models": [
             {
                 **dataclasses.asdict(model),
@@ -155,7 +160,7 @@ def _table(options: ModelsOptions, size: SensorSize, found: list[_Model]) -> lis
             f"{model.name:20}{model.parameters:>12,}{gmacs:>8}  {published:27}{model.chosen_by}"
         )
     lines += [f"{model.name}: {model.problem}" for model in found if model.problem]
-    lines += ["", _HOW_COUNTED, _NOT_OURS]
+    lines += ["", _HOW_COUNTED, _NOT_OURS, _ELSEWHERE]
     papers = {model.published.url: model.published for model in found if model.published}
     for url, paper in papers.items():
         names = [model.name for model in found if model.published and model.published.url == url]

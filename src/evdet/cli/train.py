@@ -36,7 +36,8 @@ class TrainOptions:
     resume_from: Annotated[Path | None, default("none", "CHECKPOINT")] = None
     """Resume the run in --root-dir from this checkpoint."""
     finetune: Annotated[Path | None, default("none", "CHECKPOINT")] = None
-    """Start a new run from the weights of this checkpoint; classes may differ."""
+    """Start a new run from the weights of this checkpoint, folder of weights, or hf://ORG/NAME;
+    classes may differ."""
     configuration: tyro.conf.OmitArgPrefixes[DetectionConfig] = field(
         default_factory=DetectionConfig
     )

@@ -1,4 +1,5 @@
 from .fields import (
+    LOGGERS as LOGGERS,
     MAX_THREADS as MAX_THREADS,
     TOY_PROBLEM as TOY_PROBLEM,
     ConfigError as ConfigError,

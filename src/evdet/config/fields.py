@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 
-__all__ = ["MAX_THREADS", "TOY_PROBLEM", "ConfigError", "DetectionConfig"]
+__all__ = ["LOGGERS", "MAX_THREADS", "TOY_PROBLEM", "ConfigError", "DetectionConfig"]
 
 TOY_PROBLEM = "toy_problem"
+LOGGERS = ("tensorboard", "csv", "wandb", "mlflow")
+"""Names of what records the curves of a training."""
 MAX_THREADS = 1024
 """More threads than any machine has cores: a larger number is a mistake."""
 # Sizes beyond any detector: a mistake, or a file that is to fill the memory.
@@ -185,7 +187,9 @@ class DetectionConfig:
     compile: bool = False
     """Compilation with torch.compile: slow to start, then often faster."""
     max_epochs: int = 4
-    """Number of epochs."""
+    """Number of epochs, at most."""
+    early_stop: int = 0
+    """Validations without a higher mAP after which the training ends; 0: never."""
     freeze_features: bool = False
     """Training of the head only, with a frozen feature extractor."""
     memory_only: bool = False
@@ -207,6 +211,8 @@ class DetectionConfig:
     """Epochs between demo videos; 0 disables them."""
     checkpoint_every_minutes: float = 5.0
     """Minutes between checkpoints within an epoch, in addition to one after each epoch."""
+    logger: tuple[str, ...] = ("tensorboard",)
+    """Records of the curves, in the run's folder: tensorboard, csv, wandb, mlflow."""
     root_dir: str = "runs/moving_mnist"
     """Folder of the run: checkpoints, logs, report."""
 
@@ -234,7 +240,7 @@ class DetectionConfig:
             "num_workers", "head_layers", "weight_decay", "gradient_clip", "demo_every",
             "checkpoint_every_minutes", "devices", "loc_weight", "seed", "height", "width",
             "in_channels", "min_box_diag", "min_box_side", "frame_period", "background_filter",
-            "event_noise",
+            "event_noise", "early_stop",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name, most in _MOST.items():
@@ -260,6 +266,8 @@ class DetectionConfig:
             ("sampling", ("stream", "random", "mixed")),
         ):
             self._check(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+        known = set(self.logger) <= set(LOGGERS) and len(set(self.logger)) == len(self.logger)
+        self._check("logger", known, f"different ones of {', '.join(LOGGERS)}")
         ends = self.delta_t_range
         is_range = not ends or (len(ends) == 2 and 1 <= ends[0] <= ends[1])
         self._check("delta_t_range", is_range, "two durations in microseconds: shortest, longest")

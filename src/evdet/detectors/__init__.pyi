@@ -10,14 +10,9 @@ from .checkpoints import (
     load_weights as load_weights,
     search_latest_checkpoint as search_latest_checkpoint,
 )
-from .onnx_detector import (
-    BinBoxes as BinBoxes,
-    OnnxDetector as OnnxDetector,
-    lanes_joined as lanes_joined,
-    load_onnx as load_onnx,
-    open_session as open_session,
-    runtime_version as runtime_version,
-)
+from .hub import HubError as HubError, hub_name as hub_name, shown_name as shown_name
+from .onnx_boxes import BinBoxes as BinBoxes, lanes_joined as lanes_joined
+from .onnx_detector import OnnxDetector as OnnxDetector, load_onnx as load_onnx
 from .onnx_errors import ExportError as ExportError, check_libraries as check_libraries
 from .onnx_metadata import (
     CANDIDATES as CANDIDATES,
@@ -32,6 +27,13 @@ from .onnx_metadata import (
     memory_input as memory_input,
     memory_output as memory_output,
 )
+from .onnx_session import (
+    PROVIDERS as PROVIDERS,
+    Provider as Provider,
+    check_providers as check_providers,
+    open_session as open_session,
+    runtime_version as runtime_version,
+)
 from .opening import open_detector as open_detector, resolve_device as resolve_device
 from .published_evrtdetr import (
     import_evrtdetr as import_evrtdetr,
@@ -45,3 +47,11 @@ from .published_rvt import (
 )
 from .thread_count import automatic_threads as automatic_threads, num_cores as num_cores
 from .threads import use_threads as use_threads
+from .weights_file import (
+    CARD_FILE as CARD_FILE,
+    CONFIG_FILE as CONFIG_FILE,
+    WEIGHTS_FILE as WEIGHTS_FILE,
+    WEIGHTS_SUFFIX as WEIGHTS_SUFFIX,
+    weights_config_to_json as weights_config_to_json,
+    weights_to_bytes as weights_to_bytes,
+)

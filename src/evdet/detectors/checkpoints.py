@@ -17,6 +17,8 @@ from evdet.detectors.checkpoint_archive import (
     check_plain_content,
     read_pickle,
 )
+from evdet.detectors.hub import HubError, download, hub_name
+from evdet.detectors.weights_file import WEIGHTS_SUFFIX, find_weights, read_weights
 from evdet.input_files import check_is_file
 from evdet.models import Detector
 from evdet.runs import RunFolder
@@ -73,19 +75,42 @@ def find_checkpoint(path: str | os.PathLike[str]) -> Path:
     """Choose the checkpoint of a run.
 
     Args:
-        path: a run's folder, or any other path, which is returned unchanged.
+        path: a run's folder, a folder of weights, a name on the Hub (hf://ORG/NAME), or any other
+            path, which is returned unchanged.
 
     Returns:
-        The best checkpoint of the run, else the newest.
+        The best checkpoint of the run, else the newest; the weights of the folder, or of the
+        Hub's in the cache.
 
     Raises:
-        CheckpointError: the folder has none.
+        CheckpointError: the folder has none, or the name on the Hub cannot be downloaded.
     """
-    path = Path(path)
+    path = _local(path)
     if not path.is_dir():
         return path
-    best = RunFolder(path).best_checkpoint
-    return best if best.exists() else search_latest_checkpoint(path)
+    run = RunFolder(path)
+    if run.best_checkpoint.exists():
+        return run.best_checkpoint
+    return _weights_in(path) or search_latest_checkpoint(path)
+
+
+def _local(path: str | os.PathLike[str]) -> Path:
+    """A path; a name on the Hub is downloaded."""
+    try:
+        name = hub_name(path)
+        return Path(path) if name is None else download(name)
+    except HubError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _weights_in(folder: Path) -> Path | None:
+    """The weights of a folder that is not a run with checkpoints."""
+    if RunFolder(folder).checkpoints.is_dir():
+        return None
+    try:
+        return find_weights(folder)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def checkpoint_file(path: str | os.PathLike[str]) -> Path:
@@ -101,7 +126,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a checkpoint to the CPU; a file that would run code when read is refused.
 
     Args:
-        path: a file that `evdet train` wrote, or events-digits, which comes with evdet.
+        path: a file that `evdet train` wrote, weights (*.safetensors) or their folder, a name on
+            the Hub (hf://ORG/NAME), or events-digits, which comes with evdet.
 
     Returns:
         Its content, with at least `hyper_parameters` and `state_dict`.
@@ -111,6 +137,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             code, or lacks one of these entries.
     """
     path = _resolve(path)
+    if path.suffix.lower() == WEIGHTS_SUFFIX:
+        return _load_weights(path)
     check_file(path)
     try:
         data, sizes = read_pickle(path)
@@ -148,9 +176,24 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _resolve(path: str | os.PathLike[str]) -> Path:
-    """A path, or the bundled file of that name; an existing file takes precedence."""
+    """A path, or the file of a name; an existing file takes precedence over a bundled one."""
     name = os.fspath(path)
-    return bundled_weights(name) if name in WEIGHTS and not Path(name).exists() else Path(name)
+    if name in WEIGHTS and not Path(name).exists():
+        return bundled_weights(name)
+    local = _local(path)
+    return (_weights_in(local) or local) if local.is_dir() else local
+
+
+def _load_weights(path: Path) -> dict[str, Any]:
+    """Weights in safetensors in the form of a checkpoint."""
+    try:
+        fields, weights = read_weights(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    return {
+        "hyper_parameters": fields,
+        "state_dict": {f"{_PREFIX}{name}": weight for name, weight in weights.items()},
+    }
 
 
 def check_file(path: Path) -> None:
@@ -197,7 +240,8 @@ def load_network(path: str | os.PathLike[str]) -> Detector:
     `open_detector` also opens exported models; training and export need this function.
 
     Args:
-        path: a file that `evdet train` wrote, a run's folder, whose best checkpoint is taken, or
+        path: a file that `evdet train` wrote, a run's folder, whose best checkpoint is taken,
+            weights (*.safetensors) or their folder, a name on the Hub (hf://ORG/NAME), or
             events-digits, which comes with evdet.
 
     Returns:

@@ -4,15 +4,15 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
-from torch import Tensor
+from jaxtyping import Float32
 
-from evdet.detectors.onnx_errors import ExportError, check_libraries
-from evdet.detectors.onnx_interface import check_interface
+from evdet.detectors.onnx_boxes import BinBoxes, across_classes, by_lane, lanes_joined
+from evdet.detectors.onnx_errors import ExportError
+from evdet.detectors.onnx_interface import check_interface, is_optional
 from evdet.detectors.onnx_metadata import (
     CANDIDATES,
     DETECTIONS,
@@ -24,46 +24,27 @@ from evdet.detectors.onnx_metadata import (
     memory_input,
     memory_output,
 )
+from evdet.detectors.onnx_session import (
+    MAX_CONTENT,
+    Provider,
+    check_providers,
+    open_session,
+)
 from evdet.detectors.onnx_sizes import check_sizes
 from evdet.detectors.thread_count import automatic_threads
 from evdet.frame_spec import FrameSpec, SelectionThresholds
 from evdet.models import check_positive, detector_html, detector_line, select_boxes, to_detections
-from evdet.nms import nms
 from evdet.shapes import ClipDetections, Durations, Frames, Memory
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-__all__ = [
-    "BinBoxes",
-    "OnnxDetector",
-    "lanes_joined",
-    "load_onnx",
-    "open_session",
-    "runtime_version",
-]
+__all__ = ["OnnxDetector", "load_onnx"]
 
 Frame = Float32[np.ndarray, "B C H W"]
 Arrays = tuple[Float32[np.ndarray, "B _ _ _"], ...]
 
-_ONLY_ERRORS = 3
-_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
-# A message of protobuf is shorter, so that onnxruntime refuses larger files.
-_MAX_CONTENT = 1 << 31
 _THRESHOLD_TYPES = (np.float32, np.float32, np.int64, np.bool_)
-
-
-class BinBoxes(NamedTuple):
-    """The boxes of one time bin of every lane, ordered by lane, then best first."""
-
-    boxes: Float32[np.ndarray, "N 4"]
-    """x1 y1 x2 y2 in pixels, inside the frame."""
-    labels: Int64[np.ndarray, " N"]
-    """Classes, from 1."""
-    scores: Float32[np.ndarray, " N"]
-    """Scores."""
-    lanes: Int64[np.ndarray, " N"]
-    """Index of the lane of each."""
 
 
 class OnnxDetector:
@@ -87,9 +68,11 @@ class OnnxDetector:
         # Files of version 0.1.0 call this output lanes.
         self._results = tuple(name if name in given else "lanes" for name in results)
         self._outputs = [*self._results, *map(memory_output, names)]
-        # Inputs with a default value are no inputs to onnxruntime.
-        self._thresholds = {entry.name for entry in session.get_overridable_initializers()}
-        self._shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+        inputs = session.get_inputs()
+        self._thresholds = {entry.name for entry in inputs if is_optional(entry)}
+        # Files of earlier versions have default values instead, which are no inputs to onnxruntime.
+        self._thresholds |= {entry.name for entry in session.get_overridable_initializers()}
+        self._shapes = {entry.name: entry.shape for entry in inputs if not is_optional(entry)}
 
     @property
     def frame_spec(self) -> FrameSpec:
@@ -125,6 +108,16 @@ class OnnxDetector:
     def raw_heads(self) -> bool:
         """Whether the model outputs candidates, from which this class selects the boxes."""
         return self._metadata.raw_heads
+
+    @property
+    def has_fixed_thresholds(self) -> bool:
+        """Whether the model selects its boxes with thresholds that cannot be given."""
+        return not self.raw_heads and not self._thresholds
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers of onnxruntime that compute it, first choice first."""
+        return tuple(self._session.get_providers())
 
     @property
     def frame_shape(self) -> tuple[int | None, int | None, int | None, int | None]:
@@ -175,7 +168,7 @@ class OnnxDetector:
             result, state = self.run(
                 frame.numpy(), state, durations=duration, thresholds=thresholds
             )
-            found.append(_by_lane(result, num_lanes))
+            found.append(by_lane(result, num_lanes))
         return found, tuple(torch.from_numpy(part) for part in state)
 
     def empty_memory(self, num_lanes: int, height: int, width: int) -> Arrays:
@@ -211,7 +204,8 @@ class OnnxDetector:
         Returns:
             The boxes, and the memory.
         """
-        chosen = thresholds or SelectionThresholds()
+        usual = self.frame_spec.thresholds if self.has_fixed_thresholds else SelectionThresholds()
+        chosen = thresholds or usual
         feed = {FRAME: frame, **dict(zip(self._memory_inputs, memory, strict=True))}
         feed |= self.duration_input(durations, len(frame))
         if self.raw_heads:
@@ -226,9 +220,29 @@ class OnnxDetector:
         feed |= self.threshold_inputs(chosen)
         results = self._compute(feed)
         found = BinBoxes(*results[: len(DETECTIONS)])
+        if self.has_fixed_thresholds:
+            found = self._as_asked(found, chosen)
         if chosen.agnostic and "agnostic" not in self._thresholds:
-            found = _across_classes(found, chosen.nms_thresh)
+            found = across_classes(found, chosen.nms_thresh)
         return found, tuple(results[len(DETECTIONS) :])
+
+    def _as_asked(self, found: BinBoxes, chosen: SelectionThresholds) -> BinBoxes:
+        """The boxes of a model with fixed thresholds that have a higher score.
+
+        Raises:
+            ExportError: other thresholds were asked for than the fixed ones can give.
+        """
+        fixed = self.frame_spec.thresholds
+        is_stricter = chosen.score_thresh >= fixed.score_thresh
+        if not is_stricter or chosen.nms_thresh != fixed.nms_thresh:
+            raise ExportError(
+                f"the exported model has fixed thresholds, score_thresh {fixed.score_thresh:g} and "
+                f"nms_thresh {fixed.nms_thresh:g}, and cannot give {chosen.score_thresh:g} and "
+                f"{chosen.nms_thresh:g}: export it without --fixed-thresholds, or ask for a higher "
+                "score alone"
+            )
+        keep = found.scores >= chosen.score_thresh
+        return BinBoxes(*(part[keep] for part in found))
 
     def _compute(self, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         try:
@@ -289,17 +303,25 @@ class OnnxDetector:
         )
 
 
-def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDetector:
-    """Open an exported detector, to run on the CPU.
+def load_onnx(
+    path: str | os.PathLike[str],
+    *,
+    num_threads: int = 0,
+    providers: Sequence[Provider] = (),
+) -> OnnxDetector:
+    """Open an exported detector, to run on the CPU or by other execution providers.
 
     Args:
         path: a file that `export_onnx` wrote.
-        num_threads: threads of an operator; 0 chooses a number that suits the model and the
-            machine.
+        num_threads: threads of an operator on the CPU; 0 chooses a number that suits the model and
+            the machine.
+        providers: of onnxruntime, first choice first, as cuda or CUDAExecutionProvider, or with
+            its options as (name, options); the CPU computes what they cannot. None: the CPU.
 
     Raises:
         ExportError: onnx or onnxruntime is missing, or the file does not exist, is damaged, was
-            not written by `export_onnx`, or would make tensors of more than a gigabyte.
+            not written by `export_onnx`, or would make tensors of more than a gigabyte; or a
+            provider is unknown, is not part of the installed onnxruntime, or cannot be started.
     """
     if num_threads < 0:
         raise ValueError(f"num_threads must be 0 or more, got {num_threads}")
@@ -307,9 +329,10 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise ExportError(f"{path} {what}: name a file that `evdet export` wrote")
-    if path.stat().st_size < _MAX_CONTENT:
+    if path.stat().st_size < MAX_CONTENT:
         check_sizes(path.read_bytes(), path.name)
-    session = open_session(path, path.name, num_threads=num_threads or 1)
+    check_providers(providers)
+    session = open_session(path, path.name, num_threads=num_threads or 1, providers=providers)
     entries = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in entries:
         raise ExportError(
@@ -321,80 +344,5 @@ def load_onnx(path: str | os.PathLike[str], *, num_threads: int = 0) -> OnnxDete
     # Almost all of the file is weights in 32 bits.
     suited = automatic_threads(path.stat().st_size // 4, metadata.frame_spec)
     if not num_threads and suited > 1:
-        session = open_session(path, path.name, num_threads=suited)
+        session = open_session(path, path.name, num_threads=suited, providers=providers)
     return OnnxDetector(session, metadata)
-
-
-def open_session(model: Path | bytes, name: str, *, num_threads: int = 1) -> "InferenceSession":
-    """Open a model in onnxruntime, to run on the CPU.
-
-    Args:
-        model: the file, or its content.
-        name: of the model, for messages.
-        num_threads: threads of an operator.
-
-    Raises:
-        ExportError: onnxruntime is missing, or refuses the model.
-    """
-    check_libraries("onnxruntime")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = num_threads
-    options.log_severity_level = _ONLY_ERRORS
-    # Threads that wait would keep cores busy, which those that work may need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    content: Any = model
-    if isinstance(model, Path) and model.stat().st_size < _MAX_CONTENT:
-        # An export is one file: a model that refers to others would read any file of the system.
-        options.add_session_config_entry(_EXTERNAL_FOLDER, str(model.absolute() / "none"))
-        content = model.read_bytes()
-    elif isinstance(model, Path):
-        content = str(model)
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # Its errors have no common base class.
-        reason = str(error).strip().splitlines()[0]
-        raise ExportError(
-            f"{name} is not an ONNX model that onnxruntime {onnxruntime.__version__} can run, or "
-            f"is damaged: {reason}"
-        ) from error
-
-
-def runtime_version() -> str:
-    """Version of the installed onnxruntime, from any of its packages."""
-    import onnxruntime
-
-    version: str = onnxruntime.__version__
-    return version
-
-
-def lanes_joined(lanes: Sequence[dict[str, Tensor]]) -> BinBoxes:
-    """Join the boxes of all lanes, as a model with its own selection outputs them."""
-    boxes, labels, scores = (
-        torch.cat([lane[name] for lane in lanes]).numpy() for name in ("boxes", "labels", "scores")
-    )
-    counts = [len(lane["scores"]) for lane in lanes]
-    return BinBoxes(boxes, labels, scores, np.repeat(np.arange(len(lanes)), counts))
-
-
-def _across_classes(found: BinBoxes, iou_thresh: float) -> BinBoxes:
-    """Suppress boxes of other classes among those that a model of evdet 0.1.0 selected by class."""
-    keep = np.zeros(len(found.scores), np.bool_)
-    for lane in np.unique(found.lanes):
-        rows = np.flatnonzero(found.lanes == lane)
-        boxes, scores = (torch.from_numpy(part[rows]) for part in (found.boxes, found.scores))
-        keep[rows[nms(boxes, scores, iou_thresh).numpy()]] = True
-    return BinBoxes(*(part[keep] for part in found))
-
-
-def _by_lane(found: BinBoxes, num_lanes: int) -> list[dict[str, Tensor]]:
-    """The result of `run` in the form of `step`."""
-    counts = np.bincount(found.lanes, minlength=num_lanes).tolist()
-    boxes, labels, scores = (torch.split(torch.from_numpy(part), counts) for part in found[:3])
-    return [
-        {"boxes": boxes[lane], "labels": labels[lane], "scores": scores[lane]}
-        for lane in range(num_lanes)
-    ]

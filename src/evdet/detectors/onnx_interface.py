@@ -8,13 +8,14 @@ from evdet.detectors.onnx_metadata import (
     DETECTIONS,
     DURATION,
     FRAME,
+    THRESHOLDS,
     MemoryPart,
     ModelMetadata,
     memory_input,
     memory_output,
 )
 
-__all__ = ["check_interface"]
+__all__ = ["check_interface", "is_optional"]
 
 _RANK = 4
 _LANES_OF_0_1 = "lanes"
@@ -40,6 +41,11 @@ def check_interface(session: Any, metadata: ModelMetadata, name: str) -> None:
         )
 
 
+def is_optional(entry: Any) -> bool:
+    """Whether an input of a session may be left out."""
+    return str(entry.type).startswith("optional(")
+
+
 def _problem_of_inputs(session: Any, metadata: ModelMetadata) -> str | None:
     spec = metadata.frame_spec
     inputs = {entry.name: entry for entry in session.get_inputs()}
@@ -52,7 +58,8 @@ def _problem_of_inputs(session: Any, metadata: ModelMetadata) -> str | None:
     timed = inputs.get(DURATION)
     if timed is not None and (len(timed.shape) != 1 or timed.type != _NUMBERS):
         return f"{DURATION} is {timed.type} of {len(timed.shape)} dimensions"
-    if more := sorted(inputs.keys() - wanted.keys() - {DURATION}):
+    optional = {name for name in THRESHOLDS if name in inputs and is_optional(inputs[name])}
+    if more := sorted(inputs.keys() - wanted.keys() - {DURATION} - optional):
         return f"its input {more[0]} is not described"
     for name, channels in wanted.items():
         entry = inputs[name]

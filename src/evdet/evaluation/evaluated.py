@@ -1,6 +1,7 @@
 """The detector to evaluate, with the configuration of its data and its number of weights."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import nn
 from evdet.config import ConfigError, DetectionConfig
 from evdet.detectors import (
     OnnxDetector,
+    Provider,
     config_of,
     find_checkpoint,
     load_checkpoint,
@@ -44,6 +46,7 @@ def open_evaluated(
     dataset_path: Path | None = None,
     device: str = "cpu",
     num_threads: int = 0,
+    providers: Sequence[Provider] = (),
 ) -> EvaluatedDetector:
     """Open a detector to evaluate it.
 
@@ -52,6 +55,7 @@ def open_evaluated(
         dataset_path: the data set to evaluate on; by default the one of its training.
         device: cpu, cuda, ... or auto.
         num_threads: of a model in ONNX, as for `open_detector`.
+        providers: of a model in ONNX, as for `open_detector`.
 
     Returns:
         The detector, and the configuration with which a loader feeds it.
@@ -63,7 +67,7 @@ def open_evaluated(
         ValueError: the device does not exist.
     """
     path = find_checkpoint(path)
-    detector = open_detector(path, device=device, num_threads=num_threads)
+    detector = open_detector(path, device=device, num_threads=num_threads, providers=providers)
     if isinstance(detector, OnnxDetector):
         config, num_parameters = _config_of_exported(path, detector, dataset_path), None
     else:

@@ -117,6 +117,8 @@ def compare_onnx(
         # Every second frame with all candidates, and two of four across classes.
         thresholds = usual.but(score_thresh=0.0) if index % 2 else usual
         thresholds = thresholds.but(agnostic=index % 4 >= 2)
+        if exported.has_fixed_thresholds:
+            thresholds = usual
         lasting = _irregular(exported.frame_spec.delta_t, index, len(frame))
         found = run(frame, state, lasting, thresholds)
         state = tuple(found[memory_output(name)] for name in exported.memory_names)

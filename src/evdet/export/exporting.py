@@ -38,6 +38,7 @@ def export_onnx(
     *,
     raw_heads: bool = False,
     fixed_shape: bool = False,
+    fixed_thresholds: bool = False,
 ) -> Exported:
     """Write a detector as an ONNX model, for runtimes without evdet and torch.
 
@@ -51,6 +52,8 @@ def export_onnx(
         raw_heads: output all candidates, decoded but unsorted, without selection.
         fixed_shape: fix one lane and the frame size of the training, for runtimes that optimise
             for one shape.
+        fixed_thresholds: make the thresholds constants of the training's values, for runtimes
+            without optional inputs.
 
     Raises:
         ExportError: a library is missing, torch cannot export the detector, or it has no
@@ -72,7 +75,7 @@ def export_onnx(
     memory = memory_parts(exported)
     model, free = trace(exported, (spec.height, spec.width), memory, fixed_shape=fixed_shape)
     if not raw_heads:
-        append_selection(model, spec.thresholds)
+        append_selection(model, spec.thresholds, fixed_thresholds=fixed_thresholds)
     metadata = ModelMetadata(
         evdet_version=version("evdet"),
         raw_heads=raw_heads,

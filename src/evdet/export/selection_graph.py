@@ -85,26 +85,73 @@ select (
 """
 
 
-def append_selection(model: "ModelProto", thresholds: SelectionThresholds) -> None:
+def append_selection(
+    model: "ModelProto", thresholds: SelectionThresholds, *, fixed_thresholds: bool = False
+) -> None:
     """Append the selection of the final boxes to a model, in place.
 
     Args:
         model: has the input `FRAME` and the outputs `CANDIDATES`; these become inner values, and
             `DETECTIONS` replace them.
-        thresholds: the defaults of the inputs `THRESHOLDS`.
+        thresholds: the defaults of the optional inputs `THRESHOLDS`.
+        fixed_thresholds: make them constants instead of inputs.
     """
     from onnx import helper, parser
 
     selection: Any = parser.parse_model(_SELECTION).graph
     graph: Any = model.graph
-    graph.node.extend(selection.node)
-    graph.initializer.extend(selection.initializer)
-    # An input that is also an initializer may be left out: the initializer is its default.
     for name in THRESHOLDS:
         value = next(entry for entry in selection.input if entry.name == name)
-        graph.input.append(value)
         kind = value.type.tensor_type.elem_type
-        graph.initializer.append(helper.make_tensor(name, kind, [], [getattr(thresholds, name)]))
+        default = helper.make_tensor(_inner(name), kind, [], [getattr(thresholds, name)])
+        if fixed_thresholds:
+            graph.initializer.append(default)
+            continue
+        # Not an initializer that is an input, too: onnxruntime warns of each, and does not let it
+        # be left out of programs in other languages.
+        graph.input.append(
+            helper.make_value_info(
+                name, helper.make_optional_type_proto(helper.make_tensor_type_proto(kind, []))
+            )
+        )
+        graph.node.extend(_given_or(name, default))
+    for node in selection.node:
+        inputs = [_inner(name) if name in THRESHOLDS else name for name in node.input]
+        del node.input[:]
+        node.input.extend(inputs)
+    graph.node.extend(selection.node)
+    graph.initializer.extend(selection.initializer)
     kept = [output for output in graph.output if output.name not in CANDIDATES]
     del graph.output[:]
     graph.output.extend([*selection.output, *kept])
+
+
+def _inner(threshold: str) -> str:
+    return f"select_{threshold}"
+
+
+def _given_or(name: str, default: Any) -> list[Any]:
+    """The nodes that give the value of an optional input, or its default."""
+    from onnx import helper
+
+    kind = default.data_type
+    given, usual = f"select_given_{name}", f"select_default_{name}"
+    branches = {
+        "then_branch": helper.make_graph(
+            [helper.make_node("OptionalGetElement", [name], [given])],
+            given,
+            [],
+            [helper.make_tensor_value_info(given, kind, [])],
+        ),
+        "else_branch": helper.make_graph(
+            [helper.make_node("Constant", [], [usual], value=default)],
+            usual,
+            [],
+            [helper.make_tensor_value_info(usual, kind, [])],
+        ),
+    }
+    is_given = f"select_has_{name}"
+    return [
+        helper.make_node("OptionalHasElement", [name], [is_given]),
+        helper.make_node("If", [is_given], [_inner(name)], **branches),
+    ]

@@ -225,6 +225,17 @@ class Detector(nn.Module, ABC):
         Weights keep their names. Matching, loss and selection stay as they are.
         """
 
+    def forward(
+        self,
+        clip: Frames,
+        memory: Memory | None = None,
+        *,
+        durations: Durations | None = None,
+        thresholds: SelectionThresholds | None = None,
+    ) -> tuple[ClipDetections, Memory]:
+        """Do what `step` does; `detector(clip)` also calls the hooks that are registered on it."""
+        return self.step(clip, memory, durations=durations, thresholds=thresholds)
+
     def step(
         self,
         clip: Frames,

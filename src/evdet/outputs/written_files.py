@@ -19,6 +19,8 @@ __all__ = [
 ]
 
 _INDEX = ".evdet-index"  # beside a RAW recording
+_WEIGHTS = ".safetensors"
+_OF_WEIGHTS = ("config.json", "README.md")  # beside them
 _OF_DATA_SET = (LABEL_MAP_FILE, SPLIT_JOURNAL, "simulation.yaml")
 # The layout of DSEC-Detection: SEQUENCE/events/left/events.h5, SEQUENCE/object_detections/...
 _DSEC_LABELS = Path("object_detections/left/tracks.npy")
@@ -121,7 +123,7 @@ def dataset_files(folder: Path | None) -> list[Path]:
 
 
 def run_files(checkpoint: Path | None, *, but: Sequence[str] = ()) -> list[Path]:
-    """The files of a run, given its folder or a checkpoint.
+    """The files of a run, or of a folder of weights, given the folder or a file in it.
 
     Args:
         checkpoint: a file or folder; the name of bundled weights, or None, has no run.
@@ -134,9 +136,13 @@ def run_files(checkpoint: Path | None, *, but: Sequence[str] = ()) -> list[Path]
     names = ("config_file", "checkpoints", "logs", "training_file", "evaluation", "video",
              "speed_file", "report", "comparison")  # fmt: skip
     files = [getattr(run, name) for name in names if is_run and name not in but]
+    weights = [checkpoint] if checkpoint.suffix.lower() == _WEIGHTS else []
     if checkpoint.is_dir():
-        return [*files, *checkpoint.rglob("*.ckpt")]
-    return [checkpoint, *files]
+        weights = list(checkpoint.glob(f"*{_WEIGHTS}"))
+        files += checkpoint.rglob("*.ckpt")
+    else:
+        files.append(checkpoint)
+    return [*files, *weights, *(one.with_name(name) for one in weights for name in _OF_WEIGHTS)]
 
 
 class _Inputs:

@@ -6,10 +6,21 @@ from typing import Any
 
 import yaml
 
-__all__ = ["MAX_YAML", "as_declared", "parse_json", "parse_yaml", "read_yaml", "shorten_value"]
+__all__ = [
+    "MAX_JSON",
+    "MAX_YAML",
+    "as_declared",
+    "parse_json",
+    "parse_yaml",
+    "read_json",
+    "read_yaml",
+    "shorten_value",
+]
 
 MAX_YAML = 1 << 18
 """Characters of a YAML file, at most."""
+MAX_JSON = 1 << 20
+"""Bytes of a JSON file that `read_json` reads, at most."""
 _MAX_DEPTH = 20
 _MAX_SHOWN = 60
 _MAX_TEXT = 4096
@@ -76,6 +87,20 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=lambda _: None)
     except RecursionError:
         raise ValueError("its values are nested too deep") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of bounded length as `parse_json` does; no more of it than that takes.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not JSON in UTF-8, or too long or too deep.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_JSON + 1)
+    if len(content) > MAX_JSON:
+        raise ValueError(f"it has more than {MAX_JSON:,} bytes")
+    return parse_json(content.decode("utf-8"))
 
 
 def as_declared(name: str, wanted: Any, value: Any) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from evdet.data import Batch, LostWorkerError, MixedLoader, StreamLoader
 from evdet.draw import VideoUnavailableError, encode_gif, encode_png, write_video
@@ -20,6 +19,7 @@ from evdet.runs import RunFolder
 from evdet.shapes import Picture
 from evdet.training.checkpoint_io import link_checkpoint
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.loggers import log_picture
 from evdet.training.stopping import StopRequest, StopTraining
 
 __all__ = [
@@ -247,8 +247,8 @@ class ProgressBar(TQDMProgressBar):
 class ValidationPictures(pl.Callback):
     """Shows detections of the validation: a picture after every epoch, a video every N epochs.
 
-    Both are images in TensorBoard, the video as an animation; it is also `demo.mp4` in the run's
-    folder.
+    Both go to the loggers that show pictures, the video as an animation; it is also `demo.mp4` in
+    the run's folder.
 
     Args:
         run: the folder of the run.
@@ -301,16 +301,16 @@ class ValidationPictures(pl.Callback):
         shown, self._shown = self._shown, None
         picture = _make_grid(trainer, pl_module).draw_moments(*shown)
         if picture is not None:
-            _show(trainer, "validation", encode_png(picture), picture.shape)
+            _show(trainer, "validation", encode_png(picture), picture)
         frames, self._frames = self._frames, []
         if not frames:
             return
         fps = 1e6 / max(1, self._delta_t)
-        _show(trainer, "demo", encode_gif(frames, fps), frames[0].shape)
+        _show(trainer, "demo", encode_gif(frames, fps), frames[0])
         try:
             write_video(self.run.video, frames, fps)
         except VideoUnavailableError as error:
-            _LOG.info("%s; the animation is in TensorBoard", error)
+            _LOG.info("%s; the animation is in the logs", error)
 
 
 def _num_playing(batch: Batch) -> int:
@@ -334,18 +334,8 @@ def _class_names(pl_module: pl.LightningModule) -> tuple[str, ...]:
     return pl_module.config.class_names if isinstance(pl_module, LightningDetectionModel) else ()
 
 
-def _show(trainer: pl.Trainer, name: str, file: bytes, shape: tuple[int, ...]) -> None:
-    """Add the bytes of a PNG or GIF to TensorBoard's images."""
-    # Here: without TensorBoard a run has no logger, and trains.
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    height, width = shape[:2]
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=file)
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            writer = logger.experiment._get_file_writer()
-            writer.add_summary(
-                # The step at which Lightning logs the values of the same validation.
-                Summary(value=[Summary.Value(tag=name, image=image)]),
-                trainer.global_step - 1,
-            )
+def _show(trainer: pl.Trainer, name: str, file: bytes, picture: Picture) -> None:
+    """Give the bytes of a PNG or GIF to the loggers."""
+    height, width = picture.shape[:2]
+    # The step at which Lightning logs the values of the same validation.
+    log_picture(trainer.loggers, name, file, size=(height, width), step=trainer.global_step - 1)

@@ -2,16 +2,21 @@
 
 import io
 import os
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from evdet.atomic_file import replacing
 from evdet.detectors import CheckpointError, load_checkpoint
+from evdet.training.errors import TrainingError
 
-__all__ = ["AtomicCheckpointIO", "link_checkpoint"]
+__all__ = ["AtomicCheckpointIO", "check_plain_state", "link_checkpoint"]
+
+_PLAIN_TYPES = (bool, int, float, str, type(None))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -32,8 +37,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
         Raises:
             CheckpointError: the file cannot be written, for example on a full disk.
+            TrainingError: a callback has a state that could not be read again.
         """
         path = Path(path)
+        for name, state in (checkpoint.get("callbacks") or {}).items():
+            check_plain_state(name, state)
         # Through RAM: torch's own writer hides the system's error on a full disk.
         content = io.BytesIO()
         torch.save(checkpoint, content)
@@ -85,3 +93,28 @@ def link_checkpoint(source: Path, name: str) -> None:
                 part.write_bytes(source.read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot write {target}: {error.strerror}") from error
+
+
+def check_plain_state(name: str, state: Any) -> None:
+    """Check that a checkpoint can hold the state of a callback: it is read without running code.
+
+    Args:
+        name: of the callback.
+        state: of the callback.
+
+    Raises:
+        TrainingError: it has other values than plain ones and tensors.
+    """
+    if type(state) in _PLAIN_TYPES or isinstance(state, Tensor):
+        return
+    if type(state) in (dict, OrderedDict):
+        parts = [*state, *state.values()]
+    elif type(state) in (list, tuple):
+        parts = list(state)
+    else:
+        raise TrainingError(
+            f"the state of the callback {name} holds a {type(state).__name__}, which a checkpoint "
+            "cannot: its state_dict may have numbers, texts, tensors, lists and dicts"
+        )
+    for part in parts:
+        check_plain_state(name, part)

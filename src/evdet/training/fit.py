@@ -2,12 +2,12 @@
 
 import contextlib
 import dataclasses
-import importlib.util
 import logging
 import math
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar as AnyProgressBar
+from pytorch_lightning.loggers import Logger, MLFlowLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from evdet.atomic_file import remove_leftovers
@@ -38,10 +39,12 @@ from evdet.training.callbacks import (
     ProgressBar,
     ValidationPictures,
 )
-from evdet.training.checkpoint_io import AtomicCheckpointIO
+from evdet.training.checkpoint_io import AtomicCheckpointIO, check_plain_state
 from evdet.training.distributed import SyncBatchNormPlugin
+from evdet.training.early_stop import EarlyStop, check_not_stopped
 from evdet.training.errors import TrainingError
 from evdet.training.lightning_model import LightningDetectionModel
+from evdet.training.loggers import make_loggers
 from evdet.training.quiet import quiet_lightning
 from evdet.training.resumable import check_position, check_resumable
 from evdet.training.resuming import position_of
@@ -81,6 +84,8 @@ def train(
     *,
     resume: PathLike | None = None,
     finetune: PathLike | None = None,
+    loggers: Sequence[str | Logger] | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> TrainResult:
     """Train a detector; all files go to the folder `config.root_dir`.
 
@@ -88,10 +93,14 @@ def train(
         config: the run.
         resume: a checkpoint to continue from, or "auto" for the newest of this run.
         finetune: a checkpoint whose weights a new run starts from; classes may differ.
+        loggers: names as in `config.logger`, or loggers of pytorch_lightning; None takes those of
+            `config.logger`.
+        callbacks: of pytorch_lightning, called before evdet's own, so that checkpoints hold their
+            state.
 
     Raises:
-        TrainingError: the folder holds another run, a loss is not finite, or a process of the
-            run was lost.
+        TrainingError: the folder holds another run, a loss is not finite, a process of the run
+            was lost, or a logger or callback cannot be used.
         KeyboardInterrupt: Ctrl-C, after `last.ckpt` was written. A handler of SIGTERM or SIGHUP is
             called at the same place.
         BusyError: another process trains in the same folder.
@@ -102,17 +111,7 @@ def train(
     run = RunFolder(Path(config.root_dir))
     checkpoint_path = _find_start(run, resume, finetune)
     model = LightningDetectionModel(config)
-    step = 0
-    if checkpoint_path is not None:
-        checkpoint = load_checkpoint(checkpoint_path)
-        step = check_position(checkpoint, checkpoint_path)
-        _log_changes(config_of(checkpoint), config)
-        load_weights(model.detector, checkpoint)
-        _check_epochs(checkpoint, config, checkpoint_path)
-        _say("resuming from %s, after %d steps", checkpoint_path, step)
-    elif finetune is not None:
-        kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.class_names)
-        _say("starting from %s; shared classes: %s", finetune, ", ".join(kept) or "none")
+    checkpoint, step = _start(model, checkpoint_path, finetune)
 
     speed = EpochLog()
     stop = StopRequest()
@@ -120,18 +119,23 @@ def train(
     with computing_threads(config, model.detector), quiet_lightning(), stop:
         trainer = make_trainer(
             config,
-            # The log comes before the writer, so that a checkpoint counts its last batch.
+            # The others come before the writer, so that a checkpoint has their last state.
             callbacks=[
                 *_average_weights(config.ema_decay),
+                *callbacks,
+                *([EarlyStop(config.early_stop)] if config.early_stop else []),
                 speed,
                 writer,
                 ValidationPictures(run, config.demo_every),
             ],
             first_step=step,
+            loggers=loggers,
         )
+        if step and any(isinstance(one, MLFlowLogger) for one in trainer.loggers):
+            model._log_hyperparams = False  # mlflow refuses values that differ from the first ones
         stop.step_alone(trainer)
-        if checkpoint_path is not None:
-            check_resumable(checkpoint, checkpoint_path, model, trainer)
+        if checkpoint_path is not None and checkpoint is not None:
+            check_resumable(checkpoint, checkpoint_path, model, trainer, others=callbacks)
         with _alone_in(run) if trainer.is_global_zero else contextlib.nullcontext():
             if trainer.is_global_zero:
                 _find_start(run, resume, finetune)  # once more: another run may have ended
@@ -153,6 +157,30 @@ def train(
         frames_per_second=speed.frames_per_second,
         is_first_process=trainer.is_global_zero,
     )
+
+
+def _start(
+    model: LightningDetectionModel, path: Path | None, finetune: PathLike | None
+) -> tuple[dict[str, Any] | None, int]:
+    """Give a model the weights that it starts from.
+
+    Returns:
+        The checkpoint of a run that is resumed, and the steps that it was trained.
+    """
+    config = model.config
+    if path is not None:
+        checkpoint = load_checkpoint(path)
+        step = check_position(checkpoint, path)
+        _log_changes(config_of(checkpoint), config)
+        load_weights(model.detector, checkpoint)
+        _check_epochs(checkpoint, config, path)
+        check_not_stopped(checkpoint, config.early_stop, path)
+        _say("resuming from %s, after %d steps", path, step)
+        return checkpoint, step
+    if finetune is not None:
+        kept = load_matching_weights(model.detector, load_checkpoint(finetune), config.class_names)
+        _say("starting from %s; shared classes: %s", finetune, ", ".join(kept) or "none")
+    return None, 0
 
 
 def _alone_in(run: RunFolder) -> contextlib.AbstractContextManager[None]:
@@ -221,23 +249,37 @@ def _log_changes(old: DetectionConfig, new: DetectionConfig) -> None:
 
 
 def make_trainer(
-    config: DetectionConfig, *, callbacks: list[pl.Callback], first_step: int = 0
+    config: DetectionConfig,
+    *,
+    callbacks: Sequence[pl.Callback],
+    first_step: int = 0,
+    loggers: Sequence[str | Logger] | None = None,
 ) -> pl.Trainer:
     """Make the Lightning trainer of a run.
 
     Args:
         config: the run.
-        callbacks: in the order of their calls, without the progress bar.
-        first_step: TensorBoard drops the values of an interrupted run from this step on.
+        callbacks: in the order of their calls; one that is a progress bar replaces evdet's.
+        first_step: loggers drop the values of an interrupted run from this step on.
+        loggers: as `train` takes them.
 
     Raises:
-        TrainingError: the devices of the configuration are not available.
+        TrainingError: the devices of the configuration, or a logger, are not available.
     """
+    for callback in callbacks:
+        if not isinstance(callback, pl.Callback):
+            raise TrainingError(
+                f"callbacks must be those of pytorch_lightning, got a {type(callback).__name__}"
+            )
+        check_plain_state(callback.state_key, callback.state_dict())
+    made = make_loggers(
+        config.logger if loggers is None else loggers,
+        RunFolder(Path(config.root_dir)),
+        first_step=first_step,
+    )
     on_accelerator = config.accelerator != "cpu" and torch.cuda.is_available()
     try:
-        return _lightning_trainer(
-            config, callbacks, _curves(config, first_step), on_accelerator=on_accelerator
-        )
+        return _lightning_trainer(config, list(callbacks), made, on_accelerator=on_accelerator)
     except (MisconfigurationException, ModuleNotFoundError) as error:
         raise TrainingError(
             f"accelerator {config.accelerator!r} with {config.devices} devices and strategy "
@@ -245,30 +287,15 @@ def make_trainer(
         ) from error
 
 
-def _curves(config: DetectionConfig, first_step: int) -> TensorBoardLogger | Literal[False]:
-    """The writer of the curves; False where TensorBoard is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        rank_zero_only(_LOG.warning)(
-            "curves and pictures are not written: tensorboard is not installed"
-        )
-        return False
-    return TensorBoardLogger(
-        # A fixed folder, so that a resumed run continues its own curves.
-        config.root_dir,
-        name=RunFolder(Path(config.root_dir)).logs.name,
-        version="",
-        default_hp_metric=False,
-        purge_step=first_step or None,
-    )
-
-
 def _lightning_trainer(
     config: DetectionConfig,
     callbacks: list[pl.Callback],
-    logger: TensorBoardLogger | Literal[False],
+    loggers: list[Logger],
     *,
     on_accelerator: bool,
 ) -> pl.Trainer:
+    has_bar = any(isinstance(callback, AnyProgressBar) for callback in callbacks)
+    bars = [] if has_bar else [ProgressBar(refresh_rate=1 if sys.stdout.isatty() else 20)]
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=config.devices or "auto",
@@ -278,12 +305,13 @@ def _lightning_trainer(
         accumulate_grad_batches=config.accumulate_batches,
         max_epochs=config.max_epochs,
         default_root_dir=config.root_dir,
-        logger=logger,
-        callbacks=[ProgressBar(refresh_rate=1 if sys.stdout.isatty() else 20), *callbacks],
+        logger=loggers or False,
+        callbacks=[*bars, *callbacks],
         plugins=[AtomicCheckpointIO(), SyncBatchNormPlugin(on_cpu=not on_accelerator)],
         log_every_n_steps=10,
         num_sanity_val_steps=0,
-        enable_checkpointing=False,
+        # Evdet writes its own; a callback of the user's may write others.
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
         use_distributed_sampler=False,
     )

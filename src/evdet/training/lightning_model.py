@@ -16,7 +16,7 @@ from evdet.data import Batch, MixedLoader, NoObjectsError, StreamLoader
 from evdet.metrics import AveragePrecision, FrameResults, average_precision, merge
 from evdet.models import keep_memory
 from evdet.runs import RunFolder
-from evdet.shapes import ClipDetections, Memory
+from evdet.shapes import ClipDetections, Frames, Memory
 from evdet.training.distributed import gather, is_distributed, mean_over_processes
 from evdet.training.errors import TrainingError
 from evdet.training.not_finite import is_finite, where_forward_fails, where_gradient_fails
@@ -49,6 +49,9 @@ class LightningDetectionModel(pl.LightningModule):
         self.detector = build_detector(self.config)
         if self.config.compile:
             self.detector.compile_network()
+        spec = self.config.frame_spec
+        # For Lightning's summary, with sizes and operations; it has no values to be saved.
+        self.example_input_array = torch.zeros(1, 1, spec.in_channels, spec.height, spec.width)
         self.position = (0, 0)
         """(epoch, batch) of the next training step."""
         self.scores: AveragePrecision | None = None
@@ -60,6 +63,11 @@ class LightningDetectionModel(pl.LightningModule):
         self._val_loader: StreamLoader | MixedLoader | None = None
         self._to_restore: dict[str, Any] | None = None
         self._post_mortem: dict[str, Any] | None = None
+
+    def forward(self, clip: Frames, memory: Memory | None = None) -> tuple[ClipDetections, Memory]:
+        """Detect in one clip; see `Detector.step`."""
+        found: tuple[ClipDetections, Memory] = self.detector(clip, memory)
+        return found
 
     # --- data ---
 
@@ -100,9 +108,11 @@ class LightningDetectionModel(pl.LightningModule):
         )
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: Batch | Tensor, device: torch.device, dataloader_idx: int
+    ) -> Batch | Tensor:
         """Move the tensors that the network reads; all labels move as one tensor."""
+        if isinstance(batch, Tensor):  # the example of Lightning's summary
+            return batch.to(device)
         frames = [frame for lanes in batch["labels"] for frame in lanes]
         together = torch.cat(frames).to(device, non_blocking=True)
         moved = torch.split(together, [len(frame) for frame in frames])

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,12 @@ def check_position(checkpoint: Mapping[str, Any], path: Path) -> int:
 
 
 def check_resumable(
-    checkpoint: Mapping[str, Any], path: Path, model: LightningDetectionModel, trainer: pl.Trainer
+    checkpoint: Mapping[str, Any],
+    path: Path,
+    model: LightningDetectionModel,
+    trainer: pl.Trainer,
+    *,
+    others: Sequence[pl.Callback] = (),
 ) -> None:
     """Check the state of everything that a resumed run continues.
 
@@ -54,6 +59,7 @@ def check_resumable(
         path: of the checkpoint, for messages.
         model: of the run.
         trainer: of the run.
+        others: the callbacks that are not evdet's, which check their state themselves.
 
     Raises:
         CheckpointError: a state is missing, damaged, or of another position.
@@ -62,7 +68,7 @@ def check_resumable(
     if not isinstance(version, str) or re.fullmatch(r"\d+\.\d+[\w.+-]*", version) is None:
         raise _damaged(path, "version of Lightning")
     _check_loops(checkpoint, path, trainer)
-    _check_callbacks(checkpoint, path, trainer)
+    _check_callbacks(checkpoint, path, trainer, others)
     _check_optimizer(checkpoint, path, model)
     _check_processes(checkpoint[STATE_KEY], path, model)
     if config_of(checkpoint).ema_decay and model.config.ema_decay:
@@ -127,15 +133,23 @@ def _is_like(found: Any, wanted: Any) -> bool:
     return _is_count(found) if isinstance(wanted, int) else type(found) is type(wanted)
 
 
-def _check_callbacks(checkpoint: Mapping[str, Any], path: Path, trainer: pl.Trainer) -> None:
+def _check_callbacks(
+    checkpoint: Mapping[str, Any], path: Path, trainer: pl.Trainer, others: Sequence[pl.Callback]
+) -> None:
     states = checkpoint.get("callbacks")
     if not isinstance(states, dict):
         raise _damaged(path, "callbacks")
-    had_average = config_of(checkpoint).ema_decay > 0
+    before = config_of(checkpoint)
+    # What the run did not have until now begins without a state.
+    new = [
+        name for name, had in (("EMA", before.ema_decay), ("Early", before.early_stop)) if not had
+    ]
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if any(callback is other for other in others):
+            continue
         wanted = callback.state_dict()
         state = states.get(callback.state_key)
-        is_new = state is None and callback.state_key.startswith("EMA") and not had_average
+        is_new = state is None and callback.state_key.startswith(tuple(new))
         if not wanted or is_new:
             continue
         numbers = [(state or {}).get(name) if isinstance(state, dict) else None for name in wanted]

@@ -33,7 +33,12 @@ def detect(options: DetectOptions) -> None:
     is_read = [*options.files_read, *recording_files(chosen.path)]
     check_outputs(options.output, is_read)
     prepare_files([options.live.record], read=is_read)
-    detector = open_detector(options.checkpoint, device=options.device, num_threads=options.threads)
+    detector = open_detector(
+        options.checkpoint,
+        device=options.device,
+        num_threads=options.threads,
+        providers=options.provider,
+    )
     use_threads(detector, options.threads)
     if options.print_config:
         print(describe_plan(detector, options, [Job(source=Path(source), outputs=options.output)]))

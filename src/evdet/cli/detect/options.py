@@ -11,6 +11,7 @@ from evdet.cli.detect.source import LiveOptions
 from evdet.cli.many import ManyOptions
 from evdet.cli.options import (
     Flag,
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     TrackingOptions,
@@ -102,7 +103,8 @@ class DetectOptions:
     """Event recordings, videos, folders of them or of images, - (standard input), camera,
     tcp://HOST:PORT, webcam (0), rtsp://..., or bundled: sample, sample-nmnist."""
     checkpoint: Path = Path("events-digits")
-    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx, *.safetensors), hf://ORG/NAME, or
+    events-digits (bundled)."""
     output: Annotated[tuple[Path, ...], default("none", "FILE ...")] = ()
     """Files to write: .mp4 video, .npy, .csv, .json (COCO), .txt (MOT) boxes, .rrd for rerun."""
     many_files: tyro.conf.OmitArgPrefixes[ManyOptions] = field(default_factory=ManyOptions)
@@ -131,6 +133,8 @@ class DetectOptions:
     """Standard input, and recordings that are still being written."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    provider: ProviderNames = ()
+    """Execution providers of onnxruntime for an exported model (*.onnx), first choice first."""
     threads: ThreadCount = 0
     """Threads of the CPU, which several jobs share."""
     print_config: Flag = False

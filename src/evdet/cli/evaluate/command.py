@@ -17,6 +17,7 @@ from evdet.cli.many import digest_of, settings_of
 from evdet.cli.options import (
     Flag,
     ProtocolName,
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     TrackingOptions,
@@ -38,7 +39,7 @@ from evdet.cli.score import (
 )
 from evdet.config import TOY_PROBLEM, ConfigError, DetectionConfig, config_to_yaml
 from evdet.data import MixedLoader, StreamLoader, open_folder
-from evdet.detectors import checkpoint_file, use_threads
+from evdet.detectors import checkpoint_file, hub_name, use_threads
 from evdet.evaluation import (
     DataStatistics,
     EvaluatedDetector,
@@ -69,7 +70,8 @@ class EvaluateOptions:
     """Evaluate a checkpoint on recordings that it was not trained on."""
 
     checkpoint: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="CHECKPOINT")]]
-    """Checkpoint (*.ckpt), run folder, exported model (*.onnx), or events-digits (bundled)."""
+    """Checkpoint (*.ckpt), run folder, exported model (*.onnx, *.safetensors), hf://ORG/NAME, or
+    events-digits (bundled)."""
     protocol: ProtocolName = "coco"
     """Evaluation protocol."""
     dataset_path: Annotated[Path | None, default("that of the training", "DIR")] = None
@@ -104,6 +106,8 @@ class EvaluateOptions:
     """Folder for evaluation.json, pictures and demo.mp4."""
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
+    provider: ProviderNames = ()
+    """Execution providers of onnxruntime for an exported model (*.onnx), first choice first."""
     threads: ThreadCount = 0
     """Threads of the CPU."""
 
@@ -130,6 +134,7 @@ def evaluate(options: EvaluateOptions) -> None:
         dataset_path=options.dataset_path,
         device=options.device,
         num_threads=options.threads,
+        providers=options.provider,
     )
     run = _results_of(options, evaluated.path)
     run.path.mkdir(parents=True, exist_ok=True)
@@ -185,7 +190,7 @@ def _evaluate_into(
     scores = evaluation.scores.as_dict()
     numbers = {
         "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "checkpoint": str(evaluated.path),
+        "checkpoint": str(hub_name(options.checkpoint) or evaluated.path),
         "dataset": config.dataset_path,
         "split": options.split,
         "test_frames": evaluation.num_frames,
@@ -278,7 +283,11 @@ def _results_of(options: EvaluateOptions, checkpoint: Path) -> RunFolder:
     """The folder for the results."""
     if options.output_dir is not None:
         return RunFolder(options.output_dir)
-    return RunFolder.of_checkpoint(checkpoint)
+    # Not into the cache of the Hub's files.
+    name = hub_name(options.checkpoint)
+    return (
+        RunFolder.of_checkpoint(checkpoint) if name is None else RunFolder(Path("runs") / name.name)
+    )
 
 
 def _check_apart(options: EvaluateOptions, dataset: Path | None) -> None:

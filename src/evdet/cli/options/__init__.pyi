@@ -3,6 +3,7 @@ from .parsing import (
     Flag as Flag,
     FormatName as FormatName,
     ProtocolName as ProtocolName,
+    ProviderNames as ProviderNames,
     ReadingOptions as ReadingOptions,
     ThreadCount as ThreadCount,
     TrackerName as TrackerName,

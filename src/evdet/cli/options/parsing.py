@@ -19,6 +19,7 @@ __all__ = [
     "Flag",
     "FormatName",
     "ProtocolName",
+    "ProviderNames",
     "ReadingOptions",
     "ThreadCount",
     "TrackerName",
@@ -48,9 +49,19 @@ FormatName = Literal[
 ]  # fmt: skip
 """`evdet.events.FORMAT_NAMES`."""
 ProtocolName = Literal[
-    "coco", "perot2020-gen1", "perot2020-1mpx", "rvt-gen1", "rvt-1mpx", "s5-gen1", "s5-1mpx"
+    "coco",
+    "perot2020-gen1",
+    "perot2020-1mpx",
+    "rvt-gen1",
+    "rvt-1mpx",
+    "s5-gen1",
+    "s5-1mpx",
+    "evrtdetr-gen1",
+    "evrtdetr-1mpx",
 ]
 """The keys of `evdet.metrics.PROTOCOLS`."""
+ProviderName = Literal["cpu", "cuda", "tensorrt", "openvino", "directml", "coreml"]
+"""The keys of `evdet.detectors.PROVIDERS`."""
 TrackerName = Literal["bytetrack", "ocsort", "sort", "none"]
 """`evdet.tracking.TRACKERS`, or none of them."""
 
@@ -101,6 +112,12 @@ def default(text: str, metavar: str | None = None) -> Any:
 
 ThreadCount: TypeAlias = Annotated[int, default("0, automatic", "INT")]
 """`--threads`; `check_threads` checks it and `evdet.detectors.use_threads` takes it."""
+
+
+ProviderNames: TypeAlias = Annotated[
+    tuple[ProviderName, ...], default("cpu", "cpu|cuda|tensorrt|openvino|directml|coreml ...")
+]
+"""`--provider`; `evdet.detectors.open_detector` takes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
