@@ -113,7 +113,11 @@ def evaluate(
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    parts = {"recordings": by_recording, "frames": results, "gallery": gallery}
+    parts: dict[str, RecordingResults | FrameResults | Gallery] = {
+        "recordings": by_recording,
+        "frames": results,
+        "gallery": gallery,
+    }
     carried, num_batches = _restored(progress, parts)
     for batch, everything in detect_batches(
         detector, batches, thresholds, reset_every=reset_every, carried=carried

@@ -54,7 +54,9 @@ def detect_in_many(options: DetectOptions) -> None:
         raise ValueError("--follow is for one recording: name it alone, with --output")
     options.live.check(is_live=False, is_pictures=False)
     check_output_libraries(options.many_files.suffixes)
-    detector = open_detector(options.checkpoint, device="cpu", num_threads=1)
+    detector = open_detector(
+        options.checkpoint, device="cpu", num_threads=1, providers=options.provider
+    )
     takes_pictures = frame_spec_of(detector).preprocess == PICTURES
     command = ManyCommand(
         name="detect",
@@ -112,6 +114,7 @@ class _DetectWork:
             options.checkpoint,
             device=device_at(place, options.device),
             num_threads=threads or num_cores() // place.count or 1,
+            providers=options.provider,
         )
         use_threads(detector, threads, num_processes=place.count)
 
