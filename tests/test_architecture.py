@@ -56,7 +56,7 @@ MAY_USE = {
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},
     "onnx": {"export", "detectors.onnx_sizes"},
-    "onnxruntime": {"export", "detectors.onnx_session"},
+    "onnxruntime": {"export", "detectors.onnx_detector", "detectors.onnx_session"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
     "starlette": {"cli.detect.serve"},

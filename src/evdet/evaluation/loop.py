@@ -31,6 +31,8 @@ __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
+_Parts = dict[str, RecordingResults | FrameResults | Gallery]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -113,11 +115,7 @@ def evaluate(
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    parts: dict[str, RecordingResults | FrameResults | Gallery] = {
-        "recordings": by_recording,
-        "frames": results,
-        "gallery": gallery,
-    }
+    parts: _Parts = {"recordings": by_recording, "frames": results, "gallery": gallery}
     carried, num_batches = _restored(progress, parts)
     for batch, everything in detect_batches(
         detector, batches, thresholds, reset_every=reset_every, carried=carried
@@ -163,7 +161,7 @@ def evaluate(
 
 def _restored(
     progress: EvaluationProgress | None,
-    parts: Mapping[str, RecordingResults | FrameResults | Gallery],
+    parts: _Parts,
 ) -> tuple[CarriedMemory, int]:
     """Continue from what was found before: the memory, and the number of batches."""
     if progress is None or progress.state is None:
