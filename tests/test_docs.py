@@ -70,7 +70,9 @@ WITHOUT_PAGE = {
 
 def test_the_api_has_a_page_for_every_package_that_others_import():
     folder = ROOT / "docs" / "reference" / "api"
-    shown = {path.stem: re.findall(r"^::: (\S+)$", path.read_text(), re.M) for path in folder.glob("*")}
+    shown = {
+        path.stem: re.findall(r"^::: (\S+)$", path.read_text(), re.M) for path in folder.glob("*")
+    }
     source = ROOT / "src" / "evdet"
     units = {path.stem for path in source.iterdir() if path.suffix == ".py" or path.is_dir()}
     expected = {f"evdet.{name}" for name in units - WITHOUT_PAGE if not name.startswith("_")}
@@ -79,7 +81,10 @@ def test_the_api_has_a_page_for_every_package_that_others_import():
     assert len(names) == len(set(names))
     overview = (folder / "index.md").read_text()
     for page, found in shown.items():
-        assert page == "index" or f"({page}.md) | {', '.join(f'`{name}`' for name in found)} |" in overview
+        assert (
+            page == "index"
+            or f"({page}.md) | {', '.join(f'`{name}`' for name in found)} |" in overview
+        )
 
 
 def test_the_map_names_what_there_is():

@@ -56,7 +56,9 @@ def test_links_of_the_description_are_absolute(setup_file, link, expected):
 
 
 def test_the_readme_keeps_no_relative_link(setup_file):
-    text = setup_file.described((ROOT / "README.md").read_text(), repository="https://x.y", tag="v1")
+    text = setup_file.described(
+        (ROOT / "README.md").read_text(), repository="https://x.y", tag="v1"
+    )
     links = re.findall(r"\]\(([^)\s]+)\)", text)
     assert links
     assert [link for link in links if not link.startswith(("https://", "#"))] == []

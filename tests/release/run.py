@@ -1,8 +1,8 @@
 """Builds the sdist and the wheel and checks them as a user meets them: `make release-check`.
 
 Everything happens in a temporary folder: a copy of the files that git knows is built, the wheel is
-installed into a fresh environment without its dependencies, which are those of this one, and `evdet`
-runs in an empty folder. With --final it also asks for what only a release has.
+installed into a fresh environment, whose dependencies are those of this one, and `evdet` runs in an
+empty folder. With --final it also asks for what only a release has.
 """
 
 import argparse
@@ -48,7 +48,9 @@ def faults_of_release(folder: Path, *, is_final: bool) -> Iterator[str]:
     copy_known_files(tree)
     version = version_in(tree)
     run("builds the sdist, and the wheel of it", "-m", "build", "--outdir", dist, tree)
-    run("builds the wheel of the tree", "-m", "build", "--wheel", "--outdir", folder / "again", tree)
+    run(
+        "builds the wheel of the tree", "-m", "build", "--wheel", "--outdir", folder / "again", tree
+    )
     wheel, sdist = (next(dist.glob(pattern)) for pattern in ("*.whl", "*.tar.gz"))
     for path in (wheel, sdist):
         print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB")
@@ -69,7 +71,9 @@ def run(doing: str, *words: str | os.PathLike[str]) -> None:
     print(f"release-check {doing}", flush=True)
     done = subprocess.run([sys.executable, *words], capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise SystemExit(f"{done.stdout}{done.stderr}\nfault: cannot go on: {' '.join(map(str, words))}")
+        raise SystemExit(
+            f"{done.stdout}{done.stderr}\nfault: cannot go on: {' '.join(map(str, words))}"
+        )
 
 
 def copy_known_files(tree: Path) -> None:
@@ -102,7 +106,8 @@ def faults_of_files(files: dict[str, bytes], tree: Path) -> Iterator[str]:
     wanted = {path.relative_to(source).as_posix() for path in package}
     there = {name for name in files if ".dist-info/" not in name}
     if wanted != there:
-        yield f"missing in the wheel: {sorted(wanted - there)}; only in it: {sorted(there - wanted)}"
+        missing, others = sorted(wanted - there), sorted(there - wanted)
+        yield f"missing in the wheel: {missing}; only in it: {others}"
     own = {str(ROOT), str(Path.home()), str(tree), site.getsitepackages()[0]} - {"/", "/root"}
     for name, content in files.items():
         yield from (f"{name} names {path}" for path in own if path.encode() in content)

@@ -21,7 +21,9 @@ __all__ = [
 ]
 
 ENDING_SIGNALS: tuple[signal.Signals, ...] = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    if hasattr(signal, name)
 )
 """Ctrl-C, the end of a batch job or container, and the end of a terminal (SIGBREAK on Windows)."""
 # A terminal, a shell and a batch system may each pass the same wish on.
@@ -29,7 +31,7 @@ _SAME_WISH = 2.0
 
 
 class EndedError(BaseException):
-    """SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt is SIGINT; no `except Exception` catches it.
+    """SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt is SIGINT; not an `Exception`.
 
     Args:
         number: of the signal.
