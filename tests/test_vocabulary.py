@@ -36,7 +36,7 @@ ALLOWED = {
     "src/evdet/config/reading.py": ["noise_window"],  # a field of older files
     "src/evdet/detectors/onnx_metadata.py": ["noise_window"],
     "src/evdet/runs.py": ["levers"],  # a key of older speed.json files
-    "src/evdet/cli/options.py": ["levers"],  # an option that is answered with its new name
+    "src/evdet/cli/options/parsing.py": ["levers"],  # an option that is answered with its new name
     "src/evdet/draw/video.py": ["VideoStream"],  # PyAV's
     "src/evdet/sources/videos.py": ["VideoStream"],
 }

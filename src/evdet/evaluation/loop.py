@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.data import Batch
-from evdet.evaluation.detecting import CarriedMemory, detect_batches, rename_classes
+from evdet.evaluation.detecting import CarriedMemory, Found, detect_batches, rename_classes
 from evdet.evaluation.gallery import Gallery, Moment
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.progress import EvaluationProgress
@@ -28,6 +28,7 @@ from evdet.models import DetectorProtocol
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
+_Parts = Mapping[str, RecordingResults | FrameResults | Gallery]
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
 
@@ -101,19 +102,14 @@ def evaluate(
     results = FrameResults()
     gallery = Gallery(["background", *class_names], show_frame, thresholds.nms_thresh)
     by_recording = RecordingResults(protocol, played, counts_events=counts_events)
-    parts = {"recordings": by_recording, "frames": results, "gallery": gallery}
+    parts: _Parts = {"recordings": by_recording, "frames": results, "gallery": gallery}
     carried, num_batches = _restored(progress, parts)
     for batch, everything in detect_batches(
         detector, batches, thresholds, reset_every=reset_every, carried=carried
     ):
         found = rename_classes(everything, detector_classes or class_names, class_names)
         by_recording.add(batch, found)
-        for t, b in batch["frame_is_labeled"].nonzero().tolist():
-            info = batch["video_infos"][b]
-            key = (info.index, info.first_frame + t)
-            results.add(key, batch["labels"][t][b], found[t][b])
-            first_bin = played[info.index].first_bin if played else 0
-            gallery.add(batch, found, t, b, first_bin=first_bin)
+        _add_frames(results, gallery, batch, found, played)
         num_batches += 1
         if progress is not None and progress.is_due:
             found_so_far = {name: part.state() for name, part in parts.items()}
@@ -145,9 +141,24 @@ def evaluate(
     )
 
 
+def _add_frames(
+    results: FrameResults,
+    gallery: Gallery,
+    batch: Batch,
+    found: Found,
+    played: Sequence[PlayedRecording] | None,
+) -> None:
+    for t, b in batch["frame_is_labeled"].nonzero().tolist():
+        info = batch["video_infos"][b]
+        key = (info.index, info.first_frame + t)
+        results.add(key, batch["labels"][t][b], found[t][b])
+        first_bin = played[info.index].first_bin if played else 0
+        gallery.add(batch, found, t, b, first_bin=first_bin)
+
+
 def _restored(
     progress: EvaluationProgress | None,
-    parts: Mapping[str, RecordingResults | FrameResults | Gallery],
+    parts: _Parts,
 ) -> tuple[CarriedMemory, int]:
     """Continue from what was found before: the memory, and the number of batches."""
     if progress is None or progress.state is None:
