@@ -1,4 +1,4 @@
-"""The description of the built package: README.md with links that lead anywhere from a package index.
+"""The description of the built package: README.md with links that work on a package index, too.
 
 Everything else about the package is in pyproject.toml.
 """

@@ -39,7 +39,7 @@ def refused(capsys, words):
 def test_no_words_show_the_commands(capsys):
     assert main([]) == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {name:10}{command.summary}\n" in shown for name, command in COMMANDS.items())
+    assert all(f"\n  {name:12}{command.summary}\n" in shown for name, command in COMMANDS.items())
     assert [line for line in shown.splitlines() if line in ("data:", "train:", "use:")] == [
         "data:", "train:", "use:",
     ]  # fmt: skip

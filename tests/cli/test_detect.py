@@ -797,7 +797,7 @@ def test_without_a_folder_for_results_many_are_summed_up(capsys, many, tmp_path)
         write_recording(tmp_path / f"{name}.dat")
     status, out, _ = answer(capsys, tmp_path)
     assert status == 0
-    assert out.count("12 time bins") == 2
+    assert out.count("dat: 12 time bins") == 2
     assert "use --output-dir found --save mp4 csv to write files" in out
 
 
@@ -814,7 +814,7 @@ def test_a_folder_with_images_is_a_source_for_a_detector_of_pictures(
     words = [tmp_path, "--output-dir", found, "--save", "csv"]
     status, out, _ = answer(capsys, *words)
     assert status == 0
-    assert out.count("3 pictures") == 2
+    assert out.count(": 3 pictures") == 2
     assert sorted(path.name for path in found.rglob("*.csv")) == ["run.csv", "walk.csv"]
     assert "2 files finished before" in answer(capsys, *words)[1]
 

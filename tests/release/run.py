@@ -1,8 +1,8 @@
 """Builds the sdist and the wheel and checks them as a user meets them: `make release-check`.
 
 Everything happens in a temporary folder: a copy of the files that git knows is built, the wheel is
-installed into a fresh environment without its dependencies, which are those of this one, and `evdet`
-runs in an empty folder. With --final it also asks for what only a release has.
+installed into a fresh environment, whose dependencies are those of this one, and `evdet` runs in an
+empty folder. With --final it also asks for what only a release has.
 """
 
 import argparse
@@ -106,7 +106,8 @@ def faults_of_files(files: dict[str, bytes], tree: Path) -> Iterator[str]:
     wanted = {path.relative_to(source).as_posix() for path in package}
     there = {name for name in files if ".dist-info/" not in name}
     if wanted != there:
-        yield f"missing in the wheel: {sorted(wanted - there)}; only in it: {sorted(there - wanted)}"
+        missing, others = sorted(wanted - there), sorted(there - wanted)
+        yield f"missing in the wheel: {missing}; only in it: {others}"
     own = {str(ROOT), str(Path.home()), str(tree), site.getsitepackages()[0]} - {"/", "/root"}
     for name, content in files.items():
         yield from (f"{name} names {path}" for path in own if path.encode() in content)

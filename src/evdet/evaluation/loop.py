@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from evdet.data import Batch
-from evdet.evaluation.detecting import CarriedMemory, detect_batches, rename_classes
+from evdet.evaluation.detecting import CarriedMemory, Found, detect_batches, rename_classes
 from evdet.evaluation.gallery import Gallery, Moment
 from evdet.evaluation.played_recordings import PlayedRecording
 from evdet.evaluation.progress import EvaluationProgress
@@ -29,6 +29,7 @@ from evdet.structured_text import html_beside, html_picture
 
 __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 
+_Parts = Mapping[str, RecordingResults | FrameResults | Gallery]
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
 _Parts = dict[str, RecordingResults | FrameResults | Gallery]
@@ -122,12 +123,7 @@ def evaluate(
     ):
         found = rename_classes(everything, detector_classes or class_names, class_names)
         by_recording.add(batch, found)
-        for t, b in batch["frame_is_labeled"].nonzero().tolist():
-            info = batch["video_infos"][b]
-            key = (info.index, info.first_frame + t)
-            results.add(key, batch["labels"][t][b], found[t][b])
-            first_bin = played[info.index].first_bin if played else 0
-            gallery.add(batch, found, t, b, first_bin=first_bin)
+        _add_frames(results, gallery, batch, found, played)
         num_batches += 1
         if progress is not None and progress.is_due:
             found_so_far = {name: part.state() for name, part in parts.items()}
@@ -157,6 +153,21 @@ def evaluate(
         delta_t=by_recording.delta_t,
         num_frames=len(results),
     )
+
+
+def _add_frames(
+    results: FrameResults,
+    gallery: Gallery,
+    batch: Batch,
+    found: Found,
+    played: Sequence[PlayedRecording] | None,
+) -> None:
+    for t, b in batch["frame_is_labeled"].nonzero().tolist():
+        info = batch["video_infos"][b]
+        key = (info.index, info.first_frame + t)
+        results.add(key, batch["labels"][t][b], found[t][b])
+        first_bin = played[info.index].first_bin if played else 0
+        gallery.add(batch, found, t, b, first_bin=first_bin)
 
 
 def _restored(

@@ -23,10 +23,9 @@ class GrowingFile:
         self.path = path
         self._tail = tail
         self._end = len(head)
-        with replacing(path) as part:
-            # Unbuffered, so that readers see each append, and a full disk raises at once.
-            with part.open("wb", buffering=0) as self._file:
-                self._write_at(0, head + tail)
+        # Unbuffered, so that readers see each append, and a full disk raises at once.
+        with replacing(path) as part, part.open("wb", buffering=0) as self._file:
+            self._write_at(0, head + tail)
         # Anew, under its name: on Windows a file that is open cannot be renamed.
         self._file = path.open("r+b", buffering=0)
 

@@ -31,7 +31,7 @@ _SAME_WISH = 2.0
 
 
 class EndedError(BaseException):
-    """SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt is SIGINT; no `except Exception` catches it.
+    """SIGTERM, SIGHUP or SIGBREAK, as KeyboardInterrupt is SIGINT; not an `Exception`.
 
     Args:
         number: of the signal.

@@ -1,6 +1,5 @@
 """`evdet detect`: a recording, a video or a live stream -> boxes, tracks, and a video; or many."""
 
-from glob import has_magic
 from pathlib import Path
 
 from evdet.cli.detect.many_sources import detect_in_many
@@ -8,7 +7,7 @@ from evdet.cli.detect.one_source import detect_in, print_summary, raise_problem
 from evdet.cli.detect.options import DetectOptions
 from evdet.cli.detect.plan import describe_plan
 from evdet.cli.detect.source import choose_source
-from evdet.cli.many import Job, is_input_folder
+from evdet.cli.many import Job, is_one_input
 from evdet.detectors import open_detector, use_threads
 from evdet.outputs import check_outputs, prepare_files, recording_files
 
@@ -25,7 +24,8 @@ def detect(options: DetectOptions) -> None:
         FailedFilesError: some of many sources failed; the others are done.
     """
     options.check()
-    if not _is_one(options):
+    first, *others = options.sources
+    if others or options.many_files.output_dir is not None or not is_one_input(first):
         detect_in_many(options)
         return
     source = options.sources[0]
@@ -46,14 +46,3 @@ def detect(options: DetectOptions) -> None:
     ended = detect_in(chosen, detector, options, options.output)
     print_summary(ended, options)
     raise_problem(ended, source)
-
-
-def _is_one(options: DetectOptions) -> bool:
-    """Whether there is one source, whose outputs are named one by one."""
-    first, *others = options.sources
-    if others or options.many_files.output_dir is not None:
-        return False
-    path = Path(first)
-    if path.is_dir():
-        return is_input_folder(path)
-    return path.exists() or not has_magic(first)

@@ -4,7 +4,6 @@ import contextlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from glob import has_magic
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from evdet.cli.many import (
     ManyOptions,
     OpenBar,
     Place,
-    is_input_folder,
+    is_one_input,
     run_many,
     settings_of,
 )
@@ -66,8 +65,8 @@ def info(options: InfoOptions) -> None:
     if options.png is not None and options.many_files.output_dir is not None:
         raise ValueError("--png names the pictures itself: with --output-dir use --save png")
     first = options.files[0]
-    is_one = len(options.files) == 1 and options.many_files.output_dir is None
-    if is_one and not has_magic(str(first)) and (not first.is_dir() or is_input_folder(first)):
+    is_alone = len(options.files) == 1 and options.many_files.output_dir is None
+    if is_alone and is_one_input(str(first)):
         first = find_recording(first)
         check_pictures([] if options.png is None else [options.png], [first])
         print(first)

@@ -3,6 +3,7 @@ from .inputs import (
     find_inputs as find_inputs,
     find_pictures as find_pictures,
     is_input_folder as is_input_folder,
+    is_one_input as is_one_input,
 )
 from .jobs import Job as Job
 from .journal import Settings as Settings

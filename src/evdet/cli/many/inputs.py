@@ -11,7 +11,15 @@ from evdet.events import is_bag_folder
 from evdet.samples import SAMPLES, sample_recording
 from evdet.sources import IMAGE_SUFFIXES, is_video
 
-__all__ = ["FoundInputs", "Input", "find_inputs", "find_pictures", "is_input_folder", "size_of"]
+__all__ = [
+    "FoundInputs",
+    "Input",
+    "find_inputs",
+    "find_pictures",
+    "is_input_folder",
+    "is_one_input",
+    "size_of",
+]
 
 _BUNDLED = Path()  # in place of the folder of a bundled recording
 
@@ -80,6 +88,14 @@ def is_input_folder(path: Path) -> bool:
     It is a ROS 2 bag, or has images beside no folder: a sequence of pictures.
     """
     return is_bag_folder(path) or _has_images(path)
+
+
+def is_one_input(word: str) -> bool:
+    """Whether a word of the command line names one input, and no folder or pattern of several."""
+    path = Path(word)
+    if path.is_dir():
+        return is_input_folder(path)
+    return os.path.lexists(path) or not glob.has_magic(word)
 
 
 def find_pictures(folder: Path) -> list[Path]:

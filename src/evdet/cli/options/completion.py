@@ -1,17 +1,20 @@
 """`evdet completion`: the commands and their options -> a script for the shell's completion."""
 
 import shlex
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, is_dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
-from tyro.extras import get_parser
 
 import evdet
 from evdet.cli import COMMANDS, load_command
+from evdet.cli.options.parsing import named
 
 __all__ = ["CompletionOptions", "completion", "options_of"]
 
+# The marks of tyro that decide whether a field is an option, and whether it has an opposite.
+_POSITIONAL = get_args(tyro.conf.Positional[int])[1]
+_FLAG = get_args(tyro.conf.FlagCreatePairsOff[bool])[1]
 _OF_ALL = ("--help", "--debug")
 _BASH = """\
 # Completion of evdet {version} for {shell}; evdet completion {shell} wrote it.
@@ -63,12 +66,29 @@ def options_of(command: str) -> dict[str, tuple[str, ...]]:
         command: its name.
     """
     _, options_type = load_command(command)
+    return _options_in(options_type) | dict.fromkeys(_OF_ALL, ())
+
+
+def _options_in(options_type: Any) -> dict[str, tuple[str, ...]]:
+    """The options of a dataclass and of its groups, as tyro names them."""
     found: dict[str, tuple[str, ...]] = {}
-    for action in get_parser(options_type)._actions:
-        # Of several types the order is not that of the code.
-        values = tuple(sorted(str(value) for value in action.choices or () if value != "None"))
-        found |= {name: values for name in action.option_strings if name.startswith("--")}
-    return found | dict.fromkeys(_OF_ALL, ())
+    for name, hint in get_type_hints(options_type, include_extras=True).items():
+        kind, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if is_dataclass(kind):
+            found |= _options_in(kind)
+        elif _POSITIONAL not in marks and tyro.conf.Positional not in marks:
+            aliases = (alias for mark in marks for alias in getattr(mark, "aliases", None) or ())
+            found |= dict.fromkeys([named(name), *aliases], _choices(kind))
+            if kind is bool and _FLAG not in marks and tyro.conf.FlagCreatePairsOff not in marks:
+                found[f"--no-{named(name)[2:]}"] = ()
+    return found
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The values of a type that lists them; also where None, or several, are allowed."""
+    if get_origin(kind) is Literal:
+        return tuple(str(value) for value in get_args(kind))
+    return tuple(value for part in get_args(kind) for value in _choices(part))
 
 
 def _bash(shell: str) -> str:

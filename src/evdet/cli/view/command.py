@@ -11,7 +11,7 @@ from evdet.cli.many import (
     ManyCommand,
     OpenBar,
     Place,
-    is_input_folder,
+    is_one_input,
     run_many,
     settings_of,
 )
@@ -71,7 +71,7 @@ def view(options: ViewOptions) -> None:
     if options.many_files.output_dir is not None:
         _view_many(options)
         return
-    if len(options.recordings) > 1 or _is_walked(options.recording):
+    if len(options.recordings) > 1 or not is_one_input(str(options.recording)):
         raise ValueError(
             "view writes one recording: for several, or a folder, give --output-dir DIR and "
             "--save, such as --save mp4"
@@ -87,10 +87,6 @@ def view(options: ViewOptions) -> None:
             raise ValueError(f"--{name} belongs to --frames DIR")
     _check_output(options, options.output)
     _write_view(options, options.output, tqdm)
-
-
-def _is_walked(path: Path) -> bool:
-    return path.is_dir() and not is_input_folder(path)
 
 
 def _view_many(options: ViewOptions) -> None:
