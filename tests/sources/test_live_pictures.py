@@ -72,17 +72,18 @@ def test_pictures_of_rtsp_become_frames():
 
 
 def test_a_slow_detector_gets_the_newest_picture():
-    with serving(over_http(range(20), period=0.03)) as port:
+    with serving(over_http(range(60), period=0.03)) as port:
         stream = open_http(port)
         frames = iter(stream)
-        next(frames)
-        time.sleep(0.4)
+        first = next(frames)
+        before, until = stream.num_skipped, time.monotonic() + 20
+        while stream.num_skipped < before + 4 and time.monotonic() < until:
+            time.sleep(0.02)
         late = next(frames)
-        assert number_of(late.picture) >= 5
-        assert time.monotonic() - late.arrived < 0.3
+        # Such a stream states no times: PyAV counts 25 pictures a second.
+        assert late.t - first.t == late.delta_t >= 5 * stream.delta_t
         num_found = 2 + len(list(frames))
-    assert stream.num_skipped >= 4
-    assert num_found + stream.num_skipped <= 20
+    assert num_found + stream.num_skipped <= 60
 
 
 def test_pictures_of_udp_become_frames(caplog):
@@ -94,15 +95,15 @@ def test_pictures_of_udp_become_frames(caplog):
     assert stream.size == SensorSize(48, 64)
 
 
-@pytest.mark.usefixtures("_quick")
-def test_a_camera_that_falls_silent_does_not_hang():
+def test_a_camera_that_falls_silent_does_not_hang(monkeypatch):
+    monkeypatch.setattr(live_pictures, "_TIMEOUT", 2.0)
     at_end = threading.Event()
     with serving(over_http(range(12), at_end=at_end)) as port:
         stream = open_http(port)
         began = time.monotonic()
-        with pytest.raises(RecordingError, match=r"sends nothing for 0.5 s \(is it still on\?\)"):
+        with pytest.raises(RecordingError, match=r"sends nothing for 2 s \(is it still on\?\)"):
             list(stream)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 25  # at_end would be 30
         at_end.set()
 
 

@@ -23,9 +23,10 @@ def is_camera_name(source: object) -> bool:
 
     These are `camera`, `camera:NAME` and `tcp://HOST:PORT`. A named pipe may be called `camera`.
     """
-    if not isinstance(source, str) or Path(source).is_fifo():
+    if not isinstance(source, str):
         return False
-    return source == _CAMERA or source.lower().startswith((f"{_CAMERA}:", _NETWORK))
+    is_named = source == _CAMERA or source.lower().startswith((f"{_CAMERA}:", _NETWORK))
+    return is_named and not Path(source).is_fifo()
 
 
 def check_camera_name(source: str) -> None:
