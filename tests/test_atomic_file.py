@@ -15,6 +15,7 @@ import torch
 
 from evdet.atomic_file import (
     WriteError,
+    continued_folder,
     filling_folder,
     remove_leftovers,
     replacing,
@@ -505,3 +506,21 @@ def test_temporary_folders_of_killed_processes_are_removed(tmp_path, monkeypatch
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "x").touch()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_made_in_several_attempts_gets_its_name_at_the_end(tmp_path):
+    def stop(folder):
+        with continued_folder(folder) as part:
+            (part / "a").write_text("first")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop(tmp_path / "set")
+    assert [path.name for path in tmp_path.iterdir()] == [".set.unfinished"]
+    with continued_folder(tmp_path / "set") as part:
+        assert (part / "a").read_text() == "first"
+        (part / "b").write_text("second")
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["a", "b"]
+    with pytest.raises(WriteError, match="not empty"), continued_folder(tmp_path / "set"):
+        pass

@@ -24,7 +24,7 @@ SILLY = {
         "drive.dat folder --png x.png", "drive.dat --output-dir out --save png --png x.png",
     ],
     "view": [
-        "drive.dat", "drive.dat --output x.gif", "drive.dat --output no/x.png",
+        "", "drive.dat", "drive.dat --output x.gif", "drive.dat --output no/x.png",
         "drive.dat --output x.mp4 --delta-t 1000", "drive.dat --output x.png --delta-t 0",
         "drive.dat --output x.png --start -1", "drive.dat --output x.png --start 99",
         "drive.dat --output x.png --duration 0", "nowhere.dat --output x.png",
@@ -36,7 +36,7 @@ SILLY = {
         "drive.dat --output-dir out --save png --boxes x.npy",
     ],
     "convert": [
-        "drive.dat", "drive.dat x.avi", "drive.dat drive.dat", "nowhere.dat x.raw",
+        "", "drive.dat", "drive.dat x.avi", "drive.dat drive.dat", "nowhere.dat x.raw",
         "drive.dat x.raw --sensor-size big", "drive.dat x.raw --duration 0",
         "drive.dat x.raw --start 99", "drive.dat x.raw --start nan",
         "drive.dat x.raw --background-filter -1", "drive.dat x.raw --size 64x48",

@@ -107,6 +107,8 @@ def convert(options: ConvertOptions) -> None:
     check_above(0, options, "duration")
     options.reading.options()
     asked_size(options.sensor_size)
+    if not options.paths:
+        raise ValueError("no recording given: evdet convert IN OUT")
     if options.many_files.output_dir is not None:
         _convert_many(options)
         return

@@ -126,15 +126,7 @@ def evaluate(
         _add_frames(results, gallery, batch, found, played)
         num_batches += 1
         if progress is not None and progress.is_due:
-            found_so_far = {name: part.state() for name, part in parts.items()}
-            progress.write(
-                {
-                    **found_so_far,
-                    "num_batches": num_batches,
-                    "memory": carried.state(),
-                    "broken": {**progress.broken, **broken()},
-                }
-            )
+            _keep(progress, parts, carried, num_batches, broken())
     recordings = by_recording.recordings()
     return Evaluation(
         scores=score_recordings(
@@ -152,6 +144,24 @@ def evaluate(
         size=by_recording.size,
         delta_t=by_recording.delta_t,
         num_frames=len(results),
+    )
+
+
+def _keep(
+    progress: EvaluationProgress,
+    parts: _Parts,
+    carried: CarriedMemory,
+    num_batches: int,
+    broken: Mapping[str, str],
+) -> None:
+    """Write down where the evaluation stands."""
+    progress.write(
+        {
+            **{name: part.state() for name, part in parts.items()},
+            "num_batches": num_batches,
+            "memory": carried.state(),
+            "broken": {**progress.broken, **broken},
+        }
     )
 
 

@@ -59,13 +59,13 @@ class LiveSourceOptions:
     idle_timeout: Annotated[float | None, default("no limit", "SECONDS")] = None
     """Time without new data after which --follow ends, in seconds."""
     max_delay: Annotated[int | None, default("250000", "US")] = None
-    """microseconds without events until a time bin closes by the clock; 0: never."""
+    """Microseconds without events until a time bin closes by the clock; 0: never."""
     max_disorder: Annotated[int | None, default("0", "US")] = None
-    """lateness in microseconds up to which events are kept."""
+    """Lateness in microseconds up to which events are kept."""
     max_backlog: Annotated[int | None, default("10", "INT")] = None
-    """waiting time bins above which all but the newest are skipped; 0 skips none."""
+    """Waiting time bins above which all but the newest are skipped; 0 skips none."""
     max_age: Annotated[str | None, default("no bound", "DURATION")] = None
-    """bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
+    """Bound on the age of boxes, such as 80ms; time bins that wait are merged, or skipped."""
     record: Annotated[Path | None, default("none", "FILE")] = None
     """RAW file to which the events are recorded meanwhile, also those that are skipped."""
 
@@ -146,6 +146,8 @@ class DetectOptions:
         Raises:
             ValueError: the message names the option.
         """
+        if not self.sources:
+            raise ValueError("no source given: evdet detect SOURCE ...")
         self.many_files.check(tuple(suffix[1:] for suffix in OUTPUT_SUFFIXES))
         self.selection.check()
         self.tracking.check()

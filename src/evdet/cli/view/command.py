@@ -62,6 +62,8 @@ def view(options: ViewOptions) -> None:
         RecordingError: the recording is damaged; a video ends before the damage.
         FailedFilesError: some of many recordings failed; the others are done.
     """
+    if not options.recordings:
+        raise ValueError("no recording given: evdet view RECORDING ...")
     check_at_least(0, options, "start")
     check_at_least(1, options, "delta_t", "pictures", "scale")
     check_above(0, options, "speed", "duration")
