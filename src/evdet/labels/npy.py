@@ -110,8 +110,11 @@ def _load(source: LabelSource) -> Shaped[np.ndarray, "..."]:
             # Old data sets were written by Python 2, of which NumPy warns file by file.
             warnings.simplefilter("ignore", UserWarning)
             _check_length(file)
-            if file.read(4) == b"PK\3\4":
+            start = file.read(6)
+            if start[:4] == b"PK\3\4":
                 _check_archive(file)
+            elif start != b"\x93NUMPY":  # NumPy would take it for a pickle, and advise to run it
+                raise ValueError("its first bytes are not those of one")
             file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else np.asarray(loaded["labels"])
