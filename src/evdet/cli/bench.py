@@ -16,6 +16,7 @@ import tyro
 from evdet.atomic_file import temporary_folder, write_text
 from evdet.build import build_detector, complete_config
 from evdet.cli.options import (
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     TrackerName,
@@ -30,7 +31,7 @@ from evdet.cli.score import describe_load
 from evdet.cli.tracker_options import chosen_start_thresh, line_without_tracks
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
-from evdet.detectors import load_network, resolve_device, use_threads
+from evdet.detectors import check_providers, load_network, resolve_device, use_threads
 from evdet.events import AS_STATED, SensorSize, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
@@ -78,6 +79,8 @@ class BenchOptions:
     """Device: cpu, cuda, cuda:1, ... or auto."""
     variants: tuple[str, ...] = ("all",)
     """Variants: all, none, onnx, or fold, channels-last, half, compile, graphs joined by +."""
+    provider: ProviderNames = ()
+    """Execution providers of onnxruntime for the variant onnx, first choice first."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Batch sizes for the throughput of network and selection."""
     tracker: TrackerName = "sort"
@@ -110,6 +113,9 @@ def bench(options: BenchOptions) -> None:
     _check_apart(options)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
+    if options.provider and "onnx" not in variants:
+        raise ValueError("--provider is of the variant onnx: add it to --variants")
+    check_providers(options.provider)
     device = resolve_device(options.device)
     with contextlib.ExitStack() as temporary:
         folder = temporary.enter_context(temporary_folder())
@@ -125,6 +131,7 @@ def bench(options: BenchOptions) -> None:
             batches=options.batches,
             variants=variants,
             tracker=tracker,
+            providers=options.provider,
             tell=lambda what: print(f"measuring: {what}", file=sys.stderr),
         )
     environment = {**describe_environment(), **_versions_of(_OPTIONAL)}

@@ -169,8 +169,8 @@ def _quantize(source: Path, output: Path, frames: list[np.ndarray]) -> list[str]
         The lines to print.
     """
     made = quantize_onnx(source, output, frames)
-    models = (load_onnx(path, num_threads=1) for path in (source, output))
-    (drift,) = compare_drift(*models, frames, every=len(frames))
+    reference, quantised = (load_onnx(path, num_threads=1) for path in (source, output))
+    (drift,) = compare_drift(reference, quantised, frames, every=len(frames))
     return [
         "",
         "float32 is equal to PyTorch; in 8 bits "
