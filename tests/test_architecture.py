@@ -53,7 +53,7 @@ MAY_USE = {
     "pytorch_lightning": {"training"},
     "tensorboard": {"report", "training"},
     "onnx": {"export", "detectors.onnx_sizes"},
-    "onnxruntime": {"export", "detectors.onnx_session"},
+    "onnxruntime": {"export", "detectors.onnx_session", "detectors.onnx_detector"},
     "onnxscript": {"export"},
     "rerun": {"draw.rerun_file"},
     "safetensors": {"detectors.weights_file"},

@@ -80,7 +80,8 @@ class BenchOptions:
     variants: tuple[str, ...] = ("all",)
     """Variants: all, none, onnx, or fold, channels-last, half, compile, graphs joined by +."""
     provider: ProviderNames = ()
-    """Execution providers of onnxruntime for the variant onnx, first choice first."""
+    """Execution providers for the variant onnx, first choice first: cuda, tensorrt, openvino,
+    directml, coreml, cpu."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Batch sizes for the throughput of network and selection."""
     tracker: TrackerName = "sort"
