@@ -16,6 +16,7 @@ import tyro
 from evdet.atomic_file import temporary_folder, write_text
 from evdet.build import build_detector, complete_config
 from evdet.cli.options import (
+    ProviderNames,
     ReadingOptions,
     ThreadCount,
     TrackerName,
@@ -31,7 +32,7 @@ from evdet.cli.options import (
 from evdet.cli.score import describe_load
 from evdet.config import TOY_PROBLEM, DetectionConfig
 from evdet.configs import find_config
-from evdet.detectors import load_network, resolve_device, use_threads
+from evdet.detectors import check_providers, load_network, resolve_device, use_threads
 from evdet.events import AS_STATED, SensorSize, open_recording
 from evdet.events.representations import get_representation
 from evdet.frame_spec import FrameSpec, SelectionThresholds
@@ -79,6 +80,9 @@ class BenchOptions:
     """Device: cpu, cuda, cuda:1, ... or auto."""
     variants: tuple[str, ...] = ("all",)
     """Variants: all, none, onnx, or fold, channels-last, half, compile, graphs joined by +."""
+    provider: ProviderNames = ()
+    """Execution providers for the variant onnx, first choice first: cuda, tensorrt, openvino,
+    directml, coreml, cpu."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Batch sizes for the throughput of network and selection."""
     tracker: TrackerName = "sort"
@@ -111,6 +115,9 @@ def bench(options: BenchOptions) -> None:
     _check_apart(options)
     named = {"all": DEFAULT_VARIANTS, "none": ()}
     variants = named.get(" ".join(options.variants), options.variants)
+    if options.provider and "onnx" not in variants:
+        raise ValueError("--provider is of the variant onnx: add it to --variants")
+    check_providers(options.provider)
     device = resolve_device(options.device)
     with contextlib.ExitStack() as temporary:
         folder = temporary.enter_context(temporary_folder())
@@ -126,6 +133,7 @@ def bench(options: BenchOptions) -> None:
             batches=options.batches,
             variants=variants,
             tracker=tracker,
+            providers=options.provider,
             tell=lambda what: print(f"measuring: {what}", file=sys.stderr),
         )
     environment = {**describe_environment(), **_versions_of(_OPTIONAL)}

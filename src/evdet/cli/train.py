@@ -122,5 +122,8 @@ def describe_result(result: "TrainResult") -> str:
         lines.append(
             f"  best checkpoint  {result.best_checkpoint} (validation mAP {result.best_map:.3f})"
         )
-    lines.append(f"  curves           tensorboard --logdir {result.root_dir}")
+    logs = RunFolder(result.root_dir).logs
+    is_other = logs.is_dir() and not any(logs.glob("events.*"))
+    curves = str(logs) if is_other else f"tensorboard --logdir {result.root_dir}"
+    lines.append(f"  curves           {curves}")
     return "\n".join(lines)

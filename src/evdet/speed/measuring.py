@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from evdet.detectors import Provider
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector
 from evdet.speed.comparison import VariantTimes, time_variants
@@ -93,6 +94,7 @@ def measure_speed(
     batches: Sequence[int] = (1, 2, 4, 8, 16),
     variants: Sequence[str] = (),
     tracker: Tracker | None = None,
+    providers: Sequence[Provider] = (),
     tell: Callable[[str], None] = lambda what: None,
 ) -> SpeedReport:
     """Measure one detector.
@@ -106,6 +108,7 @@ def measure_speed(
         batches: batch sizes for the frames per second.
         variants: names to compare with plain PyTorch, as `prepare_variant` takes them.
         tracker: the last stage; None measures no tracking.
+        providers: of the variant onnx, as `load_onnx` takes them.
         tell: is called with the name of each step before it starts.
 
     Raises:
@@ -139,7 +142,7 @@ def measure_speed(
     ready = []
     for name in dict.fromkeys((EAGER, *variants)) if variants else ():
         tell(name)
-        ready.append(_prepare(name, detector, clips, thresholds))
+        ready.append(_prepare(name, detector, clips, thresholds, providers))
     tell("variants, in turns")
     return SpeedReport(
         source=time_bins.name,
@@ -168,10 +171,14 @@ def _check(num_tbins: int, warm_up: int, batches: Sequence[int]) -> None:
 
 
 def _prepare(
-    name: str, detector: Detector, clips: Sequence[torch.Tensor], thresholds: SelectionThresholds
+    name: str,
+    detector: Detector,
+    clips: Sequence[torch.Tensor],
+    thresholds: SelectionThresholds,
+    providers: Sequence[Provider],
 ) -> Variant | VariantReport:
     try:
-        return prepare_variant(name, detector, clips, thresholds)
+        return prepare_variant(name, detector, clips, thresholds, providers=providers)
     except VariantError as error:
         _log.debug("variant %s", name, exc_info=error)
         return VariantReport(name=name, problem=str(error))

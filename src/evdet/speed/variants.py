@@ -12,7 +12,7 @@ from torch import Tensor
 
 from evdet.atomic_file import temporary_folder
 from evdet.boxes import clip_boxes
-from evdet.detectors import ExportError, load_onnx
+from evdet.detectors import ExportError, Provider, load_onnx
 from evdet.export import compare_onnx, export_onnx
 from evdet.frame_spec import SelectionThresholds
 from evdet.models import Detector, compile_reason, fold_batch_norm, select_detections
@@ -80,7 +80,12 @@ class Variant(NamedTuple):
 
 
 def prepare_variant(
-    name: str, detector: Detector, clips: Sequence[Frames], thresholds: SelectionThresholds
+    name: str,
+    detector: Detector,
+    clips: Sequence[Frames],
+    thresholds: SelectionThresholds,
+    *,
+    providers: Sequence[Provider] = (),
 ) -> Variant:
     """Prepare a variant of a detector, and compare it with the original.
 
@@ -89,6 +94,7 @@ def prepare_variant(
         detector: in evaluation mode, on its device; it is not changed.
         clips: the start of a stream, on the same device; at least one clip, all of one shape.
         thresholds: of the selection.
+        providers: of the variant onnx, as `load_onnx` takes them.
 
     Raises:
         ValueError: the name is unknown.
@@ -99,7 +105,7 @@ def prepare_variant(
     if _ONNX in parts:
         with temporary_folder() as folder:
             path = folder / "model.onnx"
-            step = _export(detector, path, clips[0], thresholds)
+            step = _export(detector, path, clips[0], thresholds, providers)
             seconds = time.perf_counter() - start
             return Variant(name, step, _compare_export(detector, path, clips), seconds)
     with torch.no_grad():
@@ -232,13 +238,19 @@ def _step(
     return select_detections(boxes, scores, clip, thresholds), memory
 
 
-def _export(detector: Detector, path: Path, clip: Frames, thresholds: SelectionThresholds) -> Step:
+def _export(
+    detector: Detector,
+    path: Path,
+    clip: Frames,
+    thresholds: SelectionThresholds,
+    providers: Sequence[Provider],
+) -> Step:
     if clip.device.type != "cpu":
         raise VariantError("onnx runs on the CPU only: use --device cpu")
     try:
         export_onnx(detector, path, fixed_shape=True)
         # The same number of threads as all other variants.
-        session = load_onnx(path, num_threads=torch.get_num_threads())
+        session = load_onnx(path, num_threads=torch.get_num_threads(), providers=providers)
     except ExportError as error:
         raise VariantError(str(error)) from error
     return partial(session.step, thresholds=thresholds)

@@ -134,7 +134,8 @@ class DetectOptions:
     device: str = "auto"
     """Device: cpu, cuda, cuda:1, ... or auto."""
     provider: ProviderNames = ()
-    """Execution providers of onnxruntime for an exported model (*.onnx), first choice first."""
+    """Execution providers for an exported model (*.onnx), first choice first: cuda, tensorrt,
+    openvino, directml, coreml, cpu."""
     threads: ThreadCount = 0
     """Threads of the CPU, which several jobs share."""
     print_config: Flag = False

@@ -114,9 +114,7 @@ ThreadCount: TypeAlias = Annotated[int, default("0, automatic", "INT")]
 """`--threads`; `check_threads` checks it and `evdet.detectors.use_threads` takes it."""
 
 
-ProviderNames: TypeAlias = Annotated[
-    tuple[ProviderName, ...], default("cpu", "cpu|cuda|tensorrt|openvino|directml|coreml ...")
-]
+ProviderNames: TypeAlias = Annotated[tuple[ProviderName, ...], default("cpu", "NAME ...")]
 """`--provider`; `evdet.detectors.open_detector` takes it."""
 
 
