@@ -32,8 +32,6 @@ __all__ = ["ConfusionMatrix", "Evaluation", "evaluate"]
 _Parts = Mapping[str, RecordingResults | FrameResults | Gallery]
 ConfusionMatrix = Int64[np.ndarray, "K K"]
 
-_Parts = dict[str, RecordingResults | FrameResults | Gallery]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
