@@ -234,6 +234,7 @@ class OnnxDetector:
         """
         fixed = self.frame_spec.thresholds
         is_stricter = chosen.score_thresh >= fixed.score_thresh
+        is_stricter &= chosen.agnostic or not fixed.agnostic
         if not is_stricter or chosen.nms_thresh != fixed.nms_thresh:
             raise ExportError(
                 f"the exported model has fixed thresholds, score_thresh {fixed.score_thresh:g} and "
