@@ -122,7 +122,10 @@ def test_real_people_stand_in_their_boxes(event_data, tmp_path, kind):
     target = tmp_path / "out.png"
     view(
         ViewOptions(
-            recording=source, output=target, boxes=source.with_suffix(f".{kind}"), label_map=names
+            recordings=(source,),
+            output=target,
+            boxes=source.with_suffix(f".{kind}"),
+            label_map=names,
         )
     )
     picture = decode_png(target.read_bytes()).astype(int)

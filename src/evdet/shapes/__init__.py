@@ -13,6 +13,7 @@ letter        what it counts
 ``K``         logits per anchor: the classes, plus background under softmax
 ``D``         channels of a memory
 ``E``         events
+``Q``         queries of a decoder that are made of objects
 ``G L P R S`` any dimension that is equal within one signature
 ============  =====================================================================
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from evdet.events import AS_STATED, ReadOptions, SensorSize, TimeBin, open_recording
 from evdet.events.representations import (
     TORCH_REPRESENTATIONS,
+    TORCH_VARIANTS,
     events_to_tensors,
     family_of,
     get_representation,
@@ -122,7 +123,8 @@ def scatter_clips(
         layout: of a sensor that fills the frame.
         device: of the clip.
     """
-    make: Callable[..., Tensor] = TORCH_REPRESENTATIONS[family_of(preprocess)]
+    made = TORCH_VARIANTS.get(preprocess)
+    make: Callable[..., Tensor] = made or TORCH_REPRESENTATIONS[family_of(preprocess)]
     variant = get_representation(preprocess).make
     if isinstance(variant, partial):
         make = partial(make, **variant.keywords)

@@ -68,7 +68,7 @@ def test_a_training_learns_two_frames_by_heart():
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     batch = batch_of(OBJECTS)
     found = []
-    for _ in range(12):
+    for _ in range(24):
         losses, _ = detector.compute_loss(batch)
         optimizer.zero_grad()
         sum(losses.values()).backward()

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Shaped
 from torch import Tensor
 
 from evdet.events.dtypes import Events, SensorSize
-from evdet.events.representations import family_of, histogram
+from evdet.events.representations import ON_FIRST, family_of, histogram
 from evdet.shapes import Picture
 
 __all__ = ["events_to_picture", "frame_to_picture", "frame_to_rgb"]
@@ -88,8 +88,8 @@ def _amounts(
         off, on = np.maximum(-values, 0).sum(axis=0), np.maximum(values, 0).sum(axis=0)
         return off * scale, on * scale
     if family == "stacked_histogram":
-        off, on = values.reshape(2, -1, height, width).sum(axis=1) / np.float32(_FULL_COUNT)
-        return off, on
+        first, second = values.reshape(2, -1, height, width).sum(axis=1) / np.float32(_FULL_COUNT)
+        return (second, first) if representation in ON_FIRST else (first, second)
     by_micro_bin = values.reshape(-1, 2, height, width)
     if family.endswith("time_surface"):
         off, on = by_micro_bin.max(axis=0)

@@ -6,8 +6,13 @@ from .functions import (
     stacked_histogram as stacked_histogram,
 )
 from .grid import check_count as check_count, frame_grid as frame_grid
-from .names import family_of as family_of, get_representation as get_representation
+from .names import (
+    ON_FIRST as ON_FIRST,
+    family_of as family_of,
+    get_representation as get_representation,
+)
 from .torch_twins import (
     TORCH_REPRESENTATIONS as TORCH_REPRESENTATIONS,
+    TORCH_VARIANTS as TORCH_VARIANTS,
     scatter_frames as scatter_frames,
 )

@@ -12,7 +12,7 @@ from evdet.events.representations.functions import (
 )
 from evdet.events.representations.span_histogram import span_histogram
 
-__all__ = ["VARIANTS", "family_of", "get_representation"]
+__all__ = ["ON_FIRST", "VARIANTS", "family_of", "get_representation"]
 
 VARIANTS: dict[str, Representation] = {
     "event_cube_5": Representation(partial(event_cube, num_micro_bins=5), 10, np.float32),
@@ -26,6 +26,9 @@ VARIANTS: dict[str, Representation] = {
 }
 """The event cube of the RED paper, the stacked histogram of RVT's published data, which `_replay`
 reproduces exactly, and that of EvRT-DETR."""
+
+ON_FIRST = {"stacked_histogram_evrtdetr"}
+"""Representations whose ON channels lie before the OFF channels."""
 
 
 def get_representation(name: str) -> Representation:

@@ -18,12 +18,14 @@ from evdet.events.representations.grid import BELOW_ONE, check_count, check_vari
 
 __all__ = [
     "TORCH_REPRESENTATIONS",
+    "TORCH_VARIANTS",
     "ScatterFrames",
     "diff",
     "event_cube",
     "histogram",
     "multi_channel_time_surface",
     "scatter_frames",
+    "span_histogram",
     "stacked_histogram",
     "time_surface",
     "voxel_grid",
@@ -179,6 +181,25 @@ def stacked_histogram(
     return cells.clamp(max=max_count).to(torch.uint8)
 
 
+def span_histogram(
+    events: EventTensors,
+    size: SensorSize,
+    *,
+    out_size: tuple[int, int] | None = None,
+    num_micro_bins: int = 10,
+) -> Frames:
+    """`span_histogram.span_histogram` of each bin."""
+    check_count("num_micro_bins", num_micro_bins)
+    positions = _Positions(events, size, out_size)
+    since_first, span = positions.since_first()
+    micro_bin = since_first * num_micro_bins // (span + 1)
+    channel = num_micro_bins * (1 - events.p.long()) + micro_bin
+    cells = positions.zeros(2 * num_micro_bins, torch.int32)
+    cells.view(-1).index_add_(0, positions.cells_of(channel, cells), torch.ones_like(events.t))
+    together = size.height * size.width / (positions.out.height * positions.out.width)
+    return cells.float() * (1 / together)
+
+
 @runtime_checkable
 class ScatterFrames(Protocol):
     """The signature that all representations of tensors share."""
@@ -199,6 +220,8 @@ TORCH_REPRESENTATIONS: dict[str, ScatterFrames] = {
     "voxel_grid": voxel_grid,
 }
 """By name; the same names as `functions.REPRESENTATIONS`."""
+TORCH_VARIANTS: dict[str, ScatterFrames] = {"stacked_histogram_evrtdetr": span_histogram}
+"""The variants that are not their representation with other arguments, by name."""
 
 
 class _Positions:
@@ -235,14 +258,18 @@ class _Positions:
         events = self.events
         return events.t.long() * num_micro_bins // events.delta_t[self.bin_index]
 
-    def rvt_micro_bins(self, num_micro_bins: int) -> Int64[Tensor, " E"]:
+    def since_first(self) -> tuple[Int64[Tensor, " E"], Int64[Tensor, " E"]]:
+        """Times since the first event of their bins, and the time from it to the last."""
         t = self.events.t.long()
         last = torch.zeros_like(self.events.num_events)
         last = last.scatter_reduce(0, self.bin_index, t, "amax")
         first = self.events.delta_t.scatter_reduce(0, self.bin_index, t, "amin")
-        span = (last - first).clamp(min=1)[self.bin_index]
+        return t - first[self.bin_index], (last - first)[self.bin_index]
+
+    def rvt_micro_bins(self, num_micro_bins: int) -> Int64[Tensor, " E"]:
+        since_first, span = self.since_first()
         # In single precision, as in RVT, so that times at an edge fall to the same side.
-        share = (t - first[self.bin_index]).float() / span.float() * num_micro_bins
+        share = since_first.float() / span.clamp(min=1).float() * num_micro_bins
         return share.long().clamp(max=num_micro_bins - 1)
 
 
