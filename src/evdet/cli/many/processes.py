@@ -154,7 +154,7 @@ def _serve(told: Connection, work: Work, place: Place, level: int) -> None:
 def _end_of(process: BaseProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
-        what = f"was ended by {signal.Signals(-code).name}"
-        hint = ": was there too little memory? Try fewer --jobs" * (-code == signal.SIGKILL)
-        return f"the process that worked on it {what}{hint}"
+        name = signal.Signals(-code).name
+        hint = ": was there too little memory? Try fewer --jobs" * (name == "SIGKILL")
+        return f"the process that worked on it was ended by {name}{hint}"
     return f"the process that worked on it ended with status {code}"

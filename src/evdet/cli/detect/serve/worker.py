@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import logging
 import multiprocessing
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from evdet.cli.detect.serve.requests import DetectionRequest
 from evdet.detectors import open_detector, use_threads
 from evdet.models import DetectorProtocol
 from evdet.processes import children_without_signals, leave_signals_to_parent
+
+if sys.platform == "win32":
+    from multiprocessing.connection import PipeConnection as _Pipe
+else:
+    from multiprocessing.connection import Connection as _Pipe
 
 __all__ = ["DetectorChoice", "Task", "Worker", "WorkerError"]
 
@@ -61,7 +66,7 @@ class Worker:
     def __init__(self, choices: tuple[DetectorChoice, ...]) -> None:
         self._choices = choices
         self._process: Any = None
-        self._connection: Connection | None = None
+        self._connection: _Pipe | None = None
 
     def run(
         self,
@@ -116,7 +121,7 @@ class Worker:
                 self._process.join()
         self._process = self._connection = None
 
-    def _started(self) -> Connection:
+    def _started(self) -> _Pipe:
         if self._connection is None or not self._process.is_alive():
             self.close()
             context = multiprocessing.get_context("spawn")
@@ -131,7 +136,7 @@ class Worker:
         return self._connection
 
 
-def _work(connection: Connection, choices: tuple[DetectorChoice, ...]) -> None:
+def _work(connection: _Pipe, choices: tuple[DetectorChoice, ...]) -> None:
     """Answer tasks until the other end is closed."""
     leave_signals_to_parent()
     detectors: dict[int, DetectorProtocol] = {}
@@ -145,7 +150,7 @@ def _answer(
     task: Task,
     choices: tuple[DetectorChoice, ...],
     detectors: dict[int, DetectorProtocol],
-    connection: Connection,
+    connection: _Pipe,
 ) -> Result | str:
     """Do a task; an error is its message."""
     index = task.request.detector
