@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evdet.cli.detect.serve.detection import Progress, Result, run_detection
 from evdet.cli.detect.serve.requests import DetectionRequest
@@ -16,10 +16,11 @@ from evdet.detectors import open_detector, use_threads
 from evdet.models import DetectorProtocol
 from evdet.processes import children_without_signals, leave_signals_to_parent
 
-if sys.platform == "win32":
-    from multiprocessing.connection import PipeConnection as _Pipe
-else:
-    from multiprocessing.connection import Connection as _Pipe
+if TYPE_CHECKING:
+    if sys.platform == "win32":
+        from multiprocessing.connection import PipeConnection as _Pipe
+    else:
+        from multiprocessing.connection import Connection as _Pipe
 
 __all__ = ["DetectorChoice", "Task", "Worker", "WorkerError"]
 
@@ -121,7 +122,7 @@ class Worker:
                 self._process.join()
         self._process = self._connection = None
 
-    def _started(self) -> _Pipe:
+    def _started(self) -> "_Pipe":
         if self._connection is None or not self._process.is_alive():
             self.close()
             context = multiprocessing.get_context("spawn")
@@ -136,7 +137,7 @@ class Worker:
         return self._connection
 
 
-def _work(connection: _Pipe, choices: tuple[DetectorChoice, ...]) -> None:
+def _work(connection: "_Pipe", choices: tuple[DetectorChoice, ...]) -> None:
     """Answer tasks until the other end is closed."""
     leave_signals_to_parent()
     detectors: dict[int, DetectorProtocol] = {}
@@ -150,7 +151,7 @@ def _answer(
     task: Task,
     choices: tuple[DetectorChoice, ...],
     detectors: dict[int, DetectorProtocol],
-    connection: _Pipe,
+    connection: "_Pipe",
 ) -> Result | str:
     """Do a task; an error is its message."""
     index = task.request.detector
