@@ -11,9 +11,9 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.detectors.checkpoints import CheckpointError, shorten_list
+from evdet.detectors.checkpoints import CheckpointError
+from evdet.detectors.published_settings import check_published_names, published_settings
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
-from evdet.events.representations import get_representation
 from evdet.models.rtdetr import EVRT_DETR_PLANS, RT_DETR_PLANS
 
 __all__ = ["EVRT_DETR_NAMES", "import_evrtdetr", "is_evrtdetr_folder", "published_names"]
@@ -90,6 +90,7 @@ _SHARED: Mapping[str, Any] = {
 }
 _DATA_SETS: Mapping[int, Mapping[str, Any]] = {
     2: {
+        **_SHARED,
         "dataset_path": "datasets/gen1",
         "classes": ("car", "pedestrian"),
         "height": 240,
@@ -99,6 +100,7 @@ _DATA_SETS: Mapping[int, Mapping[str, Any]] = {
         "min_box_side": 10.0,
     },
     3: {
+        **_SHARED,
         "dataset_path": "datasets/one_mpx",
         "classes": ("pedestrian", "two wheeler", "car"),
         "height": 360,
@@ -236,23 +238,15 @@ def _config_of(
     has_memory = any(name.startswith(f"net_{_MEMORY}:") for name in shapes)
     depth = "R50" if any(".branch2c." in name for name in shapes) else "R18"
     plans = EVRT_DETR_PLANS if has_memory else RT_DETR_PLANS
-    if not classes and num_classes not in _DATA_SETS:
-        raise CheckpointError(f"{folder} has {num_classes} classes: name them with --classes")
-    if classes and len(classes) != num_classes:
-        raise CheckpointError(
-            f"{folder} has {num_classes} classes, but --classes names {len(classes)}"
-        )
-    values = {**_DATA_SETS.get(num_classes, _DATA_SETS[2]), **_SHARED}
-    if classes:
-        values["classes"] = classes
-    for name, given in (("height", size[0]), ("width", size[1]), ("preprocess", preprocess)):
-        values[name] = given or values[name]
-    made = get_representation(values["preprocess"]).num_channels
-    if made != in_channels:
-        raise CheckpointError(
-            f"{folder} takes frames of {in_channels} channels, but {values['preprocess']} has "
-            f"{made}: name the representation with --preprocess"
-        )
+    values = published_settings(
+        folder,
+        _DATA_SETS,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        classes=classes,
+        size=size,
+        preprocess=preprocess,
+    )
     detector = next(name for name in plans if name.endswith(depth))
     return DetectionConfig(detector=detector, in_channels=in_channels, **values)
 
@@ -266,18 +260,4 @@ def _check_names(
         for part in parts:
             rows = (weight.shape[0] // len(parts),) if weight.dim() else ()
             shapes[part] = (*rows, *weight.shape[1:])
-    missing = [name for name in shapes if name not in found]
-    left_over = [name for name in found if name not in shapes]
-    other = [
-        f"{name} {found[name]} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in found and found[name] != shape
-    ]
-    problems = (
-        shorten_list("lacks", missing),
-        shorten_list("has the unknown", left_over),
-        shorten_list("has", other),
-    )
-    if any(problems):
-        said = "; it ".join(filter(None, problems))
-        raise CheckpointError(f"{folder} is not a known variant of EvRT-DETR: it {said}")
+    check_published_names(folder, "EvRT-DETR", shapes, found)

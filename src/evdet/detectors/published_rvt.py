@@ -11,9 +11,9 @@ from torch import Tensor
 
 from evdet.build import build_detector
 from evdet.config import DetectionConfig
-from evdet.detectors.checkpoints import CheckpointError, shorten_list
+from evdet.detectors.checkpoints import CheckpointError
+from evdet.detectors.published_settings import check_published_names, published_settings
 from evdet.detectors.tensor_file import StoredTensor, open_state_dict, read_tensors
-from evdet.events.representations import get_representation
 from evdet.models.rvt import RVT_PLANS, S5_VIT_PLANS
 
 __all__ = ["RVT_NAMES", "import_rvt", "published_name"]
@@ -161,23 +161,15 @@ def _config_of(
         widths = ", ".join(f"{plan.channels[0]} ({name})" for name, plan in plans.items())
         raise CheckpointError(f"{path}: its first stage has {width} channels instead of {widths}")
     num_classes = last.shape[0]
-    if not classes and num_classes not in _DATA_SETS:
-        raise CheckpointError(f"{path} has {num_classes} classes: name them with --classes")
-    if classes and len(classes) != num_classes:
-        raise CheckpointError(
-            f"{path} has {num_classes} classes, but --classes names {len(classes)}"
-        )
-    values = {**_DATA_SETS.get(num_classes, _GEN1)}
-    if classes:
-        values["classes"] = classes
-    for name, given in (("height", size[0]), ("width", size[1]), ("preprocess", preprocess)):
-        values[name] = given or values[name]
-    made = get_representation(values["preprocess"]).num_channels
-    if made != in_channels:
-        raise CheckpointError(
-            f"{path} takes frames of {in_channels} channels, but {values['preprocess']} has "
-            f"{made}: name the representation with --preprocess"
-        )
+    values = published_settings(
+        path,
+        _DATA_SETS,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        classes=classes,
+        size=size,
+        preprocess=preprocess,
+    )
     return DetectionConfig(
         detector=names[0],
         in_channels=in_channels,
@@ -191,18 +183,5 @@ def _check_names(
     path: Path, wanted: Mapping[str, Tensor], stored: Mapping[str, StoredTensor]
 ) -> None:
     shapes = {published_name(name): tuple(weight.shape) for name, weight in wanted.items()}
-    missing = [name for name in shapes if name not in stored]
-    left_over = [name for name in stored if name not in shapes]
-    other = [
-        f"{name} {stored[name].shape} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in stored and stored[name].shape != shape
-    ]
-    problems = (
-        shorten_list("lacks", missing),
-        shorten_list("has the unknown", left_over),
-        shorten_list("has", other),
-    )
-    if any(problems):
-        said = "; it ".join(filter(None, problems))
-        raise CheckpointError(f"{path} is not a known variant of RVT: it {said}")
+    found = {name: tensor.shape for name, tensor in stored.items()}
+    check_published_names(path, "RVT", shapes, found)
