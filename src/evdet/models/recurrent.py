@@ -60,12 +60,7 @@ class ConvLSTM(nn.Module):
             The hidden state after each frame, and the last hidden state and cell.
         """
         projected = _whole_clip(self.input_to_hidden, clip)
-        if memory is None:
-            empty = projected.new_zeros(
-                projected.shape[1], self.hidden_channels, *projected.shape[3:]
-            )
-            memory = (empty, empty)
-        hidden, cell = memory
+        hidden, cell = memory or _empty(projected, self.hidden_channels)
         outputs = []
         for frame in projected:
             gates = frame + self.hidden_to_hidden(hidden)
@@ -246,12 +241,7 @@ class PeepholeLSTM(nn.Module):
             The hidden state after each frame, and the last hidden state and cell.
         """
         projected = _whole_clip(self.input_to_gates, clip)
-        if memory is None:
-            empty = projected.new_zeros(
-                projected.shape[1], self.hidden_channels, *projected.shape[3:]
-            )
-            memory = (empty, empty)
-        hidden, cell = memory
+        hidden, cell = memory or _empty(projected, self.hidden_channels)
         sees_cell = self.cell_to_gates
         outputs = []
         for frame in projected:
@@ -266,6 +256,12 @@ class PeepholeLSTM(nn.Module):
     def forward(self, clip: Frames) -> Output:
         """Read one clip on its own: `step` from empty memory."""
         return self.step(clip)[0]
+
+
+def _empty(projected: Output, channels: int) -> Memory:
+    """Hidden state and cell of lanes that have seen nothing."""
+    empty = projected.new_zeros(projected.shape[1], channels, *projected.shape[3:])
+    return empty, empty
 
 
 def _whole_clip(layer: nn.Module, clip: Frames) -> Float[Tensor, "T B D h w"]:
